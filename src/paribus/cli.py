@@ -1,0 +1,199 @@
+"""The commands: words in, words out, no logic. Heavy imports happen inside them, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from paribus.core.record import StudyRecord
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="Settings as key=value; `paribus list settings` names them.", metavar="[KEY=VALUE]..."),
+]
+TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs or digits.", metavar="TASK")]
+Seeds = Annotated[str, typer.Option(help="How many seeds (10: 0 to 9), or which (3,5,8; one as 3,).")]
+Name = Annotated[str | None, typer.Option(help="The study's name; by default made from its words.")]
+Out = Annotated[Path | None, typer.Option(help="The folder for its records; by default runs/NAME.")]
+Metric = Annotated[str, typer.Option(help="The primary metric.")]
+Keep = Annotated[
+    str | None, typer.Option(help="Keep these in the record too: weights, predictions, or both with a comma.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from paribus import __version__
+
+        sys.stdout.write(f"paribus {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def paribus(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train neural networks under matched conditions, and say which differences are real."""
+
+
+@app.command()
+def train(
+    task: TaskName,
+    words: Words = None,
+    seeds: Seeds = "1",
+    name: Name = None,
+    out: Out = None,
+    metric: Metric = "test_accuracy",
+    keep: Keep = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train one arm: paribus train moons hidden=20 lr=0.01"""
+    _carry_out(task, words or [], seeds, name, out, metric, keep, as_json, quiet, compare=False)
+
+
+@app.command()
+def compare(
+    task: TaskName,
+    words: Words = None,
+    seeds: Seeds = "3",
+    name: Name = None,
+    out: Out = None,
+    metric: Metric = "test_accuracy",
+    keep: Keep = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train arms x seeds and compare: paribus compare moons implementation=numpy,torch --seeds 20"""
+    _carry_out(task, words or [], seeds, name, out, metric, keep, as_json, quiet, compare=True)
+
+
+@app.command()
+def show(
+    runs: Annotated[Path, typer.Argument(help="A study's folder.", metavar="RUNS")],
+    as_json: Json = False,
+) -> None:
+    """Show the results that a folder holds."""
+    from paribus.study.runner import read
+    from paribus.study.store import StoreError
+
+    try:
+        study = read(runs)
+    except StoreError as error:
+        _refuse([str(error)])
+    _print(study, as_json)
+
+
+@app.command(name="list")
+def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|settings")]) -> None:
+    """List what there is, with defaults, one line each."""
+    from paribus.report.listing import LISTINGS, listing
+
+    if what not in LISTINGS:
+        from paribus.core.words import near_miss
+
+        _refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
+    _console().print(listing(what))
+
+
+def _carry_out(
+    task: str,
+    words: list[str],
+    seeds: str,
+    name: str | None,
+    out: Path | None,
+    metric: str,
+    keep: str | None,
+    as_json: bool,
+    quiet: bool,
+    compare: bool,
+) -> None:
+    from paribus.core.words import SettingsError
+    from paribus.study.request import request
+    from paribus.study.runner import carry_out, prepare
+    from paribus.study.store import StoreError
+
+    try:
+        asked = request(task, words, seeds, name, out, metric, keep, compare=compare, command=_command())
+        work = prepare(asked)
+    except (SettingsError, StoreError) as error:
+        _refuse(str(error).splitlines())
+
+    from paribus.report.progress import Bar
+
+    console = _console(stderr=as_json, quiet=quiet)
+    for note in work.notes:
+        console.print(note, markup=False, highlight=False)
+    if work.recorded:
+        console.print(
+            f"{work.recorded} of {work.recorded + len(work.missing)} runs are recorded already",
+            highlight=False,
+        )
+    try:
+        with Bar(console, len(work.missing), sum(arm.settings.epochs for arm, _ in work.missing)) as bar:
+            study = carry_out(asked, [bar])
+    except (SettingsError, StoreError) as error:
+        _refuse(str(error).splitlines())
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where it stopped")
+        raise typer.Exit(130) from None
+    if not quiet or as_json:
+        _print(study, as_json)
+
+    from paribus.report.curves import draw
+
+    written = [asked.folder / "study.sqlite", *draw(study, asked.folder)]
+    console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
+    if any(run.status != "done" for arm in study.arms for run in arm.runs):
+        raise typer.Exit(3)
+
+
+def _print(study: StudyRecord, as_json: bool) -> None:
+    if as_json:
+        from paribus.report.show import as_json as contract
+
+        sys.stdout.write(json.dumps(contract(study), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        from paribus.report.tables import results
+
+        console = _console()
+        console.print(results(study, console.width))
+
+
+def _console(stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
+    return Console(stderr=stderr, quiet=quiet)
+
+
+def _command() -> str:
+    return shlex.join(["paribus", *sys.argv[1:]])
+
+
+def _refuse(mistakes: list[str]) -> NoReturn:
+    """Say what is wrong, all of it; exit status 2."""
+    head = "paribus: " if len(mistakes) == 1 else f"paribus: {len(mistakes)} mistakes, nothing was started\n  "
+    sys.stderr.write(head + "\n  ".join(mistakes) + "\n")
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """The `paribus` command."""
+    app()

@@ -1,0 +1,1 @@
+"""The words of Paribus as types: settings, plan, record. No training here."""

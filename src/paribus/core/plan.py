@@ -1,0 +1,211 @@
+"""The plan: everything that a seed fixes, made before training and the same for every arm.
+
+Every draw is a pure function of (seed, stream, coordinates): Philox 4x32-10 encrypts the coordinates under the key
+(seed, stream). So any epoch and any example can be drawn without what came before, nothing depends on the order in
+which draws are made, and nothing touches a global generator.
+
+What stands at which coordinates is part of the plan's version. Change it, and `PLAN_VERSION` changes.
+
+| stream  | what            | counter (c0, c1, c2, c3)              | word             |
+|---------|-----------------|---------------------------------------|------------------|
+| init    | initial values  | column // 2, row, tensor, 0           | 2 for each value |
+| order   | permutation     | position // 4, epoch, 0, attempt      | position % 4     |
+| order   | with repeats    | position // 4, epoch, 1, attempt      | position % 4     |
+| dropout | mask            | unit // 4, example, epoch, layer      | unit % 4         |
+| split   | permutation     | position // 4, 0, 0, attempt          | position % 4     |
+
+Reference: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011), and its library Random123.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+PLAN_VERSION = 1
+MAX_SEED = 2**32 - 1
+
+Words = NDArray[np.uint32]
+Indices = NDArray[np.int64]
+
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_ROUNDS = 10
+
+
+class Stream(IntEnum):
+    """One named stream for each purpose: what one of them draws says nothing about the others."""
+
+    INIT = 1
+    ORDER = 2
+    AUGMENT = 3
+    DROPOUT = 4
+    SPLIT = 5
+
+
+def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: tuple[int, int]) -> Words:
+    """Philox 4x32-10: four random 32-bit words for each counter, shape `(*broadcast(counter), 4)`.
+
+    Ten rounds of (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0 c0)), with the key
+    raised by the Weyl constants between rounds. Counters and keys are whole numbers from 0 to 2^32 - 1.
+
+    Source: Salmon et al. (2011), figure 2; checked against Random123's published known answers.
+
+    >>> [f"{word:08x}" for word in philox((0, 0, 0, 0), (0, 0))]
+    ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
+    """
+    # In place and contiguous: new arrays each round, or the strides of a broadcast, take three times as long.
+    c0, c1, c2, c3 = (
+        c.copy(order="C") for c in np.broadcast_arrays(*(np.asarray(c, dtype=np.uint64) for c in counter))
+    )
+    first, second = np.empty_like(c0), np.empty_like(c0)
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        np.multiply(c0, _MULTIPLIERS[0], out=first)
+        np.multiply(c2, _MULTIPLIERS[1], out=second)
+        np.bitwise_xor(np.right_shift(second, _HALF, out=c0), c1, out=c0)
+        np.bitwise_xor(c0, np.uint64(k0), out=c0)
+        np.bitwise_xor(np.right_shift(first, _HALF, out=c2), c3, out=c2)
+        np.bitwise_xor(c2, np.uint64(k1), out=c2)
+        np.bitwise_and(second, _LOW, out=c1)
+        np.bitwise_and(first, _LOW, out=c3)
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    words = np.empty((*c0.shape, 4), dtype=np.uint32)
+    words[..., 0], words[..., 1], words[..., 2], words[..., 3] = c0, c1, c2, c3
+    return words
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of one seed; equal for every arm.
+
+    >>> plan = Plan(seed=0)
+    >>> plan.permutations(first_epoch=7, epochs=1, n=5)[0].tolist()
+    [2, 4, 0, 3, 1]
+    >>> bool((plan.permutations(0, 9, 5)[7] == plan.permutations(7, 1, 5)[0]).all())
+    True
+    """
+
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed={self.seed}: a seed is a whole number from 0 to {MAX_SEED}")
+
+    def uniforms(self, tensor: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Uniform draws in the open interval (0, 1) for the parameter tensor number `tensor`, 52 bits each.
+
+        The first axis of `shape` is the row and the others, flattened, the column: a wider layer begins with the
+        draws of a narrower one.
+
+        >>> wide, narrow = Plan(3).uniforms(0, (5, 4)), Plan(3).uniforms(0, (2, 3))
+        >>> bool((wide[:2, :3] == narrow).all())
+        True
+        """
+        rows, columns = shape[0], int(np.prod(shape[1:], dtype=np.int64))
+        pairs = np.arange((columns + 1) // 2)[None, :]
+        words = philox((pairs, np.arange(rows)[:, None], tensor, 0), (self.seed, Stream.INIT))
+        high, low = words[..., 0::2].astype(np.uint64), words[..., 1::2].astype(np.uint64)
+        bits = ((high << _HALF) | low) >> np.uint64(12)
+        values = (bits.astype(np.float64) + 0.5) * 2.0**-52
+        return values.reshape(rows, -1)[:, :columns].reshape(shape)
+
+    def normals(self, tensor: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Standard normal draws: the normal quantiles of `uniforms`, value by value.
+
+        So arms that differ in the scale or in the family of their initial values differ in nothing else.
+        """
+        from scipy.special import ndtri
+
+        quantiles: NDArray[np.float64] = ndtri(self.uniforms(tensor, shape))
+        return quantiles
+
+    def permutations(self, first_epoch: int, epochs: int, n: int) -> Indices:
+        """The order of `n` examples in each of `epochs` epochs, shape (epochs, n): uniform over all n! orders.
+
+        Fisher-Yates, for position i = n - 1, ..., 1 a swap with a position drawn from 0, ..., i.
+
+        Source: R. Durstenfeld, Algorithm 235 (CACM 1964).
+        """
+        return self._permutations(Stream.ORDER, first_epoch, epochs, n)
+
+    def split_permutation(self, n: int) -> Indices:
+        """The order in which `n` examples are dealt to the splits, shape (n,)."""
+        return self._permutations(Stream.SPLIT, 0, 1, n).reshape(n)
+
+    def draws(self, first_epoch: int, epochs: int, size: int, n: int) -> Indices:
+        """`size` examples of `n` in each of `epochs` epochs, drawn with repeats, shape (epochs, size).
+
+        >>> Plan(0).draws(first_epoch=0, epochs=1, size=6, n=3).tolist()
+        [[2, 0, 0, 1, 1, 2]]
+        """
+        return self._bounded(Stream.ORDER, first_epoch, epochs, np.full(size, n), purpose=1)
+
+    def keep(self, epoch: int, examples: Indices, layer: int, units: int, dropout: float) -> NDArray[np.bool_]:
+        """Which units dropout leaves standing, shape (examples, units): each with probability 1 - dropout.
+
+        A unit's fate belongs to (seed, epoch, example, layer, unit), not to a position in a batch.
+        """
+        blocks = np.arange((units + 3) // 4)[None, :]
+        words = philox((blocks, examples[:, None], epoch, layer), (self.seed, Stream.DROPOUT))
+        return words.reshape(len(examples), -1)[:, :units] >= np.uint32(round(dropout * 2**32))
+
+    def hash(self) -> str:
+        """SHA-256 of the plan's version, its seed and the first words of every stream.
+
+        Two records with the same hash were trained on the same plan; code that draws otherwise has another hash.
+        """
+        digest = hashlib.sha256(f"paribus plan {PLAN_VERSION} seed {self.seed}".encode())
+        for stream in Stream:
+            digest.update(philox((np.arange(16), 0, 0, 0), (self.seed, stream)).astype("<u4").tobytes())
+        digest.update(self.permutations(0, 1, 101).astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def _permutations(self, stream: Stream, first_epoch: int, epochs: int, n: int) -> Indices:
+        jumps = self._bounded(stream, first_epoch, epochs, np.arange(1, n + 1), purpose=0).T
+        # One column an epoch: the epochs swap at once, so that no Python loop runs over epochs times examples.
+        orders = np.repeat(np.arange(n)[:, None], epochs, axis=1)
+        flat, targets = orders.reshape(-1), jumps * epochs + np.arange(epochs)
+        for i in range(n - 1, 0, -1):
+            chosen = flat.take(targets[i])
+            flat[targets[i]] = orders[i]
+            orders[i] = chosen
+        return np.ascontiguousarray(orders.T)
+
+    def _bounded(
+        self, stream: Stream, first_epoch: int, epochs: int, bounds: NDArray[np.int64], purpose: int
+    ) -> Indices:
+        """For each epoch and each position a draw from 0, ..., bounds[position] - 1, without bias.
+
+        The high word of word * bound, rejected while the low word is under 2^32 mod bound: D. Lemire, Fast random
+        integer generation in an interval (ACM TOMACS 2019). A rejected draw is made again at the next `attempt`.
+        """
+        key, size = (self.seed, stream), len(bounds)
+        epoch = np.arange(first_epoch, first_epoch + epochs)[:, None]
+        blocks = np.arange((size + 3) // 4)[None, :]
+        words = philox((blocks, epoch, purpose, 0), key).reshape(epochs, -1)[:, :size]
+        bound = bounds.astype(np.uint64)
+        product = words.astype(np.uint64) * bound
+        floor = np.uint64(2**32) % bound
+        rejected = np.argwhere((product & _LOW) < floor)
+        drawn = (product >> _HALF).astype(np.int64)
+        for row, position in rejected:
+            drawn[row, position] = self._redraw(
+                key, first_epoch + int(row), int(position), int(bounds[position]), purpose
+            )
+        return drawn
+
+    @staticmethod
+    def _redraw(key: tuple[int, int], epoch: int, position: int, bound: int, purpose: int) -> int:
+        attempt = 0
+        while True:
+            attempt += 1
+            word = int(philox((position // 4, epoch, purpose, attempt), key)[position % 4])
+            if (word * bound) & 0xFFFFFFFF >= 2**32 % bound:
+                return (word * bound) >> 32

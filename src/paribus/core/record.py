@@ -1,0 +1,136 @@
+"""Records: what a run leaves, as plain values. Findings and pages read these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.settings import Word
+
+SPLITS = ("train", "validation", "test")
+
+
+class Status(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """What a record says of the data: enough to know whether two runs were given the same.
+
+    `fingerprint`: SHA-256 of the arrays of every split. `pool`: that of the data before they were split.
+    `overlap`: how many test examples also stand in the training split.
+    """
+
+    name: str
+    fingerprint: str
+    pool: str
+    source: str
+    classes: int
+    input_shape: tuple[int, ...]
+    train: int
+    validation: int
+    test: int
+    overlap: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row of a curve. Seconds are since the run's start, training and evaluation apart."""
+
+    step: int
+    epoch: float
+    train_seconds: float
+    eval_seconds: float
+    metrics: Mapping[str, float]
+
+
+Curve = dict[str, NDArray[np.float64]]
+"""Column name -> values, one for each evaluation: step, epoch, train_seconds, eval_seconds and the metrics."""
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The class that a model of two inputs predicts on an even grid: `classes[i, j]` at (x[j], y[i]).
+
+    `extent`: the first and last x, then the first and last y.
+    """
+
+    extent: NDArray[np.float64]
+    classes: NDArray[np.uint8]
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """The grid's columns."""
+        return np.linspace(self.extent[0], self.extent[1], self.classes.shape[1])
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """The grid's rows."""
+        return np.linspace(self.extent[2], self.extent[3], self.classes.shape[0])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `epochs`: how many it completed; `error`: why it diverged or failed."""
+
+    status: Status
+    epochs: int
+    error: str | None = None
+    weights: Mapping[str, NDArray[np.floating]] | None = None
+    predictions: NDArray[np.int64] | None = None
+    boundary: Boundary | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One arm with one seed, as recorded."""
+
+    seed: int
+    status: Status
+    error: str | None
+    epochs: int
+    curve: Curve
+    task: TaskCard
+    plan_hash: str
+    attempt: int
+    boundary: Boundary | None = None
+
+    def final(self, metric: str) -> float | None:
+        """The last value of a metric, None where the run did not reach its end or the value is not finite."""
+        values = self.curve.get(metric)
+        if self.status is not Status.DONE or values is None or not len(values) or not np.isfinite(values[-1]):
+            return None
+        return float(values[-1])
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """One combination of settings and its runs, seeds ascending."""
+
+    name: str
+    settings: Mapping[str, Word]
+    runs: list[RunRecord]
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """Arms x seeds and what they left."""
+
+    name: str
+    factors: list[str]
+    seeds: list[int]
+    primary_metric: str
+    arms: list[ArmRecord]
+    warnings: list[str] = field(default_factory=list)
+    data: Mapping[str, NDArray[np.float64]] | None = None

@@ -1,0 +1,380 @@
+"""Settings: everything that defines a run except its seed, as one frozen, validated value.
+
+Each field says its meaning and what is allowed; `paribus list settings` and every error message are made from that.
+How words (`lr=0.01`, `hidden=64x64`) become settings stands in `words.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Word = bool | int | float | str
+
+
+def setting(default: Any, meaning: str, allowed: str, **bounds: Any) -> Any:
+    """A field with its meaning and, for people, what is allowed."""
+    return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **bounds)
+
+
+class Section(BaseModel):
+    """Frozen, closed to unknown names, and without NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+# --- values with a spelling of their own -------------------------------------------------------------------------
+
+
+def parse_sizes(value: object) -> tuple[int, ...]:
+    """Sizes of layers: `64x64x64`, `20`, or `none`.
+
+    >>> parse_sizes("64x32"), parse_sizes("none"), parse_sizes(20)
+    ((64, 32), (), (20,))
+    """
+    if isinstance(value, list | tuple):
+        sizes = tuple(value)
+    elif value in ("none", "", None):
+        sizes = ()
+    else:
+        sizes = tuple(int(part) for part in str(value).split("x"))
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError("sizes are whole numbers above 0")
+    return sizes
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """How initial values are scaled: `default`, `xavier_normal`, ..., or `normal:STD`.
+
+    >>> str(Initialisation.parse("normal:0.001"))
+    'normal:0.001'
+    """
+
+    kind: str
+    std: float | None = None
+
+    KINDS: ClassVar = (
+        "normal",
+        "default",
+        "xavier_normal",
+        "xavier_uniform",
+        "kaiming_normal",
+        "kaiming_uniform",
+        "orthogonal",
+    )
+
+    @classmethod
+    def parse(cls, value: object) -> Initialisation:
+        """From its word; ValueError for anything else."""
+        if isinstance(value, cls):
+            return value
+        kind, colon, rest = str(value).partition(":")
+        if kind not in cls.KINDS or (kind == "normal") != bool(colon):
+            raise ValueError
+        if kind != "normal":
+            return cls(kind)
+        std = float(rest)
+        if not (math.isfinite(std) and std > 0):
+            raise ValueError
+        return cls(kind, std)
+
+    def __str__(self) -> str:
+        return self.kind if self.std is None else f"{self.kind}:{self.std!r}"
+
+
+@dataclass(frozen=True)
+class Every:
+    """An interval of epochs (`10`) or of steps (`500steps`).
+
+    >>> Every.parse("500steps"), Every.parse("10").in_steps(steps_per_epoch=7)
+    (Every(count=500, unit='steps'), 70)
+    """
+
+    count: int
+    unit: Literal["epochs", "steps"]
+
+    @classmethod
+    def parse(cls, value: object) -> Every:
+        """From its word; ValueError for anything else."""
+        if isinstance(value, cls):
+            return value
+        text = str(value)
+        count = int(text.removesuffix("steps"))
+        if count < 1:
+            raise ValueError
+        return cls(count, "steps" if text.endswith("steps") else "epochs")
+
+    def in_steps(self, steps_per_epoch: int) -> int:
+        """The interval in steps."""
+        return self.count if self.unit == "steps" else self.count * steps_per_epoch
+
+    def __str__(self) -> str:
+        return f"{self.count}{'steps' if self.unit == 'steps' else ''}"
+
+
+def parse_steps(value: object) -> int | None:
+    """Steps in an epoch: a number, or `all` (None): as many as the data fill."""
+    if value in ("all", None):
+        return None
+    steps = int(str(value))
+    if steps < 1:
+        raise ValueError
+    return steps
+
+
+Sizes = Annotated[tuple[int, ...], BeforeValidator(parse_sizes)]
+Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
+Interval = Annotated[Every, BeforeValidator(Every.parse)]
+Steps = Annotated[int | None, BeforeValidator(parse_steps)]
+
+
+def word(value: object) -> Word:
+    """The canonical spelling of a setting's value: what a record holds and a command takes.
+
+    >>> word((64, 32)), word(()), word(None), word(0.01), word(True)
+    ('64x32', 'none', 'all', 0.01, True)
+    """
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) or "none"
+    return "all" if value is None else str(value)
+
+
+def spell(value: Word) -> str:
+    """A word as a command takes it.
+
+    >>> spell(True), spell(0.01)
+    ('true', '0.01')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# --- tasks -------------------------------------------------------------------------------------------------------
+
+
+class TaskSettings(Section):
+    """What a task is made from. `defaults`: the settings that its runs start from."""
+
+    summary: ClassVar[str]
+    defaults: ClassVar[dict[str, Word]]
+
+    name: str
+    test_share: float = setting(
+        0.2, "share of the data held out as the test split", "a number between 0 and 1", gt=0, lt=1
+    )
+    standardise: bool = setting(
+        False, "subtract the training split's mean, divide by its standard deviation", "true or false"
+    )
+
+
+_REPORT: dict[str, Word] = {
+    "model.hidden": 20,
+    "init": "normal:0.001",
+    "optimizer.lr": 0.01,
+    "eval_every": 10,
+}
+
+
+class Moons(TaskSettings):
+    """`sklearn.datasets.make_moons` with the source report's arguments."""
+
+    summary = "two interleaved half circles (scikit-learn), 2 classes in the plane"
+    defaults = {**_REPORT, "epochs": 1500}
+
+    name: Literal["moons"] = "moons"
+    n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
+    noise: float = setting(0.08, "standard deviation of the noise on each coordinate", "a number of at least 0", ge=0)
+    random_state: int = setting(1, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
+
+
+class Circles(TaskSettings):
+    """`sklearn.datasets.make_circles` with the source report's arguments."""
+
+    summary = "one circle inside another (scikit-learn), 2 classes in the plane"
+    defaults = {**_REPORT, "epochs": 5000}
+
+    name: Literal["circles"] = "circles"
+    n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
+    noise: float = setting(0.08, "standard deviation of the noise on each coordinate", "a number of at least 0", ge=0)
+    factor: float = setting(
+        0.5, "radius of the inner circle over the outer's", "a number from 0 to below 1", ge=0, lt=1
+    )
+    random_state: int = setting(1, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
+
+
+class Blobs(TaskSettings):
+    """`sklearn.datasets.make_blobs` with the source report's arguments."""
+
+    summary = "normal clouds (scikit-learn), 2 classes in the plane"
+    defaults = {**_REPORT, "epochs": 1500}
+
+    name: Literal["blobs"] = "blobs"
+    n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
+    features: int = setting(2, "number of input features", "a whole number of at least 1", ge=1)
+    centers: int = setting(2, "number of clouds, one a class", "a whole number of at least 2", ge=2)
+    cluster_std: float = setting(1.0, "standard deviation of each cloud", "a number above 0", gt=0)
+    random_state: int = setting(2, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
+
+
+class Digits(TaskSettings):
+    """`sklearn.datasets.load_digits`, pixels divided by 16."""
+
+    summary = "1,797 images of handwritten digits, 8x8 (scikit-learn), 10 classes"
+    # Not in the source report: an ordinary initialisation and a rate at which plain SGD learns the task in seconds.
+    defaults = {"model.hidden": 64, "init": "default", "optimizer.lr": 0.1, "epochs": 60, "eval_every": 1}
+
+    name: Literal["digits"] = "digits"
+
+
+# --- models and optimizers ---------------------------------------------------------------------------------------
+
+
+class ModelSettings(Section):
+    """The sizes of a model."""
+
+    summary: ClassVar[str]
+
+    name: str
+
+
+class Mlp(ModelSettings):
+    """Linear, ReLU, ..., Linear."""
+
+    summary = "multilayer perceptron: linear layers with a ReLU after every hidden one"
+
+    name: Literal["mlp"] = "mlp"
+    hidden: Sizes = setting(
+        (20,), "sizes of the hidden layers", "whole numbers above 0 joined by x, as in 64x64, or none"
+    )
+    dropout: float = setting(
+        0.0,
+        "share of each hidden layer's units dropped while training",
+        "a number from 0 to below 1",
+        ge=0,
+        lt=1,
+    )
+
+
+class OptimizerSettings(Section):
+    """What every optimizer takes."""
+
+    summary: ClassVar[str]
+
+    name: str
+    lr: float = setting(0.01, "learning rate: the size of a step", "a finite number above 0", gt=0)
+    weight_decay: float = setting(
+        0.0,
+        "L2 penalty: this times the weights is added to the gradient",
+        "a finite number of at least 0",
+        ge=0,
+    )
+
+
+class Sgd(OptimizerSettings):
+    """Stochastic gradient descent, as `torch.optim.SGD`."""
+
+    summary = "stochastic gradient descent, with momentum, dampening and Nesterov"
+
+    name: Literal["sgd"] = "sgd"
+    momentum: float = setting(
+        0.0, "share of the last step's direction that is kept", "a finite number of at least 0", ge=0
+    )
+    dampening: float = setting(
+        0.0,
+        "share of the new gradient that momentum leaves out",
+        "a finite number",
+    )
+    nesterov: bool = setting(False, "look ahead: Nesterov's momentum", "true or false")
+
+
+TASKS: dict[str, type[TaskSettings]] = {"moons": Moons, "circles": Circles, "blobs": Blobs, "digits": Digits}
+MODELS: dict[str, type[ModelSettings]] = {"mlp": Mlp}
+OPTIMIZERS: dict[str, type[OptimizerSettings]] = {"sgd": Sgd}
+REGISTRIES: dict[str, dict[str, type[Section]]] = {
+    "task": dict(TASKS),
+    "model": dict(MODELS),
+    "optimizer": dict(OPTIMIZERS),
+}
+
+
+# --- all of a run ------------------------------------------------------------------------------------------------
+
+
+class Settings(Section):
+    """Everything that defines a run except its seed.
+
+    Made by `words.build`, which fills in the task's defaults and collects every mistake.
+    """
+
+    task: TaskSettings
+    model: Mlp
+    optimizer: Sgd
+    implementation: Literal["numpy", "torch"] = setting(
+        "auto",
+        "who computes: numpy (derivatives by hand), torch (autograd); auto takes numpy for an mlp",
+        "auto, numpy or torch",
+    )
+    init: Init = setting(
+        Initialisation("default"),
+        "initial values; default is PyTorch's own for linear layers",
+        f"normal:STD with STD above 0 (as in normal:0.001), or {', '.join(Initialisation.KINDS[1:])}",
+    )
+    batch_size: int = setting(128, "examples in a step", "a whole number above 0", ge=1)
+    sampler: Literal["shuffle", "replacement"] = setting(
+        "shuffle",
+        "shuffle: each example once an epoch; replacement: drawn with repeats",
+        "shuffle or replacement",
+    )
+    steps_per_epoch: Steps = setting(
+        None,
+        "steps in an epoch; all: as many as one pass over the data takes",
+        "all, or a whole number above 0",
+    )
+    epochs: int = setting(100, "epochs to train", "a whole number of at least 0", ge=0)
+    eval_every: Interval = setting(
+        Every(1, "epochs"),
+        "evaluation interval, in epochs (10) or steps (500steps)",
+        "a whole number above 0, of epochs (10) or steps (500steps)",
+    )
+    validation: float = setting(
+        0.0,
+        "share of the training data carved off as the validation split",
+        "a number from 0 to below 1",
+        ge=0,
+        lt=1,
+    )
+    split: Literal["fixed", "by_seed"] = setting(
+        "fixed", "fixed: one split for all seeds; by_seed: the seed deals the data", "fixed or by_seed"
+    )
+    precision: Literal["float32", "float64"] = setting(
+        "float32", "type of every number in training", "float32 or float64"
+    )
+    threads: int = setting(1, "threads of a run's arithmetic", "a whole number above 0", ge=1)
+
+    def flat(self) -> dict[str, Word]:
+        """Every setting under its full dotted name, each value in its canonical spelling."""
+        words: dict[str, Word] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Section):
+                words[name] = getattr(value, "name")  # noqa: B009 (each section that is a field has a name)
+                fields = (field for field in type(value).model_fields if field != "name")
+                words.update({f"{name}.{field}": word(getattr(value, field)) for field in fields})
+            else:
+                words[name] = word(value)
+        return words
+
+
+def common_settings() -> list[str]:
+    """The names of the settings that belong to no section."""
+    return [name for name in Settings.model_fields if name not in REGISTRIES]
+
+
+def steps_in_epoch(settings: Settings, n_train: int) -> int:
+    """Steps that one epoch takes on `n_train` examples; the last batch may be short."""
+    return settings.steps_per_epoch or math.ceil(n_train / settings.batch_size)

@@ -1,0 +1,181 @@
+"""From words (`lr=0.01 hidden=64x64`) to settings, with every mistake of a command in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from paribus.core.settings import REGISTRIES, TASKS, Section, Settings, common_settings
+
+
+class SettingsError(ValueError):
+    """What is wrong with a command: all of it, one line for each mistake."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = list(dict.fromkeys(mistakes))
+        super().__init__("\n".join(self.mistakes))
+
+
+def near_miss(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """`did you mean 'moons'?`, or what there is.
+
+    >>> near_miss("mons", ["moons", "blobs"])
+    "did you mean 'moons'?"
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else otherwise or f"there is {', '.join(names)}"
+
+
+def all_settings() -> dict[str, list[tuple[str, FieldInfo]]]:
+    """Every full name, with the sections that have it (`''` for the common ones) and the field there."""
+    found: dict[str, list[tuple[str, FieldInfo]]] = {}
+    for kind, registry in REGISTRIES.items():
+        found[kind] = []
+        for name, section in registry.items():
+            for field, info in section.model_fields.items():
+                if field != "name":
+                    found.setdefault(f"{kind}.{field}", []).append((name, info))
+    for name in common_settings():
+        found[name] = [("", Settings.model_fields[name])]
+    return found
+
+
+def full_name(name: str) -> str:
+    """The one full name that `name` is or ends; SettingsError where none or several do.
+
+    >>> full_name("lr"), full_name("task.noise"), full_name("epochs")
+    ('optimizer.lr', 'task.noise', 'epochs')
+    """
+    known = all_settings()
+    if name in known:
+        return name
+    ends = [full for full in known if full.endswith("." + name)]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise SettingsError([f"{name} is the end of {' and '.join(ends)}: write the full name"])
+    short = {full.rpartition(".")[2] for full in known} | set(known)
+    raise SettingsError(
+        [f"there is no setting {name!r}: {near_miss(name, short, '`paribus list settings` names them all')}"]
+    )
+
+
+def parse_words(words: Sequence[str]) -> dict[str, list[str]]:
+    """`key=value` words as full name -> values, more than one where a comma lists them.
+
+    >>> parse_words(["lr=0.1,0.01", "hidden=20"])
+    {'optimizer.lr': ['0.1', '0.01'], 'model.hidden': ['20']}
+    """
+    parsed: dict[str, list[str]] = {}
+    mistakes: list[str] = []
+    for text in words:
+        key, equals, value = text.partition("=")
+        if not equals or not key or not value:
+            mistakes.append(f"{text!r} is not a setting: write key=value, as in lr=0.01")
+            continue
+        try:
+            name = full_name(key)
+        except SettingsError as error:
+            mistakes += error.mistakes
+            continue
+        values = value.split(",")
+        if name in parsed:
+            mistakes.append(
+                f"{name} is given twice ({','.join(parsed[name])} and {value}): list both with a comma to compare them"
+            )
+        elif "" in values:
+            mistakes.append(f"{text!r} has an empty value between its commas")
+        else:
+            parsed[name] = values
+    if mistakes:
+        raise SettingsError(mistakes)
+    return parsed
+
+
+def build(values: Mapping[str, Any]) -> Settings:
+    """Settings from full names and values; what is not given is the task's default.
+
+    Raises SettingsError with every mistake: an unknown name or value, a value out of bounds, and a setting that is
+    given and has no effect.
+
+    >>> build({"task": "moons", "optimizer.lr": "0.1"}).flat()["model.hidden"]
+    '20'
+    """
+    mistakes: list[str] = []
+    task = TASKS.get(str(values.get("task")))
+    if task is None:
+        name = str(values.get("task"))
+        raise SettingsError([f"there is no task {name!r}: {near_miss(name, TASKS)}"])
+    merged: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults, **values}
+    merged["implementation"] = _resolve_implementation(merged.get("implementation", "auto"))
+
+    parts: dict[str, Any] = {}
+    for kind, registry in REGISTRIES.items():
+        name = str(merged.pop(kind))
+        fields = {full: merged.pop(full) for full in list(merged) if full.startswith(kind + ".")}
+        section = registry.get(name)
+        if section is None:
+            mistakes.append(f"there is no {kind} {name!r}: {near_miss(name, registry)}")
+            continue
+        for full in [full for full in fields if full.partition(".")[2] not in section.model_fields]:
+            owners = [owner for owner, _ in all_settings().get(full, [])]
+            del fields[full]
+            if full in values:
+                short = full.rpartition(".")[2]
+                mistakes.append(f"{short} has no effect with {kind}={name}: it is a setting of {', '.join(owners)}")
+        try:
+            parts[kind] = section(**{full.partition(".")[2]: value for full, value in fields.items()})
+        except ValidationError as error:
+            mistakes += _explain(error, section, f"{kind}.")
+    common = {name: merged[name] for name in merged if name in Settings.model_fields}
+    try:
+        settings = Settings(**parts, **common)
+    except ValidationError as error:
+        mistakes += _explain(error, Settings, "", ignore=set(REGISTRIES) - set(parts))
+    mistakes += _conflicts(parts, values)
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def _resolve_implementation(value: Any) -> Any:
+    """From the arm's own settings alone: NumPy by hand is the faster of the two for a multilayer perceptron."""
+    return "numpy" if value == "auto" else value
+
+
+def _conflicts(parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Settings that contradict each other, and those that are given and change nothing, in the sections that stand."""
+    mistakes = []
+    optimizer, model = parts.get("optimizer"), parts.get("model")
+    if optimizer and optimizer.nesterov and (optimizer.momentum == 0 or optimizer.dampening != 0):
+        mistakes.append(
+            f"nesterov=true needs momentum above 0 and dampening 0 (momentum={optimizer.momentum:g}, "
+            f"dampening={optimizer.dampening:g}): give a momentum, as in momentum=0.9"
+        )
+    if "optimizer.dampening" in given and optimizer and optimizer.dampening != 0 and optimizer.momentum == 0:
+        mistakes.append(
+            f"dampening={optimizer.dampening:g} has no effect with momentum=0: give a momentum, or leave it out"
+        )
+    if "model.dropout" in given and model and model.dropout > 0 and not model.hidden:
+        mistakes.append(
+            f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
+        )
+    return mistakes
+
+
+def _explain(error: ValidationError, section: type[Section], prefix: str, ignore: set[str] | None = None) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        field = str(problem["loc"][0])
+        if field in (ignore or ()):
+            continue
+        info = section.model_fields[field]
+        extra = info.json_schema_extra
+        allowed = extra["allowed"] if isinstance(extra, dict) else problem["msg"]
+        lines.append(f"{prefix}{field}={problem['input']} is not allowed: {field} is {allowed}")
+    return lines

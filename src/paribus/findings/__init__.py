@@ -1,0 +1,1 @@
+"""What records show: pure functions over them."""

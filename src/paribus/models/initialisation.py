@@ -1,0 +1,107 @@
+"""Initial values from the plan, the same for every implementation.
+
+All families transform the same draws (`Plan.uniforms`, `Plan.normals`), so arms that differ in initialisation differ
+in scale and shape only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.plan import Plan
+from paribus.core.settings import Initialisation
+
+Values = NDArray[np.float64]
+
+
+def initial_values(shapes: Mapping[str, tuple[int, ...]], init: Initialisation, plan: Plan) -> dict[str, Values]:
+    """Initial values for named parameters, float64, in the order given.
+
+    A weight has two axes or more, (out, in, ...), with fan_in = in * ..., fan_out = out * ...; a bias has one axis and
+    follows its weight. Biases start at 0, but for `default`.
+
+    | init              | weights                                    |
+    |-------------------|--------------------------------------------|
+    | `normal:STD`      | N(0, STD^2)                                |
+    | `default`         | U(-b, b), b = 1 / sqrt(fan_in); biases too |
+    | `xavier_normal`   | N(0, 2 / (fan_in + fan_out))               |
+    | `xavier_uniform`  | U(-b, b), b = sqrt(6 / (fan_in + fan_out)) |
+    | `kaiming_normal`  | N(0, 2 / fan_in)                           |
+    | `kaiming_uniform` | U(-b, b), b = sqrt(6 / fan_in)             |
+    | `orthogonal`      | orthonormal rows or columns                |
+
+    Source: `torch.nn.init` and `torch.nn.Linear`; Glorot and Bengio (2010); He et al. (2015); Saxe et al. (2014).
+
+    >>> values = initial_values({"0.weight": (3, 2), "0.bias": (3,)}, Initialisation("normal", 0.001), Plan(0))
+    >>> values["0.bias"].tolist()
+    [0.0, 0.0, 0.0]
+    """
+    values: dict[str, Values] = {}
+    fan_in = 1
+    for tensor, (name, shape) in enumerate(shapes.items()):
+        if len(shape) > 1:
+            fan_in = math.prod(shape[1:])
+            values[name] = WEIGHTS[init.kind](plan, tensor, shape, init)
+        elif init.kind == "default":
+            values[name] = _uniform(plan, tensor, shape, 1 / math.sqrt(fan_in))
+        else:
+            values[name] = np.zeros(shape)
+    return values
+
+
+def _uniform(plan: Plan, tensor: int, shape: tuple[int, ...], bound: float) -> Values:
+    return (2 * plan.uniforms(tensor, shape) - 1) * bound
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def _normal(plan: Plan, tensor: int, shape: tuple[int, ...], init: Initialisation) -> Values:
+    assert init.std is not None
+    return init.std * plan.normals(tensor, shape)
+
+
+def _default(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
+    return _uniform(plan, tensor, shape, 1 / math.sqrt(_fans(shape)[0]))
+
+
+def _xavier_normal(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
+    return math.sqrt(2 / sum(_fans(shape))) * plan.normals(tensor, shape)
+
+
+def _xavier_uniform(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
+    return _uniform(plan, tensor, shape, math.sqrt(6 / sum(_fans(shape))))
+
+
+def _kaiming_normal(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
+    return math.sqrt(2 / _fans(shape)[0]) * plan.normals(tensor, shape)
+
+
+def _kaiming_uniform(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
+    return _uniform(plan, tensor, shape, math.sqrt(6 / _fans(shape)[0]))
+
+
+def _orthogonal(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
+    """Q of the QR factors of a normal matrix, signs fixed by R's diagonal, so that Q is uniform (Mezzadri 2007)."""
+    flat = plan.normals(tensor, shape).reshape(shape[0], -1)
+    tall = flat if flat.shape[0] >= flat.shape[1] else flat.T
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diag(r))
+    return np.ascontiguousarray(q if tall is flat else q.T).reshape(shape)
+
+
+WEIGHTS: dict[str, Callable[[Plan, int, tuple[int, ...], Initialisation], Values]] = {
+    "normal": _normal,
+    "default": _default,
+    "xavier_normal": _xavier_normal,
+    "xavier_uniform": _xavier_uniform,
+    "kaiming_normal": _kaiming_normal,
+    "kaiming_uniform": _kaiming_uniform,
+    "orthogonal": _orthogonal,
+}

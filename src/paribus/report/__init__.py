@@ -1,0 +1,1 @@
+"""Findings and records as tables, pictures and pages."""

@@ -1,0 +1,68 @@
+"""Live progress in the terminal: one bar over all epochs of all runs, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from paribus.core.record import Evaluation, Outcome
+    from paribus.training import Run
+
+_LINE_SECONDS = 5.0
+
+
+class Bar:
+    """An observer that shows how far a study is: runs done, epochs of the present one, its last test accuracy."""
+
+    def __init__(self, console: Console, runs: int, epochs: int) -> None:
+        self._console = console
+        self._runs, self._done, self._epochs_done = runs, 0, 0.0
+        self._said = monotonic()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._live = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = self._live.add_task("", total=max(epochs, 1), note="")
+
+    def __enter__(self) -> Bar:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._live.stop()
+
+    def started(self, run: Run) -> None:
+        self._shown = 0.0
+        self._live.update(self._bar, description=f"run {self._done + 1} of {self._runs}")
+        self._seed = run.seed
+
+    def evaluated(self, run: Run, row: Evaluation) -> None:
+        self._advance(row.epoch)
+        if self._console.is_terminal:
+            note = f"seed {run.seed}, epoch {row.epoch:g}, test accuracy {100 * row.metrics['test_accuracy']:.1f} %"
+            self._live.update(self._bar, note=note)
+        elif monotonic() - self._said > _LINE_SECONDS:
+            self._said = monotonic()
+            accuracy = f"test accuracy {100 * row.metrics['test_accuracy']:.1f} %"
+            self._console.print(
+                f"run {self._done + 1} of {self._runs}: seed {run.seed}, epoch {row.epoch:g}, {accuracy}"
+            )
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        self._done += 1
+        self._advance(run.settings.epochs)
+        if outcome.error:
+            self._console.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
+
+    def _advance(self, epoch: float) -> None:
+        self._live.advance(self._bar, epoch - self._shown)
+        self._shown = epoch

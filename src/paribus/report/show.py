@@ -1,0 +1,67 @@
+"""`paribus show --json`: the contract that scripts rely on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from paribus.core.record import ArmRecord, StudyRecord
+from paribus.findings.agreement import agreements
+from paribus.findings.summary import summaries
+
+SCHEMA_VERSION = 1
+
+
+def as_json(study: StudyRecord) -> dict[str, Any]:
+    """The results of a study as plain values; what is missing or not finite is None."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": {
+            "name": study.name,
+            "factors": study.factors,
+            "seeds": study.seeds,
+            "primary_metric": study.primary_metric,
+            "warnings": study.warnings,
+        },
+        "arms": [_arm(study, arm) for arm in study.arms],
+        "agreements": [asdict(agreement) for agreement in agreements(study)],
+        "differences": [],
+        "tuning": [],
+        "diagnoses": [],
+    }
+
+
+def _arm(study: StudyRecord, arm: ArmRecord) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "settings": dict(arm.settings),
+        "task": _task(arm),
+        "runs": [
+            {
+                "seed": run.seed,
+                "status": str(run.status),
+                "error": run.error,
+                "epochs": run.epochs,
+                "attempt": run.attempt,
+            }
+            for run in arm.runs
+        ],
+        "metrics": {name: asdict(summary) for name, summary in summaries(study, arm).items()},
+    }
+
+
+def _task(arm: ArmRecord) -> dict[str, Any] | None:
+    """The arm's data. Where the seed deals the splits, the fingerprint is that of the data before they are dealt."""
+    cards = list(dict.fromkeys(run.task for run in arm.runs))
+    if not cards:
+        return None
+    card = cards[0]
+    return {
+        "name": card.name,
+        "fingerprint": card.fingerprint if len(cards) == 1 and arm.settings["split"] == "fixed" else card.pool,
+        "source": card.source,
+        "train": card.train,
+        "validation": card.validation,
+        "test": card.test,
+        "overlap": max(card.overlap for card in cards),
+    }

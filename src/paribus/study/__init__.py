@@ -1,0 +1,1 @@
+"""Arms x seeds, how they are carried out, and their records."""

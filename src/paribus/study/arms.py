@@ -1,0 +1,103 @@
+"""From a command's words to arms: every combination of the values listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from paribus.core.plan import MAX_SEED
+from paribus.core.settings import Settings, Word, spell
+from paribus.core.words import SettingsError, build, parse_words
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One combination of settings that a study compares. `name`: its values of the factors."""
+
+    name: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Design:
+    """Factors and the arms that they span."""
+
+    factors: list[str]
+    arms: list[Arm]
+
+    @property
+    def shared(self) -> dict[str, Word]:
+        """The settings that are no factor: the same in every arm."""
+        return {name: value for name, value in self.arms[0].settings.flat().items() if name not in self.factors}
+
+
+def design(task: str, words: Sequence[str]) -> Design:
+    """The full grid over every setting that lists several values.
+
+    Raises SettingsError with all mistakes of the command.
+
+    >>> [arm.name for arm in design("moons", ["lr=0.1,0.01", "hidden=5,none"]).arms]
+    ['lr=0.1 hidden=5', 'lr=0.1 hidden=none', 'lr=0.01 hidden=5', 'lr=0.01 hidden=none']
+    """
+    mistakes: list[str] = []
+    parsed: dict[str, list[str]] = {}
+    try:
+        parsed = parse_words([f"task={task}", *words])
+    except SettingsError as error:
+        mistakes += error.mistakes
+        # What could be read is checked too, so that one message holds every mistake.
+        for text in (f"task={task}", *words):
+            try:
+                parsed = {**parse_words([text]), **parsed}
+            except SettingsError:
+                continue
+    factors = [name for name, values in parsed.items() if len(values) > 1]
+    arms: list[Arm] = []
+    for combination in product(*parsed.values()):
+        values = dict(zip(parsed, combination, strict=True))
+        try:
+            settings = build(values)
+        except SettingsError as error:
+            mistakes += error.mistakes
+            continue
+        flat = settings.flat()
+        arms.append(Arm(" ".join(f"{name.rpartition('.')[2]}={spell(flat[name])}" for name in factors), settings))
+    if mistakes:
+        raise SettingsError(mistakes)
+    seen: dict[Settings, str] = {}
+    for arm, combination in zip(arms, product(*parsed.values()), strict=True):
+        spelling = " ".join(
+            f"{name}={value}" for name, value in zip(parsed, combination, strict=True) if name in factors
+        )
+        if arm.settings in seen:
+            mistakes.append(f"{spelling} is the same as {seen[arm.settings]}: each value of a factor is given once")
+        seen.setdefault(arm.settings, spelling)
+    if mistakes:
+        raise SettingsError(mistakes)
+    return Design(factors, arms)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`N`: the seeds 0 to N - 1; `3,5,8`: these (one alone as `3,`).
+
+    >>> parse_seeds("3"), parse_seeds("3,5,8"), parse_seeds("7,")
+    ([0, 1, 2], [3, 5, 8], [7])
+    """
+    allowed = f"--seeds is a number of seeds above 0 (10), or a list of seeds from 0 to {MAX_SEED} (3,5,8; one as 3,)"
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    try:
+        numbers = [int(part) for part in parts]
+    except ValueError:
+        raise SettingsError([f"--seeds {text} is not allowed: {allowed}"]) from None
+    if "," not in text:
+        if not 0 < numbers[0] <= MAX_SEED:
+            raise SettingsError([f"--seeds {text} is not allowed: {allowed}"])
+        return list(range(numbers[0]))
+    if repeated := sorted({seed for seed in numbers if numbers.count(seed) > 1}):
+        raise SettingsError([f"--seeds {text}: {', '.join(map(str, repeated))} is repeated; each seed is run once"])
+    if not all(0 <= seed <= MAX_SEED for seed in numbers):
+        raise SettingsError([f"--seeds {text} is not allowed: {allowed}"])
+    return numbers

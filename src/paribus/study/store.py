@@ -1,0 +1,382 @@
+"""Records in one SQLite file in the study's folder.
+
+A run's curve is appended in chunks while it trains and packed into one when it ends. Every attempt at a run is a row of
+its own, so that an attempt that was killed is kept beside the one that went through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.record import (
+    ArmRecord,
+    Boundary,
+    Curve,
+    Evaluation,
+    Outcome,
+    RunRecord,
+    Status,
+    StudyRecord,
+    TaskCard,
+)
+from paribus.core.settings import Word
+
+SCHEMA_VERSION = 1
+FILE = "study.sqlite"
+
+_NETWORK = ("nfs", "cifs", "smb", "9p", "sshfs", "lustre", "gpfs", "beegfs", "ceph", "afs")
+
+_SCHEMA = """
+CREATE TABLE study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, card TEXT NOT NULL UNIQUE, points BLOB);
+CREATE TABLE environments (id INTEGER PRIMARY KEY, description TEXT NOT NULL UNIQUE);
+CREATE TABLE arms (id INTEGER PRIMARY KEY, name TEXT NOT NULL, settings TEXT NOT NULL UNIQUE);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    arm INTEGER NOT NULL REFERENCES arms, seed INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    task INTEGER NOT NULL REFERENCES tasks, environment INTEGER NOT NULL REFERENCES environments,
+    plan_version INTEGER NOT NULL, plan_hash TEXT NOT NULL,
+    status TEXT NOT NULL, error TEXT, epochs INTEGER NOT NULL DEFAULT 0,
+    started REAL NOT NULL, ended REAL,
+    UNIQUE (arm, seed, attempt)
+);
+CREATE TABLE chunks (
+    run INTEGER NOT NULL REFERENCES runs, first INTEGER NOT NULL, columns BLOB NOT NULL,
+    PRIMARY KEY (run, first)
+);
+CREATE TABLE artifacts (
+    run INTEGER NOT NULL REFERENCES runs, kind TEXT NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY (run, kind)
+);
+"""
+
+
+class StoreError(ValueError):
+    """A folder that cannot be read as a study, or cannot take what is to be written."""
+
+
+class Store:
+    """A study's folder. Only the process that carries a study out writes; any number may read meanwhile."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._db = connection
+        self._pending: dict[int, list[Evaluation]] = {}
+        self._rows: dict[int, int] = {}
+
+    # --- opening ---
+
+    @classmethod
+    def create(cls, folder: Path) -> Store:
+        """Open a folder for writing; made with an empty study where there is none."""
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(folder / FILE, isolation_level=None)
+        _journal(connection, folder)
+        store = cls(folder, connection)
+        if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            with store.transaction():
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                store.set("schema_version", SCHEMA_VERSION)
+        store._check_version()
+        return store
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Open a study for reading; StoreError where there is none."""
+        path = folder / FILE
+        if not path.is_file():
+            raise StoreError(f"{folder} holds no study: there is no {FILE} in it")
+        uri = path.absolute().as_uri()
+        try:
+            connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:  # a folder that cannot be written: no journal can stand beside the file
+            connection = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path} is not a study's record: {error}") from None
+        store = cls(folder, connection)
+        store._check_version()
+        return store
+
+    def close(self) -> None:
+        """Write what is pending and let go of the file."""
+        for run in list(self._pending):
+            self.flush(run)
+        self._db.close()
+
+    def _check_version(self) -> None:
+        try:
+            version = self.get("schema_version")
+        except sqlite3.DatabaseError as error:  # another program's database, or one killed before its first line
+            self._db.close()
+            raise StoreError(f"{self.folder / FILE} is not a study's record: {error}") from None
+        if version is None or not version <= SCHEMA_VERSION:
+            self._db.close()
+            raise StoreError(
+                f"{self.folder / FILE} has schema version {version}, this Paribus reads up to {SCHEMA_VERSION}: "
+                "it was written by a newer one; update Paribus"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is written inside, or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # --- the study ---
+
+    def get(self, key: str) -> Any:
+        """A fact of the study, None where it is not recorded."""
+        row = self._db.execute("SELECT value FROM study WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set(self, key: str, value: object) -> None:
+        """Record a fact of the study."""
+        self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
+
+    def add_arm(self, name: str, settings: Mapping[str, Word]) -> int:
+        """The number of an arm, new or known; an arm is its settings."""
+        return self._add("arms", "settings", _canonical(settings), {"name": name})
+
+    def add_task(self, card: TaskCard, points: Mapping[str, NDArray[np.generic]] | None) -> int:
+        """The number of a task. `points`: what a picture of the data needs."""
+        return self._add("tasks", "card", _canonical(asdict(card)), {"points": points and _pack(points)})
+
+    def add_environment(self, description: Mapping[str, object]) -> int:
+        """The number of an environment: versions, machine, command."""
+        return self._add("environments", "description", _canonical(description), {})
+
+    def _add(self, table: str, key: str, value: str, more: Mapping[str, object]) -> int:
+        columns = [key, *more]
+        marks = ", ".join("?" * len(columns))
+        self._db.execute(
+            f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})",
+            [value, *more.values()],
+        )
+        return int(self._db.execute(f"SELECT id FROM {table} WHERE {key} = ?", (value,)).fetchone()[0])
+
+    # --- runs ---
+
+    def statuses(self) -> dict[tuple[str, int], Status]:
+        """(arm's settings, seed) -> the status of its last attempt."""
+        rows = self._db.execute(
+            "SELECT arms.settings, seed, status FROM runs JOIN arms ON arms.id = runs.arm ORDER BY attempt"
+        )
+        return {(settings, seed): Status(status) for settings, seed, status in rows}
+
+    def start(self, arm: int, seed: int, task: int, environment: int, plan: tuple[int, str]) -> int:
+        """Record that a run begins; its number. Earlier attempts stay."""
+        (attempt,) = self._db.execute(
+            "SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE arm = ? AND seed = ?", (arm, seed)
+        ).fetchone()
+        cursor = self._db.execute(
+            "INSERT INTO runs (arm, seed, attempt, task, environment, plan_version, plan_hash, status, started) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (arm, seed, attempt, task, environment, *plan, Status.RUNNING, time.time()),
+        )
+        run = int(cursor.lastrowid or 0)
+        self._pending[run], self._rows[run] = [], 0
+        return run
+
+    def append(self, run: int, row: Evaluation) -> None:
+        """Add an evaluation to a run's curve; it is on disk after the next `flush`."""
+        self._pending[run].append(row)
+
+    def flush(self, run: int) -> None:
+        """Commit the evaluations added since the last time."""
+        rows = self._pending[run]
+        if rows:
+            self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (run, self._rows[run], _pack(_columns(rows))))
+            self._rows[run] += len(rows)
+            self._pending[run] = []
+
+    def end(self, run: int, outcome: Outcome) -> None:
+        """Record how a run ended, its curve in one chunk, and what was kept of it."""
+        with self.transaction():
+            self.flush(run)
+            curve = self._curves("WHERE run = ?", (run,)).get(run)
+            if curve:
+                self._db.execute("DELETE FROM chunks WHERE run = ?", (run,))
+                self._db.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, _pack(curve)))
+            self._db.execute(
+                "UPDATE runs SET status = ?, error = ?, epochs = ?, ended = ? WHERE id = ?",
+                (outcome.status, outcome.error, outcome.epochs, time.time(), run),
+            )
+            for kind, content in _artifacts(outcome).items():
+                self._db.execute("INSERT INTO artifacts VALUES (?, ?, ?)", (run, kind, content))
+        del self._pending[run], self._rows[run]
+
+    def abandon(self) -> int:
+        """Mark runs that a killed process left `running` as interrupted; how many they were."""
+        return self._db.execute(
+            "UPDATE runs SET status = ?, error = ? WHERE status = ?",
+            (Status.INTERRUPTED, "its process ended before it did", Status.RUNNING),
+        ).rowcount
+
+    def artifact(self, arm: str, seed: int, kind: str) -> bytes | None:
+        """`weights` (safetensors) or `predictions` (.npz) of the last attempt at a run, None where not kept."""
+        row = self._db.execute(
+            "SELECT content FROM artifacts JOIN runs ON runs.id = run JOIN arms ON arms.id = arm "
+            "WHERE arms.name = ? AND seed = ? AND kind = ? ORDER BY attempt DESC",
+            (arm, seed, kind),
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    # --- reading ---
+
+    def read(self) -> StudyRecord:
+        """Everything that findings and pages need; of each run its last attempt."""
+        self._db.execute("BEGIN")  # one state of the file, whoever writes meanwhile
+        try:
+            return self._read()
+        finally:
+            self._db.execute("COMMIT")
+
+    def _read(self) -> StudyRecord:
+        tasks = {row[0]: _card(row[1]) for row in self._db.execute("SELECT id, card FROM tasks")}
+        points = self._db.execute("SELECT points FROM tasks WHERE points IS NOT NULL").fetchone()
+        curves = self._curves("", ())
+        boundaries = {
+            run: Boundary(**_unpack(content))
+            for run, content in self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'boundary'")
+        }
+        runs: dict[int, dict[int, RunRecord]] = {}
+        for id_, arm, seed, attempt, task, hash_, status, error, epochs in self._db.execute(
+            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs FROM runs ORDER BY attempt"
+        ):
+            runs.setdefault(arm, {})[seed] = RunRecord(
+                seed,
+                Status(status),
+                error,
+                epochs,
+                curves.get(id_, {}),
+                tasks[task],
+                hash_,
+                attempt,
+                boundaries.get(id_),
+            )
+        arms = [
+            ArmRecord(name, json.loads(settings), [run for _, run in sorted(runs.get(arm, {}).items())])
+            for arm, name, settings in self._db.execute("SELECT id, name, settings FROM arms ORDER BY id")
+        ]
+        return StudyRecord(
+            name=self.get("name") or self.folder.name,
+            factors=self.get("factors") or [],
+            seeds=sorted(self.get("seeds") or []),
+            primary_metric=self.get("primary_metric") or "test_accuracy",
+            arms=arms,
+            warnings=self.get("warnings") or [],
+            data=_unpack(points[0]) if points else None,
+        )
+
+    def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:
+        parts: dict[int, list[Curve]] = {}
+        for run, columns in self._db.execute(f"SELECT run, columns FROM chunks {where} ORDER BY run, first", values):
+            parts.setdefault(run, []).append(_unpack(columns))
+        return {
+            run: {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+            for run, chunks in parts.items()
+        }
+
+
+# --- how things are written ------------------------------------------------------------------------------------------
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _columns(rows: Sequence[Evaluation]) -> Curve:
+    columns = {
+        name: [getattr(row, name) for row in rows] for name in ("step", "epoch", "train_seconds", "eval_seconds")
+    }
+    columns |= {metric: [row.metrics[metric] for row in rows] for metric in rows[0].metrics}
+    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+
+def _pack(columns: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """A JSON line of names, types and shapes, then the bytes of the arrays, compressed. Bytes of equal weight stand
+    together, which halves the size of smooth columns."""
+    head, body = [], []
+    for name, array in columns.items():
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        head.append([name, little.dtype.str, little.shape])
+        body.append(little.reshape(-1, 1).view(np.uint8).T.tobytes())
+    return zlib.compress(json.dumps(head).encode() + b"\n" + b"".join(body), 6)
+
+
+def _unpack(blob: bytes) -> dict[str, NDArray[Any]]:
+    head, _, body = zlib.decompress(blob).partition(b"\n")
+    columns, offset = {}, 0
+    for name, kind, shape in json.loads(head):
+        dtype = np.dtype(kind)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        planes = np.frombuffer(body, np.uint8, size, offset).reshape(dtype.itemsize, -1)
+        columns[name] = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+        offset += size
+    return columns
+
+
+def _artifacts(outcome: Outcome) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    if outcome.weights is not None:
+        from safetensors.numpy import save
+
+        contents["weights"] = save(dict(outcome.weights))
+    if outcome.predictions is not None:
+        contents["predictions"] = _pack({"predictions": outcome.predictions})
+    if outcome.boundary is not None:
+        contents["boundary"] = _pack(asdict(outcome.boundary))
+    return contents
+
+
+def _card(text: str) -> TaskCard:
+    facts = json.loads(text)
+    return TaskCard(**{**facts, "input_shape": tuple(facts["input_shape"])})
+
+
+def _journal(connection: sqlite3.Connection, folder: Path) -> None:
+    """Write-ahead logging, so that others can read meanwhile; another journal where its shared memory cannot work."""
+    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if not on_network(folder):
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("COMMIT")
+            if mode == "wal":
+                return
+        except sqlite3.OperationalError:
+            pass
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def on_network(folder: Path) -> bool:
+    """Whether the folder lies on a network file system, as far as the machine tells."""
+    import psutil
+
+    path = str(folder.resolve())
+    mounts = [
+        p for p in psutil.disk_partitions(all=True) if (path + os.sep).startswith(p.mountpoint.rstrip(os.sep) + os.sep)
+    ]
+    kind = max(mounts, key=lambda p: len(p.mountpoint)).fstype.lower() if mounts else ""
+    return any(name in kind for name in _NETWORK)

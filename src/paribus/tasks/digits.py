@@ -1,0 +1,25 @@
+"""The 8x8 images of handwritten digits that come with scikit-learn."""
+
+from __future__ import annotations
+
+from paribus.core.settings import Digits
+from paribus.tasks.pool import Arrays, Pool, cached
+
+
+def digits(settings: Digits) -> Pool:  # noqa: ARG001 (the contract of a pool's maker)
+    """1,797 images, 64 pixels from 0 to 1, 10 classes.
+
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), as scikit-learn has it.
+
+    >>> pool = digits(Digits())
+    >>> pool.x.shape, pool.classes, float(pool.x.max())
+    ((1797, 64), 10, 1.0)
+    """
+
+    def make() -> Arrays:
+        from sklearn.datasets import load_digits
+
+        x, y = load_digits(return_X_y=True)
+        return x / 16, y
+
+    return cached("load_digits() / 16", make)

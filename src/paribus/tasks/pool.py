@@ -1,0 +1,75 @@
+"""A pool: all examples of a task, before they are split; and a cache of those that scikit-learn makes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Examples in their original order: inputs (n, *input_shape) float64, classes (n,) int64."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.int64]
+    classes: int
+    source: str
+
+
+def cached(call: str, make: Callable[[], Arrays]) -> Pool:
+    """The arrays of a scikit-learn call, from the cache folder where they are, else made and kept there.
+
+    Importing `sklearn.datasets` takes a second, more than most toy runs train for. A file is named by the call and
+    scikit-learn's version and holds its own checksum; one that cannot be read is made again, and a folder that cannot
+    be written is no error.
+    """
+    source = f"scikit-learn {version('scikit-learn')}: {call}"
+    path = _folder() / f"{hashlib.sha256(source.encode()).hexdigest()[:24]}.npz"
+    arrays = _read(path)
+    if arrays is None:
+        x, y = make()
+        arrays = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.int64)
+        _write(path, *arrays)
+    x, y = arrays
+    x.flags.writeable = y.flags.writeable = False
+    return Pool(x, y, classes=int(y.max()) + 1, source=source)
+
+
+def _folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("PARIBUS_CACHE") or user_cache_path("paribus")) / "pools"
+
+
+def _checksum(x: NDArray[np.float64], y: NDArray[np.int64]) -> str:
+    return hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            x, y, checksum = file["x"], file["y"], str(file["checksum"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return (x, y) if checksum == _checksum(x, y) else None
+
+
+def _write(path: Path, x: NDArray[np.float64], y: NDArray[np.int64]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            np.savez(file, x=x, y=y, checksum=np.array(_checksum(x, y)))
+        Path(file.name).replace(path)
+    except OSError:
+        return

@@ -1,0 +1,121 @@
+"""The one door to the implementations: runs in, outcomes out."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from paribus.core.plan import Plan
+from paribus.core.record import Evaluation, Outcome, Status
+from paribus.core.settings import Settings
+from paribus.models.initialisation import initial_values
+from paribus.tasks import Task
+from paribus.training.learner import Learner
+from paribus.training.loop import fit
+from paribus.training.probes import boundary
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm with one seed. `keep`: what the record is to hold beside the curve (`weights`, `predictions`)."""
+
+    settings: Settings
+    seed: int
+    keep: frozenset[str] = frozenset()
+
+
+class Observer(Protocol):
+    """Who is told what happens."""
+
+    def started(self, run: Run) -> None:
+        """A run begins."""
+
+    def evaluated(self, run: Run, row: Evaluation) -> None:
+        """A run was evaluated."""
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """A run is over, however it ended."""
+
+
+def train(runs: Sequence[Run], task: Task, observer: Observer) -> list[Outcome]:
+    """Train each run on the task; all of them use this very task.
+
+    An exception in a run ends that run as failed; KeyboardInterrupt ends it as interrupted and is raised again.
+    """
+    outcomes = []
+    for run in runs:
+        observer.started(run)
+        try:
+            # The loop looks for values that are not finite; NumPy need not warn of them too.
+            with threads(run.settings), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                outcome = _train_one(run, task, observer)
+        except KeyboardInterrupt:
+            observer.ended(run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
+            raise
+        except Exception as error:  # a run that fails must not take the others with it; its record says why
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            outcome = Outcome(Status.FAILED, 0, reason)
+        observer.ended(run, outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def make_learner(settings: Settings, task: Task, plan: Plan) -> Learner:
+    """The learner of an implementation, at the plan's initial values."""
+    learner = IMPLEMENTATIONS[settings.implementation](settings, task, plan)
+    learner.load(initial_values(learner.shapes(), settings.init, plan))
+    return learner
+
+
+def _train_one(run: Run, task: Task, observer: Observer) -> Outcome:
+    plan = Plan(run.seed)
+    learner = make_learner(run.settings, task, plan)
+    outcome = fit(run.settings, plan, task, learner, lambda row: observer.evaluated(run, row))
+    if outcome.status is not Status.DONE:
+        return outcome
+    return replace(
+        outcome,
+        weights=learner.weights() if "weights" in run.keep else None,
+        predictions=learner.predict(task.test.x) if "predictions" in run.keep else None,
+        boundary=boundary(learner, task),
+    )
+
+
+def _numpy(settings: Settings, task: Task, plan: Plan) -> Learner:
+    from paribus.training.numpy_learner import NumpyLearner
+
+    return NumpyLearner(settings, task, plan)
+
+
+def _torch(settings: Settings, task: Task, plan: Plan) -> Learner:
+    from paribus.training.torch_learner import TorchLearner
+
+    return TorchLearner(settings, task, plan)
+
+
+IMPLEMENTATIONS: dict[str, Callable[[Settings, Task, Plan], Learner]] = {"numpy": _numpy, "torch": _torch}
+
+
+@contextmanager
+def threads(settings: Settings) -> Iterator[None]:
+    """`settings.threads` threads for the arithmetic inside, as many as before after it."""
+    if settings.implementation == "torch":
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(settings.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+    else:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(settings.threads, user_api="blas"):
+            yield

@@ -1,0 +1,33 @@
+"""What the loop asks of an implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, SupportsFloat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.plan import Indices
+
+
+class Learner(Protocol):
+    """A model with its optimizer and its data, in one implementation."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The parameters' names and shapes, in the order of the model."""
+
+    def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
+        """Set the parameters."""
+
+    def step(self, examples: Indices, epoch: int) -> SupportsFloat:
+        """One step of the optimizer on these training examples; the batch's mean loss before it."""
+
+    def evaluate(self, split: str) -> tuple[float, float]:
+        """Mean loss and accuracy over a whole split, in evaluation mode."""
+
+    def predict(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The most probable class of each input."""
+
+    def weights(self) -> dict[str, NDArray[np.floating]]:
+        """Copies of the parameters."""

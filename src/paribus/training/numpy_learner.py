@@ -1,0 +1,62 @@
+"""The hand-written models in the loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.byhand.layers import SoftmaxCrossEntropy
+from paribus.byhand.mlp import Mlp
+from paribus.byhand.optimizers import Sgd
+from paribus.core.plan import Indices, Plan
+from paribus.core.settings import Settings
+from paribus.tasks import Task
+
+
+class NumpyLearner:
+    """Forward, backward and update by hand; see `learner.Learner`."""
+
+    def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
+        dtype = np.dtype(settings.precision).type
+        self._plan = plan
+        self._data = {
+            name: (split.x.reshape(len(split), -1).astype(dtype), split.y) for name, split in task.splits.items()
+        }
+        self._x, self._y = self._data["train"]
+        hidden, self._dropout = settings.model.hidden, settings.model.dropout
+        self._hidden = hidden
+        self.model = Mlp([math.prod(task.card.input_shape), *hidden, task.card.classes], self._dropout, dtype)
+        self.loss = SoftmaxCrossEntropy()
+        self.optimizer = Sgd(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: value.shape for name, value in self.model.parameters.items()}
+
+    def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
+        self.model.load(values)
+
+    def step(self, examples: Indices, epoch: int) -> float:
+        keep = (
+            [self._plan.keep(epoch, examples, i, units, self._dropout) for i, units in enumerate(self._hidden)]
+            if self._dropout
+            else ()
+        )
+        loss = self.loss.forward(self.model.forward(self._x[examples], keep), self._y[examples])
+        self.optimizer.step(self.model.backward(self.loss.backward()))
+        return loss
+
+    def evaluate(self, split: str) -> tuple[float, float]:
+        x, y = self._data[split]
+        logits = self.model.forward(x)
+        return self.loss.forward(logits, y), float((logits.argmax(axis=1) == y).mean())
+
+    def predict(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
+        logits = self.model.forward(x.reshape(len(x), -1).astype(self._x.dtype))
+        classes: NDArray[np.int64] = np.argmax(logits, axis=1)
+        return classes
+
+    def weights(self) -> dict[str, NDArray[np.floating]]:
+        return {name: value.copy() for name, value in self.model.parameters.items()}

@@ -1,0 +1,54 @@
+"""Which examples each step takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from paribus.core.plan import Indices, Plan
+from paribus.core.settings import Settings, steps_in_epoch
+
+_EXAMPLES_AT_ONCE = 2**18
+"""Orders are drawn for many epochs at once, a few MB of them, as the plan draws 20 times faster that way."""
+
+
+def epochs(settings: Settings, plan: Plan, n_train: int) -> Iterator[list[Indices]]:
+    """For each epoch, the examples of its steps.
+
+    Arms that differ in batch size cut the same order differently.
+
+    >>> from paribus.core.words import build
+    >>> settings = build({"task": "moons", "batch_size": 2, "epochs": 1})
+    >>> [batch.tolist() for batch in next(epochs(settings, Plan(0), n_train=5))]
+    [[2, 1], [4, 0], [3]]
+    """
+    steps, batch = steps_in_epoch(settings, n_train), settings.batch_size
+    repeats = settings.sampler == "replacement"
+    # With repeats and all steps: as many draws as one pass has examples, so that its last batch is as short.
+    size = steps * batch if repeats and settings.steps_per_epoch else n_train
+    at_once = max(1, _EXAMPLES_AT_ONCE // size)
+    for first in range(0, settings.epochs, at_once):
+        count = min(at_once, settings.epochs - first)
+        orders = plan.draws(first, count, size, n_train) if repeats else plan.permutations(first, count, n_train)
+        for order in orders:
+            yield [order[start : start + batch] for start in range(0, size, batch)][:steps]
+
+
+def mistake(settings: Settings, n_train: int) -> str | None:
+    """Why `steps_per_epoch` cannot be had, if it cannot."""
+    available = math.ceil(n_train / settings.batch_size)
+    if settings.sampler == "shuffle" and (settings.steps_per_epoch or 0) > available:
+        return (
+            f"steps_per_epoch={settings.steps_per_epoch} is more than sampler=shuffle has: {n_train} training examples "
+            f"in batches of {settings.batch_size} make {available}; lower it, or take sampler=replacement"
+        )
+    return None
+
+
+def note(settings: Settings, n_train: int) -> str | None:
+    """What is to be said of a batch larger than the data."""
+    if settings.batch_size > n_train and settings.sampler == "shuffle":
+        return (
+            f"batch_size={settings.batch_size} is more than the data: every step takes all {n_train} training examples"
+        )
+    return None

@@ -1,0 +1,58 @@
+"""Every test has a cache folder of its own, so that none reads what another machine's user left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from paribus.core.record import Evaluation, Outcome
+from paribus.core.settings import Settings
+from paribus.core.words import build, parse_words
+from paribus.tasks import load
+from paribus.training import Run, train
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PARIBUS_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+class Recorder:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[Evaluation] = []
+        self.outcomes: list[Outcome] = []
+
+    def started(self, run: Run) -> None:
+        pass
+
+    def evaluated(self, run: Run, row: Evaluation) -> None:
+        self.rows.append(row)
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def curve(self, metric: str) -> list[float]:
+        return [row.metrics[metric] for row in self.rows]
+
+
+def settings_of(text: str) -> Settings:
+    """Settings from `task=moons lr=0.1 ...`."""
+    return build({name: values[0] for name, values in parse_words(text.split()).items()})
+
+
+@pytest.fixture
+def fit() -> Callable[..., Recorder]:
+    """Train one run from its words."""
+
+    def fitted(words: str, seed: int = 0, keep: tuple[str, ...] = ("weights",)) -> Recorder:
+        settings, recorder = settings_of(words), Recorder()
+        train([Run(settings, seed, frozenset(keep))], load(settings, seed), recorder)
+        return recorder
+
+    return fitted

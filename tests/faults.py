@@ -1,0 +1,122 @@
+"""A test counts once it has been seen to fail: plant each fault in a copy of the code and demand a red test.
+
+Run with `make faults`; a number or a part of a file's name runs those faults alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_SECONDS = 120
+
+# file under src/paribus, what stands there, the fault, the tests that must go red
+FAULTS = [
+    ("core/plan.py", "_ROUNDS = 10", "_ROUNDS = 9", "test_plan.py"),
+    ("core/plan.py", "k1 + _WEYL[1]", "k1 + _WEYL[0]", "test_plan.py"),
+    ("core/plan.py", "range(n - 1, 0, -1)", "range(n - 1, 1, -1)", "test_plan.py"),
+    ("core/plan.py", "np.arange(1, n + 1), purpose=0", "np.full(n, n), purpose=0", "test_plan.py"),
+    ("core/plan.py", "(product & _LOW) < floor", "(product & _LOW) < 0", "test_plan.py"),
+    ("core/plan.py", "np.arange(first_epoch, first_epoch + epochs)", "np.arange(epochs)", "test_plan.py"),
+    ("core/plan.py", "examples[:, None], epoch, layer", "np.arange(len(examples))[:, None], epoch, layer", "test_plan.py"),
+    ("core/plan.py", "tensor, 0), (self.seed", "0, 0), (self.seed", "test_initialisation.py"),
+    ("core/words.py", "if name in parsed:", "if False:", "test_settings.py"),
+    ("core/words.py", "mistakes += _conflicts(parts, values)", "pass", "test_settings.py"),
+    ("core/words.py", "if full in values:", "if False:", "test_settings.py"),
+    ("core/settings.py", "allow_inf_nan=False", "allow_inf_nan=True", "test_settings.py"),
+    ("tasks/task.py", "_FIXED_SPLIT = 1", "_FIXED_SPLIT = 2", "test_tasks.py"),
+    ("tasks/task.py", 'x = _standardised(pool.x, parts["train"])', "x = _standardised(pool.x, order)", "test_tasks.py"),
+    ("tasks/task.py", "little.dtype.str}{little.shape", "little.dtype.str", "test_tasks.py"),
+    ("tasks/task.py", "seen = {row.tobytes() for row in train}", "seen = set()", "test_tasks.py"),
+    ("tasks/pool.py", "if checksum == _checksum(x, y) else None", "", "test_tasks.py"),
+    ("models/initialisation.py", "math.sqrt(2 / _fans(shape)[0])", "math.sqrt(1 / _fans(shape)[0])", "test_initialisation.py"),
+    ("models/initialisation.py", "math.sqrt(2 / sum(_fans(shape)))", "math.sqrt(2 / _fans(shape)[1])", "test_initialisation.py"),
+    ("models/initialisation.py", "q = q * np.sign(np.diag(r))", "q = np.abs(q)", "test_initialisation.py"),
+    ("models/initialisation.py", "if init.kind == \"default\"", "if False", "test_initialisation.py"),
+    ("byhand/layers.py", "dy.T @ self._x", "dy.T @ self._x / 2", "test_byhand.py"),
+    ("byhand/layers.py", "dy.sum(axis=0)", "dy.mean(axis=0)", "test_byhand.py"),
+    ("byhand/layers.py", 'return dy @ self.parameters["weight"]', "return dy @ np.abs(self.parameters['weight'])", "test_byhand.py"),
+    ("byhand/layers.py", "np.where(self._positive, dy, 0)", "dy", "test_byhand.py"),
+    ("byhand/layers.py", "return dy if self._scale is None else dy * self._scale", "return dy", "test_byhand.py"),
+    ("byhand/layers.py", "dz /= len(self._y)", "pass", "test_byhand.py"),
+    ("byhand/layers.py", "shifted = z - z.max(axis=1, keepdims=True)", "shifted = z", "test_byhand.py"),
+    ("byhand/optimizers.py", "g = g + self.weight_decay * theta", "g = g - self.weight_decay * theta", "test_byhand.py"),
+    ("byhand/optimizers.py", "b = g.copy() if b is None", "b = (1 - self.dampening) * g if b is None", "test_byhand.py"),
+    ("byhand/optimizers.py", "g + self.momentum * b if self.nesterov else b", "b", "test_byhand.py"),
+    ("models/mlp.py", "if i < last:", "if True:", "test_byhand.py"),
+    ("models/mlp.py", "/ (1 - self.dropout)", "", "test_byhand.py"),
+    ("models/mlp.py", "    def reset_parameters", "    def reset", "test_training.py"),
+    ("training/loop.py", "if not math.isfinite(float(loss)):", "if False:", "test_training.py"),
+    ("training/loop.py", "        if finite:", "        if True:", "test_training.py"),
+    ("training/loop.py", "or step == total", "", "test_training.py"),
+    ("training/sampling.py", "plan.draws(first, count", "plan.draws(0, count", "test_training.py"),
+    ("training/sampling.py", "plan.permutations(first, count", "plan.permutations(0, count", "test_training.py"),
+    ("training/numpy_learner.py", "self._plan.keep(epoch, examples, i", "self._plan.keep(epoch, examples, 0", "test_training.py"),
+    ("training/torch_learner.py", "methods: dict[str, Any] = {", "methods: dict[str, Any] = {} and {", "test_training.py"),
+    ("training/torch_learner.py", "with torch.no_grad():\n            inspect", "with torch.enable_grad():\n            inspect", "test_byhand.py"),
+    ("training/door.py", "torch.set_num_threads(before)", "pass", "test_training.py"),
+    ("study/store.py", "self._rows[run] += len(rows)", "pass", "test_study.py"),
+    ("study/store.py", "not version <= SCHEMA_VERSION", "False", "test_study.py"),
+    ("study/store.py", "if not on_network(folder):", "if True:", "test_study.py"),
+    ("study/store.py", "coalesce(max(attempt), 0) + 1", "1", "test_study.py"),
+    ("study/runner.py", "not in FINISHED", "is None", "test_study.py"),
+    ("study/runner.py", "if shared.get(name) != mine.get(name)", "if False", "test_study.py"),
+    ("study/runner.py", "if metric != request.metric:", "if False:", "test_study.py"),
+    ("study/runner.py", "if run.status is not Status.RUNNING:", "if True:", "test_study.py"),
+    ("study/runner.py", "with lock(request.folder):", "if True:", "test_study.py"),
+    ("study/runner.py", "for seed in request.seeds for arm in request.design.arms]", "for seed in request.seeds[:1] for arm in request.design.arms]", "test_study.py"),
+    ("findings/summary.py", "ddof=1", "ddof=0", "test_report.py"),
+    ("findings/summary.py", "0.975", "0.95", "test_report.py"),
+    ("findings/agreement.py", "gaps = np.abs(x - y)", "gaps = x - y", "test_report.py"),
+    ("core/record.py", "if self.status is not Status.DONE or", "if", "test_report.py"),
+    ("report/tables.py", "_troubles(study), *map", "map", "test_report.py"),
+]  # fmt: skip
+
+
+def red(file: str, original: str, fault: str, tests: str) -> bool:
+    """Whether the tests fail with the fault in place."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("src", "tests"):
+            shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        path = Path(folder) / "src" / "paribus" / file
+        text = path.read_text()
+        if original not in text:
+            sys.exit(f"{file} holds no {original!r}: mend tests/faults.py")
+        path.write_text(text.replace(original, fault))
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{tests}"],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": f"{folder}/src"},
+                capture_output=True,
+                check=False,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:  # a fault that makes a test wait for ever is seen too
+            return True
+    return done.returncode == 1
+
+
+def main() -> None:
+    """Plant them all, or those named."""
+    chosen = [
+        fault for i, fault in enumerate(FAULTS) if all(part in fault[0] or part == str(i) for part in sys.argv[1:2])
+    ]
+    green = []
+    for file, original, fault, tests in chosen:
+        caught = red(file, original, fault, tests)
+        sys.stdout.write(f"{'red  ' if caught else 'GREEN'} {file}: {original!r} -> {fault!r}\n")
+        sys.stdout.flush()
+        green += [] if caught else [file]
+    sys.stdout.write(f"{len(chosen) - len(green)} of {len(chosen)} faults were caught\n")
+    sys.exit(bool(green))
+
+
+if __name__ == "__main__":
+    main()

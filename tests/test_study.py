@@ -1,0 +1,349 @@
+"""Studies on disk: what is killed goes on, what is recorded stays, and no folder is written by mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load as load_weights
+
+from paribus.core.record import Evaluation, Outcome, RunRecord, Status, StudyRecord
+from paribus.core.words import SettingsError
+from paribus.study import store as store_module
+from paribus.study.driver import lock
+from paribus.study.request import folder_name, request
+from paribus.study.runner import Request, carry_out, prepare, read
+from paribus.study.store import FILE, SCHEMA_VERSION, Store, StoreError
+from paribus.training.door import IMPLEMENTATIONS
+
+
+def ask(folder: Path, words: str, seeds: str = "2", keep: str | None = None, metric: str = "test_accuracy") -> Request:
+    task, *rest = words.split()
+    return request(task, rest, seeds, out=folder, metric=metric, keep=keep, compare="," in words)
+
+
+def runs(study: StudyRecord) -> dict[tuple[str, int], RunRecord]:
+    return {(arm.name, run.seed): run for arm in study.arms for run in arm.runs}
+
+
+def assert_same_curves(one: StudyRecord, other: StudyRecord) -> None:
+    """Bit for bit, times apart."""
+    assert runs(one).keys() == runs(other).keys()
+    for key, run in runs(one).items():
+        theirs = runs(other)[key]
+        assert run.status == theirs.status
+        assert run.curve.keys() == theirs.curve.keys()
+        for name in run.curve:
+            if not name.endswith("_seconds"):
+                np.testing.assert_array_equal(run.curve[name], theirs.curve[name])
+
+
+WORDS = "moons hidden=5,none epochs=6 eval_every=2 init=default"
+
+
+def test_a_study_is_arms_times_seeds(tmp_path: Path) -> None:
+    study = carry_out(ask(tmp_path / "s", WORDS, "3"))
+    assert [arm.name for arm in study.arms] == ["hidden=5", "hidden=none"]
+    assert [[run.seed for run in arm.runs] for arm in study.arms] == [[0, 1, 2]] * 2
+    for run in runs(study).values():
+        assert run.status is Status.DONE
+        assert run.epochs == 6
+        assert run.curve["epoch"].tolist() == [2, 4, 6]
+        assert (np.diff(run.curve["train_seconds"]) > 0).all()
+    assert len({run.plan_hash for run in runs(study).values()}) == 3
+    assert runs(study)["hidden=5", 1].plan_hash == runs(study)["hidden=none", 1].plan_hash
+    assert_same_curves(study, read(tmp_path / "s"))
+
+
+def test_a_run_does_not_depend_on_what_ran_beside_it(tmp_path: Path) -> None:
+    study = carry_out(ask(tmp_path / "s", WORDS, "3"))
+    alone = carry_out(ask(tmp_path / "t", WORDS.replace("5,none", "none"), "2,"))
+    for name, values in runs(alone)["", 2].curve.items():
+        if not name.endswith("_seconds"):
+            np.testing.assert_array_equal(values, runs(study)["hidden=none", 2].curve[name])
+
+
+def test_the_same_command_does_only_what_is_missing(tmp_path: Path) -> None:
+    first = carry_out(ask(tmp_path / "s", WORDS, "2"))
+    work = prepare(ask(tmp_path / "s", WORDS, "2"))
+    assert (work.missing, work.recorded) == ([], 4)
+    more = ask(tmp_path / "s", WORDS.replace("5,none", "5,none,7"), "3")
+    assert len(prepare(more).missing) == 5
+    study = carry_out(more)
+    assert [len(arm.runs) for arm in study.arms] == [3, 3, 3]
+    for key, run in runs(first).items():
+        np.testing.assert_array_equal(run.curve["train_seconds"], runs(study)[key].curve["train_seconds"])
+
+
+@pytest.mark.parametrize(
+    ("words", "metric", "named"),
+    [
+        ("moons hidden=5,none epochs=7 eval_every=2 init=default", "test_accuracy", "epochs (6 there, 7 here)"),
+        ("moons hidden=5,none epochs=6 eval_every=2 lr=0.5", "test_accuracy", "init (default there, normal:0.001 here)"),
+        ("moons lr=1,2 epochs=6 eval_every=2 init=default", "test_accuracy", "factors (model.hidden there, optimizer.lr here)"),
+        ("blobs hidden=5,none epochs=6 eval_every=2 init=default", "test_accuracy", "task (moons there, blobs here)"),
+        (WORDS, "test_loss", "primary metric (test_accuracy there, test_loss here)"),
+    ],
+)  # fmt: skip
+def test_a_folder_with_another_study_is_left_alone(tmp_path: Path, words: str, metric: str, named: str) -> None:
+    carry_out(ask(tmp_path / "s", WORDS, "1"))
+    before = (tmp_path / "s" / FILE).read_bytes()
+    for act in (prepare, carry_out):
+        with pytest.raises(StoreError) as caught:
+            act(ask(tmp_path / "s", words, metric=metric))
+        assert "holds another study; it differs in" in str(caught.value)
+        assert named in str(caught.value)
+    assert (tmp_path / "s" / FILE).read_bytes() == before
+
+
+def test_folders_that_cannot_take_a_study(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match="cannot be written"):
+        prepare(ask(tmp_path / "file" / "s", WORDS))
+    with pytest.raises(StoreError, match="holds other files"):
+        prepare(ask(tmp_path / "file", WORDS))
+    with pytest.raises(StoreError, match="holds other files"):
+        prepare(ask(tmp_path, WORDS))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(StoreError, match=r"holds no study: there is no study\.sqlite in it"):
+        read(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="cannot be written"):
+        prepare(ask(tmp_path / "s", WORDS))
+    tmp_path.chmod(0o700)
+
+
+def test_what_the_data_refuse_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="make 7; lower it, or take sampler=replacement"):
+        prepare(ask(tmp_path / "s", "moons steps_per_epoch=8"))
+    with pytest.raises(SettingsError, match="the training split of moons is empty"):
+        prepare(ask(tmp_path / "s", "moons n=10 test_share=0.95"))
+    with pytest.raises(SettingsError, match="--metric accuracy is not measured: allowed is train_accuracy"):
+        prepare(ask(tmp_path / "s", "moons", metric="accuracy"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_larger_than_the_data_is_said(tmp_path: Path) -> None:
+    (note,) = prepare(ask(tmp_path / "s", "moons batch_size=900")).notes
+    assert note == "batch_size=900 is more than the data: every step takes all 800 training examples"
+
+
+def test_one_mistake_does_not_hide_another() -> None:
+    with pytest.raises(SettingsError) as caught:
+        request("moons", ["lr=nan"], "3,3", keep="wights", compare=False)
+    assert len(caught.value.mistakes) == 3
+
+
+def test_a_diverged_run_does_not_stop_the_others(tmp_path: Path) -> None:
+    asked = ask(tmp_path / "s", "moons lr=0.1,1e30 epochs=3 init=default", "2")
+    study = carry_out(asked)
+    assert [run.status for arm in study.arms for run in arm.runs] == ["done", "done", "diverged", "diverged"]
+    diverged = runs(study)["lr=1e+30", 0]
+    assert str(diverged.error).startswith("in epoch 1: ")
+    assert diverged.final("test_accuracy") is None
+    assert prepare(asked).missing == []
+
+
+def test_a_failed_run_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, made = ask(tmp_path / "s", WORDS, "1"), IMPLEMENTATIONS["numpy"]
+
+    def broken(*_: object) -> object:
+        raise RuntimeError("broken")
+
+    monkeypatch.setitem(IMPLEMENTATIONS, "numpy", broken)  # type: ignore[arg-type]
+    study = carry_out(asked)
+    assert [run.status for run in runs(study).values()] == ["failed"] * 2
+    assert str(runs(study)["hidden=5", 0].error).startswith("RuntimeError: broken")
+    monkeypatch.setitem(IMPLEMENTATIONS, "numpy", made)
+    assert "2 runs had not come to an end" in prepare(asked).notes[0]
+    study = carry_out(asked)
+    assert [(run.status, run.attempt) for run in runs(study).values()] == [("done", 2)] * 2
+    with sqlite3.connect(tmp_path / "s" / FILE) as database:
+        assert database.execute("SELECT count(*) FROM runs WHERE status = 'failed'").fetchone() == (2,)
+    database.close()
+
+
+def test_ctrl_c_keeps_what_was_evaluated(tmp_path: Path) -> None:
+    class Interrupting:
+        def started(self, run: object) -> None: ...
+        def ended(self, run: object, outcome: Outcome) -> None: ...
+        def evaluated(self, run: object, row: Evaluation) -> None:
+            if row.epoch == 4:
+                raise KeyboardInterrupt
+
+    asked = ask(tmp_path / "s", WORDS, "1")
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(asked, [Interrupting()])
+    run = runs(read(tmp_path / "s"))["hidden=5", 0]
+    assert (run.status, run.epochs, run.curve["epoch"].tolist()) == (Status.INTERRUPTED, 4, [2, 4])
+    assert_same_curves(carry_out(asked), carry_out(ask(tmp_path / "t", WORDS, "1")))
+
+
+def test_what_is_kept_can_be_had(tmp_path: Path) -> None:
+    carry_out(ask(tmp_path / "s", WORDS, "1", keep="weights,predictions"))
+    store = Store.open(tmp_path / "s")
+    content = store.artifact("hidden=5", 0, "weights")
+    assert content is not None
+    assert {name: value.shape for name, value in load_weights(content).items()}["linears.0.weight"] == (5, 2)
+    assert store.artifact("hidden=5", 0, "predictions") is not None
+    assert store.artifact("hidden=5", 1, "weights") is None
+    store.close()
+
+
+def test_the_record_names_its_surroundings(tmp_path: Path) -> None:
+    carry_out(Request(**{**ask(tmp_path / "s", WORDS, "1").__dict__, "command": "paribus compare ..."}))
+    with sqlite3.connect(tmp_path / "s" / FILE) as database:
+        ((text,),) = database.execute("SELECT description FROM environments").fetchall()
+    database.close()
+    facts = json.loads(text)
+    assert facts["command"] == "paribus compare ..."
+    assert facts["versions"]["torch"]
+    assert facts["versions"]["numpy"] == np.__version__
+    assert facts["machine"]["cpus"] >= 1
+
+
+# --- killed ---
+
+
+def start(folder: Path, words: str, seeds: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "paribus", "compare", *words.split(), "--seeds", seeds, "--out", str(folder)]
+    return subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+LONG = "moons implementation=numpy,torch epochs=150 eval_every=5 init=default"
+
+
+def test_killed_at_any_point_it_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    """SIGKILL after ever longer waits, from before the folder stands to the middle of a run; then left to end."""
+    whole = carry_out(ask(tmp_path / "whole", LONG, "3"))
+    waits, killed = [0.3, 0.6, 0.9, 1.2, 1.6, 2.2], 0
+    for wait in waits:
+        process = start(tmp_path / "s", LONG, "3")
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        assert process.stderr is not None
+        process.stderr.close()
+        if (tmp_path / "s" / FILE).exists():
+            try:
+                study = read(tmp_path / "s")
+            except StoreError:
+                continue  # killed before the first transaction: nothing was recorded, nothing is lost
+            for key, run in runs(study).items():
+                assert run.status in (Status.DONE, Status.INTERRUPTED)
+                theirs = runs(whole)[key].curve
+                if run.status is Status.DONE:
+                    assert len(run.curve["train_loss"]) == len(theirs["train_loss"])
+                if run.curve:
+                    rows = len(run.curve["train_loss"])
+                    np.testing.assert_array_equal(run.curve["train_loss"], theirs["train_loss"][:rows])
+    assert killed >= 3
+    process = start(tmp_path / "s", LONG, "3")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert_same_curves(read(tmp_path / "s"), whole)
+
+
+def test_a_second_process_is_refused_with_the_first_one_named(tmp_path: Path) -> None:
+    process = start(tmp_path / "s", "moons implementation=numpy,torch epochs=100000 eval_every=5", "3")
+    try:
+        deadline = time.monotonic() + 60
+        while not _running(tmp_path / "s"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with pytest.raises(StoreError, match=f"carried out by another process: process {process.pid} on "):
+            carry_out(ask(tmp_path / "s", "moons implementation=numpy,torch epochs=100000 eval_every=5", "3"))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _running(folder: Path) -> bool:
+    try:
+        return any(run.status is Status.RUNNING for run in runs(read(folder)).values())
+    except StoreError:
+        return False
+
+
+def test_the_lock_is_let_go_of(tmp_path: Path) -> None:
+    for _ in range(2):
+        with lock(tmp_path / "s"):
+            pass
+
+
+# --- the file ---
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    carry_out(ask(tmp_path / "s", WORDS, "1"))
+    with sqlite3.connect(tmp_path / "s" / FILE) as database:
+        database.execute("UPDATE study SET value = '99' WHERE key = 'schema_version'")
+    database.close()
+    with pytest.raises(StoreError, match=f"schema version 99, this Paribus reads up to {SCHEMA_VERSION}"):
+        read(tmp_path / "s")
+    with pytest.raises(StoreError, match="schema version 99"):
+        prepare(ask(tmp_path / "s", WORDS, "2"))
+
+
+def test_a_file_that_is_no_record(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("hello" * 1000)
+    with pytest.raises(StoreError, match=r"study\.sqlite is not a study's record"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("network", [True, False])
+def test_where_write_ahead_logging_cannot_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool) -> None:
+    monkeypatch.setattr(store_module, "on_network", lambda _: network)
+    study = carry_out(ask(tmp_path / "s", WORDS, "1"))
+    header = (tmp_path / "s" / FILE).read_bytes()[18:20]
+    assert header == (b"\x01\x01" if network else b"\x02\x02")  # 1: rollback journal, 2: write-ahead log
+    assert_same_curves(study, read(tmp_path / "s"))
+
+
+def test_a_curve_of_150_evaluations_is_at_most_10_kb(tmp_path: Path) -> None:
+    carry_out(ask(tmp_path / "s", "moons hidden=20,19 epochs=450 eval_every=3 init=default", "10"))
+    size = (tmp_path / "s" / FILE).stat().st_size / 20
+    assert size <= 10_000
+
+
+def test_a_curve_in_chunks_is_the_curve(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s")
+    asked = ask(tmp_path / "x", WORDS, "1")
+    study = carry_out(asked)
+    task = store.add_task(study.arms[0].runs[0].task, None)
+    run = store.start(store.add_arm("a", {}), 0, task, store.add_environment({}), (1, "hash"))
+    values = np.random.default_rng(0).standard_normal(40)
+    for i, value in enumerate(values):
+        store.append(run, Evaluation(i, i / 7, i * 0.1, i * 0.01, {"train_loss": float(value)}))
+        if i % 7 == 0:
+            store.flush(run)
+    store.flush(run)
+    before = store.read().arms[0].runs[0].curve
+    store.end(run, Outcome(Status.DONE, 6))
+    after = store.read().arms[0].runs[0].curve
+    store.close()
+    for curve in (before, after):
+        np.testing.assert_array_equal(curve["train_loss"], values)
+        assert curve["step"].tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "学", "", "x" * 300, "a\x00b", "<script>", "...", "con*?", "a'b\"c"])
+def test_any_name_is_a_safe_folder(name: str) -> None:
+    folder = folder_name(name)
+    assert folder
+    assert len(folder) <= 90
+    assert not set(folder) & set('/\\\x00<>:"|?* ')
+    assert not folder.startswith(".")
+    assert folder_name(name) == folder

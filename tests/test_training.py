@@ -1,0 +1,221 @@
+"""The loop: one trajectory for every implementation, and nothing that measuring changes."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from paribus.core.plan import Plan
+from paribus.core.record import Status
+from paribus.tasks import load
+from paribus.training import Run, sampling, train
+from paribus.training.door import IMPLEMENTATIONS, make_learner
+from tests.conftest import Recorder, settings_of
+
+Fit = Callable[..., Recorder]
+
+SAME = [
+    "task=moons epochs=40 precision=float64",
+    "task=moons epochs=40 precision=float64 init=default momentum=0.9 nesterov=true weight_decay=0.01",
+    "task=circles epochs=20 precision=float64 init=xavier_normal dropout=0.3 hidden=9x5 momentum=0.5 dampening=0.2",
+    "task=digits epochs=3 precision=float64 hidden=64x64x64x64 lr=0.05 dropout=0.2",
+    "task=digits epochs=2 precision=float64 hidden=none batch_size=1 lr=0.01 eval_every=500steps",
+    "task=blobs epochs=30 precision=float64 hidden=1 sampler=replacement steps_per_epoch=1 init=kaiming_uniform",
+    "task=moons epochs=30 precision=float64 batch_size=5000 init=orthogonal validation=0.2",
+]
+
+
+def final_weights(recorder: Recorder) -> np.ndarray:
+    weights = recorder.outcomes[0].weights
+    assert weights is not None
+    return np.concatenate([value.ravel() for value in weights.values()])
+
+
+@pytest.mark.parametrize("words", SAME)
+def test_numpy_and_torch_are_one_trajectory(fit: Fit, words: str) -> None:
+    one, other = (fit(f"{words} implementation={name}", seed=3) for name in IMPLEMENTATIONS)
+    settings = settings_of(words)
+    learner = make_learner(settings, load(settings, 3), Plan(3))
+    start = np.concatenate([value.ravel() for value in learner.weights().values()])
+    update, theirs = final_weights(one) - start, final_weights(other) - start
+    assert np.linalg.norm(theirs) > 1e-6
+    assert np.linalg.norm(update - theirs) <= 1e-11 * np.linalg.norm(theirs)
+    for metric in one.rows[0].metrics:
+        np.testing.assert_allclose(one.curve(metric), other.curve(metric), atol=1e-12, rtol=0, err_msg=metric)
+    assert [row.step for row in one.rows] == [row.step for row in other.rows]
+
+
+@pytest.mark.parametrize("words", SAME[:2])
+def test_float32_agrees_to_its_own_rounding(fit: Fit, words: str) -> None:
+    words = words.replace("float64", "float32")
+    one, other = (fit(f"{words} implementation={name}", seed=3) for name in IMPLEMENTATIONS)
+    assert final_weights(one).dtype == np.float32
+    np.testing.assert_allclose(one.curve("train_loss"), other.curve("train_loss"), atol=3e-6, rtol=0)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_how_often_it_is_evaluated_changes_nothing(fit: Fit, implementation: str) -> None:
+    words = f"task=moons epochs=20 init=default dropout=0.2 implementation={implementation}"
+    often, seldom, steps = (fit(f"{words} eval_every={every}") for every in ("1", "10", "35steps"))
+    by_step = {row.step: row.metrics for row in often.rows}
+    for row in (*seldom.rows, *steps.rows):
+        assert by_step[row.step] == row.metrics
+    assert (final_weights(often) == final_weights(seldom)).all()
+    assert [row.epoch for row in seldom.rows] == [10, 20]
+    assert [row.step for row in steps.rows] == [35, 70, 105, 140]
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_what_ran_before_changes_nothing(fit: Fit, implementation: str) -> None:
+    words = f"task=moons epochs=5 init=default dropout=0.2 implementation={implementation}"
+    alone = fit(words, seed=7)
+    settings, among = settings_of(words), Recorder()
+    train([Run(settings, seed, frozenset({"weights"})) for seed in (1, 7, 2)], load(settings, 0), among)
+    rows = len(alone.rows)
+    assert [row.metrics for row in alone.rows] == [row.metrics for row in among.rows[rows : 2 * rows]]
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_no_global_generator_is_touched(fit: Fit, implementation: str) -> None:
+    before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # noqa: NPY002
+    torch.set_num_threads(2)
+    fit(f"task=moons epochs=2 dropout=0.5 sampler=replacement init=orthogonal implementation={implementation}")
+    after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # noqa: NPY002
+    assert before == after
+    assert torch.get_num_threads() == 2
+
+
+def test_seed_0_is_a_seed(fit: Fit) -> None:
+    words = "task=moons epochs=2 init=default"
+    assert fit(words, seed=0).curve("train_loss") == fit(words, seed=0).curve("train_loss")
+    assert fit(words, seed=0).curve("train_loss") != fit(words, seed=1).curve("train_loss")
+
+
+def test_no_epochs_is_one_evaluation(fit: Fit) -> None:
+    recorder = fit("task=moons epochs=0 init=default")
+    assert [(row.step, row.epoch) for row in recorder.rows] == [(0, 0)]
+    assert recorder.outcomes[0].status is Status.DONE
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("words", "epoch", "rows"), [("lr=1e30", 0, 0), ("lr=100 momentum=2", None, None)])
+def test_a_loss_that_is_not_finite_ends_the_run(
+    fit: Fit, implementation: str, words: str, epoch: int | None, rows: int | None
+) -> None:
+    recorder = fit(f"task=moons epochs=900 eval_every=1 init=default {words} implementation={implementation}")
+    (outcome,) = recorder.outcomes
+    assert outcome.status is Status.DIVERGED
+    assert outcome.error is not None
+    assert outcome.error.startswith(f"in epoch {outcome.epochs + 1}: ")
+    assert len(recorder.rows) == outcome.epochs
+    assert np.isfinite([list(row.metrics.values()) for row in recorder.rows]).all()
+    if epoch is not None:
+        assert (outcome.epochs, len(recorder.rows)) == (epoch, rows)
+    else:
+        assert 0 < outcome.epochs < 900
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_divergence_is_seen_between_evaluations(fit: Fit, implementation: str) -> None:
+    words = f"task=moons epochs=900 eval_every=900 init=default lr=100 momentum=2 implementation={implementation}"
+    (outcome,) = fit(words).outcomes
+    assert outcome.status is Status.DIVERGED
+    assert 0 < outcome.epochs < 800
+    assert "a loss by step" in str(outcome.error)
+
+
+def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, recorder = settings_of("task=moons epochs=3"), Recorder()
+    made = IMPLEMENTATIONS["numpy"]
+    calls = iter([made, None, made])
+
+    def sometimes(*arguments: object) -> object:
+        make = next(calls)
+        if make is None:
+            raise MemoryError("no room")
+        return make(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(IMPLEMENTATIONS, "numpy", sometimes)  # type: ignore[arg-type]
+    train([Run(settings, seed) for seed in (0, 1, 2)], load(settings, 0), recorder)
+    assert [outcome.status for outcome in recorder.outcomes] == ["done", "failed", "done"]
+    assert str(recorder.outcomes[1].error).startswith("MemoryError: no room (")
+
+
+def test_what_is_kept(fit: Fit) -> None:
+    outcome = fit("task=moons epochs=2", keep=("predictions",)).outcomes[0]
+    assert outcome.weights is None
+    assert outcome.predictions is not None
+    assert outcome.predictions.shape == (200,)
+    assert outcome.boundary is not None
+    assert outcome.boundary.classes.shape == (120, 120)
+    assert fit("task=digits epochs=1 hidden=none").outcomes[0].boundary is None
+
+
+class TestSampling:
+    def test_an_epoch_takes_each_example_once(self) -> None:
+        settings = settings_of("task=moons epochs=3 batch_size=128")
+        for batches in sampling.epochs(settings, Plan(0), 800):
+            assert [len(batch) for batch in batches] == [128] * 6 + [32]
+            assert (np.sort(np.concatenate(batches)) == np.arange(800)).all()
+
+    def test_batch_sizes_cut_the_same_order(self) -> None:
+        orders = [
+            np.concatenate(next(sampling.epochs(settings_of(f"task=moons batch_size={size}"), Plan(0), 800)))
+            for size in (1, 32, 5000)
+        ]
+        assert (orders[0] == orders[1]).all()
+        assert (orders[0] == orders[2]).all()
+
+    def test_one_step_is_the_first_batch(self) -> None:
+        one = settings_of("task=moons steps_per_epoch=1 epochs=2")
+        everything = settings_of("task=moons epochs=2")
+        for short, whole in zip(
+            sampling.epochs(one, Plan(0), 800), sampling.epochs(everything, Plan(0), 800), strict=True
+        ):
+            assert len(short) == 1
+            assert (short[0] == whole[0]).all()
+
+    def test_repeats_are_repeats(self) -> None:
+        settings = settings_of("task=moons sampler=replacement epochs=2")
+        first, second = sampling.epochs(settings, Plan(0), 800)
+        assert [len(batch) for batch in first] == [128] * 6 + [32]
+        drawn = np.concatenate(first)
+        assert 0.55 < len(np.unique(drawn)) / 800 < 0.72  # 1 - 1/e = 0.632
+        assert (drawn != np.concatenate(second)).any()
+
+    @pytest.mark.parametrize("sampler", ["shuffle", "replacement"])
+    def test_chunks_do_not_show(self, monkeypatch: pytest.MonkeyPatch, sampler: str) -> None:
+        settings = settings_of(f"task=moons epochs=7 batch_size=100 sampler={sampler}")
+        whole = [np.concatenate(batches) for batches in sampling.epochs(settings, Plan(0), 800)]
+        monkeypatch.setattr(sampling, "_EXAMPLES_AT_ONCE", 1700)
+        parts = [np.concatenate(batches) for batches in sampling.epochs(settings, Plan(0), 800)]
+        assert np.array_equal(whole, parts)
+
+    def test_more_steps_than_there_are(self) -> None:
+        words = "task=moons steps_per_epoch=8"
+        assert "800 training examples in batches of 128 make 7" in str(sampling.mistake(settings_of(words), 800))
+        assert sampling.mistake(settings_of(f"{words} sampler=replacement"), 800) is None
+
+
+def test_training_imports_neither_dynamo_nor_scikit_learn() -> None:
+    """Each takes a second, as long as PyTorch itself."""
+    code = """
+import sys
+from tests.conftest import Recorder, settings_of
+from paribus.tasks import load
+from paribus.training import Run, train
+settings = settings_of("task=moons epochs=1 implementation=torch")
+recorder = Recorder()
+train([Run(settings, 0)], load(settings, 0), recorder)
+assert recorder.outcomes[0].status == "done", recorder.outcomes
+print(*[name for name in ("torch._dynamo", "sympy", "sklearn", "pandas", "matplotlib") if name in sys.modules])
+"""
+    load(settings_of("task=moons"), 0)  # made by now, as by any earlier command
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
