@@ -13,8 +13,9 @@ import torch
 
 from paribus.core.plan import Plan
 from paribus.core.record import Status
+from paribus.core.settings import OPTIMIZERS
 from paribus.tasks import load
-from paribus.training import Run, sampling, train
+from paribus.training import Run, door, sampling, train
 from paribus.training.door import IMPLEMENTATIONS, make_learner
 from tests.conftest import Recorder, settings_of
 
@@ -28,6 +29,9 @@ SAME = [
     "task=digits epochs=2 precision=float64 hidden=none batch_size=1 lr=0.01 eval_every=500steps",
     "task=blobs epochs=30 precision=float64 hidden=1 sampler=replacement steps_per_epoch=1 init=kaiming_uniform",
     "task=moons epochs=30 precision=float64 batch_size=5000 init=orthogonal validation=0.2",
+    "task=moons epochs=10 precision=float64 init=default loader=dataloader dropout=0.2 schedule=onecycle",
+    "task=digits epochs=4 precision=float64 clip=0.5 momentum=0.9 schedule=multistep:1+3:0.1",
+    "task=moons epochs=9 precision=float64 init=default schedule=warmup:10steps:cosine clip=0.1",
 ]
 
 
@@ -37,9 +41,15 @@ def final_weights(recorder: Recorder) -> np.ndarray:
     return np.concatenate([value.ravel() for value in weights.values()])
 
 
+def variants(words: str) -> list[str]:
+    """The same run by every implementation; a loader is torch's alone."""
+    plain = words.replace("loader=dataloader ", "")
+    return [f"{plain} implementation=numpy", f"{words} implementation=torch"]
+
+
 @pytest.mark.parametrize("words", SAME)
 def test_numpy_and_torch_are_one_trajectory(fit: Fit, words: str) -> None:
-    one, other = (fit(f"{words} implementation={name}", seed=3) for name in IMPLEMENTATIONS)
+    one, other = (fit(variant, seed=3) for variant in variants(words))
     settings = settings_of(words)
     learner = make_learner(settings, load(settings, 3), Plan(3))
     start = np.concatenate([value.ravel() for value in learner.weights().values()])
@@ -49,6 +59,31 @@ def test_numpy_and_torch_are_one_trajectory(fit: Fit, words: str) -> None:
     for metric in one.rows[0].metrics:
         np.testing.assert_allclose(one.curve(metric), other.curve(metric), atol=1e-12, rtol=0, err_msg=metric)
     assert [row.step for row in one.rows] == [row.step for row in other.rows]
+
+
+def one_ulp(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every value moved by one unit in the last place, up or down by turns."""
+    return {
+        name: np.nextafter(value, np.where(np.arange(value.size).reshape(value.shape) % 2, np.inf, -np.inf))
+        for name, value in values.items()
+    }
+
+
+@pytest.mark.parametrize("task", ["moons", "circles", "blobs"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_curves_part_no_faster_than_one_ulp_makes_them(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch, optimizer: str, task: str
+) -> None:
+    """Within 10 times the drift that one unit in the last place of every initial value causes in the same test."""
+    words = f"task={task} optimizer={optimizer} epochs=150 precision=float64"
+    one, other = (fit(f"{words} implementation={name}", seed=1) for name in IMPLEMENTATIONS)
+    plain = door.initial_values
+    monkeypatch.setattr(door, "initial_values", lambda *arguments: one_ulp(plain(*arguments)))
+    moved = fit(f"{words} implementation=numpy", seed=1)
+    loss, theirs, nudged = (np.array(run.curve("train_loss")) for run in (one, other, moved))
+    drift = max(np.abs(nudged - loss).max(), np.finfo(float).eps)
+    assert np.abs(theirs - loss).max() <= 10 * drift
+    assert not np.array_equal(final_weights(one), final_weights(moved))
 
 
 @pytest.mark.parametrize("words", SAME[:2])

@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from paribus.core.schedules import Schedule
+
 Word = bool | int | float | str
 
 
@@ -116,33 +118,45 @@ class Every:
         return f"{self.count}{'steps' if self.unit == 'steps' else ''}"
 
 
-def parse_steps(value: object) -> int | None:
-    """Steps in an epoch: a number, or `all` (None): as many as the data fill."""
-    if value in ("all", None):
-        return None
+def parse_steps(value: object) -> int | Literal["all"]:
+    """Steps in an epoch: a number, or `all`: as many as one pass over the data takes."""
+    if value == "all":
+        return "all"
     steps = int(str(value))
     if steps < 1:
         raise ValueError
     return steps
 
 
+def parse_clip(value: object) -> float | None:
+    """A norm, or `none`."""
+    if value in ("none", None):
+        return None
+    norm = float(str(value))
+    if not (math.isfinite(norm) and norm > 0):
+        raise ValueError
+    return norm
+
+
 Sizes = Annotated[tuple[int, ...], BeforeValidator(parse_sizes)]
 Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
 Interval = Annotated[Every, BeforeValidator(Every.parse)]
-Steps = Annotated[int | None, BeforeValidator(parse_steps)]
+Steps = Annotated[int | Literal["all"], BeforeValidator(parse_steps)]
+Clip = Annotated[float | None, BeforeValidator(parse_clip)]
+LrSchedule = Annotated[Schedule, BeforeValidator(Schedule.parse)]
 
 
 def word(value: object) -> Word:
     """The canonical spelling of a setting's value: what a record holds and a command takes.
 
     >>> word((64, 32)), word(()), word(None), word(0.01), word(True)
-    ('64x32', 'none', 'all', 0.01, True)
+    ('64x32', 'none', 'none', 0.01, True)
     """
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
-    return "all" if value is None else str(value)
+    return "none" if value is None else str(value)
 
 
 def spell(value: Word) -> str:
@@ -275,6 +289,51 @@ class OptimizerSettings(Section):
     )
 
 
+class _Adaptive(OptimizerSettings):
+    eps: float = setting(1e-8, "added to the denominator", "a finite number of at least 0", ge=0)
+
+
+class _Moments(_Adaptive):
+    beta1: float = setting(
+        0.9, "share of the mean gradient that is kept each step", "a number from 0 to below 1", ge=0, lt=1
+    )
+    beta2: float = setting(
+        0.999, "share of the mean square that is kept each step", "a number from 0 to below 1", ge=0, lt=1
+    )
+
+
+class Adam(_Moments):
+    """Adam, as `torch.optim.Adam`."""
+
+    summary = "adaptive moments; weight decay is a penalty in the gradient"
+
+    name: Literal["adam"] = "adam"
+
+
+class AdamW(_Moments):
+    """Adam with decoupled weight decay, as `torch.optim.AdamW`."""
+
+    summary = "adaptive moments; weight decay apart from the gradient"
+
+    name: Literal["adamw"] = "adamw"
+    weight_decay: float = setting(
+        0.01, "this times lr times the weights is taken off them", "a finite number of at least 0", ge=0
+    )
+
+
+class RmsProp(_Adaptive):
+    """Root mean square propagation, as `torch.optim.RMSprop`."""
+
+    summary = "gradient over its root mean square, with momentum, and centered"
+
+    name: Literal["rmsprop"] = "rmsprop"
+    alpha: float = setting(
+        0.99, "share of the mean square that is kept each step", "a number from 0 to below 1", ge=0, lt=1
+    )
+    momentum: float = setting(0.0, "share of the last step that is kept", "a finite number of at least 0", ge=0)
+    centered: bool = setting(False, "divide by the standard deviation instead", "true or false")
+
+
 class Sgd(OptimizerSettings):
     """Stochastic gradient descent, as `torch.optim.SGD`."""
 
@@ -294,7 +353,7 @@ class Sgd(OptimizerSettings):
 
 TASKS: dict[str, type[TaskSettings]] = {"moons": Moons, "circles": Circles, "blobs": Blobs, "digits": Digits}
 MODELS: dict[str, type[ModelSettings]] = {"mlp": Mlp}
-OPTIMIZERS: dict[str, type[OptimizerSettings]] = {"sgd": Sgd}
+OPTIMIZERS: dict[str, type[OptimizerSettings]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
 REGISTRIES: dict[str, dict[str, type[Section]]] = {
     "task": dict(TASKS),
     "model": dict(MODELS),
@@ -313,7 +372,18 @@ class Settings(Section):
 
     task: TaskSettings
     model: Mlp
-    optimizer: Sgd
+    optimizer: OptimizerSettings
+    schedule: LrSchedule = setting(
+        Schedule("constant"), "how the learning rate changes while training", Schedule.ALLOWED
+    )
+    clip: Clip = setting(
+        None, "gradients are scaled down to this global norm, after backward", "a finite number above 0, or none"
+    )
+    loader: Literal["indexed", "dataloader"] = setting(
+        "indexed",
+        "how torch gets its batches: from arrays, or a DataLoader over a TensorDataset",
+        "indexed or dataloader",
+    )
     implementation: Literal["numpy", "torch"] = setting(
         "auto",
         "who computes: numpy (derivatives by hand), torch (autograd); auto takes numpy for an mlp",
@@ -331,7 +401,7 @@ class Settings(Section):
         "shuffle or replacement",
     )
     steps_per_epoch: Steps = setting(
-        None,
+        "all",
         "steps in an epoch; all: as many as one pass over the data takes",
         "all, or a whole number above 0",
     )
@@ -377,4 +447,5 @@ def common_settings() -> list[str]:
 
 def steps_in_epoch(settings: Settings, n_train: int) -> int:
     """Steps that one epoch takes on `n_train` examples; the last batch may be short."""
-    return settings.steps_per_epoch or math.ceil(n_train / settings.batch_size)
+    passes = math.ceil(n_train / settings.batch_size)
+    return passes if settings.steps_per_epoch == "all" else settings.steps_per_epoch

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from paribus.core.settings import REGISTRIES, TASKS, Section, Settings, common_settings
+from paribus.core.settings import REGISTRIES, TASKS, Section, Settings, Sgd, common_settings
 
 
 class SettingsError(ValueError):
@@ -112,7 +112,7 @@ def build(values: Mapping[str, Any]) -> Settings:
         name = str(values.get("task"))
         raise SettingsError([f"there is no task {name!r}: {near_miss(name, TASKS)}"])
     merged: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults, **values}
-    merged["implementation"] = _resolve_implementation(merged.get("implementation", "auto"))
+    merged["implementation"] = _resolve_implementation(merged)
 
     parts: dict[str, Any] = {}
     for kind, registry in REGISTRIES.items():
@@ -133,37 +133,54 @@ def build(values: Mapping[str, Any]) -> Settings:
         except ValidationError as error:
             mistakes += _explain(error, section, f"{kind}.")
     common = {name: merged[name] for name in merged if name in Settings.model_fields}
+    settings: Settings | None = None
     try:
         settings = Settings(**parts, **common)
     except ValidationError as error:
         mistakes += _explain(error, Settings, "", ignore=set(REGISTRIES) - set(parts))
-    mistakes += _conflicts(parts, values)
-    if mistakes:
+    mistakes += _conflicts(settings, parts, values)
+    if mistakes or settings is None:
         raise SettingsError(mistakes)
     return settings
 
 
-def _resolve_implementation(value: Any) -> Any:
+def _resolve_implementation(values: Mapping[str, Any]) -> Any:
     """From the arm's own settings alone: NumPy by hand is the faster of the two for a multilayer perceptron."""
-    return "numpy" if value == "auto" else value
+    asked = values.get("implementation", "auto")
+    if asked != "auto":
+        return asked
+    return "torch" if values.get("loader") == "dataloader" else "numpy"
 
 
-def _conflicts(parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Settings that contradict each other, and those that are given and change nothing, in the sections that stand."""
+def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Settings that contradict each other, and those that are given and change nothing, as far as they stand."""
     mistakes = []
     optimizer, model = parts.get("optimizer"), parts.get("model")
-    if optimizer and optimizer.nesterov and (optimizer.momentum == 0 or optimizer.dampening != 0):
-        mistakes.append(
-            f"nesterov=true needs momentum above 0 and dampening 0 (momentum={optimizer.momentum:g}, "
-            f"dampening={optimizer.dampening:g}): give a momentum, as in momentum=0.9"
-        )
-    if "optimizer.dampening" in given and optimizer and optimizer.dampening != 0 and optimizer.momentum == 0:
-        mistakes.append(
-            f"dampening={optimizer.dampening:g} has no effect with momentum=0: give a momentum, or leave it out"
-        )
+    if isinstance(optimizer, Sgd):
+        momentum, dampening = optimizer.momentum, optimizer.dampening
+        if optimizer.nesterov and (momentum == 0 or dampening != 0):
+            mistakes.append(
+                f"nesterov=true needs momentum above 0 and dampening 0 (momentum={momentum:g}, "
+                f"dampening={dampening:g}): give a momentum, as in momentum=0.9"
+            )
+        if "optimizer.dampening" in given and dampening != 0 and momentum == 0:
+            mistakes.append(f"dampening={dampening:g} has no effect with momentum=0: give a momentum, or leave it out")
     if "model.dropout" in given and model and model.dropout > 0 and not model.hidden:
         mistakes.append(
             f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
+        )
+    if settings is None:
+        return mistakes
+    if settings.loader == "dataloader" and settings.implementation != "torch":
+        mistakes.append(
+            f"loader=dataloader has no effect with implementation={settings.implementation}: it is PyTorch's; "
+            "take implementation=torch, or leave it out"
+        )
+    schedule = settings.schedule.then or settings.schedule
+    if "schedule" in given and schedule.kind == "multistep" and schedule.milestones[0] >= settings.epochs > 0:
+        mistakes.append(
+            f"schedule={settings.schedule} has no effect with epochs={settings.epochs}: its first milestone, "
+            f"{schedule.milestones[0]}, is never reached"
         )
     return mistakes
 

@@ -20,8 +20,17 @@ class Learner(Protocol):
     def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
         """Set the parameters."""
 
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of the steps that follow."""
+
+    def begin_epoch(self, batches: list[Indices]) -> None:
+        """The epoch's batches, before its first step: where batches are made in another way than by index."""
+
     def step(self, examples: Indices, epoch: int) -> SupportsFloat:
-        """One step of the optimizer on these training examples; the batch's mean loss before it."""
+        """One step of the optimizer on these training examples; the batch's mean loss before it.
+
+        Gradients are clipped after backward and before the optimizer, where `clip` is set.
+        """
 
     def evaluate(self, split: str) -> tuple[float, float]:
         """Mean loss and accuracy over a whole split, in evaluation mode."""

@@ -25,6 +25,8 @@ def fit(
     steps_per_epoch = steps_in_epoch(settings, len(task.train))
     interval, total = settings.eval_every.in_steps(steps_per_epoch), settings.epochs * steps_per_epoch
     train_seconds = eval_seconds = 0.0
+    lr, scheduled = settings.optimizer.lr, settings.schedule.kind != "constant"
+    within_epochs = settings.schedule.changes_within_epochs()
     step = 0
     since = perf_counter()
 
@@ -48,7 +50,10 @@ def fit(
         evaluate()
     for epoch, batches in enumerate(sampling.epochs(settings, plan, len(task.train))):
         loss = 0.0
+        learner.begin_epoch(batches)
         for examples in batches:
+            if step == 0 or (scheduled and (within_epochs or examples is batches[0])):
+                learner.set_lr(lr * settings.schedule.factor(step, steps_per_epoch, settings.epochs))
             loss = loss + learner.step(examples, epoch)  # type: ignore[operator]  # a float, or a tensor read once an epoch
             step += 1
             if (step % interval == 0 or step == total) and not evaluate():

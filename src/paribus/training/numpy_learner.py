@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
-from paribus.byhand.optimizers import Sgd
+from paribus.byhand.optimizers import OPTIMIZERS, clip_by_global_norm
 from paribus.core.plan import Indices, Plan
 from paribus.core.settings import Settings
 from paribus.tasks import Task
@@ -30,13 +30,21 @@ class NumpyLearner:
         self._hidden = hidden
         self.model = Mlp([math.prod(task.card.input_shape), *hidden, task.card.classes], self._dropout, dtype)
         self.loss = SoftmaxCrossEntropy()
-        self.optimizer = Sgd(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
+        make = OPTIMIZERS[settings.optimizer.name]
+        self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
+        self._clip = settings.clip
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: value.shape for name, value in self.model.parameters.items()}
 
     def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
         self.model.load(values)
+
+    def set_lr(self, lr: float) -> None:
+        self.optimizer.lr = lr
+
+    def begin_epoch(self, batches: list[Indices]) -> None:
+        pass
 
     def step(self, examples: Indices, epoch: int) -> float:
         keep = (
@@ -45,7 +53,10 @@ class NumpyLearner:
             else ()
         )
         loss = self.loss.forward(self.model.forward(self._x[examples], keep), self._y[examples])
-        self.optimizer.step(self.model.backward(self.loss.backward()))
+        gradients = self.model.backward(self.loss.backward())
+        if self._clip is not None:
+            clip_by_global_norm(gradients, self._clip)
+        self.optimizer.step(gradients)
         return loss
 
     def evaluate(self, split: str) -> tuple[float, float]:

@@ -25,7 +25,7 @@ def epochs(settings: Settings, plan: Plan, n_train: int) -> Iterator[list[Indice
     steps, batch = steps_in_epoch(settings, n_train), settings.batch_size
     repeats = settings.sampler == "replacement"
     # With repeats and all steps: as many draws as one pass has examples, so that its last batch is as short.
-    size = steps * batch if repeats and settings.steps_per_epoch else n_train
+    size = steps * batch if repeats and settings.steps_per_epoch != "all" else n_train
     at_once = max(1, _EXAMPLES_AT_ONCE // size)
     for first in range(0, settings.epochs, at_once):
         count = min(at_once, settings.epochs - first)
@@ -37,7 +37,7 @@ def epochs(settings: Settings, plan: Plan, n_train: int) -> Iterator[list[Indice
 def mistake(settings: Settings, n_train: int) -> str | None:
     """Why `steps_per_epoch` cannot be had, if it cannot."""
     available = math.ceil(n_train / settings.batch_size)
-    if settings.sampler == "shuffle" and (settings.steps_per_epoch or 0) > available:
+    if settings.sampler == "shuffle" and steps_in_epoch(settings, n_train) > available:
         return (
             f"steps_per_epoch={settings.steps_per_epoch} is more than sampler=shuffle has: {n_train} training examples "
             f"in batches of {settings.batch_size} make {available}; lower it, or take sampler=replacement"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Optimizer
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.core.plan import Indices, Plan
-from paribus.core.settings import Settings
+from paribus.core.settings import OptimizerSettings, Settings
 from paribus.models.mlp import Mlp
 from paribus.tasks import Task
 
@@ -32,10 +34,44 @@ def lean(optimizer: type[Optimizer]) -> type[Optimizer]:
             inspect.unwrap(optimizer.step)(self, closure)
 
     step.hooked = True  # type: ignore[attr-defined]  # no profiler around each step
-    methods: dict[str, Any] = {
-        name: inspect.unwrap(getattr(optimizer, name)) for name in ("add_param_group", "zero_grad")
-    }
-    return type(optimizer.__name__, (optimizer,), {**methods, "step": step})
+    add_param_group = inspect.unwrap(optimizer.add_param_group)
+    return type(optimizer.__name__, (optimizer,), {"add_param_group": add_param_group, "step": step})
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings
+
+
+def _with_betas(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"betas": (settings.pop("beta1"), settings.pop("beta2")), **settings}
+
+
+OPTIMIZERS: dict[str, tuple[type[Optimizer], Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "sgd": (SGD, _plain),
+    "adam": (Adam, _with_betas),
+    "adamw": (AdamW, _with_betas),
+    "rmsprop": (RMSprop, _plain),
+}
+"""PyTorch's class for each optimizer, and how settings become its arguments."""
+
+
+def make_optimizer(settings: OptimizerSettings, parameters: Iterable[Tensor]) -> Optimizer:
+    """PyTorch's optimizer with these settings."""
+    kind, arguments = OPTIMIZERS[settings.name]
+    return lean(kind)(parameters, **arguments(settings.model_dump(exclude={"name"})))
+
+
+class PlannedBatches:
+    """A batch sampler that hands a `DataLoader` the plan's batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[Indices] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch.tolist() for batch in self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 class TorchLearner:
@@ -56,7 +92,15 @@ class TorchLearner:
         sizes = [math.prod(task.card.input_shape), *self._hidden, task.card.classes]
         self.model = Mlp(sizes, self._dropout, self._dtype)
         self._parameters = dict(self.model.named_parameters())
-        self.optimizer = lean(SGD)(self._parameters.values(), **settings.optimizer.model_dump(exclude={"name"}))
+        self.optimizer = make_optimizer(settings.optimizer, self._parameters.values())
+        self._clip = settings.clip
+        self._planned = PlannedBatches()
+        self._loader = (
+            # a generator of its own: the loader draws a seed for its workers from the global one
+            DataLoader(TensorDataset(self._x, self._y), batch_sampler=self._planned, generator=torch.Generator())
+            if settings.loader == "dataloader"
+            else None
+        )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -66,8 +110,15 @@ class TorchLearner:
             for name, parameter in self._parameters.items():
                 parameter.copy_(torch.from_numpy(values[name]))
 
+    def set_lr(self, lr: float) -> None:
+        self.optimizer.param_groups[0]["lr"] = lr
+
+    def begin_epoch(self, batches: list[Indices]) -> None:
+        if self._loader is not None:
+            self._planned.batches = batches
+            self._batches = iter(self._loader)
+
     def step(self, examples: Indices, epoch: int) -> Tensor:
-        rows = torch.from_numpy(examples)
         keep = (
             [
                 torch.from_numpy(self._plan.keep(epoch, examples, i, units, self._dropout))
@@ -76,9 +127,17 @@ class TorchLearner:
             if self._dropout
             else ()
         )
-        loss = cross_entropy(self.model(self._x[rows], keep), self._y[rows])
-        self.optimizer.zero_grad()
+        if self._loader is None:
+            rows = torch.from_numpy(examples)
+            x, y = self._x[rows], self._y[rows]
+        else:
+            x, y = next(self._batches)
+        loss = cross_entropy(self.model(x, keep), y)
+        for parameter in self._parameters.values():
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
+        if self._clip is not None:
+            clip_grad_norm_(self._parameters.values(), self._clip)
         self.optimizer.step()
         return loss.detach()
 
