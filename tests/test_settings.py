@@ -116,7 +116,7 @@ BAD = {
     "loader by hand": (("moons", "implementation=numpy", "loader=dataloader"), "loader=dataloader has no effect with implementation=numpy"),
     "twice": (("moons", "lr=0.1", "optimizer.lr=0.2"), "optimizer.lr is given twice (0.1 and 0.2)"),
     "task twice": (("moons", "task=blobs"), "task is given twice (moons and blobs)"),
-    "same value": (("moons", "lr=0.1,0.10"), "optimizer.lr=0.10 is the same as optimizer.lr=0.1"),
+    "same value": (("moons", "lr=0.1,0.10"), "optimizer.lr=0.10 is the same as optimizer.lr=0.1: two arms differ in a setting"),
     "no equals": (("moons", "lr"), "'lr' is not a setting: write key=value, as in lr=0.01"),
     "no value": (("moons", "lr="), "'lr=' is not a setting"),
     "empty value": (("moons", "lr=0.1,,0.2"), "'lr=0.1,,0.2' has an empty value between its commas"),

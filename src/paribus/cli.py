@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -12,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from paribus.core.record import StudyRecord
+    from paribus.study.request import Request
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +34,8 @@ Metric = Annotated[str, typer.Option(help="The primary metric.")]
 Keep = Annotated[
     str | None, typer.Option(help="Keep these in the record too: weights, predictions, or both with a comma.")
 ]
+Jobs = Annotated[int, typer.Option(help="How many processes train at once.")]
+Timing = Annotated[bool, typer.Option("--timing", help="Each run alone, in a process of its own: its seconds count.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
 
@@ -62,11 +66,13 @@ def train(
     out: Out = None,
     metric: Metric = "test_accuracy",
     keep: Keep = None,
+    jobs: Jobs = 1,
+    timing: Timing = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train one arm: paribus train moons hidden=20 lr=0.01"""
-    _carry_out(task, words or [], seeds, name, out, metric, keep, as_json, quiet, compare=False)
+    _carry_out(lambda: _asked(task, words, seeds, name, out, metric, keep, jobs, timing, compare=False), as_json, quiet)
 
 
 @app.command()
@@ -78,17 +84,33 @@ def compare(
     out: Out = None,
     metric: Metric = "test_accuracy",
     keep: Keep = None,
+    jobs: Jobs = 1,
+    timing: Timing = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train arms x seeds and compare: paribus compare moons implementation=numpy,torch --seeds 20"""
-    _carry_out(task, words or [], seeds, name, out, metric, keep, as_json, quiet, compare=True)
+    _carry_out(lambda: _asked(task, words, seeds, name, out, metric, keep, jobs, timing, compare=True), as_json, quiet)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A study as a TOML file.", metavar="STUDY.toml")],
+    out: Out = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Carry out the study in a file; run again, it goes on where it stopped."""
+    from paribus.study.file import read_file
+
+    _carry_out(lambda: read_file(file, out, _command()), as_json, quiet)
 
 
 @app.command()
 def show(
     runs: Annotated[Path, typer.Argument(help="A study's folder.", metavar="RUNS")],
     as_json: Json = False,
+    toml: Annotated[bool, typer.Option("--toml", help="Print the file that repeats the study.")] = False,
 ) -> None:
     """Show the results that a folder holds."""
     from paribus.study.runner import read
@@ -98,6 +120,12 @@ def show(
         study = read(runs)
     except StoreError as error:
         _refuse([str(error)])
+    if toml:
+        from paribus.study.file import as_toml
+
+        arms = [(arm.name, arm.settings) for arm in study.arms]
+        sys.stdout.write(as_toml(study.name, study.seeds, study.primary_metric, study.timing, arms))
+        return
     _print(study, as_json)
 
 
@@ -113,25 +141,32 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|s
     _console().print(listing(what))
 
 
-def _carry_out(
+def _asked(
     task: str,
-    words: list[str],
+    words: list[str] | None,
     seeds: str,
     name: str | None,
     out: Path | None,
     metric: str,
     keep: str | None,
-    as_json: bool,
-    quiet: bool,
+    jobs: int,
+    timing: bool,
     compare: bool,
-) -> None:
-    from paribus.core.words import SettingsError
+) -> Request:
     from paribus.study.request import request
+
+    return request(
+        task, words or [], seeds, name, out, metric, keep, compare=compare, jobs=jobs, timing=timing, command=_command()
+    )
+
+
+def _carry_out(ask: Callable[[], Request], as_json: bool, quiet: bool) -> None:
+    from paribus.core.words import SettingsError
     from paribus.study.runner import carry_out, prepare
     from paribus.study.store import StoreError
 
     try:
-        asked = request(task, words, seeds, name, out, metric, keep, compare=compare, command=_command())
+        asked = ask()
         work = prepare(asked)
     except (SettingsError, StoreError) as error:
         _refuse(str(error).splitlines())

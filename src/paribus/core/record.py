@@ -13,6 +13,9 @@ from paribus.core.settings import Word
 
 SPLITS = ("train", "validation", "test")
 
+DERIVED_METRICS = ("seconds_per_epoch", "train_loss_jitter")
+"""What findings make of a record, beside the last values of its curves."""
+
 
 class Status(StrEnum):
     """How a run stands."""
@@ -104,7 +107,14 @@ class RunRecord:
     task: TaskCard
     plan_hash: str
     attempt: int
+    timed: bool = False
     boundary: Boundary | None = None
+
+    def seconds_per_epoch(self) -> float | None:
+        """Training time over epochs; None unless the run had the machine to itself and reached its end."""
+        if not self.timed or self.status is not Status.DONE or not self.epochs:
+            return None
+        return float(self.curve["train_seconds"][-1]) / self.epochs
 
     def final(self, metric: str) -> float | None:
         """The last value of a metric, None where the run did not reach its end or the value is not finite."""
@@ -132,5 +142,7 @@ class StudyRecord:
     seeds: list[int]
     primary_metric: str
     arms: list[ArmRecord]
+    named: bool = False
+    timing: bool = False
     warnings: list[str] = field(default_factory=list)
     data: Mapping[str, NDArray[np.float64]] | None = None

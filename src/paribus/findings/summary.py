@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from paribus.core.record import SPLITS, ArmRecord, StudyRecord
+from paribus.core.record import DERIVED_METRICS, SPLITS, ArmRecord, RunRecord, StudyRecord
+from paribus.findings.differences import ALPHA, t_interval
 
 
 @dataclass(frozen=True)
@@ -26,25 +27,41 @@ class Summary:
 
 
 def summarise(values: Sequence[float | None]) -> Summary:
-    """Mean, standard deviation (n - 1) and 95 % interval, mean +- t(0.975, n - 1) sd / sqrt(n), of what is there.
-
-    Source: Student, The probable error of a mean (1908).
+    """Mean, standard deviation (n - 1) and Student's 95 % interval of what is there.
 
     >>> low, high = summarise([0.8, 0.9, None, 1.0]).ci95
     >>> round(low, 4), round(high, 4)
     (0.6516, 1.1484)
     """
-    present = np.array([value for value in values if value is not None and math.isfinite(value)])
     kept = [value if value is not None and math.isfinite(value) else None for value in values]
+    present = np.array([value for value in kept if value is not None], dtype=np.float64)
     n = len(present)
-    mean = float(present.mean()) if n else None
-    if mean is None or n < 2:
-        return Summary(kept, n, mean, None, None)
-    from scipy.special import stdtrit
+    mean, sd = (float(present.mean()) if n else None), (float(present.std(ddof=1)) if n > 1 else None)
+    return Summary(kept, n, mean, sd, t_interval(present, ALPHA))
 
-    sd = float(present.std(ddof=1))
-    half = float(stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
-    return Summary(kept, n, mean, sd, (mean - half, mean + half))
+
+def jitter(run: RunRecord) -> float | None:
+    """How unquiet a curve is: the standard deviation of the train loss's change from one evaluation to the next.
+
+    Over the second half of the curve, where most of the descent is past; None where a run did not reach its end or was
+    evaluated fewer than ten times. With `eval_every=1` the changes are from epoch to epoch.
+    """
+    loss = run.curve.get("train_loss")
+    if run.final("train_loss") is None or loss is None or len(loss) < 10:
+        return None
+    return float(np.diff(loss[len(loss) // 2 :]).std(ddof=1))
+
+
+DERIVED: dict[str, Callable[[RunRecord], float | None]] = {
+    "seconds_per_epoch": RunRecord.seconds_per_epoch,
+    "train_loss_jitter": jitter,
+}
+assert tuple(DERIVED) == DERIVED_METRICS
+
+
+def value(run: RunRecord, metric: str) -> float | None:
+    """A metric of a run, None where it is missing or not finite."""
+    return DERIVED[metric](run) if metric in DERIVED else run.final(metric)
 
 
 def metrics(study: StudyRecord) -> list[str]:
@@ -53,15 +70,12 @@ def metrics(study: StudyRecord) -> list[str]:
     return [f"{split}_{m}" for split in SPLITS for m in ("accuracy", "loss") if f"{split}_{m}" in recorded]
 
 
-def summaries(study: StudyRecord, arm: ArmRecord) -> dict[str, Summary]:
-    """Every metric of an arm, final values, aligned with the study's seeds.
-
-    `seconds_per_epoch` is training time, and missing unless the run had the machine to itself.
-    """
+def values(study: StudyRecord, arm: ArmRecord, metric: str) -> list[float | None]:
+    """A metric of an arm, one value for each seed of the study."""
     runs = {run.seed: run for run in arm.runs}
-    found = {
-        name: summarise([runs[seed].final(name) if seed in runs else None for seed in study.seeds])
-        for name in metrics(study)
-    }
-    found["seconds_per_epoch"] = summarise([None] * len(study.seeds))
-    return found
+    return [value(runs[seed], metric) if seed in runs else None for seed in study.seeds]
+
+
+def summaries(study: StudyRecord, arm: ArmRecord) -> dict[str, Summary]:
+    """Every metric of an arm, aligned with the study's seeds."""
+    return {name: summarise(values(study, arm, name)) for name in (*metrics(study), *DERIVED)}

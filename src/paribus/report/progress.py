@@ -21,7 +21,8 @@ class Bar:
 
     def __init__(self, console: Console, runs: int, epochs: int) -> None:
         self._console = console
-        self._runs, self._done, self._epochs_done = runs, 0, 0.0
+        self._runs, self._done = runs, 0
+        self._shown: dict[Run, float] = {}
         self._said = monotonic()
         columns = (
             TextColumn("{task.description}"),
@@ -41,12 +42,11 @@ class Bar:
         self._live.stop()
 
     def started(self, run: Run) -> None:
-        self._shown = 0.0
+        self._shown[run] = 0.0
         self._live.update(self._bar, description=f"run {self._done + 1} of {self._runs}")
-        self._seed = run.seed
 
     def evaluated(self, run: Run, row: Evaluation) -> None:
-        self._advance(row.epoch)
+        self._advance(run, row.epoch)
         if self._console.is_terminal:
             note = f"seed {run.seed}, epoch {row.epoch:g}, test accuracy {100 * row.metrics['test_accuracy']:.1f} %"
             self._live.update(self._bar, note=note)
@@ -59,10 +59,11 @@ class Bar:
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         self._done += 1
-        self._advance(run.settings.epochs)
+        self._advance(run, run.settings.epochs)
+        del self._shown[run]
         if outcome.error:
             self._console.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
 
-    def _advance(self, epoch: float) -> None:
-        self._live.advance(self._bar, epoch - self._shown)
-        self._shown = epoch
+    def _advance(self, run: Run, epoch: float) -> None:
+        self._live.advance(self._bar, epoch - self._shown[run])
+        self._shown[run] = epoch

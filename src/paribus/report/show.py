@@ -7,6 +7,7 @@ from typing import Any
 
 from paribus.core.record import ArmRecord, StudyRecord
 from paribus.findings.agreement import agreements
+from paribus.findings.study import all_differences, warnings
 from paribus.findings.summary import summaries
 
 SCHEMA_VERSION = 1
@@ -21,11 +22,11 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
             "factors": study.factors,
             "seeds": study.seeds,
             "primary_metric": study.primary_metric,
-            "warnings": study.warnings,
+            "warnings": [*study.warnings, *warnings(study)],
         },
         "arms": [_arm(study, arm) for arm in study.arms],
         "agreements": [asdict(agreement) for agreement in agreements(study)],
-        "differences": [],
+        "differences": [asdict(found) for found in all_differences(study)],
         "tuning": [],
         "diagnoses": [],
     }

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paribus.core.record import Status, StudyRecord
+from paribus.core.record import ArmRecord, Status, StudyRecord
 from paribus.core.settings import spell
 from paribus.findings.agreement import Agreement, agreements
+from paribus.findings.differences import Difference
+from paribus.findings.study import study_differences, warnings
 from paribus.findings.summary import Summary, metrics, summaries
+
+_MOST_ROWS = 15
 
 
 def results(study: StudyRecord, width: int) -> RenderableType:
     """The results table, a column for each factor and as many metrics as `width` has room for; then what is to be
     said of it."""
     seeds = len(study.seeds)
-    names = sorted(metrics(study), key=lambda name: (name != study.primary_metric, not name.startswith("test")))
+    shown = dict.fromkeys([study.primary_metric, *metrics(study)] if metrics(study) else [])
+    names = sorted(shown, key=lambda name: (name != study.primary_metric, not name.startswith("test")))
     found = [summaries(study, arm) for arm in study.arms]
-    columns = [
-        [_heading(factor.rpartition(".")[2]), *(spell(arm.settings[factor]) for arm in study.arms)]
-        for factor in study.factors
+    factors = [] if study.named else study.factors
+    columns = [["arm", *(arm.name for arm in study.arms)]] if study.named else []
+    columns += [
+        [_heading(factor.rpartition(".")[2]), *(spell(arm.settings.get(factor, "")) for arm in study.arms)]
+        for factor in factors
     ]
+    labels = len(columns)
     columns.append(["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{seeds}" for arm in study.arms)])
     left = width - sum(_room(column) for column in columns)
     omitted = []
+    if any(summary["seconds_per_epoch"].n for summary in found) and "seconds_per_epoch" not in names:
+        names.insert(1, "seconds_per_epoch")
     for name in names:
-        column = [_heading(name) + " %" * name.endswith("accuracy"), *(_cell(name, summary[name]) for summary in found)]
+        column = [_heading(name) + _scale(name)[2], *(_cell(name, summary[name]) for summary in found)]
         if left >= _room(column):
             columns.append(column)
             left -= _room(column)
@@ -37,7 +48,7 @@ def results(study: StudyRecord, width: int) -> RenderableType:
             omitted.append(name.replace("_", " "))
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column[0], justify="left" if i < len(study.factors) else "right", overflow="fold")
+        table.add_column(column[0], justify="left" if i < labels else "right", overflow="fold")
     for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(Text, row))
     title = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
@@ -46,8 +57,47 @@ def results(study: StudyRecord, width: int) -> RenderableType:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
         lines.append(Text("±: half of the mean's 95 % interval (Student's t) over the runs that are done", style="dim"))
-    lines += [Text(line) for line in (*_troubles(study), *map(agreement_line, agreements(study)), *study.warnings)]
+    lines += [Text(line) for line in (*_troubles(study), *map(agreement_line, agreements(study)))]
+    lines += [Text(line, style="bold") for line in (*study.warnings, *warnings(study))]
+    if len(study.arms) > 1 and seeds > 1:
+        labels_of = {arm.name: _label(study, arm) for arm in study.arms}
+        lines += ["", differences_table(study_differences(study), labels_of)]
     return Group(*lines)
+
+
+def _label(study: StudyRecord, arm: ArmRecord) -> str:
+    """An arm in few words: its values of the factors, whose names stand in the table above."""
+    if study.named:
+        return arm.name
+    return " ".join(spell(arm.settings[factor]) for factor in study.factors if factor in arm.settings)
+
+
+def differences_table(found: Sequence[Difference], labels: Mapping[str, str]) -> RenderableType:
+    """Differences on the primary metric, each with the interval that its verdict goes with."""
+    scale, places, unit = _scale(found[0].metric)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    several = len(found) > 1
+    table.add_column(f"{found[0].metric.replace('_', ' ')}{unit}: a - b", overflow="fold")
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("95 % interval" + (f"\nof {len(found)} pairs at once" if several else ""), no_wrap=True)
+    table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for one in sorted(found, key=lambda one: -abs(one.mean or 0))[:_MOST_ROWS]:
+        mean = "-" if one.mean is None else f"{scale * one.mean:+.{places}f}"
+        low_high = one.ci95_family
+        interval = (
+            "-" if low_high is None else f"{scale * low_high[0]:+.{places}f} to {scale * low_high[1]:+.{places}f}"
+        )
+        p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
+        verdict = one.verdict or ""
+        if one.verdict in ("too few seeds", "no difference shown") and one.seeds_needed:
+            verdict += f" ({one.seeds_needed} seeds for 80 % power)"
+        table.add_row(Text(f"{labels[one.a]} - {labels[one.b]}"), mean, interval, p, Text(verdict))
+    if len(found) > _MOST_ROWS:
+        return Group(
+            table, Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim")
+        )
+    return table
 
 
 def agreement_line(found: Agreement) -> str:
@@ -69,10 +119,19 @@ def _room(column: list[str]) -> int:
     return max(len(line) for text in column for line in text.splitlines()) + 3
 
 
+def _scale(metric: str) -> tuple[float, int, str]:
+    """What a metric is multiplied with, its decimal places, and the unit that makes."""
+    if metric.endswith("accuracy"):
+        return 100, 2, " %"
+    if metric == "seconds_per_epoch":
+        return 1000, 3, " x 1000"
+    return (1, 6, "") if metric.endswith("jitter") else (1, 4, "")
+
+
 def _cell(name: str, summary: Summary) -> str:
     if summary.mean is None:
         return "-"
-    scale, places = (100, 2) if name.endswith("accuracy") else (1, 4)
+    scale, places, _ = _scale(name)
     text = f"{scale * summary.mean:.{places}f}"
     if summary.ci95 is not None:
         text += f" ±{scale * (summary.ci95[1] - summary.mean):.{places}f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from paribus.core.plan import MAX_SEED
@@ -21,15 +21,21 @@ class Arm:
 
 @dataclass(frozen=True)
 class Design:
-    """Factors and the arms that they span."""
+    """Arms, and the settings in which they differ. `named`: the arms have names of their own."""
 
     factors: list[str]
     arms: list[Arm]
+    named: bool = False
 
     @property
     def shared(self) -> dict[str, Word]:
         """The settings that are no factor: the same in every arm."""
-        return {name: value for name, value in self.arms[0].settings.flat().items() if name not in self.factors}
+        flats = [arm.settings.flat() for arm in self.arms]
+        return {
+            name: value
+            for name, value in flats[0].items()
+            if name not in self.factors and all(flat.get(name) == value for flat in flats)
+        }
 
 
 def design(task: str, words: Sequence[str]) -> Design:
@@ -65,17 +71,24 @@ def design(task: str, words: Sequence[str]) -> Design:
         arms.append(Arm(" ".join(f"{name.rpartition('.')[2]}={spell(flat[name])}" for name in factors), settings))
     if mistakes:
         raise SettingsError(mistakes)
+    spellings = [
+        " ".join(f"{name}={value}" for name, value in zip(parsed, combination, strict=True) if name in factors)
+        for combination in product(*parsed.values())
+    ]
+    distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
+    return Design(factors, arms)
+
+
+def distinct(arms: Sequence[Arm]) -> None:
+    """SettingsError where two arms have the same settings."""
     seen: dict[Settings, str] = {}
-    for arm, combination in zip(arms, product(*parsed.values()), strict=True):
-        spelling = " ".join(
-            f"{name}={value}" for name, value in zip(parsed, combination, strict=True) if name in factors
-        )
+    mistakes = []
+    for arm in arms:
         if arm.settings in seen:
-            mistakes.append(f"{spelling} is the same as {seen[arm.settings]}: each value of a factor is given once")
-        seen.setdefault(arm.settings, spelling)
+            mistakes.append(f"{arm.name} is the same as {seen[arm.settings]}: two arms differ in a setting")
+        seen.setdefault(arm.settings, arm.name)
     if mistakes:
         raise SettingsError(mistakes)
-    return Design(factors, arms)
 
 
 def parse_seeds(text: str) -> list[int]:

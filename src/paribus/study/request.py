@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from paribus.core.words import SettingsError
 from paribus.study.arms import Design, design, parse_seeds
-from paribus.study.runner import DEFAULT_METRIC, Request
 
+DEFAULT_METRIC = "test_accuracy"
 KEEPABLE = frozenset({"weights", "predictions"})
 
 _NAME_LENGTH = 80
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for.
+
+    `keep`: what records hold beside the curves (`weights`, `predictions`); `jobs`: how many processes train at once;
+    `timing`: each run alone in a process of its own, so that its seconds can be compared.
+    """
+
+    design: Design
+    seeds: list[int]
+    folder: Path
+    name: str
+    metric: str = DEFAULT_METRIC
+    keep: frozenset[str] = frozenset()
+    jobs: int = 1
+    timing: bool = False
+    command: str = ""
 
 
 def request(
@@ -26,14 +46,47 @@ def request(
     keep: str | None = None,
     *,
     compare: bool,
+    jobs: int = 1,
+    timing: bool = False,
     command: str = "",
 ) -> Request:
     """The request that a command makes; SettingsError with all of its mistakes."""
+
+    def made() -> Design:
+        found = design(task, words)
+        if compare and len(found.arms) < 2:
+            raise SettingsError(
+                ["compare needs at least two arms: list values with a comma, as in lr=0.1,0.01, or use `paribus train`"]
+            )
+        if not compare and len(found.arms) > 1:
+            vary = ", ".join(found.factors)
+            raise SettingsError(
+                [f"train takes one arm, this is {len(found.arms)} ({vary} vary): use `paribus compare`"]
+            )
+        return found
+
+    called = name if name is not None else default_name(task, words)
+    folder = out if out is not None else Path("runs") / folder_name(called)
+    return make_request(made, seeds, called, folder, metric, keep, jobs, timing, command)
+
+
+def make_request(
+    make_design: Callable[[], Design],
+    seeds: str,
+    name: str,
+    folder: Path,
+    metric: str,
+    keep: str | None,
+    jobs: int,
+    timing: bool,
+    command: str,
+) -> Request:
+    """A request from its parts; SettingsError with what is wrong in any of them."""
     mistakes: list[str] = []
     made: Design | None = None
     numbers: list[int] = []
     try:
-        made = design(task, words)
+        made = make_design()
     except SettingsError as error:
         mistakes += error.mistakes
     try:
@@ -45,19 +98,13 @@ def request(
         mistakes.append(
             f"--keep {','.join(unknown)} is not allowed: allowed is weights, predictions, or both with a comma"
         )
-    if made and compare and len(made.arms) < 2:
-        mistakes.append(
-            "compare needs at least two arms: list values with a comma, as in lr=0.1,0.01, or use `paribus train`"
-        )
-    if made and not compare and len(made.arms) > 1:
-        mistakes.append(
-            f"train takes one arm, this is {len(made.arms)} ({', '.join(made.factors)} vary): use `paribus compare`"
-        )
+    if jobs < 1:
+        mistakes.append(f"--jobs {jobs} is not allowed: jobs is a whole number above 0")
+    if timing and jobs > 1:
+        mistakes.append(f"--jobs {jobs} and --timing exclude each other: a timed run has the machine to itself")
     if made is None or mistakes:
         raise SettingsError(mistakes)
-    called = name if name is not None else default_name(task, words)
-    folder = out if out is not None else Path("runs") / folder_name(called)
-    return Request(made, numbers, folder, called, metric, kept, command)
+    return Request(made, numbers, folder, name, metric, kept, jobs, timing, command)
 
 
 def default_name(task: str, words: Sequence[str]) -> str:

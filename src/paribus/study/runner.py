@@ -7,41 +7,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
 
-import numpy as np
-from numpy.typing import NDArray
-
-from paribus.core.plan import PLAN_VERSION, Plan
-from paribus.core.record import Evaluation, Outcome, RunRecord, Status, StudyRecord
+from paribus.core.plan import PLAN_VERSION
+from paribus.core.record import DERIVED_METRICS, RunRecord, Status, StudyRecord
 from paribus.core.words import SettingsError
-from paribus.study.arms import Arm, Design
-from paribus.study.driver import LOCK, alive, lock, me
-from paribus.study.environment import environment
+from paribus.study.arms import Arm
+from paribus.study.driver import LOCK, alive, lock
+from paribus.study.executors import Executor, InProcess, Workers
+from paribus.study.recorder import Recorder
+from paribus.study.request import Request
 from paribus.study.store import FILE, Store, StoreError
-from paribus.tasks import Task, load
-from paribus.training import Observer, Run, sampling, train
+from paribus.tasks import load
+from paribus.training import Observer, Run, sampling
 
 FINISHED = (Status.DONE, Status.DIVERGED)
 """Such a run is not made again; any other is."""
-
-DEFAULT_METRIC = "test_accuracy"
-
-_FLUSH_SECONDS = 0.5
-_POINTS = 5000
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a command asks for. `keep`: what records hold beside the curves (`weights`, `predictions`)."""
-
-    design: Design
-    seeds: list[int]
-    folder: Path
-    name: str
-    metric: str = DEFAULT_METRIC
-    keep: frozenset[str] = frozenset()
-    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +46,8 @@ def prepare(request: Request) -> Work:
         except ValueError as error:
             mistakes.append(str(error))
             continue
-        if request.metric not in (metrics := [f"{split}_{m}" for split in task.splits for m in ("accuracy", "loss")]):
+        metrics = [*(f"{split}_{m}" for split in task.splits for m in ("accuracy", "loss")), *DERIVED_METRICS]
+        if request.metric not in metrics:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
         if mistake := sampling.mistake(arm.settings, len(task.train)):
             mistakes.append(mistake)
@@ -92,14 +73,17 @@ def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyReco
         work = prepare(request)  # once more, now that nobody else writes
         store = Store.create(request.folder)
         try:
-            recorder = _Recorder(store, request, observers)
-            for arm, seed in work.missing:
-                task = load(arm.settings, seed)
-                recorder.turn_to(task)
-                train([Run(arm.settings, seed, request.keep)], task, recorder)
+            runs = [Run(arm.settings, seed, request.keep) for arm, seed in work.missing]
+            _executor(request).carry_out(runs, Recorder(store, request, observers))
             return store.read()
         finally:
             store.close()
+
+
+def _executor(request: Request) -> Executor:
+    if request.timing:
+        return Workers(1, fresh=True)
+    return Workers(request.jobs) if request.jobs > 1 else InProcess()
 
 
 def read(folder: Path) -> StudyRecord:
@@ -152,8 +136,8 @@ def _recorded(request: Request) -> dict[tuple[str, int], Status]:
 
 
 def _differing(store: Store, request: Request) -> list[str]:
-    factors, shared, metric, version = (
-        store.get(key) for key in ("factors", "shared", "primary_metric", "plan_version")
+    factors, shared, metric, timing, version = (
+        store.get(key) for key in ("factors", "shared", "primary_metric", "timing", "plan_version")
     )
     if shared is None:  # killed before its first line was written
         return []
@@ -168,66 +152,12 @@ def _differing(store: Store, request: Request) -> list[str]:
         f"{name} ({shared.get(name)} there, {mine.get(name)} here)"
         for name in names
         if shared.get(name) != mine.get(name)
+        and not (name.partition(".")[0] in factors and None in (shared.get(name), mine.get(name)))
     ]
     if metric != request.metric:
         differing.append(f"primary metric ({metric} there, {request.metric} here)")
+    if timing != request.timing:
+        differing.append(f"--timing ({'given' if timing else 'not given'} there, the other way here)")
     if version != PLAN_VERSION:
         differing.append(f"plan version ({version} there, {PLAN_VERSION} here)")
     return differing
-
-
-class _Recorder:
-    """Writes what happens to the store, then tells the other observers."""
-
-    def __init__(self, store: Store, request: Request, observers: Sequence[Observer]) -> None:
-        self._store = store
-        self._others = observers
-        self._flushed = monotonic()
-        with store.transaction():
-            store.abandon()
-            store.set("driver", me())
-            store.set("name", store.get("name") or request.name)
-            store.set("factors", request.design.factors)
-            store.set("shared", request.design.shared)
-            store.set("primary_metric", request.metric)
-            store.set("plan_version", PLAN_VERSION)
-            store.set("seeds", sorted({*(store.get("seeds") or []), *request.seeds}))
-            self._environment = store.add_environment(environment(request.command))
-            self._arms = {arm.settings: store.add_arm(arm.name, arm.settings.flat()) for arm in request.design.arms}
-
-    def turn_to(self, task: Task) -> None:
-        """The runs that follow are on this task."""
-        self._task = self._store.add_task(task.card, _points(task))
-
-    def started(self, run: Run) -> None:
-        plan = (PLAN_VERSION, Plan(run.seed).hash())
-        self._run = self._store.start(self._arms[run.settings], run.seed, self._task, self._environment, plan)
-        self._epochs = 0
-        for other in self._others:
-            other.started(run)
-
-    def evaluated(self, run: Run, row: Evaluation) -> None:
-        self._store.append(self._run, row)
-        self._epochs = int(row.epoch)
-        if monotonic() - self._flushed > _FLUSH_SECONDS:
-            self._store.flush(self._run)
-            self._flushed = monotonic()
-        for other in self._others:
-            other.evaluated(run, row)
-
-    def ended(self, run: Run, outcome: Outcome) -> None:
-        if outcome.status in (Status.FAILED, Status.INTERRUPTED):
-            outcome = replace(outcome, epochs=self._epochs)  # as far as was seen
-        self._store.end(self._run, outcome)
-        for other in self._others:
-            other.ended(run, outcome)
-
-
-def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:
-    """The data of a task in the plane, for its picture."""
-    if task.card.input_shape != (2,):
-        return None
-    points = {}
-    for name, split in task.splits.items():
-        points[f"{name}_x"], points[f"{name}_y"] = split.x[:_POINTS], split.y[:_POINTS].astype(np.float64)
-    return points

@@ -49,7 +49,7 @@ CREATE TABLE runs (
     task INTEGER NOT NULL REFERENCES tasks, environment INTEGER NOT NULL REFERENCES environments,
     plan_version INTEGER NOT NULL, plan_hash TEXT NOT NULL,
     status TEXT NOT NULL, error TEXT, epochs INTEGER NOT NULL DEFAULT 0,
-    started REAL NOT NULL, ended REAL,
+    timed INTEGER NOT NULL, started REAL NOT NULL, ended REAL,
     UNIQUE (arm, seed, attempt)
 );
 CREATE TABLE chunks (
@@ -182,15 +182,15 @@ class Store:
         )
         return {(settings, seed): Status(status) for settings, seed, status in rows}
 
-    def start(self, arm: int, seed: int, task: int, environment: int, plan: tuple[int, str]) -> int:
+    def start(self, arm: int, seed: int, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
         """Record that a run begins; its number. Earlier attempts stay."""
         (attempt,) = self._db.execute(
             "SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE arm = ? AND seed = ?", (arm, seed)
         ).fetchone()
         cursor = self._db.execute(
-            "INSERT INTO runs (arm, seed, attempt, task, environment, plan_version, plan_hash, status, started) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (arm, seed, attempt, task, environment, *plan, Status.RUNNING, time.time()),
+            "INSERT INTO runs (arm, seed, attempt, task, environment, plan_version, plan_hash, status, timed, started) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (arm, seed, attempt, task, environment, *plan, Status.RUNNING, timed, time.time()),
         )
         run = int(cursor.lastrowid or 0)
         self._pending[run], self._rows[run] = [], 0
@@ -259,8 +259,8 @@ class Store:
             for run, content in self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'boundary'")
         }
         runs: dict[int, dict[int, RunRecord]] = {}
-        for id_, arm, seed, attempt, task, hash_, status, error, epochs in self._db.execute(
-            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs FROM runs ORDER BY attempt"
+        for id_, arm, seed, attempt, task, hash_, status, error, epochs, timed in self._db.execute(
+            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs, timed FROM runs ORDER BY attempt"
         ):
             runs.setdefault(arm, {})[seed] = RunRecord(
                 seed,
@@ -271,6 +271,7 @@ class Store:
                 tasks[task],
                 hash_,
                 attempt,
+                bool(timed),
                 boundaries.get(id_),
             )
         arms = [
@@ -283,7 +284,8 @@ class Store:
             seeds=sorted(self.get("seeds") or []),
             primary_metric=self.get("primary_metric") or "test_accuracy",
             arms=arms,
-            warnings=self.get("warnings") or [],
+            named=bool(self.get("named")),
+            timing=bool(self.get("timing")),
             data=_unpack(points[0]) if points else None,
         )
 

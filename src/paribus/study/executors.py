@@ -1,0 +1,154 @@
+"""Who trains: this process, or others. Workers return what happens; the driver alone writes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Protocol
+
+from paribus.core.record import Evaluation, Outcome, Status
+from paribus.tasks import load
+from paribus.training import Observer, Run, train
+
+_TRIES = 2
+
+
+class Executor(Protocol):
+    """Carries runs out, in order as far as it can, and tells the observer of each."""
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        """Train all runs."""
+
+
+class InProcess:
+    """One after another, in this process."""
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        for run in runs:
+            train([run], load(run.settings, run.seed), observer)
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    run: Run | None = None
+
+
+class Workers:
+    """`jobs` processes side by side; with `fresh` a new process for each run, so that none inherits a warm one.
+
+    A run whose process dies is tried once more, then recorded as failed; the others go on.
+    """
+
+    def __init__(self, jobs: int, fresh: bool = False) -> None:
+        self._jobs, self._fresh = jobs, fresh
+        self._context = multiprocessing.get_context("spawn")
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        waiting, tries = deque(runs), dict.fromkeys(runs, 0)
+        workers: list[_Worker] = []
+        try:
+            while waiting or any(worker.run for worker in workers):
+                while waiting and (worker := self._idle(workers)):
+                    worker.run = waiting.popleft()
+                    tries[worker.run] += 1
+                    observer.started(worker.run)
+                    worker.connection.send(worker.run)
+                for ready in wait([worker.connection for worker in workers]):
+                    worker = next(worker for worker in workers if worker.connection is ready)
+                    try:
+                        happened = worker.connection.recv()
+                    except (EOFError, ConnectionError):
+                        workers.remove(worker)
+                        self._died(worker, tries, waiting, observer)
+                        continue
+                    self._tell(worker, happened, observer)
+                    if worker.run is None and self._fresh:
+                        workers.remove(worker)
+                        self._dismiss(worker)
+        except BaseException:
+            for worker in workers:
+                worker.process.kill()
+                if worker.run is not None:
+                    observer.ended(worker.run, Outcome(Status.INTERRUPTED, 0, "interrupted"))
+            raise
+        finally:
+            for worker in workers:
+                self._dismiss(worker)
+
+    def _idle(self, workers: list[_Worker]) -> _Worker | None:
+        for worker in workers:
+            if worker.run is None:
+                return worker
+        if len(workers) >= self._jobs:
+            return None
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(there,), daemon=True)
+        process.start()
+        there.close()
+        workers.append(_Worker(process, here))
+        return workers[-1]
+
+    @staticmethod
+    def _tell(worker: _Worker, happened: Evaluation | Outcome, observer: Observer) -> None:
+        assert worker.run is not None
+        if isinstance(happened, Evaluation):
+            observer.evaluated(worker.run, happened)
+        else:
+            observer.ended(worker.run, happened)
+            worker.run = None
+
+    def _died(self, worker: _Worker, tries: dict[Run, int], waiting: deque[Run], observer: Observer) -> None:
+        self._dismiss(worker)
+        if worker.run is None:
+            return
+        code = worker.process.exitcode or 0
+        how = f"signal {-code}" if code < 0 else f"exit status {code}"
+        again = tries[worker.run] < _TRIES
+        observer.ended(
+            worker.run,
+            Outcome(Status.FAILED, 0, f"its process died ({how}){'; tried again' if again else f' {_TRIES} times'}"),
+        )
+        if again:
+            waiting.appendleft(worker.run)
+
+    @staticmethod
+    def _dismiss(worker: _Worker) -> None:
+        worker.connection.close()  # an idle worker ends when it sees this
+        worker.process.join(timeout=5)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+class _Teller:
+    """Sends what happens in a worker to the driver. The driver knows what it started."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def started(self, run: Run) -> None:
+        pass
+
+    def evaluated(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
+        self._connection.send(row)
+
+    def ended(self, run: Run, outcome: Outcome) -> None:  # noqa: ARG002
+        self._connection.send(outcome)
+
+
+def _work(connection: Connection) -> None:
+    """A worker: trains what it is sent until the driver hangs up, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    while True:
+        try:
+            run: Run = connection.recv()
+            train([run], load(run.settings, run.seed), _Teller(connection))
+        except (EOFError, ConnectionError):
+            return

@@ -1,0 +1,185 @@
+"""A study as a TOML file: the same description as a command's words.
+
+name = "moons"            # optional; the file's name
+task = "moons"
+seeds = 10                # or a list: [3, 5, 8]
+metric = "test_accuracy"  # optional, as are timing = true, jobs = 2 and keep = ["weights"]
+
+[settings]                # the same in every arm
+epochs = 1500
+
+[factors]                 # every combination of these is an arm
+lr = [0.1, 0.01]
+
+[[arms]]                  # instead of factors, or as well: arms by name
+name = "the report's NumPy"
+sampler = "replacement"
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from paribus.core.settings import Word, spell
+from paribus.core.words import SettingsError, build, full_name, near_miss
+from paribus.study.arms import Arm, Design, distinct
+from paribus.study.request import DEFAULT_METRIC, Request, folder_name, make_request
+
+_MOST_BYTES = 1_000_000
+
+# what a file may hold, the types each may have, and how a message names them
+_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
+    "name": ((str,), "text"),
+    "task": ((str,), "the name of a task"),
+    "seeds": ((int, list), "a number of seeds or a list of them"),
+    "metric": ((str,), "the name of a metric"),
+    "timing": ((bool,), "true or false"),
+    "jobs": ((int,), "a whole number"),
+    "keep": ((list,), 'a list of "weights" and "predictions"'),
+    "settings": ((dict,), "a table of settings"),
+    "factors": ((dict,), "a table of settings, each with a list of values"),
+    "arms": ((list,), "tables, each with a name and settings"),
+}
+
+
+def read_file(path: Path, out: Path | None = None, command: str = "") -> Request:
+    """The request that a file describes; SettingsError with all that is wrong with it."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise SettingsError([f"{path} has {path.stat().st_size} bytes: a study file has at most {_MOST_BYTES}"])
+        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError([f"{path} cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError([f"{path} is not TOML: {str(error)[:200]}"]) from None
+    try:
+        return _request(facts, path.stem, out, command)
+    except SettingsError as error:
+        raise SettingsError([f"{path}: {mistake}" for mistake in error.mistakes]) from None
+
+
+def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str) -> Request:
+    mistakes = []
+    for key, content in facts.items():
+        if key not in _KEYS:
+            mistakes.append(f"there is no key {key!r}: {near_miss(key, _KEYS)}")
+        elif not isinstance(content, _KEYS[key][0]) or (isinstance(content, bool) and bool not in _KEYS[key][0]):
+            mistakes.append(f"{key} = {_short(content)} is not allowed: {key} is {_KEYS[key][1]}")
+    if "task" not in facts:
+        mistakes.append('there is no task: write task = "moons"')
+    if mistakes:
+        raise SettingsError(mistakes)
+    name, seeds = facts.get("name", stem), facts.get("seeds", 3)
+    return make_request(
+        lambda: _design(facts),
+        f"{','.join(map(str, seeds))}," if isinstance(seeds, list) else str(seeds),
+        name,
+        out if out is not None else Path("runs") / folder_name(name),
+        facts.get("metric", DEFAULT_METRIC),
+        ",".join(map(str, facts.get("keep", []))) or None,
+        facts.get("jobs", 1),
+        facts.get("timing", False),
+        command,
+    )
+
+
+def _design(facts: Mapping[str, Any]) -> Design:
+    mistakes: list[str] = []
+    shared = _settings(facts.get("settings", {}), "settings", mistakes)
+    grid: dict[str, list[Any]] = {}
+    for key, listed in facts.get("factors", {}).items():
+        if not isinstance(listed, list) or not listed:
+            mistakes.append(
+                f"factors: {key} = {_short(listed)} is not allowed: write a list, as in {key} = [0.1, 0.01]"
+            )
+        else:
+            grid |= dict.fromkeys(_settings({key: listed[0]}, "factors", mistakes), listed)
+    tables = facts.get("arms", [{}])
+    arms: list[Arm] = []
+    for i, table in enumerate(tables):
+        if not isinstance(table, dict) or ("arms" in facts and not isinstance(table.get("name"), str)):
+            mistakes.append(f'arms: number {i + 1} has no name: write name = "..."')
+            continue
+        own = _settings({key: value for key, value in table.items() if key != "name"}, f"arm {i + 1}", mistakes)
+        for combination in product(*grid.values()):
+            chosen = dict(zip(grid, combination, strict=True))
+            try:
+                settings = build({"task": facts["task"], **shared, **own, **chosen})
+            except SettingsError as error:
+                mistakes += error.mistakes
+                continue
+            flat = settings.flat()
+            parts = [f"{key.rpartition('.')[2]}={spell(flat[key])}" for key in grid]
+            arms.append(Arm(" ".join([*([table["name"]] if "name" in table else []), *parts]), settings))
+    if mistakes:
+        raise SettingsError(mistakes)
+    names = [arm.name for arm in arms]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError([f"arms: {', '.join(map(repr, repeated))} is given more than once"])
+    distinct(arms)
+    factors = [*grid, *(key for key in _varying(arms) if key not in grid)]
+    return Design(factors, arms, named="arms" in facts)
+
+
+def _settings(table: Mapping[str, Any], where: str, mistakes: list[str]) -> dict[str, Any]:
+    """Full names and values; `[settings.optimizer] lr = 0.1` is `optimizer.lr = 0.1`."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found |= _settings({f"{key}.{inner}": content for inner, content in value.items()}, where, mistakes)
+            continue
+        if not isinstance(value, str | int | float | bool):
+            mistakes.append(
+                f"{where}: {key} = {_short(value)} is not allowed: a setting is text, a number, true or false"
+            )
+            continue
+        try:
+            found[full_name(key)] = value
+        except SettingsError as error:
+            mistakes += [f"{where}: {mistake}" for mistake in error.mistakes]
+    return found
+
+
+def _varying(arms: Sequence[Arm]) -> list[str]:
+    flats = [arm.settings.flat() for arm in arms]
+    keys = dict.fromkeys(key for flat in flats for key in flat)
+    return [key for key in keys if len({flat.get(key) for flat in flats}) > 1]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def as_toml(
+    name: str,
+    seeds: Sequence[int],
+    metric: str,
+    timing: bool,
+    arms: Sequence[tuple[str, Mapping[str, Word]]],
+) -> str:
+    """The file that repeats a study: every setting that its arms share, and each arm's own."""
+    flats = [settings for _, settings in arms]
+    shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
+    task = shared.pop("task", None)
+    lines = [f"name = {_toml(name)}"]
+    lines += [f"task = {_toml(task if task is not None else flats[0]['task'])}", f"seeds = {list(seeds)}"]
+    lines += [f"metric = {_toml(metric)}", *(["timing = true"] if timing else [])]
+    lines += ["", "[settings]", *(f"{_toml(key)} = {_toml(value)}" for key, value in shared.items())]
+    for arm, settings in arms:
+        own = {key: value for key, value in settings.items() if key not in shared and (key != "task" or task is None)}
+        lines += ["", "[[arms]]", f"name = {_toml(arm or name)}"]
+        lines += [f"{_toml(key)} = {_toml(value)}" for key, value in own.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Word) -> str:
+    """A value, or a quoted key: JSON's text is TOML's, but for DEL."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return spell(value)

@@ -1,0 +1,86 @@
+"""Writes what happens to the store, then tells the other observers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.plan import PLAN_VERSION, Plan
+from paribus.core.record import Evaluation, Outcome, Status
+from paribus.study.driver import me
+from paribus.study.environment import environment
+from paribus.study.request import Request
+from paribus.study.store import Store
+from paribus.tasks import Task, load
+from paribus.training import Observer, Run
+
+_FLUSH_SECONDS = 0.5
+_POINTS = 5000
+
+
+class Recorder:
+    """The observer of a study; several runs may go on at once."""
+
+    def __init__(self, store: Store, request: Request, observers: Sequence[Observer]) -> None:
+        self._store, self._others = store, observers
+        self._timed = request.timing
+        self._numbers: dict[Run, int] = {}
+        self._epochs: dict[Run, int] = {}
+        self._flushed = monotonic()
+        with store.transaction():
+            store.abandon()
+            store.set("driver", me())
+            store.set("name", store.get("name") or request.name)
+            store.set("factors", request.design.factors)
+            store.set("named", request.design.named)
+            store.set("shared", request.design.shared)
+            store.set("primary_metric", request.metric)
+            store.set("timing", request.timing)
+            store.set("plan_version", PLAN_VERSION)
+            store.set("seeds", sorted({*(store.get("seeds") or []), *request.seeds}))
+            self._environment = store.add_environment(environment(request.command))
+            self._arms = {arm.settings: store.add_arm(arm.name, arm.settings.flat()) for arm in request.design.arms}
+
+    def started(self, run: Run) -> None:
+        task = load(run.settings, run.seed)
+        plan = (PLAN_VERSION, Plan(run.seed).hash())
+        with self._store.transaction():
+            number = self._store.add_task(task.card, _points(task))
+            self._numbers[run] = self._store.start(
+                self._arms[run.settings], run.seed, number, self._environment, plan, self._timed
+            )
+        self._epochs[run] = 0
+        for other in self._others:
+            other.started(run)
+
+    def evaluated(self, run: Run, row: Evaluation) -> None:
+        self._store.append(self._numbers[run], row)
+        self._epochs[run] = int(row.epoch)
+        if monotonic() - self._flushed > _FLUSH_SECONDS:
+            for number in self._numbers.values():
+                self._store.flush(number)
+            self._flushed = monotonic()
+        for other in self._others:
+            other.evaluated(run, row)
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        epochs = self._epochs.pop(run)
+        if outcome.status in (Status.FAILED, Status.INTERRUPTED):
+            outcome = replace(outcome, epochs=epochs)  # as far as was seen
+        self._store.end(self._numbers.pop(run), outcome)
+        for other in self._others:
+            other.ended(run, outcome)
+
+
+def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:
+    """The data of a task in the plane, for its picture."""
+    if task.card.input_shape != (2,):
+        return None
+    points = {}
+    for name, split in task.splits.items():
+        points[f"{name}_x"], points[f"{name}_y"] = split.x[:_POINTS], split.y[:_POINTS].astype(np.float64)
+    return points
