@@ -129,6 +129,23 @@ def show(
     _print(study, as_json)
 
 
+@app.command()
+def live(
+    runs: Annotated[Path, typer.Argument(help="A study's folder, or one that holds several.", metavar="RUNS")],
+    port: Annotated[int, typer.Option(help="The first port to try.")] = 6006,
+) -> None:
+    """Watch a folder in TensorBoard, while it trains or later."""
+    from paribus.report.tensorboard import serve
+    from paribus.study.store import StoreError
+
+    try:
+        raise typer.Exit(serve(runs, port, lambda line: print(line, flush=True)))
+    except StoreError as error:
+        _refuse([str(error)])
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
 @app.command(name="list")
 def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|settings")]) -> None:
     """List what there is, with defaults, one line each."""
@@ -171,7 +188,9 @@ def _carry_out(ask: Callable[[], Request], as_json: bool, quiet: bool) -> None:
     except (SettingsError, StoreError) as error:
         _refuse(str(error).splitlines())
 
+    from paribus.report.curves import draw
     from paribus.report.progress import Bar
+    from paribus.report.tensorboard import Follower
 
     console = _console(stderr=as_json, quiet=quiet)
     for note in work.notes:
@@ -182,19 +201,19 @@ def _carry_out(ask: Callable[[], Request], as_json: bool, quiet: bool) -> None:
             highlight=False,
         )
     try:
-        with Bar(console, len(work.missing), sum(arm.settings.epochs for arm, _ in work.missing)) as bar:
-            study = carry_out(asked, [bar])
+        epochs = sum(arm.settings.epochs for arm, _ in work.missing)
+        asked.folder.mkdir(parents=True, exist_ok=True)
+        with Follower(asked.folder, len(work.missing)):
+            with Bar(console, len(work.missing), epochs) as bar:
+                study = carry_out(asked, [bar])
+            if not quiet or as_json:
+                _print(study, as_json)
+            written = [asked.folder / "study.sqlite", *draw(study, asked.folder)]
     except (SettingsError, StoreError) as error:
         _refuse(str(error).splitlines())
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on where it stopped")
         raise typer.Exit(130) from None
-    if not quiet or as_json:
-        _print(study, as_json)
-
-    from paribus.report.curves import draw
-
-    written = [asked.folder / "study.sqlite", *draw(study, asked.folder)]
     console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
     if any(run.status != "done" for arm in study.arms for run in arm.runs):
         raise typer.Exit(3)

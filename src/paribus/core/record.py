@@ -108,6 +108,7 @@ class RunRecord:
     plan_hash: str
     attempt: int
     timed: bool = False
+    started: float = 0.0
     boundary: Boundary | None = None
 
     def seconds_per_epoch(self) -> float | None:

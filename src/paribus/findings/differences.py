@@ -71,8 +71,8 @@ def differences(
     """
     if baseline is not None and baseline not in arms:
         raise ValueError(f"there is no arm {baseline!r} to compare with: there is {', '.join(map(repr, arms))}")
-    against_all = [(name, baseline) for name in arms if name != baseline]
-    names = list(combinations(arms, 2)) if baseline is None else against_all
+    names = [(a, b) for a, b in combinations(arms, 2) if baseline is None]
+    names += [(name, baseline) for name in arms if baseline is not None and name != baseline]
     paired = [_pair(arms[a], arms[b]) for a, b in names]
     ps = [sign_flip_p(x - y) for x, y in paired]
     adjusted = holm(ps)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paribus.core.record import SPLITS, RunRecord, StudyRecord
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by people who do not see red and green; black first would hide the grid.
@@ -93,25 +97,42 @@ def data(study: StudyRecord) -> Figure | None:
     for axis in axes[max(len(panels), 1) :]:
         axis.set_visible(False)
     for axis, (name, run) in zip(axes, [*panels] if panels else [empty], strict=False):
-        if run is not None and run.boundary is not None:
-            grid = run.boundary
-            classes = int(grid.classes.max()) + 1
-            levels = np.arange(max(classes, 2) + 1) - 0.5
-            colours = [COLOURS[i % len(COLOURS)] for i in range(len(levels) - 1)]
-            axis.contourf(grid.x, grid.y, grid.classes, levels=levels, colors=colours, alpha=0.2)
-            name = f"{name}, seed {run.seed}"
-        for split, alpha, filled in (("train", 0.45, True), ("test", 0.95, False)):
-            x, y = study.data[f"{split}_x"], study.data[f"{split}_y"].astype(int)
-            for label in np.unique(y):
-                colour, points = COLOURS[label % len(COLOURS)], x[y == label]
-                face = {"color": colour} if filled else {"facecolors": "none", "edgecolors": colour}
-                marker = _MARKERS[label % len(_MARKERS)]
-                axis.scatter(points[:, 0], points[:, 1], s=9, alpha=alpha, marker=marker, linewidths=0.7, **face)
-        axis.set_title(_plain(name), fontsize=10)
-        axis.set_aspect("equal")
-        axis.spines[["top", "right"]].set_visible(False)
+        _panel(axis, study.data, name, run)
     figure.suptitle("filled: training examples; open: test examples; shaded: the class predicted", fontsize=9)
     return figure
+
+
+def arm_picture(study: StudyRecord, name: str, run: RunRecord | None) -> bytes | None:
+    """The data with one run's decision boundary, if it has one yet, as PNG; None where they do not lie in the plane."""
+    from matplotlib.figure import Figure
+
+    if study.data is None:
+        return None
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    _panel(figure.subplots(), study.data, name, run)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return content.getvalue()
+
+
+def _panel(axis: Axes, data: Mapping[str, NDArray[np.float64]], name: str, run: RunRecord | None) -> None:
+    if run is not None and run.boundary is not None:
+        grid = run.boundary
+        classes = int(grid.classes.max()) + 1
+        levels = np.arange(max(classes, 2) + 1) - 0.5
+        colours = [COLOURS[i % len(COLOURS)] for i in range(len(levels) - 1)]
+        axis.contourf(grid.x, grid.y, grid.classes, levels=levels, colors=colours, alpha=0.2)
+        name = f"{name}, seed {run.seed}"
+    for split, alpha, filled in (("train", 0.45, True), ("test", 0.95, False)):
+        x, y = data[f"{split}_x"], data[f"{split}_y"].astype(int)
+        for label in np.unique(y):
+            colour, points = COLOURS[label % len(COLOURS)], x[y == label]
+            face: dict[str, Any] = {"color": colour} if filled else {"facecolors": "none", "edgecolors": colour}
+            marker = _MARKERS[label % len(_MARKERS)]
+            axis.scatter(points[:, 0], points[:, 1], s=9, alpha=alpha, marker=marker, linewidths=0.7, **face)
+    axis.set_title(_plain(name), fontsize=10)
+    axis.set_aspect("equal")
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _dashes(arms: int) -> list[Any]:

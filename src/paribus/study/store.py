@@ -259,8 +259,9 @@ class Store:
             for run, content in self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'boundary'")
         }
         runs: dict[int, dict[int, RunRecord]] = {}
-        for id_, arm, seed, attempt, task, hash_, status, error, epochs, timed in self._db.execute(
-            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs, timed FROM runs ORDER BY attempt"
+        for id_, arm, seed, attempt, task, hash_, status, error, epochs, timed, started in self._db.execute(
+            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs, timed, started "
+            "FROM runs ORDER BY attempt"
         ):
             runs.setdefault(arm, {})[seed] = RunRecord(
                 seed,
@@ -272,6 +273,7 @@ class Store:
                 hash_,
                 attempt,
                 bool(timed),
+                started,
                 boundaries.get(id_),
             )
         arms = [
