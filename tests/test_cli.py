@@ -51,7 +51,7 @@ def test_from_words_to_table_and_files(tmp_path: Path) -> None:
     assert "numpy" in done.stdout
     assert "the largest |difference| in train loss is" in done.stdout.replace("\n", " ")
     folder = tmp_path / "runs" / "moons-implementation=numpy,torch-epochs=20-precision=float64"
-    assert {path.name for path in folder.iterdir()} == {"study.sqlite", "curves.png", "data.png", ".lock"}
+    assert {path.name for path in folder.iterdir()} == {"study.sqlite", "curves.png", "data.png", ".lock", "events"}
     for path in folder.iterdir():
         if path.suffix:
             assert f"{path.relative_to(tmp_path)}" in done.stdout

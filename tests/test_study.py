@@ -19,15 +19,15 @@ from paribus.core.record import Evaluation, Outcome, RunRecord, Status, StudyRec
 from paribus.core.words import SettingsError
 from paribus.study import store as store_module
 from paribus.study.driver import lock
-from paribus.study.request import folder_name, request
-from paribus.study.runner import Request, carry_out, prepare, read
+from paribus.study.request import Options, Request, folder_name, request
+from paribus.study.runner import carry_out, prepare, read
 from paribus.study.store import FILE, SCHEMA_VERSION, Store, StoreError
 from paribus.training.door import IMPLEMENTATIONS
 
 
 def ask(folder: Path, words: str, seeds: str = "2", keep: str | None = None, metric: str = "test_accuracy") -> Request:
     task, *rest = words.split()
-    return request(task, rest, seeds, out=folder, metric=metric, keep=keep, compare="," in words)
+    return request(task, rest, Options(seeds, out=folder, metric=metric, keep=keep), compare="," in words)
 
 
 def runs(study: StudyRecord) -> dict[tuple[str, int], RunRecord]:
@@ -142,7 +142,7 @@ def test_a_batch_larger_than_the_data_is_said(tmp_path: Path) -> None:
 
 def test_one_mistake_does_not_hide_another() -> None:
     with pytest.raises(SettingsError) as caught:
-        request("moons", ["lr=nan"], "3,3", keep="wights", compare=False)
+        request("moons", ["lr=nan"], Options("3,3", keep="wights"), compare=False)
     assert len(caught.value.mistakes) == 3
 
 

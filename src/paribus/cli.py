@@ -36,6 +36,9 @@ Keep = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(help="How many processes train at once.")]
 Timing = Annotated[bool, typer.Option("--timing", help="Each run alone, in a process of its own: its seconds count.")]
+TargetWord = Annotated[
+    str | None, typer.Option("--target", help="Count epochs to this: test_accuracy=0.9.", metavar="METRIC=VALUE")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
 
@@ -68,11 +71,19 @@ def train(
     keep: Keep = None,
     jobs: Jobs = 1,
     timing: Timing = False,
+    target: TargetWord = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train one arm: paribus train moons hidden=20 lr=0.01"""
-    _carry_out(lambda: _asked(task, words, seeds, name, out, metric, keep, jobs, timing, compare=False), as_json, quiet)
+
+    def ask() -> Request:
+        from paribus.study.request import Options, request
+
+        options = Options(seeds, name, out, metric, keep, jobs, timing, target, command=_command())
+        return request(task, words or [], options, compare=False)
+
+    _carry_out(ask, as_json, quiet)
 
 
 @app.command()
@@ -86,11 +97,21 @@ def compare(
     keep: Keep = None,
     jobs: Jobs = 1,
     timing: Timing = False,
+    target: TargetWord = None,
+    baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
+    margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train arms x seeds and compare: paribus compare moons implementation=numpy,torch --seeds 20"""
-    _carry_out(lambda: _asked(task, words, seeds, name, out, metric, keep, jobs, timing, compare=True), as_json, quiet)
+
+    def ask() -> Request:
+        from paribus.study.request import Options, request
+
+        options = Options(seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, _command())
+        return request(task, words or [], options, compare=True)
+
+    _carry_out(ask, as_json, quiet)
 
 
 @app.command()
@@ -123,8 +144,7 @@ def show(
     if toml:
         from paribus.study.file import as_toml
 
-        arms = [(arm.name, arm.settings) for arm in study.arms]
-        sys.stdout.write(as_toml(study.name, study.seeds, study.primary_metric, study.timing, arms))
+        sys.stdout.write(as_toml(study))
         return
     _print(study, as_json)
 
@@ -146,6 +166,33 @@ def live(
         raise typer.Exit(0) from None
 
 
+@app.command()
+def bench(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="TASK and settings.", metavar="[TASK] [KEY=VALUE]...")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 5,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Lightning, skorch and JAX too, where they are installed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Speed side by side on this machine: what people write today, and Paribus."""
+    from paribus.bench.command import run_bench
+    from paribus.core.words import SettingsError
+
+    try:
+        found = run_bench(words or [], rounds, peers, _console(stderr=True))
+    except SettingsError as error:
+        _refuse(error.mistakes)
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n")
+    else:
+        _console().print(found.table())
+    if not found.all_learned:
+        raise typer.Exit(3)
+
+
 @app.command(name="list")
 def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|settings")]) -> None:
     """List what there is, with defaults, one line each."""
@@ -156,25 +203,6 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|s
 
         _refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
     _console().print(listing(what))
-
-
-def _asked(
-    task: str,
-    words: list[str] | None,
-    seeds: str,
-    name: str | None,
-    out: Path | None,
-    metric: str,
-    keep: str | None,
-    jobs: int,
-    timing: bool,
-    compare: bool,
-) -> Request:
-    from paribus.study.request import request
-
-    return request(
-        task, words or [], seeds, name, out, metric, keep, compare=compare, jobs=jobs, timing=timing, command=_command()
-    )
 
 
 def _carry_out(ask: Callable[[], Request], as_json: bool, quiet: bool) -> None:

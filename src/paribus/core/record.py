@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,31 @@ from paribus.core.settings import Word
 
 SPLITS = ("train", "validation", "test")
 
-DERIVED_METRICS = ("seconds_per_epoch", "train_loss_jitter")
+DERIVED_METRICS = ("seconds_per_epoch", "train_loss_jitter", "epochs_to_target", "seconds_to_target")
 """What findings make of a record, beside the last values of its curves."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A metric's value that runs are to reach: at least it, or for a loss at most."""
+
+    metric: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """From `test_accuracy=0.9`; ValueError for anything else.
+
+        >>> Target.parse("test_accuracy=0.9")
+        Target(metric='test_accuracy', value=0.9)
+        """
+        metric, _, value = text.partition("=")
+        if metric.rpartition("_")[2] not in ("loss", "accuracy") or not isfinite(float(value)):
+            raise ValueError
+        return cls(metric, float(value))
+
+    def __str__(self) -> str:
+        return f"{self.metric}={self.value:g}"
 
 
 class Status(StrEnum):
@@ -145,5 +169,8 @@ class StudyRecord:
     arms: list[ArmRecord]
     named: bool = False
     timing: bool = False
+    target: Target | None = None
+    baseline: str | None = None
+    margin: float | None = None
     warnings: list[str] = field(default_factory=list)
     data: Mapping[str, NDArray[np.float64]] | None = None

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from paribus.core.record import Status, StudyRecord
 from paribus.findings.differences import Difference, differences
-from paribus.findings.summary import DERIVED, metrics, values
+from paribus.findings.summary import derived_metrics, metrics, values
 
 
-def study_differences(
-    study: StudyRecord, metric: str | None = None, *, baseline: str | None = None, margin: float | None = None
-) -> list[Difference]:
-    """Every pair of arms on one metric: the primary one, with verdicts, or another, without."""
+def study_differences(study: StudyRecord, metric: str | None = None) -> list[Difference]:
+    """Every pair of arms, or all against the baseline, on one metric: the primary one, with verdicts, or another,
+    without."""
     asked = metric or study.primary_metric
     arms = {arm.name: values(study, arm, asked) for arm in study.arms}
-    return differences(arms, asked, primary=asked == study.primary_metric, baseline=baseline, margin=margin)
+    primary = asked == study.primary_metric
+    return differences(arms, asked, primary=primary, baseline=study.baseline, margin=study.margin if primary else None)
 
 
-def all_differences(
-    study: StudyRecord, *, baseline: str | None = None, margin: float | None = None
-) -> list[Difference]:
+def all_differences(study: StudyRecord) -> list[Difference]:
     """On every metric, the primary one first."""
-    names = [study.primary_metric, *(name for name in (*metrics(study), *DERIVED) if name != study.primary_metric)]
-    return [found for name in names for found in study_differences(study, name, baseline=baseline, margin=margin)]
+    names = dict.fromkeys([study.primary_metric, *metrics(study), *derived_metrics(study)])
+    return [found for name in names for found in study_differences(study, name)]
 
 
 def warnings(study: StudyRecord) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from paribus.core.record import DERIVED_METRICS, SPLITS, ArmRecord, RunRecord, StudyRecord
+from paribus.core.record import DERIVED_METRICS, SPLITS, ArmRecord, RunRecord, StudyRecord, Target
 from paribus.findings.differences import ALPHA, t_interval
+from paribus.findings.targets import epochs_to, seconds_to
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,23 @@ def jitter(run: RunRecord) -> float | None:
     return float(np.diff(loss[len(loss) // 2 :]).std(ddof=1))
 
 
-DERIVED: dict[str, Callable[[RunRecord], float | None]] = {
-    "seconds_per_epoch": RunRecord.seconds_per_epoch,
-    "train_loss_jitter": jitter,
-}
-assert tuple(DERIVED) == DERIVED_METRICS
-
-
-def value(run: RunRecord, metric: str) -> float | None:
+def value(run: RunRecord, metric: str, target: Target | None) -> float | None:
     """A metric of a run, None where it is missing or not finite."""
-    return DERIVED[metric](run) if metric in DERIVED else run.final(metric)
+    match metric:
+        case "seconds_per_epoch":
+            return run.seconds_per_epoch()
+        case "train_loss_jitter":
+            return jitter(run)
+        case "epochs_to_target":
+            return epochs_to(run, target) if target else None
+        case "seconds_to_target":
+            return seconds_to(run, target) if target else None
+    return run.final(metric)
+
+
+def derived_metrics(study: StudyRecord) -> list[str]:
+    """Those metrics made from records that the study can have."""
+    return [name for name in DERIVED_METRICS if study.target is not None or not name.endswith("to_target")]
 
 
 def metrics(study: StudyRecord) -> list[str]:
@@ -73,9 +81,9 @@ def metrics(study: StudyRecord) -> list[str]:
 def values(study: StudyRecord, arm: ArmRecord, metric: str) -> list[float | None]:
     """A metric of an arm, one value for each seed of the study."""
     runs = {run.seed: run for run in arm.runs}
-    return [value(runs[seed], metric) if seed in runs else None for seed in study.seeds]
+    return [value(runs[seed], metric, study.target) if seed in runs else None for seed in study.seeds]
 
 
 def summaries(study: StudyRecord, arm: ArmRecord) -> dict[str, Summary]:
     """Every metric of an arm, aligned with the study's seeds."""
-    return {name: summarise(values(study, arm, name)) for name in (*metrics(study), *DERIVED)}
+    return {name: summarise(values(study, arm, name)) for name in (*metrics(study), *derived_metrics(study))}

@@ -9,6 +9,7 @@ from paribus.core.record import ArmRecord, StudyRecord
 from paribus.findings.agreement import agreements
 from paribus.findings.study import all_differences, warnings
 from paribus.findings.summary import summaries
+from paribus.findings.targets import earlier, reached
 
 SCHEMA_VERSION = 1
 
@@ -26,9 +27,21 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
         },
         "arms": [_arm(study, arm) for arm in study.arms],
         "agreements": [asdict(agreement) for agreement in agreements(study)],
+        "targets": _targets(study),
         "differences": [asdict(found) for found in all_differences(study)],
         "tuning": [],
         "diagnoses": [],
+    }
+
+
+def _targets(study: StudyRecord) -> dict[str, Any] | None:
+    if study.target is None:
+        return None
+    return {
+        "metric": study.target.metric,
+        "value": study.target.value,
+        "arms": [asdict(one) for one in reached(study, study.target)],
+        "pairs": [asdict(one) for one in earlier(study, study.target)],
     }
 
 

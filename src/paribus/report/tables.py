@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paribus.core.record import ArmRecord, Status, StudyRecord
+from paribus.core.record import ArmRecord, Status, StudyRecord, Target
 from paribus.core.settings import spell
 from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.differences import Difference
 from paribus.findings.study import study_differences, warnings
-from paribus.findings.summary import Summary, metrics, summaries
+from paribus.findings.summary import Summary, metrics, summaries, values
+from paribus.findings.targets import reached
 
 _MOST_ROWS = 15
 
@@ -59,10 +61,23 @@ def results(study: StudyRecord, width: int) -> RenderableType:
         lines.append(Text("±: half of the mean's 95 % interval (Student's t) over the runs that are done", style="dim"))
     lines += [Text(line) for line in (*_troubles(study), *map(agreement_line, agreements(study)))]
     lines += [Text(line, style="bold") for line in (*study.warnings, *warnings(study))]
+    if study.target is not None:
+        lines += [Text(line) for line in target_lines(study, study.target)]
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: _label(study, arm) for arm in study.arms}
         lines += ["", differences_table(study_differences(study), labels_of)]
     return Group(*lines)
+
+
+def target_lines(study: StudyRecord, target: Target) -> list[str]:
+    """How many runs of each arm reached the target, and when."""
+    lines = [f"To {target.metric.replace('_', ' ')} {target.value:g}:"]
+    for arm, found in zip(study.arms, reached(study, target), strict=True):
+        when = "later than any epoch" if found.median_epochs is None else f"epoch {found.median_epochs:g}"
+        seconds = [s for s in values(study, arm, "seconds_to_target") if s is not None]
+        clock = f", {median(seconds):.3g} s of training" if seconds else ""
+        lines.append(f"  {arm.name or study.name}: {found.reached} of {found.runs} runs, median {when}{clock}")
+    return lines
 
 
 def _label(study: StudyRecord, arm: ArmRecord) -> str:

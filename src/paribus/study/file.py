@@ -25,10 +25,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from paribus.core.record import StudyRecord
 from paribus.core.settings import Word, spell
 from paribus.core.words import SettingsError, build, full_name, near_miss
 from paribus.study.arms import Arm, Design, distinct
-from paribus.study.request import DEFAULT_METRIC, Request, folder_name, make_request
+from paribus.study.request import Options, Request, make_request
 
 _MOST_BYTES = 1_000_000
 
@@ -38,6 +39,9 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "task": ((str,), "the name of a task"),
     "seeds": ((int, list), "a number of seeds or a list of them"),
     "metric": ((str,), "the name of a metric"),
+    "target": ((str,), "METRIC=VALUE, as in test_accuracy=0.9"),
+    "baseline": ((str,), "the name of an arm"),
+    "margin": ((int, float), "a number"),
     "timing": ((bool,), "true or false"),
     "jobs": ((int,), "a whole number"),
     "keep": ((list,), 'a list of "weights" and "predictions"'),
@@ -74,18 +78,19 @@ def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str
         mistakes.append('there is no task: write task = "moons"')
     if mistakes:
         raise SettingsError(mistakes)
-    name, seeds = facts.get("name", stem), facts.get("seeds", 3)
-    return make_request(
-        lambda: _design(facts),
-        f"{','.join(map(str, seeds))}," if isinstance(seeds, list) else str(seeds),
-        name,
-        out if out is not None else Path("runs") / folder_name(name),
-        facts.get("metric", DEFAULT_METRIC),
-        ",".join(map(str, facts.get("keep", []))) or None,
-        facts.get("jobs", 1),
-        facts.get("timing", False),
-        command,
+    seeds = facts.get("seeds", 3)
+    options = Options(
+        seeds=f"{','.join(map(str, seeds))}," if isinstance(seeds, list) else str(seeds),
+        out=out,
+        keep=",".join(map(str, facts.get("keep", []))) or None,
+        command=command,
+        **{
+            key: facts[key]
+            for key in ("name", "metric", "jobs", "timing", "target", "baseline", "margin")
+            if key in facts
+        },
     )
+    return make_request(lambda: _design(facts), stem, options)
 
 
 def _design(facts: Mapping[str, Any]) -> Design:
@@ -156,24 +161,23 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def as_toml(
-    name: str,
-    seeds: Sequence[int],
-    metric: str,
-    timing: bool,
-    arms: Sequence[tuple[str, Mapping[str, Word]]],
-) -> str:
+def as_toml(study: StudyRecord) -> str:
     """The file that repeats a study: every setting that its arms share, and each arm's own."""
-    flats = [settings for _, settings in arms]
+    flats = [arm.settings for arm in study.arms]
     shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
     task = shared.pop("task", None)
-    lines = [f"name = {_toml(name)}"]
-    lines += [f"task = {_toml(task if task is not None else flats[0]['task'])}", f"seeds = {list(seeds)}"]
-    lines += [f"metric = {_toml(metric)}", *(["timing = true"] if timing else [])]
+    lines = [f"name = {_toml(study.name)}"]
+    lines += [f"task = {_toml(task if task is not None else flats[0]['task'])}", f"seeds = {study.seeds}"]
+    lines += [f"metric = {_toml(study.primary_metric)}", *(["timing = true"] if study.timing else [])]
+    lines += [f"target = {_toml(str(study.target))}"] if study.target else []
+    lines += [f"baseline = {_toml(study.baseline)}"] if study.baseline is not None else []
+    lines += [f"margin = {study.margin!r}"] if study.margin is not None else []
     lines += ["", "[settings]", *(f"{_toml(key)} = {_toml(value)}" for key, value in shared.items())]
-    for arm, settings in arms:
-        own = {key: value for key, value in settings.items() if key not in shared and (key != "task" or task is None)}
-        lines += ["", "[[arms]]", f"name = {_toml(arm or name)}"]
+    for arm in study.arms:
+        own = {
+            key: value for key, value in arm.settings.items() if key not in shared and (key != "task" or task is None)
+        }
+        lines += ["", "[[arms]]", f"name = {_toml(arm.name or study.name)}"]
         lines += [f"{_toml(key)} = {_toml(value)}" for key, value in own.items()]
     return "\n".join(lines) + "\n"
 

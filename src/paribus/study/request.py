@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paribus.core.words import SettingsError
+from paribus.core.record import Target
+from paribus.core.words import SettingsError, near_miss
 from paribus.study.arms import Design, design, parse_seeds
 
 DEFAULT_METRIC = "test_accuracy"
@@ -33,23 +35,30 @@ class Request:
     keep: frozenset[str] = frozenset()
     jobs: int = 1
     timing: bool = False
+    target: Target | None = None
+    baseline: str | None = None
+    margin: float | None = None
     command: str = ""
 
 
-def request(
-    task: str,
-    words: Sequence[str],
-    seeds: str,
-    name: str | None = None,
-    out: Path | None = None,
-    metric: str = DEFAULT_METRIC,
-    keep: str | None = None,
-    *,
-    compare: bool,
-    jobs: int = 1,
-    timing: bool = False,
-    command: str = "",
-) -> Request:
+@dataclass(frozen=True)
+class Options:
+    """A command's options as they were typed."""
+
+    seeds: str = "3"
+    name: str | None = None
+    out: Path | None = None
+    metric: str = DEFAULT_METRIC
+    keep: str | None = None
+    jobs: int = 1
+    timing: bool = False
+    target: str | None = None
+    baseline: str | None = None
+    margin: float | None = None
+    command: str = ""
+
+
+def request(task: str, words: Sequence[str], options: Options, *, compare: bool) -> Request:
     """The request that a command makes; SettingsError with all of its mistakes."""
 
     def made() -> Design:
@@ -65,22 +74,10 @@ def request(
             )
         return found
 
-    called = name if name is not None else default_name(task, words)
-    folder = out if out is not None else Path("runs") / folder_name(called)
-    return make_request(made, seeds, called, folder, metric, keep, jobs, timing, command)
+    return make_request(made, default_name(task, words), options)
 
 
-def make_request(
-    make_design: Callable[[], Design],
-    seeds: str,
-    name: str,
-    folder: Path,
-    metric: str,
-    keep: str | None,
-    jobs: int,
-    timing: bool,
-    command: str,
-) -> Request:
+def make_request(make_design: Callable[[], Design], default: str, options: Options) -> Request:
     """A request from its parts; SettingsError with what is wrong in any of them."""
     mistakes: list[str] = []
     made: Design | None = None
@@ -90,21 +87,41 @@ def make_request(
     except SettingsError as error:
         mistakes += error.mistakes
     try:
-        numbers = parse_seeds(seeds)
+        numbers = parse_seeds(options.seeds)
     except SettingsError as error:
         mistakes += error.mistakes
-    kept = frozenset(keep.split(",")) if keep else frozenset()
+    kept = frozenset(options.keep.split(",")) if options.keep else frozenset()
     if unknown := sorted(kept - KEEPABLE):
         mistakes.append(
             f"--keep {','.join(unknown)} is not allowed: allowed is weights, predictions, or both with a comma"
         )
-    if jobs < 1:
-        mistakes.append(f"--jobs {jobs} is not allowed: jobs is a whole number above 0")
-    if timing and jobs > 1:
-        mistakes.append(f"--jobs {jobs} and --timing exclude each other: a timed run has the machine to itself")
+    if options.jobs < 1:
+        mistakes.append(f"--jobs {options.jobs} is not allowed: jobs is a whole number above 0")
+    if options.timing and options.jobs > 1:
+        mistakes.append(f"--jobs {options.jobs} and --timing exclude each other: a timed run has the machine to itself")
+    if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
+        mistakes.append(f"--margin {options.margin:g} is not allowed: margin is a finite number above 0")
+    target: Target | None = None
+    try:
+        target = None if options.target is None else Target.parse(options.target)
+    except ValueError:
+        mistakes.append(f"--target {options.target} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9")
+    if options.metric.endswith("_to_target") and target is None:
+        mistakes.append(f"--metric {options.metric} needs a target, as in --target test_accuracy=0.9")
+    if options.metric.startswith("seconds") and not options.timing:
+        mistakes.append(
+            f"--metric {options.metric} needs --timing: a time counts only of a run that had the machine to itself"
+        )
+    arms = [arm.name for arm in made.arms] if made else []
+    if made and options.baseline is not None and options.baseline not in arms:
+        mistakes.append(f"--baseline {options.baseline} is no arm: {near_miss(options.baseline, arms)}")
     if made is None or mistakes:
         raise SettingsError(mistakes)
-    return Request(made, numbers, folder, name, metric, kept, jobs, timing, command)
+    name = options.name if options.name is not None else default
+    return Request(
+        made, numbers, options.out if options.out is not None else Path("runs") / folder_name(name), name,
+        options.metric, kept, options.jobs, options.timing, target, options.baseline, options.margin, options.command,
+    )  # fmt: skip
 
 
 def default_name(task: str, words: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ from paribus.core.record import (
     RunRecord,
     Status,
     StudyRecord,
+    Target,
     TaskCard,
 )
 from paribus.core.settings import Word
@@ -100,13 +101,20 @@ class Store:
         if not path.is_file():
             raise StoreError(f"{folder} holds no study: there is no {FILE} in it")
         uri = path.absolute().as_uri()
-        try:
-            connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:  # a folder that cannot be written: no journal can stand beside the file
-            connection = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{path} is not a study's record: {error}") from None
+        # Whoever closes the write-ahead log last removes it, and only a connection that may write can; a folder that
+        # may not be written has none, or cannot have its journal read: then the file is taken as it stands.
+        for mode in ("mode=rw", "mode=ro", "immutable=1"):
+            try:
+                connection = sqlite3.connect(f"{uri}?{mode}", uri=True, isolation_level=None)
+                connection.execute("PRAGMA busy_timeout = 10000")
+                connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+                break
+            except sqlite3.OperationalError:
+                continue
+            except sqlite3.DatabaseError as error:
+                raise StoreError(f"{path} is not a study's record: {error}") from None
+        else:
+            raise StoreError(f"{path} cannot be opened: choose a folder that you may read")
         store = cls(folder, connection)
         store._check_version()
         return store
@@ -288,6 +296,9 @@ class Store:
             arms=arms,
             named=bool(self.get("named")),
             timing=bool(self.get("timing")),
+            target=Target.parse(self.get("target")) if self.get("target") else None,
+            baseline=self.get("baseline"),
+            margin=self.get("margin"),
             data=_unpack(points[0]) if points else None,
         )
 

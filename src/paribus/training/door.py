@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from paribus.tasks import Task
 from paribus.training.learner import Learner
 from paribus.training.loop import fit
 from paribus.training.probes import boundary
+from paribus.training.threads import threads
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ def train(runs: Sequence[Run], task: Task, observer: Observer) -> list[Outcome]:
         observer.started(run)
         try:
             # The loop looks for values that are not finite; NumPy need not warn of them too.
-            with threads(run.settings), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            with (
+                threads(run.settings.implementation, run.settings.threads),
+                np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+            ):
                 outcome = _train_one(run, task, observer)
         except KeyboardInterrupt:
             observer.ended(run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
@@ -100,22 +103,3 @@ def _torch(settings: Settings, task: Task, plan: Plan) -> Learner:
 
 
 IMPLEMENTATIONS: dict[str, Callable[[Settings, Task, Plan], Learner]] = {"numpy": _numpy, "torch": _torch}
-
-
-@contextmanager
-def threads(settings: Settings) -> Iterator[None]:
-    """`settings.threads` threads for the arithmetic inside, as many as before after it."""
-    if settings.implementation == "torch":
-        import torch
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(settings.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-    else:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(settings.threads, user_api="blas"):
-            yield

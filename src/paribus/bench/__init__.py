@@ -1,0 +1,1 @@
+"""Side-by-side speed on this machine: one model on one task, each way."""

@@ -1,0 +1,119 @@
+"""`paribus bench`: from words to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from paribus.bench.clock import Bench, bench
+from paribus.bench.contestants import CONTESTANTS, PEERS
+from paribus.core.settings import Settings
+from paribus.core.words import SettingsError
+from paribus.study.arms import design
+from paribus.tasks import load
+
+_TASK = "moons"
+# An ordinary initialisation, so that every contestant learns the task in the epochs that are timed.
+_WORDS = {"init": "init=default", "epochs": "epochs=200"}
+_SUPPORTED = {
+    "optimizer": "sgd", "optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "sampler": "shuffle",
+    "steps_per_epoch": "all", "schedule": "constant", "clip": "none", "model.dropout": 0.0, "validation": 0.0,
+    "init": "default", "precision": "float32",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `paribus bench` found."""
+
+    settings: Settings
+    rounds: int
+    found: Bench
+    missing: list[str]
+
+    @property
+    def all_learned(self) -> bool:
+        """Whether every contestant learned the task; a time of one that did not says nothing."""
+        return all(timing.learned for timing in self.found.timings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "schema_version": 1,
+            "settings": self.settings.flat(),
+            "rounds": self.rounds,
+            "microseconds_floor": self.found.floor,
+            "flops_a_step": self.found.flops,
+            "matrix_product_gflops": self.found.rate / 1e9,
+            "contestants": [asdict(timing) for timing in self.found.timings],
+        }
+
+    def table(self) -> RenderableType:
+        """For a terminal."""
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for column in ("way", "us a\nstep", "times\nas fast", "least to\nmost", "over\nfloor", "test\naccuracy %"):
+            table.add_column(column, justify="left" if column == "way" else "right")
+        for timing in self.found.timings:
+            accuracy = f"{100 * timing.accuracy:.1f}" + ("" if timing.learned else " NOT LEARNED")
+            low, high = timing.ratios
+            table.add_row(
+                Text(timing.name), f"{timing.microseconds:.1f}", f"{timing.ratio:.2f}", f"{low:.2f} - {high:.2f}",
+                f"{timing.microseconds / self.found.floor:.0f} x", accuracy,
+            )  # fmt: skip
+        s = self.settings
+        lines: list[RenderableType] = [
+            Text(
+                f"{s.task.name}, {s.epochs} epochs at batch {s.batch_size} with evaluation, {s.threads} thread, "
+                f"{self.rounds} rounds interleaved, medians",
+                style="bold",
+            ),
+            table,
+            Text(
+                f"floor: {self.found.flops:,} FLOPs a step over {self.found.rate / 1e9:.1f} GFLOP/s (PyTorch's 64 x 64 "
+                f"matrix product) = {self.found.floor:.2f} us"
+            ),
+        ]
+        if self.missing:
+            lines.append(Text(f"not installed: {', '.join(self.missing)} (pip install 'paribus[peers]')"))
+        return Group(*lines)
+
+
+def run_bench(words: Sequence[str], rounds: int, peers: bool, console: Console) -> Result:
+    """Time every contestant on what the words ask for; SettingsError where not all of them can do it."""
+    named = [word for word in words if "=" not in word]
+    task = named[0] if named else _TASK
+    given = [word for word in words if word not in named[:1]]
+    settled = {word.partition("=")[0] for word in given}
+    made = design(task, [*given, *(word for key, word in _WORDS.items() if key not in settled)])
+    settings = made.arms[0].settings
+    flat = settings.flat()
+    mistakes = [
+        f"{key.rpartition('.')[2]}={flat[key]} cannot be timed: not every contestant has it; allowed is {value}"
+        for key, value in _SUPPORTED.items()
+        if flat.get(key) != value
+    ]
+    if len(made.arms) > 1:
+        mistakes.append(f"bench takes one arm, this is {len(made.arms)} ({', '.join(made.factors)} vary)")
+    if settings.eval_every.unit == "steps" or settings.epochs % settings.eval_every.count:
+        mistakes.append(
+            f"epochs={settings.epochs} and eval_every={settings.eval_every} cannot be timed: epochs is a multiple of "
+            "eval_every, in epochs"
+        )
+    if mistakes:
+        raise SettingsError(mistakes)
+    asked = [*CONTESTANTS, *(PEERS if peers else ())]
+    with console.status("") as status:
+        found = bench(
+            [contestant for contestant in asked if contestant.installed],
+            settings,
+            load(settings, 0),
+            rounds,
+            status.update,
+        )
+    return Result(settings, rounds, found, [contestant.name for contestant in asked if not contestant.installed])

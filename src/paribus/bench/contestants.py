@@ -1,0 +1,282 @@
+"""The ways to train one model on one task: what people write today, and Paribus.
+
+Every contestant does the same job: `epochs` epochs of SGD on the training split in shuffled batches, the last one
+short, from initial values of the same scale, and the loss and accuracy on both splits at every evaluation. Each is told
+the settings and the task, and returns its final test accuracy; the clock is around the call. Those that are not Paribus
+draw their own orders and initial values, as they do for people who use them.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from paribus.core.record import Evaluation, Outcome
+from paribus.core.settings import Settings
+from paribus.core.words import build
+from paribus.tasks import Task
+from paribus.training import Run, train
+
+Way = Callable[[Settings, Task], float]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to train. `needs`: the package that it is, where that is not installed with Paribus."""
+
+    name: str
+    way: Way
+    needs: str | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can run here."""
+        return self.needs is None or find_spec(self.needs) is not None
+
+
+def _plain_parts(settings: Settings, task: Task) -> tuple[Any, ...]:
+    """What a PyTorch script begins with: tensors, a Sequential, an optimizer."""
+    import torch
+    from torch import nn
+
+    tensors = [
+        torch.from_numpy(np.ascontiguousarray(part)) for split in (task.train, task.test) for part in (split.x, split.y)
+    ]
+    x, y, test_x, test_y = (tensor.float() if tensor.is_floating_point() else tensor for tensor in tensors)
+    sizes = [math.prod(task.card.input_shape), *settings.model.hidden, task.card.classes]
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=settings.optimizer.lr)
+    return model, optimizer, (x, y), (test_x, test_y)
+
+
+def _plain_evaluation(model: Any, splits: tuple[Any, Any]) -> float:
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    model.eval()
+    accuracy = 0.0
+    with torch.no_grad():
+        for x, y in splits:
+            logits = model(x)
+            cross_entropy(logits, y).item()
+            accuracy = (logits.argmax(1) == y).float().mean().item()
+    model.train()
+    return accuracy
+
+
+def dataloader_loop(settings: Settings, task: Task) -> float:
+    """The report's way: a `DataLoader` over a `TensorDataset`, a plain loop."""
+    from torch.nn.functional import cross_entropy
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model, optimizer, train_split, test_split = _plain_parts(settings, task)
+    loader = DataLoader(TensorDataset(*train_split), batch_size=settings.batch_size, shuffle=True)
+    accuracy = 0.0
+    for epoch in range(1, settings.epochs + 1):
+        for x, y in loader:
+            optimizer.zero_grad()
+            cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        if epoch % settings.eval_every.count == 0 or epoch == settings.epochs:
+            accuracy = _plain_evaluation(model, (train_split, test_split))
+    return accuracy
+
+
+def indexed_loop(settings: Settings, task: Task) -> float:
+    """The same loop with batches taken by index from the tensors."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    model, optimizer, (x, y), test_split = _plain_parts(settings, task)
+    accuracy = 0.0
+    for epoch in range(1, settings.epochs + 1):
+        order = torch.randperm(len(x))
+        for start in range(0, len(x), settings.batch_size):
+            rows = order[start : start + settings.batch_size]
+            optimizer.zero_grad()
+            cross_entropy(model(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        if epoch % settings.eval_every.count == 0 or epoch == settings.epochs:
+            accuracy = _plain_evaluation(model, ((x, y), test_split))
+    return accuracy
+
+
+def scikit_learn(settings: Settings, task: Task) -> float:
+    """`MLPClassifier`, fitted from evaluation to evaluation."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import log_loss
+    from sklearn.neural_network import MLPClassifier
+
+    x, test_x = (split.x.reshape(len(split), -1).astype(np.float32) for split in (task.train, task.test))
+    every = min(settings.eval_every.count, settings.epochs)
+    model = MLPClassifier(
+        settings.model.hidden, solver="sgd", alpha=0.0, batch_size=settings.batch_size, momentum=0.0,
+        learning_rate_init=settings.optimizer.lr, nesterovs_momentum=False, max_iter=every, warm_start=True, tol=0.0,
+        n_iter_no_change=settings.epochs + 1, random_state=0,
+    )  # fmt: skip
+    accuracy = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(settings.epochs // every):
+            model.fit(x, task.train.y)
+            for part, y in ((x, task.train.y), (test_x, task.test.y)):
+                chances = model.predict_proba(part)
+                log_loss(y, chances, labels=model.classes_)
+                accuracy = float((chances.argmax(axis=1) == y).mean())
+    return accuracy
+
+
+class _Last:
+    """An observer that keeps the last evaluation."""
+
+    accuracy = float("nan")
+
+    def started(self, run: Run) -> None:
+        pass
+
+    def evaluated(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
+        self.accuracy = row.metrics["test_accuracy"]
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        pass
+
+
+def paribus(**words: str) -> Way:
+    """Paribus, with these settings changed."""
+
+    def way(settings: Settings, task: Task) -> float:
+        chosen = build({**settings.flat(), **words})
+        observer = _Last()
+        (outcome,) = train([Run(chosen, 0)], task, observer)
+        if outcome.error:
+            raise RuntimeError(outcome.error)
+        return observer.accuracy
+
+    return way
+
+
+def skorch(settings: Settings, task: Task) -> float:
+    """`skorch.NeuralNetClassifier`, evaluated on the test split every epoch, as is its way."""
+    import torch
+    from skorch import NeuralNetClassifier
+    from skorch.dataset import Dataset
+    from skorch.helper import predefined_split
+
+    model, _, (x, y), (test_x, test_y) = _plain_parts(settings, task)
+    net = NeuralNetClassifier(
+        model, criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.SGD, lr=settings.optimizer.lr,
+        batch_size=settings.batch_size, max_epochs=settings.epochs, iterator_train__shuffle=True, verbose=0,
+        train_split=predefined_split(Dataset(test_x, test_y)),
+    )  # fmt: skip
+    net.fit(x, y)
+    return float((net.predict(test_x) == test_y.numpy()).mean())
+
+
+def lightning(settings: Settings, task: Task) -> float:
+    """A `LightningModule` and a `Trainer` with everything that can be turned off turned off."""
+    import logging
+
+    import lightning as pl
+    from torch.nn.functional import cross_entropy
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model, optimizer, train_split, test_split = _plain_parts(settings, task)
+
+    class Module(pl.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            return cross_entropy(self.model(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            return optimizer
+
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = pl.Trainer(
+            max_epochs=settings.epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        loader = DataLoader(TensorDataset(*train_split), batch_size=settings.batch_size, shuffle=True)
+        trainer.fit(Module(), loader)
+    return _plain_evaluation(model, (train_split, test_split))
+
+
+def jax(settings: Settings, task: Task) -> float:
+    """One jitted `lax.scan` over the steps from evaluation to evaluation."""
+    import jax
+    import jax.numpy as jnp
+
+    x, test_x = (jnp.asarray(split.x.reshape(len(split), -1), jnp.float32) for split in (task.train, task.test))
+    y, test_y = jnp.asarray(task.train.y), jnp.asarray(task.test.y)
+    sizes = [x.shape[1], *settings.model.hidden, task.card.classes]
+    key = jax.random.key(0)
+    parameters = []
+    for n_in, n_out in pairwise(sizes):
+        key, one, other = jax.random.split(key, 3)
+        bound = 1 / math.sqrt(n_in)
+        draw = [
+            jax.random.uniform(k, s, minval=-bound, maxval=bound) for k, s in ((one, (n_in, n_out)), (other, n_out))
+        ]
+        parameters.append(tuple(draw))
+    n, batch = len(x), min(settings.batch_size, len(x))
+    whole, rest = divmod(n, batch)
+
+    def logits(values: Any, inputs: Any) -> Any:
+        for weight, bias in values[:-1]:
+            inputs = jax.nn.relu(inputs @ weight + bias)
+        return inputs @ values[-1][0] + values[-1][1]
+
+    def loss(values: Any, inputs: Any, labels: Any) -> Any:
+        chances = jax.nn.log_softmax(logits(values, inputs))
+        return -jnp.take_along_axis(chances, labels[:, None], 1).mean()
+
+    def step(values: Any, rows: Any) -> tuple[Any, None]:
+        gradients = jax.grad(loss)(values, x[rows], y[rows])
+        return jax.tree.map(lambda v, g: v - settings.optimizer.lr * g, values, gradients), None
+
+    def epoch(values: Any, draw: Any) -> tuple[Any, None]:
+        order = jax.random.permutation(draw, n)
+        values, _ = jax.lax.scan(step, values, order[: whole * batch].reshape(whole, batch))
+        return (step(values, order[whole * batch :])[0] if rest else values), None
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def to_next_evaluation(values: Any, draws: Any) -> tuple[Any, Any]:
+        values, _ = jax.lax.scan(epoch, values, draws)
+        return values, (loss(values, x, y), (logits(values, test_x).argmax(1) == test_y).mean())
+
+    every, accuracy = min(settings.eval_every.count, settings.epochs), 0.0
+    for _ in range(settings.epochs // every):
+        key, draw = jax.random.split(key)
+        parameters, (_, reached) = to_next_evaluation(parameters, jax.random.split(draw, every))
+        accuracy = float(reached)
+    return accuracy
+
+
+CONTESTANTS = (
+    Contestant("PyTorch loop, DataLoader", dataloader_loop),
+    Contestant("PyTorch loop, indexed", indexed_loop),
+    Contestant("scikit-learn MLPClassifier", scikit_learn),
+    Contestant("paribus torch, DataLoader", paribus(implementation="torch", loader="dataloader")),
+    Contestant("paribus torch", paribus(implementation="torch")),
+    Contestant("paribus numpy", paribus(implementation="numpy")),
+)
+PEERS = (
+    Contestant("Lightning", lightning, "lightning"),
+    Contestant("skorch", skorch, "skorch"),
+    Contestant("JAX, jitted scan", jax, "jax"),
+)

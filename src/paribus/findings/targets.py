@@ -1,0 +1,108 @@
+"""Epochs to a target: how many runs reached it, when, and which arm is earlier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.record import RunRecord, Status, StudyRecord, Target
+from paribus.findings.differences import holm, sign_flip_p
+
+
+@dataclass(frozen=True)
+class Reached:
+    """One arm. `median_epochs` counts a run that never reached it as later than any epoch: None where that is the
+    median."""
+
+    arm: str
+    reached: int
+    runs: int
+    median_epochs: float | None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Two arms: sign-flip test on the ranks of all their epochs, paired by seed; Holm over the pairs of the study."""
+
+    a: str
+    b: str
+    pairs: int
+    p: float | None
+    p_adjusted: float | None
+
+
+def evaluation_reached(run: RunRecord, target: Target) -> int | None:
+    """The index of the first evaluation at or beyond the target, None where there is none."""
+    values = run.curve.get(target.metric)
+    if values is None:
+        return None
+    beyond = values <= target.value if target.metric.endswith("loss") else values >= target.value
+    return int(beyond.argmax()) if beyond.any() else None
+
+
+def epochs_to(run: RunRecord, target: Target) -> float | None:
+    """The epoch of that evaluation; None for a run that did not reach the target."""
+    at = evaluation_reached(run, target)
+    return None if at is None else float(run.curve["epoch"][at])
+
+
+def seconds_to(run: RunRecord, target: Target) -> float | None:
+    """Training time up to it; None unless the run had the machine to itself."""
+    at = evaluation_reached(run, target)
+    return None if at is None or not run.timed else float(run.curve["train_seconds"][at])
+
+
+def reached(study: StudyRecord, target: Target) -> list[Reached]:
+    """Each arm's count and median, over the runs that ended by themselves."""
+    found = []
+    for arm in study.arms:
+        epochs = [_or_never(epochs_to(run, target)) for run in arm.runs if run.status in (Status.DONE, Status.DIVERGED)]
+        middle = median(epochs) if epochs else math.inf
+        count = sum(map(math.isfinite, epochs))
+        found.append(Reached(arm.name, count, len(epochs), middle if math.isfinite(middle) else None))
+    return found
+
+
+def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
+    """Every pair of arms."""
+    by_arm = {
+        arm.name: {
+            run.seed: _or_never(epochs_to(run, target))
+            for run in arm.runs
+            if run.status in (Status.DONE, Status.DIVERGED)
+        }
+        for arm in study.arms
+    }
+    pairs = list(combinations(by_arm, 2))
+    tested = [_rank_test(by_arm[a], by_arm[b]) for a, b in pairs]
+    adjusted = holm([p for _, p in tested])
+    return [Earlier(a, b, n, p, q) for (a, b), (n, p), q in zip(pairs, tested, adjusted, strict=True)]
+
+
+def _or_never(epochs: float | None) -> float:
+    return math.inf if epochs is None else epochs
+
+
+def _rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None]:
+    seeds = sorted(a.keys() & b.keys())
+    ranks = mid_ranks([a[seed] for seed in seeds] + [b[seed] for seed in seeds])
+    return len(seeds), sign_flip_p(ranks[: len(seeds)] - ranks[len(seeds) :])
+
+
+def mid_ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    """Ranks from 1, ties at their mean rank, as `scipy.stats.rankdata`; infinity is the last rank.
+
+    >>> mid_ranks([3.0, 1.0, 3.0, float("inf")]).tolist()
+    [2.5, 1.0, 2.5, 4.0]
+    """
+    array = np.array(values, dtype=np.float64)
+    below = (array[None, :] < array[:, None]).sum(axis=1)
+    equal = (array[None, :] == array[:, None]).sum(axis=1)
+    ranks: NDArray[np.float64] = below + (equal + 1) / 2
+    return ranks

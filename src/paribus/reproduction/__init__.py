@@ -1,0 +1,1 @@
+"""The source report's experiments as study files, for `paribus run`."""
