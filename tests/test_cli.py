@@ -100,3 +100,34 @@ def test_version_is_one_line(tmp_path: Path) -> None:
     done = paribus(tmp_path, "--version")
     assert done.returncode == 0
     assert done.stdout.startswith("paribus 0.")
+
+
+def test_quiet_says_what_went_wrong(tmp_path: Path) -> None:
+    done = paribus(tmp_path, "train", "moons", "lr=1e30", "init=default", "epochs=2", "--quiet")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "seed 0: diverged: in epoch 1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "moons", "--seeds", "4000000000"],
+        ["train", "moons", "epochs=1", "--out", "x" * 300],
+        ["train", "moons", "n=100000000000000"],
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(tmp_path: Path, words: list[str]) -> None:
+    done = paribus(tmp_path, *words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_without_the_signs(tmp_path: Path) -> None:
+    assert paribus(tmp_path, "compare", "moons", "lr=0.1,0.2", "epochs=1", "--name", "学", "--quiet").returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    command = [sys.executable, "-m", "paribus", "show", str(folder)]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
+    assert done.returncode == 0
+    assert b"? (3 seeds)" in done.stdout

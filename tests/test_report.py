@@ -163,3 +163,25 @@ def test_a_study_without_a_curve_has_no_picture_of_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", LISTINGS)
 def test_lists_name_everything(what: str) -> None:
     assert listing(what).row_count >= 1
+
+
+def test_json_has_no_number_that_is_not_finite() -> None:
+    huge = [record(0, [1e308]), record(1, [-1e308])]
+    found = as_json(study(arm("a", huge), seeds=2))
+    text_ = json.dumps(found, allow_nan=False)
+    assert json.loads(text_)["arms"][0]["metrics"]["test_loss"]["sd"] is None
+
+
+def test_arms_look_different() -> None:
+    many = study(*(arm(f"arm {i}", [record(0, [0.5, 0.4])]) for i in range(40)), seeds=1)
+    figure = curves(many)
+    assert figure is not None
+    looks = {(line.get_color(), str(line._unscaled_dash_pattern)) for line in figure.axes[0].lines}
+    assert len(looks) == 40
+
+
+def test_no_agreement_is_claimed_of_a_run_that_is_not_done() -> None:
+    a = arm("a", [record(0, [0.5, 0.4]), record(1, [0.5], Status.RUNNING)])
+    b = arm("b", [record(0, [0.5, 0.4]), record(1, [0.5, 0.4])], implementation="torch")
+    (found,) = agreements(study(a, b))
+    assert (found.gap, found.seeds) == (0, 1)

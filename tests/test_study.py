@@ -9,9 +9,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load as load_weights
 
@@ -347,3 +349,126 @@ def test_any_name_is_a_safe_folder(name: str) -> None:
     assert not set(folder) & set('/\\\x00<>:"|?* ')
     assert not folder.startswith(".")
     assert folder_name(name) == folder
+
+
+# --- workers ---
+
+
+def test_workers_make_the_same_records(tmp_path: Path) -> None:
+    alone = carry_out(ask(tmp_path / "alone", WORDS, "3"))
+    together = carry_out(replace(ask(tmp_path / "together", WORDS, "3"), jobs=2))
+    assert_same_curves(alone, together)
+    timed = carry_out(replace(ask(tmp_path / "timed", WORDS, "1"), timing=True))
+    for run in runs(timed).values():
+        assert run.timed
+        assert run.seconds_per_epoch() == pytest.approx(run.curve["train_seconds"][-1] / 6)
+        np.testing.assert_array_equal(
+            run.curve["train_loss"], runs(alone)[f"hidden={hidden(timed, run)}", 0].curve["train_loss"]
+        )
+    assert all(run.seconds_per_epoch() is None for run in runs(alone).values())
+
+
+def hidden(study: StudyRecord, run: RunRecord) -> str:
+    return next(str(arm.settings["model.hidden"]) for arm in study.arms if any(run is one for one in arm.runs))
+
+
+class KillingWorkers:
+    """An observer that kills the worker of the first run it sees, as often as it is told to."""
+
+    def __init__(self, times: int) -> None:
+        self.left, self.armed = times, False
+
+    def started(self, run: object) -> None:
+        self.armed = getattr(run, "seed", None) == 0
+
+    def ended(self, run: object, outcome: Outcome) -> None: ...
+    def evaluated(self, run: object, row: Evaluation) -> None:
+        if self.left and self.armed:  # once an attempt: more rows may be on their way when the worker is gone
+            self.left, self.armed = self.left - 1, False
+            for child in psutil.Process().children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    words = "moons lr=0.1,0.2 epochs=300 eval_every=1 init=default"
+    alone = carry_out(ask(tmp_path / "alone", words, "2"))
+    study = carry_out(replace(ask(tmp_path / "s", words, "2"), jobs=1, timing=True), [KillingWorkers(1)])
+    assert_same_curves(study, alone)
+    assert sorted(run.attempt for run in runs(study).values()) == [1, 1, 1, 2]
+
+
+def test_a_run_that_kills_its_worker_twice_fails_alone(tmp_path: Path) -> None:
+    words = "moons lr=0.1,0.2 epochs=300 eval_every=1 init=default"
+    study = carry_out(replace(ask(tmp_path / "s", words, "2"), timing=True), [KillingWorkers(2)])
+    statuses = {key: run.status for key, run in runs(study).items()}
+    assert sorted(statuses.values()) == ["done", "done", "done", "failed"]
+    assert runs(study)["lr=0.1", 0].error == "its process died (signal 9) 2 times"
+
+
+def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
+    class Interrupting(KillingWorkers):
+        def evaluated(self, run: object, row: Evaluation) -> None:
+            raise KeyboardInterrupt
+
+    asked = replace(ask(tmp_path / "s", "moons lr=0.1,0.2 epochs=100000 init=default", "1"), jobs=2)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(asked, [Interrupting(0)])
+    assert {run.status for run in runs(read(tmp_path / "s")).values()} == {Status.INTERRUPTED}
+    assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_timed_and_untimed_runs_do_not_mix(tmp_path: Path) -> None:
+    carry_out(ask(tmp_path / "s", WORDS, "1"))
+    with pytest.raises(StoreError, match="--timing"):
+        prepare(replace(ask(tmp_path / "s", WORDS, "2"), timing=True))
+
+
+def test_killed_before_the_first_line_the_folder_is_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / FILE).touch()
+    with pytest.raises(StoreError, match="holds no study yet"):
+        read(tmp_path / "s")
+    assert len(carry_out(ask(tmp_path / "s", WORDS, "1")).arms) == 2
+
+
+def test_each_run_is_drawn_over_its_own_data(tmp_path: Path) -> None:
+    study = carry_out(ask(tmp_path / "s", "moons,blobs epochs=1 split=fixed,by_seed", "1"))
+    drawn = {arm.name: arm.runs[0].points for arm in study.arms}
+    arrays = [points["train_x"] for points in drawn.values() if points is not None]
+    assert len(arrays) == 4
+    assert len({array.tobytes() for array in arrays}) == 4
+
+
+def test_seeds_are_those_recorded_and_those_asked_for_last(tmp_path: Path) -> None:
+    class Stopping(KillingWorkers):
+        def started(self, run: object) -> None:
+            if getattr(run, "seed", None) == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(ask(tmp_path / "s", WORDS, "900"), [Stopping(0)])
+    assert carry_out(ask(tmp_path / "s", WORDS, "2")).seeds == [0, 1, 2]
+
+
+def test_an_observer_that_fails_is_no_fault_of_the_runs(tmp_path: Path) -> None:
+    class Full(KillingWorkers):
+        def evaluated(self, run: object, row: Evaluation) -> None:
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        carry_out(ask(tmp_path / "s", WORDS, "1"), [Full(0)])
+    assert {run.status for run in runs(read(tmp_path / "s")).values()} == {Status.INTERRUPTED}
+
+
+def test_what_a_running_run_has_come_to(tmp_path: Path) -> None:
+    class Looking(KillingWorkers):
+        def evaluated(self, run: object, row: Evaluation) -> None:
+            store = Store.open(tmp_path / "s")
+            study = store.read()
+            store.close()
+            self.seen = [run.status for run in runs(study).values()], row.epoch
+
+    looking = Looking(0)
+    carry_out(ask(tmp_path / "s", WORDS, "1"), [looking])
+    assert looking.seen == (["done", "running"], 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import sys
@@ -240,10 +241,11 @@ def _carry_out(ask: Callable[[], Request], as_json: bool, quiet: bool) -> None:
     except (SettingsError, StoreError) as error:
         _refuse(str(error).splitlines())
     except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it stopped")
+        console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
     console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
-    if any(run.status != "done" for arm in study.arms for run in arm.runs):
+    recorded = {(arm.name, run.seed): run.status for arm in study.arms for run in arm.runs}
+    if any(recorded.get((arm.name, seed)) != "done" for arm in asked.design.arms for seed in asked.seeds):
         raise typer.Exit(3)
 
 
@@ -278,4 +280,14 @@ def _refuse(mistakes: list[str]) -> NoReturn:
 
 def main() -> None:
     """The `paribus` command."""
-    app()
+    import sqlite3
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
+    try:
+        app()
+    except (OSError, MemoryError, sqlite3.Error) as error:
+        what = str(error) or type(error).__name__
+        sys.stderr.write(f"paribus: the machine refused: {what}; what was recorded until then is kept\n")
+        sys.exit(2)

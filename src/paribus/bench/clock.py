@@ -50,7 +50,7 @@ def bench(
     steps = settings.epochs * steps_in_epoch(settings, len(task.train))
     seconds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     accuracies: dict[str, float] = {}
-    with threads("torch", settings.threads), threads("numpy", settings.threads):
+    with threads("torch", settings.threads):
         warm = settings.model_copy(update={"epochs": settings.eval_every.count})
         for contestant in contestants:
             say(f"warming up: {contestant.name}")

@@ -96,7 +96,7 @@ def run_bench(words: Sequence[str], rounds: int, peers: bool, console: Console) 
     mistakes = [
         f"{key.rpartition('.')[2]}={flat[key]} cannot be timed: not every contestant has it; allowed is {value}"
         for key, value in _SUPPORTED.items()
-        if flat.get(key) != value
+        if flat.get(key, value) != value
     ]
     if len(made.arms) > 1:
         mistakes.append(f"bench takes one arm, this is {len(made.arms)} ({', '.join(made.factors)} vary)")

@@ -154,7 +154,7 @@ class Plan:
         """
         blocks = np.arange((units + 3) // 4)[None, :]
         words = philox((blocks, examples[:, None], epoch, layer), (self.seed, Stream.DROPOUT))
-        return words.reshape(len(examples), -1)[:, :units] >= np.uint32(round(dropout * 2**32))
+        return words.reshape(len(examples), -1)[:, :units].astype(np.uint64) >= np.uint64(round(dropout * 2**32))
 
     def hash(self) -> str:
         """SHA-256 of the plan's version, its seed and the first words of every stream.

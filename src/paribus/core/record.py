@@ -121,7 +121,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One arm with one seed, as recorded."""
+    """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ..."""
 
     seed: int
     status: Status
@@ -134,6 +134,7 @@ class RunRecord:
     timed: bool = False
     started: float = 0.0
     boundary: Boundary | None = None
+    points: Mapping[str, NDArray[np.float64]] | None = None
 
     def seconds_per_epoch(self) -> float | None:
         """Training time over epochs; None unless the run had the machine to itself and reached its end."""
@@ -173,4 +174,3 @@ class StudyRecord:
     baseline: str | None = None
     margin: float | None = None
     warnings: list[str] = field(default_factory=list)
-    data: Mapping[str, NDArray[np.float64]] | None = None

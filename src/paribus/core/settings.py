@@ -230,7 +230,7 @@ class Blobs(TaskSettings):
     name: Literal["blobs"] = "blobs"
     n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
     features: int = setting(2, "number of input features", "a whole number of at least 1", ge=1)
-    centers: int = setting(2, "number of clouds, one a class", "a whole number of at least 2", ge=2)
+    centers: int = setting(2, "number of clouds, one a class", "a whole number from 2 to 255", ge=2, le=255)
     cluster_std: float = setting(1.0, "standard deviation of each cloud", "a number above 0", gt=0)
     random_state: int = setting(2, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from paribus.core.record import ArmRecord, RunRecord, StudyRecord
+from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord
 from paribus.core.settings import Word
 
 _FACTOR = "implementation"
@@ -18,7 +18,7 @@ _FACTOR = "implementation"
 class Agreement:
     """The largest |difference| of a curve between arms that differ in `implementation` alone, and where it stands.
 
-    `seeds`: how many both arms have; `gap` is None where a curve is missing or of another length.
+    `seeds`: on how many both arms are done; `gap` is None where a curve is missing or of another length.
     """
 
     a: str
@@ -44,8 +44,8 @@ def _others(settings: Mapping[str, Word]) -> dict[str, Word]:
 
 
 def _agreement(a: ArmRecord, b: ArmRecord, metric: str) -> Agreement:
-    theirs = {run.seed: run for run in b.runs}
-    pairs = [(run, theirs[run.seed]) for run in a.runs if run.seed in theirs]
+    theirs = {run.seed: run for run in b.runs if run.status is Status.DONE}
+    pairs = [(run, theirs[run.seed]) for run in a.runs if run.status is Status.DONE and run.seed in theirs]
     worst: tuple[float, int, float] | None = None
     for one, other in pairs:
         gap = _largest(one, other, metric)

@@ -104,7 +104,8 @@ def _difference(
     primary: bool,
     margin: float | None,
 ) -> Difference:
-    d, n = x - y, len(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        d, n = x - y, len(x)
     mean = float(d.mean()) if n else None
     sd = float(d.std(ddof=1)) if n > 1 else None
     gain = None

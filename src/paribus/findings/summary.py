@@ -37,8 +37,9 @@ def summarise(values: Sequence[float | None]) -> Summary:
     kept = [value if value is not None and math.isfinite(value) else None for value in values]
     present = np.array([value for value in kept if value is not None], dtype=np.float64)
     n = len(present)
-    mean, sd = (float(present.mean()) if n else None), (float(present.std(ddof=1)) if n > 1 else None)
-    return Summary(kept, n, mean, sd, t_interval(present, ALPHA))
+    with np.errstate(over="ignore", invalid="ignore"):  # of values near the largest there are
+        mean, sd = (float(present.mean()) if n else None), (float(present.std(ddof=1)) if n > 1 else None)
+        return Summary(kept, n, mean, sd, t_interval(present, ALPHA))
 
 
 def jitter(run: RunRecord) -> float | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic.fields import FieldInfo
 from rich.table import Table
 from rich.text import Text
 
-from paribus.core.settings import MODELS, OPTIMIZERS, TASKS, spell, word
+from paribus.core.settings import MODELS, OPTIMIZERS, REGISTRIES, TASKS, spell, word
 from paribus.core.words import all_settings
 
 LISTINGS = ("tasks", "models", "optimizers", "settings")
@@ -15,15 +16,21 @@ def listing(what: str) -> Table:
     """One of LISTINGS as a table."""
     table = Table(box=None, pad_edge=False)
     if what == "settings":
-        for column in ("setting", "default", "meaning"):
+        for column in ("setting", "default", "meaning", "allowed"):
             table.add_column(column, no_wrap=column == "setting")
         for full, owned in all_settings().items():
-            if not owned:
+            if full in REGISTRIES:
+                names = ", ".join(REGISTRIES[full])
+                table.add_row(
+                    full, {"model": "mlp", "optimizer": "sgd"}.get(full, ""), f"{full}; it has settings", names
+                )
                 continue
-            owners = ", ".join(dict.fromkeys(owner for owner, _ in owned if owner))
             info = owned[0][1]
+            owners = ", ".join(owner for owner, _ in owned if owner)
+            extra = info.json_schema_extra
+            allowed = str(extra["allowed"]) if isinstance(extra, dict) else ""
             meaning = f"{info.description} ({owners})" if owners else str(info.description)
-            table.add_row(*map(Text, (full, spell(word(info.default)), meaning)))
+            table.add_row(*map(Text, (full, _default(owned), meaning, allowed)))
         table.caption = (
             "A task's own defaults come first (paribus list tasks). A short name, lr, will do for optimizer.lr."
         )
@@ -44,3 +51,11 @@ def listing(what: str) -> Table:
         )
         table.add_row(*map(Text, (name, section.summary, fields)))
     return table
+
+
+def _default(owned: list[tuple[str, FieldInfo]]) -> str:
+    """`1`, or with the owners that have another: `1 (blobs: 2)`."""
+    spelled = {owner: spell(word(info.default)) for owner, info in owned}
+    first = next(iter(spelled.values()))
+    others = [f"{owner}: {value}" for owner, value in spelled.items() if value != first]
+    return f"{first} ({', '.join(others)})" if others else first

@@ -20,7 +20,7 @@ class Bar:
     """An observer that shows how far a study is: runs done, epochs of the present one, its last test accuracy."""
 
     def __init__(self, console: Console, runs: int, epochs: int) -> None:
-        self._console = console
+        self._console, self._errors = console, Console(stderr=True)  # what went wrong is said, however quiet
         self._runs, self._done = runs, 0
         self._shown: dict[Run, float] = {}
         self._said = monotonic()
@@ -62,7 +62,7 @@ class Bar:
         self._advance(run, run.settings.epochs)
         del self._shown[run]
         if outcome.error:
-            self._console.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
+            self._errors.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
 
     def _advance(self, run: Run, epoch: float) -> None:
         self._live.advance(self._bar, epoch - self._shown[run])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,7 @@ SCHEMA_VERSION = 1
 
 def as_json(study: StudyRecord) -> dict[str, Any]:
     """The results of a study as plain values; what is missing or not finite is None."""
-    return {
+    contents: dict[str, Any] = _finite({
         "schema_version": SCHEMA_VERSION,
         "study": {
             "name": study.name,
@@ -31,7 +32,17 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
         "differences": [asdict(found) for found in all_differences(study)],
         "tuning": [],
         "diagnoses": [],
-    }
+    })  # fmt: skip
+    return contents
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number that is not finite: JSON has none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _targets(study: StudyRecord) -> dict[str, Any] | None:

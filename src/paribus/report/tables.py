@@ -37,18 +37,18 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     ]
     labels = len(columns)
     columns.append(["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{seeds}" for arm in study.arms)])
-    left = width - sum(_room(column) for column in columns)
+    left = width - 2 - sum(_room(column) for column in columns)
     omitted = []
     if any(summary["seconds_per_epoch"].n for summary in found) and "seconds_per_epoch" not in names:
         names.insert(1, "seconds_per_epoch")
     for name in names:
         column = [_heading(name) + _scale(name)[2], *(_cell(name, summary[name]) for summary in found)]
-        if left >= _room(column):
+        if left >= _room(column) or name == study.primary_metric:
             columns.append(column)
             left -= _room(column)
         else:
             omitted.append(name.replace("_", " "))
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     for i, column in enumerate(columns):
         table.add_column(column[0], justify="left" if i < labels else "right", overflow="fold")
     for row in zip(*(column[1:] for column in columns), strict=True):
@@ -90,7 +90,7 @@ def _label(study: StudyRecord, arm: ArmRecord) -> str:
 def differences_table(found: Sequence[Difference], labels: Mapping[str, str]) -> RenderableType:
     """Differences on the primary metric, each with the interval that its verdict goes with."""
     scale, places, unit = _scale(found[0].metric)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     several = len(found) > 1
     table.add_column(f"{found[0].metric.replace('_', ' ')}{unit}: a - b", overflow="fold")
     table.add_column("difference", justify="right", no_wrap=True)
@@ -131,7 +131,7 @@ def _heading(name: str) -> str:
 
 def _room(column: list[str]) -> int:
     """The width that a column takes, with the gap beside it."""
-    return max(len(line) for text in column for line in text.splitlines()) + 3
+    return max(len(line) for text in column for line in text.splitlines()) + 2
 
 
 def _scale(metric: str) -> tuple[float, int, str]:

@@ -126,7 +126,7 @@ class Events:
         """Of the arm's first run: the data as the run begins, and its decision boundary when it is done."""
         if run is not arm.runs[0]:
             return
-        content = arm_picture(study, arm.name or study.name, run)
+        content = arm_picture(arm.name or study.name, run)
         if content is not None:
             self._write(place, step, time.time(), _image("data and decision boundary", content))
 

@@ -10,6 +10,8 @@ from paribus.core.plan import MAX_SEED
 from paribus.core.settings import Settings, Word, spell
 from paribus.core.words import SettingsError, build, parse_words
 
+MOST_SEEDS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -97,7 +99,10 @@ def parse_seeds(text: str) -> list[int]:
     >>> parse_seeds("3"), parse_seeds("3,5,8"), parse_seeds("7,")
     ([0, 1, 2], [3, 5, 8], [7])
     """
-    allowed = f"--seeds is a number of seeds above 0 (10), or a list of seeds from 0 to {MAX_SEED} (3,5,8; one as 3,)"
+    allowed = (
+        f"--seeds is a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds from 0 to {MAX_SEED} "
+        "(3,5,8; one as 3,)"
+    )
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1 and not parts[-1]:
         parts.pop()
@@ -106,7 +111,7 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         raise SettingsError([f"--seeds {text} is not allowed: {allowed}"]) from None
     if "," not in text:
-        if not 0 < numbers[0] <= MAX_SEED:
+        if not 0 < numbers[0] <= MOST_SEEDS:
             raise SettingsError([f"--seeds {text} is not allowed: {allowed}"])
         return list(range(numbers[0]))
     if repeated := sorted({seed for seed in numbers if numbers.count(seed) > 1}):

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from paribus.study.store import Store, StoreError
 
 LOCK = ".lock"
+_PATIENCE = 1.0  # a reader that asks whether somebody writes holds the lock for a moment
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def lock(folder: Path) -> Iterator[None]:
         raise StoreError(f"{folder} cannot be made: {error.strerror}; choose another folder with --out") from None
     guard = FileLock(folder / LOCK)
     try:
-        guard.acquire(timeout=0)
+        guard.acquire(timeout=_PATIENCE)
     except Timeout:
         raise StoreError(f"{folder} is being carried out by another process: {_holder(folder)}") from None
     try:
@@ -36,20 +36,22 @@ def lock(folder: Path) -> Iterator[None]:
 
 def me() -> dict[str, object]:
     """This process, as a study's record names it."""
-    process = psutil.Process()
-    return {"pid": process.pid, "started": process.create_time(), "host": platform.node()}
+    return {"pid": os.getpid(), "host": platform.node()}
 
 
-def alive(driver: dict[str, object] | None) -> bool:
-    """Whether the process that a record names still runs; assumed so where it ran on another machine."""
-    if driver is None:
+def carried_out(folder: Path) -> bool:
+    """Whether a process holds the folder now. The lock itself is asked: names and clocks may mislead."""
+    if not (folder / LOCK).exists():
         return False
-    if driver["host"] != platform.node():
-        return True
+    guard = FileLock(folder / LOCK)
     try:
-        return psutil.Process(int(str(driver["pid"]))).create_time() == driver["started"]
-    except psutil.Error:
+        guard.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a folder that may not be written: whoever writes there is not known
         return False
+    guard.release()
+    return False
 
 
 def _holder(folder: Path) -> str:

@@ -40,7 +40,9 @@ def _git_commit(folder: Path) -> str | None:
     """The commit checked out around the folder, with `+changes` where files differ from it."""
     try:
         commit = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
+            # asked only: without the lock and the hook that a look at the files would take
+            ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder),
+             "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
             capture_output=True, text=True, timeout=5, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):

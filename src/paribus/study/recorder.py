@@ -31,6 +31,7 @@ class Recorder:
         self._numbers: dict[Run, int] = {}
         self._epochs: dict[Run, int] = {}
         self._flushed = monotonic()
+        surroundings = environment(request.command)  # asks git: not while others wait for the file
         with store.transaction():
             store.abandon()
             store.set("driver", me())
@@ -44,8 +45,8 @@ class Recorder:
             store.set("baseline", request.baseline)
             store.set("margin", request.margin)
             store.set("plan_version", PLAN_VERSION)
-            store.set("seeds", sorted({*(store.get("seeds") or []), *request.seeds}))
-            self._environment = store.add_environment(environment(request.command))
+            store.set("seeds", request.seeds)
+            self._environment = store.add_environment(surroundings)
             self._arms = {arm.settings: store.add_arm(arm.name, arm.settings.flat()) for arm in request.design.arms}
 
     def started(self, run: Run) -> None:
@@ -84,6 +85,6 @@ def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:
     if task.card.input_shape != (2,):
         return None
     points = {}
-    for name, split in task.splits.items():
+    for name, split in (("train", task.train), ("test", task.test)):
         points[f"{name}_x"], points[f"{name}_y"] = split.x[:_POINTS], split.y[:_POINTS].astype(np.float64)
     return points

@@ -17,6 +17,7 @@ DEFAULT_METRIC = "test_accuracy"
 KEEPABLE = frozenset({"weights", "predictions"})
 
 _NAME_LENGTH = 80
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}  # Windows
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,9 @@ def folder_name(name: str) -> str:
     >>> folder_name("moons lr=0.1,0.01"), folder_name("../学")
     ('moons-lr=0.1,0.01', 'study-c8bb12')
     """
+    name = name.encode("utf-8", "replace").decode()
     safe = re.sub(r"[^\w.,=+-]", "-", name, flags=re.ASCII).strip(".-")
-    if safe and safe == name.replace(" ", "-") and len(safe) <= _NAME_LENGTH:
+    if safe and safe == name.replace(" ", "-") and len(safe) <= _NAME_LENGTH and safe.upper() not in _RESERVED:
         return safe
     mark = hashlib.sha256(name.encode()).hexdigest()[:6]
     return f"{safe[:_NAME_LENGTH] or 'study'}-{mark}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +11,11 @@ from paribus.core.plan import PLAN_VERSION
 from paribus.core.record import DERIVED_METRICS, RunRecord, Status, StudyRecord
 from paribus.core.words import SettingsError
 from paribus.study.arms import Arm
-from paribus.study.driver import LOCK, alive, lock
+from paribus.study.driver import LOCK, carried_out, lock
 from paribus.study.executors import Executor, InProcess, Workers
 from paribus.study.recorder import Recorder
 from paribus.study.request import Request
-from paribus.study.store import FILE, Store, StoreError
+from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
 from paribus.tasks import load
 from paribus.training import Observer, Run, sampling
 
@@ -58,6 +57,11 @@ def prepare(request: Request) -> Work:
     recorded = _recorded(request)
     wanted = [(arm, seed) for seed in request.seeds for arm in request.design.arms]
     missing = [(arm, seed) for arm, seed in wanted if recorded.get(_key(arm, seed)) not in FINISHED]
+    if request.keep and len(missing) < len(wanted):
+        notes.append(
+            f"--keep is for runs that are trained now: the {len(wanted) - len(missing)} recorded stay as they are; "
+            "choose another --name to train them again"
+        )
     if again := sum(_key(arm, seed) in recorded for arm, seed in missing):
         runs = "1 run" if again == 1 else f"{again} runs"
         notes.append(f"{runs} had not come to an end: trained again from the start; the earlier attempts stay recorded")
@@ -90,10 +94,10 @@ def read(folder: Path) -> StudyRecord:
     """The records of a folder. A run that is `running` while its process is gone counts as interrupted."""
     store = Store.open(folder)
     try:
-        study, driver = store.read(), store.get("driver")
+        study = store.read()
     finally:
         store.close()
-    if alive(driver):
+    if carried_out(folder):
         return study
     return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])
 
@@ -105,7 +109,7 @@ def _orphaned(run: RunRecord) -> RunRecord:
 
 
 def _key(arm: Arm, seed: int) -> tuple[str, int]:
-    return json.dumps(arm.settings.flat(), sort_keys=True, ensure_ascii=False), seed
+    return canonical(arm.settings.flat()), seed
 
 
 def _recorded(request: Request) -> dict[tuple[str, int], Status]:
@@ -120,7 +124,10 @@ def _recorded(request: Request) -> dict[tuple[str, int], Status]:
                 f"{folder} cannot be written: {existing} is not a folder that you may write in; choose --out"
             )
         return {}
-    store = Store.open(folder)
+    try:
+        store = Store.open(folder)
+    except NoStudyError:
+        return {}
     try:
         if differing := _differing(store, request):
             raise StoreError(

@@ -68,6 +68,10 @@ class StoreError(ValueError):
     """A folder that cannot be read as a study, or cannot take what is to be written."""
 
 
+class NoStudyError(StoreError):
+    """A folder without a study, or whose first process was killed before it recorded anything."""
+
+
 class Store:
     """A study's folder. Only the process that carries a study out writes; any number may read meanwhile."""
 
@@ -84,14 +88,18 @@ class Store:
         """Open a folder for writing; made with an empty study where there is none."""
         folder.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(folder / FILE, isolation_level=None)
-        _journal(connection, folder)
         store = cls(folder, connection)
-        if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            with store.transaction():
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
-                store.set("schema_version", SCHEMA_VERSION)
-        store._check_version()
+        try:
+            _journal(connection, folder)
+            if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                with store.transaction():
+                    for statement in _SCHEMA.split(";"):
+                        connection.execute(statement)
+                    store.set("schema_version", SCHEMA_VERSION)
+            store._check_version()
+        except BaseException:
+            connection.close()
+            raise
         return store
 
     @classmethod
@@ -99,25 +107,31 @@ class Store:
         """Open a study for reading; StoreError where there is none."""
         path = folder / FILE
         if not path.is_file():
-            raise StoreError(f"{folder} holds no study: there is no {FILE} in it")
+            raise NoStudyError(f"{folder} holds no study: there is no {FILE} in it")
         uri = path.absolute().as_uri()
         # Whoever closes the write-ahead log last removes it, and only a connection that may write can; a folder that
         # may not be written has none, or cannot have its journal read: then the file is taken as it stands.
         for mode in ("mode=rw", "mode=ro", "immutable=1"):
+            connection = None
             try:
                 connection = sqlite3.connect(f"{uri}?{mode}", uri=True, isolation_level=None)
                 connection.execute("PRAGMA busy_timeout = 10000")
-                connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-                break
+                begun = connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             except sqlite3.OperationalError:
+                if connection is not None:
+                    connection.close()
                 continue
             except sqlite3.DatabaseError as error:
+                if connection is not None:
+                    connection.close()
                 raise StoreError(f"{path} is not a study's record: {error}") from None
-        else:
-            raise StoreError(f"{path} cannot be opened: choose a folder that you may read")
-        store = cls(folder, connection)
-        store._check_version()
-        return store
+            if not begun:
+                connection.close()
+                raise NoStudyError(f"{folder} holds no study yet: its first process recorded nothing")
+            store = cls(folder, connection)
+            store._check_version()
+            return store
+        raise StoreError(f"{path} cannot be opened: choose a folder that you may read")
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""
@@ -145,7 +159,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has SQLite roll back by itself
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
@@ -162,15 +177,15 @@ class Store:
 
     def add_arm(self, name: str, settings: Mapping[str, Word]) -> int:
         """The number of an arm, new or known; an arm is its settings."""
-        return self._add("arms", "settings", _canonical(settings), {"name": name})
+        return self._add("arms", "settings", canonical(settings), {"name": name})
 
     def add_task(self, card: TaskCard, points: Mapping[str, NDArray[np.generic]] | None) -> int:
         """The number of a task. `points`: what a picture of the data needs."""
-        return self._add("tasks", "card", _canonical(asdict(card)), {"points": points and _pack(points)})
+        return self._add("tasks", "card", canonical(asdict(card)), {"points": points and _pack(points)})
 
     def add_environment(self, description: Mapping[str, object]) -> int:
         """The number of an environment: versions, machine, command."""
-        return self._add("environments", "description", _canonical(description), {})
+        return self._add("environments", "description", canonical(description), {})
 
     def _add(self, table: str, key: str, value: str, more: Mapping[str, object]) -> int:
         columns = [key, *more]
@@ -260,7 +275,8 @@ class Store:
 
     def _read(self) -> StudyRecord:
         tasks = {row[0]: _card(row[1]) for row in self._db.execute("SELECT id, card FROM tasks")}
-        points = self._db.execute("SELECT points FROM tasks WHERE points IS NOT NULL").fetchone()
+        packed = self._db.execute("SELECT id, points FROM tasks WHERE points IS NOT NULL")
+        points = {task: _unpack(content) for task, content in packed}
         curves = self._curves("", ())
         boundaries = {
             run: Boundary(**_unpack(content))
@@ -275,7 +291,7 @@ class Store:
                 seed,
                 Status(status),
                 error,
-                epochs,
+                epochs or _epochs_so_far(curves.get(id_)),
                 curves.get(id_, {}),
                 tasks[task],
                 hash_,
@@ -283,6 +299,7 @@ class Store:
                 bool(timed),
                 started,
                 boundaries.get(id_),
+                points.get(task),
             )
         arms = [
             ArmRecord(name, json.loads(settings), [run for _, run in sorted(runs.get(arm, {}).items())])
@@ -291,7 +308,7 @@ class Store:
         return StudyRecord(
             name=self.get("name") or self.folder.name,
             factors=self.get("factors") or [],
-            seeds=sorted(self.get("seeds") or []),
+            seeds=sorted({*(self.get("seeds") or []), *(seed for by_seed in runs.values() for seed in by_seed)}),
             primary_metric=self.get("primary_metric") or "test_accuracy",
             arms=arms,
             named=bool(self.get("named")),
@@ -299,7 +316,6 @@ class Store:
             target=Target.parse(self.get("target")) if self.get("target") else None,
             baseline=self.get("baseline"),
             margin=self.get("margin"),
-            data=_unpack(points[0]) if points else None,
         )
 
     def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:
@@ -315,8 +331,9 @@ class Store:
 # --- how things are written ------------------------------------------------------------------------------------------
 
 
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+def canonical(value: object) -> str:
+    """JSON with its keys sorted: equal for equal values."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _columns(rows: Sequence[Evaluation]) -> Curve:
@@ -348,6 +365,10 @@ def _unpack(blob: bytes) -> dict[str, NDArray[Any]]:
         columns[name] = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
         offset += size
     return columns
+
+
+def _epochs_so_far(curve: Curve | None) -> int:
+    return int(curve["epoch"][-1]) if curve else 0
 
 
 def _artifacts(outcome: Outcome) -> dict[str, bytes]:

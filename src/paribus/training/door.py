@@ -42,6 +42,10 @@ class Observer(Protocol):
         """A run is over, however it ended."""
 
 
+class _ObserverFailed(Exception):  # noqa: N818 (never seen outside)
+    """An observer raised."""
+
+
 def train(runs: Sequence[Run], task: Task, observer: Observer) -> list[Outcome]:
     """Train each run on the task; all of them use this very task.
 
@@ -60,6 +64,8 @@ def train(runs: Sequence[Run], task: Task, observer: Observer) -> list[Outcome]:
         except KeyboardInterrupt:
             observer.ended(run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
             raise
+        except _ObserverFailed as failed:  # no fault of the run's: whoever watches has to know
+            raise failed.__cause__ or failed from None
         except Exception as error:  # a run that fails must not take the others with it; its record says why
             where = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
@@ -79,7 +85,14 @@ def make_learner(settings: Settings, task: Task, plan: Plan) -> Learner:
 def _train_one(run: Run, task: Task, observer: Observer) -> Outcome:
     plan = Plan(run.seed)
     learner = make_learner(run.settings, task, plan)
-    outcome = fit(run.settings, plan, task, learner, lambda row: observer.evaluated(run, row))
+
+    def evaluated(row: Evaluation) -> None:
+        try:
+            observer.evaluated(run, row)
+        except Exception as error:
+            raise _ObserverFailed from error
+
+    outcome = fit(run.settings, plan, task, learner, evaluated)
     if outcome.status is not Status.DONE:
         return outcome
     return replace(

@@ -46,8 +46,8 @@ def fit(
             since = perf_counter()  # what the observer does is nobody's time
         return finite
 
-    if total == 0:
-        evaluate()
+    if total == 0 and not evaluate():
+        return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
     for epoch, batches in enumerate(sampling.epochs(settings, plan, len(task.train))):
         loss = 0.0
         learner.begin_epoch(batches)

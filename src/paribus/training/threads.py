@@ -9,7 +9,12 @@ from contextlib import contextmanager
 @contextmanager
 def threads(implementation: str, count: int) -> Iterator[None]:
     """`count` threads for an implementation's arithmetic inside the block, as many as before after it."""
-    if implementation == "torch":
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(count, user_api="blas"):  # of NumPy, which makes the initial values for all
+        if implementation != "torch":
+            yield
+            return
         import torch
 
         before = torch.get_num_threads()
@@ -18,8 +23,3 @@ def threads(implementation: str, count: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
-    else:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(count, user_api="blas"):
-            yield

@@ -1,0 +1,140 @@
+"""Studies as TOML files: the same description as a command, and one clear answer to every mistake."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from paribus.core.words import SettingsError
+from paribus.study.file import as_toml, read_file
+from paribus.study.request import Options, Request, request
+from paribus.study.runner import carry_out, prepare, read
+from tests.test_study import assert_same_curves
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "study.toml"
+    path.write_text(text)
+    return path
+
+
+def settings_of(asked: Request) -> dict[str, object]:
+    return {arm.name: arm.settings for arm in asked.design.arms}
+
+
+def test_a_file_and_a_command_are_one_description(tmp_path: Path) -> None:
+    text = """
+    task = "moons"
+    seeds = [3, 5]
+    metric = "test_loss"
+    target = "test_accuracy=0.9"
+    margin = 0.01
+    [settings]
+    epochs = 7
+    optimizer = "sgd"
+    [settings.model]
+    hidden = "5x5"
+    [factors]
+    lr = [0.1, 0.01]
+    "optimizer.nesterov" = [true, false]
+    momentum = [0.9]
+    """
+    mine = read_file(written(tmp_path, text))
+    words = ["epochs=7", "hidden=5x5", "lr=0.1,0.01", "nesterov=true,false", "momentum=0.9"]
+    theirs = request(
+        "moons", words, Options("3,5", metric="test_loss", target="test_accuracy=0.9", margin=0.01), compare=True
+    )
+    assert set(settings_of(mine).values()) == set(settings_of(theirs).values())
+    assert (mine.seeds, mine.metric, mine.target, mine.margin) == (
+        theirs.seeds,
+        theirs.metric,
+        theirs.target,
+        theirs.margin,
+    )
+    assert mine.folder == Path("runs/study")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'task = "moons"\nseeds = 2\n[settings]\nepochs = 3\n[factors]\nlr = [0.1, 0.01]\nclip = ["none", 1.5]',
+        'task = "moons"\nseeds = [1]\nbaseline = "a"\nmargin = 0.5\ntarget = "test_loss=0.5"\n[settings]\nepochs = 3\n'
+        '[[arms]]\nname = "a"\nloader = "dataloader"\n[[arms]]\nname = "\\"b\\" \\\\ 学"\noptimizer = "adam"\ntask = "blobs"',
+    ],
+)
+def test_show_toml_repeats_the_study(tmp_path: Path, text: str) -> None:
+    first = carry_out(read_file(written(tmp_path, text), tmp_path / "a"))
+    again = read_file(written(tmp_path, as_toml(first)), tmp_path / "b")
+    assert_same_curves(carry_out(again), first)
+    assert as_toml(read(tmp_path / "b")) == as_toml(first)
+    assert prepare(read_file(written(tmp_path, as_toml(first)), tmp_path / "a")).missing == []
+
+
+BAD = {
+    "unknown key": ('task = "moons"\nsead = 3', "there is no key 'sead': did you mean 'seeds'?"),
+    "wrong type": ('task = "moons"\nseeds = "many"', "seeds = 'many' is not allowed: seeds is a number of seeds or a list"),
+    "bool for number": ('task = "moons"\nseeds = true', "seeds = True is not allowed"),
+    "no task": ("seeds = 3", "there is no task"),
+    "unknown setting": ('task = "moons"\n[settings]\nmomentun = 0.9', "settings: there is no setting 'momentun': did you mean 'momentum'?"),
+    "bad value": ('task = "moons"\n[settings]\nlr = -1', "optimizer.lr=-1 is not allowed: lr is a finite number above 0"),
+    "infinite value": ('task = "moons"\n[settings]\nlr = nan', "optimizer.lr=nan is not allowed"),
+    "list as a setting": ('task = "moons"\n[settings]\nlr = [1, 2]', "settings: lr = [1, 2] is not allowed"),
+    "factor without a list": ('task = "moons"\n[factors]\nlr = 1', "factors: lr = 1 is not allowed: write a list"),
+    "arm without a name": ('task = "moons"\n[[arms]]\nlr = 1.0', "arms: number 1 has no name"),
+    "arm twice": ('task = "moons"\n[[arms]]\nname = "a"\n[[arms]]\nname = "a"\nlr = 1.0', "arms: 'a' is given more than once"),
+    "same arm": ('task = "moons"\n[[arms]]\nname = "a"\n[[arms]]\nname = "b"', "b is the same as a: two arms differ in a setting"),
+    "no such baseline": ('task = "moons"\nbaseline = "c"\n[factors]\nlr = [1.0, 2.0]', "--baseline c is no arm"),
+    "time without a clock": ('task = "moons"\nmetric = "seconds_per_epoch"', "--metric seconds_per_epoch needs --timing"),
+    "no target": ('task = "moons"\nmetric = "epochs_to_target"', "--metric epochs_to_target needs a target"),
+    "margin": ('task = "moons"\nmargin = -1', "--margin -1 is not allowed: margin is a finite number above 0"),
+    "jobs": ('task = "moons"\njobs = 0', "--jobs 0 is not allowed"),
+    "timing and jobs": ('task = "moons"\njobs = 2\ntiming = true', "--jobs 2 and --timing exclude each other"),
+    "seeds repeated": ('task = "moons"\nseeds = [1, 1]', "--seeds 1,1,: 1 is repeated"),
+    "not TOML": ("task = = 3", "is not TOML"),
+    "deep": ("task = " + "[" * 200_000, "is not TOML"),
+    "two megabytes of nesting": ("a = " + "[" * 2_000_000, "a study file has at most 1000000"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "answer"), BAD.values(), ids=BAD)
+def test_a_mistake_in_a_file_has_one_clear_answer(tmp_path: Path, text: str, answer: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_file(written(tmp_path, text))
+    (only,) = caught.value.mistakes
+    assert answer in only
+    assert str(tmp_path / "study.toml") in only
+    assert len(only) < 600
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.toml"):
+        with pytest.raises(SettingsError, match="cannot be read"):
+            read_file(path)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        read_file(tmp_path / "bytes.toml")
+
+
+STUDIES = sorted(path.name for path in files("paribus.reproduction").iterdir() if path.name.endswith(".toml"))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_reports_studies_can_be_run(tmp_path: Path, name: str) -> None:
+    """Each file is whole; a few epochs of it are trained."""
+    with files("paribus.reproduction").joinpath(name).open("rb") as file:
+        facts = tomllib.load(file)
+    assert facts["seeds"] >= 6
+    path = Path(str(files("paribus.reproduction").joinpath(name)))
+    asked = read_file(path, tmp_path / "s")
+    work = prepare(asked)
+    assert len(work.missing) == len(asked.seeds) * len(asked.design.arms)
+
+
+def test_both_readings_of_the_epoch_are_judged() -> None:
+    for task in ("moons", "circles", "blobs"):
+        asked = read_file(Path(str(files("paribus.reproduction").joinpath(f"c1-{task}.toml"))))
+        readings = {arm.settings.steps_per_epoch for arm in asked.design.arms}
+        assert readings == {"all", 1}
