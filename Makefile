@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test format faults clean
+.PHONY: demo test peers format faults clean
 
 demo: $(VENV)/.installed
 	$(BIN)/paribus compare moons implementation=numpy,torch --seeds 3
@@ -16,6 +16,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto
+
+# Lightning, skorch and JAX beside Paribus, each for a moment: that they run, and learn.
+peers: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(BIN)/pytest tests/test_bench.py
+	$(BIN)/paribus bench moons lr=0.3 epochs=50 --rounds 1 --peers
 
 # Plants a fault in the code, one after another, and demands that the tests named beside it go red.
 faults: $(VENV)/.installed-dev

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
@@ -216,24 +217,13 @@ def lightning(settings: Settings, task: Task) -> float:
     return _plain_evaluation(model, (train_split, test_split))
 
 
-def jax(settings: Settings, task: Task) -> float:
-    """One jitted `lax.scan` over the steps from evaluation to evaluation."""
+@lru_cache(maxsize=8)
+def _jax_training(n: int, batch: int, lr: float) -> Any:
+    """From parameters, data and one key for each epoch to the parameters after them and what they reach; compiled once
+    for each shape, as a script that is run on compiles it once."""
     import jax
     import jax.numpy as jnp
 
-    x, test_x = (jnp.asarray(split.x.reshape(len(split), -1), jnp.float32) for split in (task.train, task.test))
-    y, test_y = jnp.asarray(task.train.y), jnp.asarray(task.test.y)
-    sizes = [x.shape[1], *settings.model.hidden, task.card.classes]
-    key = jax.random.key(0)
-    parameters = []
-    for n_in, n_out in pairwise(sizes):
-        key, one, other = jax.random.split(key, 3)
-        bound = 1 / math.sqrt(n_in)
-        draw = [
-            jax.random.uniform(k, s, minval=-bound, maxval=bound) for k, s in ((one, (n_in, n_out)), (other, n_out))
-        ]
-        parameters.append(tuple(draw))
-    n, batch = len(x), min(settings.batch_size, len(x))
     whole, rest = divmod(n, batch)
 
     def logits(values: Any, inputs: Any) -> Any:
@@ -245,24 +235,43 @@ def jax(settings: Settings, task: Task) -> float:
         chances = jax.nn.log_softmax(logits(values, inputs))
         return -jnp.take_along_axis(chances, labels[:, None], 1).mean()
 
-    def step(values: Any, rows: Any) -> tuple[Any, None]:
-        gradients = jax.grad(loss)(values, x[rows], y[rows])
-        return jax.tree.map(lambda v, g: v - settings.optimizer.lr * g, values, gradients), None
-
-    def epoch(values: Any, draw: Any) -> tuple[Any, None]:
-        order = jax.random.permutation(draw, n)
-        values, _ = jax.lax.scan(step, values, order[: whole * batch].reshape(whole, batch))
-        return (step(values, order[whole * batch :])[0] if rest else values), None
-
     @jax.jit  # type: ignore[untyped-decorator]
-    def to_next_evaluation(values: Any, draws: Any) -> tuple[Any, Any]:
-        values, _ = jax.lax.scan(epoch, values, draws)
-        return values, (loss(values, x, y), (logits(values, test_x).argmax(1) == test_y).mean())
+    def train_and_evaluate(values: Any, keys: Any, x: Any, y: Any, test_x: Any, test_y: Any) -> tuple[Any, Any]:
+        def step(values: Any, rows: Any) -> tuple[Any, None]:
+            gradients = jax.grad(loss)(values, x[rows], y[rows])
+            return jax.tree.map(lambda v, g: v - lr * g, values, gradients), None
 
+        def epoch(values: Any, key: Any) -> tuple[Any, None]:
+            order = jax.random.permutation(key, n)
+            values, _ = jax.lax.scan(step, values, order[: whole * batch].reshape(whole, batch))
+            return (step(values, order[whole * batch :])[0] if rest else values), None
+
+        values, _ = jax.lax.scan(epoch, values, keys)
+        accuracies = [(logits(values, part).argmax(1) == labels).mean() for part, labels in ((x, y), (test_x, test_y))]
+        return values, (loss(values, x, y), loss(values, test_x, test_y), *accuracies)
+
+    return train_and_evaluate
+
+
+def jax(settings: Settings, task: Task) -> float:
+    """One jitted `lax.scan` over the steps from evaluation to evaluation."""
+    import jax
+    import jax.numpy as jnp
+
+    x, test_x = (jnp.asarray(split.x.reshape(len(split), -1), jnp.float32) for split in (task.train, task.test))
+    y, test_y = jnp.asarray(task.train.y), jnp.asarray(task.test.y)
+    key = jax.random.key(0)
+    values: Any = []
+    for n_in, n_out in pairwise([x.shape[1], *settings.model.hidden, task.card.classes]):
+        key, one, other = jax.random.split(key, 3)
+        bound = 1 / math.sqrt(n_in)
+        weight = jax.random.uniform(one, (n_in, n_out), minval=-bound, maxval=bound)
+        values.append((weight, jax.random.uniform(other, (n_out,), minval=-bound, maxval=bound)))
+    training = _jax_training(len(x), min(settings.batch_size, len(x)), settings.optimizer.lr)
     every, accuracy = min(settings.eval_every.count, settings.epochs), 0.0
     for _ in range(settings.epochs // every):
         key, draw = jax.random.split(key)
-        parameters, (_, reached) = to_next_evaluation(parameters, jax.random.split(draw, every))
+        values, (*_, reached) = training(values, jax.random.split(draw, every), x, y, test_x, test_y)
         accuracy = float(reached)
     return accuracy
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from paribus.training import Run
 
 _LINE_SECONDS = 5.0
+_REFRESHES = 1
+"""Redraws a second: Rich's ten cost a small run as much as writing all of its records."""
 
 
 class Bar:
@@ -31,7 +33,9 @@ class Bar:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        self._live = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._live = Progress(
+            *columns, console=console, transient=True, refresh_per_second=_REFRESHES, disable=not console.is_terminal
+        )
         self._bar = self._live.add_task("", total=max(epochs, 1), note="")
 
     def __enter__(self) -> Bar:
@@ -46,8 +50,11 @@ class Bar:
         self._live.update(self._bar, description=f"run {self._done + 1} of {self._runs}")
 
     def evaluated(self, run: Run, row: Evaluation) -> None:
-        self._advance(run, row.epoch)
         if self._console.is_terminal:
+            if monotonic() - self._said < 1 / _REFRESHES:
+                return
+            self._said = monotonic()
+            self._advance(run, row.epoch)
             note = f"seed {run.seed}, epoch {row.epoch:g}, test accuracy {100 * row.metrics['test_accuracy']:.1f} %"
             self._live.update(self._bar, note=note)
         elif monotonic() - self._said > _LINE_SECONDS:

@@ -42,7 +42,7 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     if any(summary["seconds_per_epoch"].n for summary in found) and "seconds_per_epoch" not in names:
         names.insert(1, "seconds_per_epoch")
     for name in names:
-        column = [_heading(name) + _scale(name)[2], *(_cell(name, summary[name]) for summary in found)]
+        column = [_heading(_title(name)), *(_cell(name, summary[name]) for summary in found)]
         if left >= _room(column) or name == study.primary_metric:
             columns.append(column)
             left -= _room(column)
@@ -89,10 +89,10 @@ def _label(study: StudyRecord, arm: ArmRecord) -> str:
 
 def differences_table(found: Sequence[Difference], labels: Mapping[str, str]) -> RenderableType:
     """Differences on the primary metric, each with the interval that its verdict goes with."""
-    scale, places, unit = _scale(found[0].metric)
+    scale, places = _scale(found[0].metric)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     several = len(found) > 1
-    table.add_column(f"{found[0].metric.replace('_', ' ')}{unit}: a - b", overflow="fold")
+    table.add_column(f"{_title(found[0].metric).replace('_', ' ')}: a - b", overflow="fold")
     table.add_column("difference", justify="right", no_wrap=True)
     table.add_column("95 % interval" + (f"\nof {len(found)} pairs at once" if several else ""), no_wrap=True)
     table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
@@ -134,19 +134,25 @@ def _room(column: list[str]) -> int:
     return max(len(line) for text in column for line in text.splitlines()) + 2
 
 
-def _scale(metric: str) -> tuple[float, int, str]:
-    """What a metric is multiplied with, its decimal places, and the unit that makes."""
+def _scale(metric: str) -> tuple[float, int]:
+    """What a metric is multiplied with for people, and its decimal places; `_title` names the unit that makes."""
     if metric.endswith("accuracy"):
-        return 100, 2, " %"
+        return 100, 2
     if metric == "seconds_per_epoch":
-        return 1000, 3, " x 1000"
-    return (1, 6, "") if metric.endswith("jitter") else (1, 4, "")
+        return 1e3, 3
+    return (1e6, 1) if metric.endswith("jitter") else (1, 4)
+
+
+def _title(metric: str) -> str:
+    if metric == "seconds_per_epoch":
+        return "ms_per_epoch"
+    return metric + " %" * metric.endswith("accuracy") + "_x 1e6" * metric.endswith("jitter")
 
 
 def _cell(name: str, summary: Summary) -> str:
     if summary.mean is None:
         return "-"
-    scale, places, _ = _scale(name)
+    scale, places = _scale(name)
     text = f"{scale * summary.mean:.{places}f}"
     if summary.ci95 is not None:
         text += f" ±{scale * (summary.ci95[1] - summary.mean):.{places}f}"

@@ -1,6 +1,6 @@
 """TensorBoard event files, made from the records by one background writer.
 
-The writer is a process of its own that reads the store every second, so that training never waits for it. Events are
+The writer is a process of its own that reads the store every two seconds, so that training never waits for it. Events are
 derived: where they are missing or behind, they are written again from the records, and nothing is lost with them.
 
     FOLDER/events/ARM/seed-0           scalars as they come, settings and how the run ended (HParams), pictures
@@ -40,7 +40,7 @@ EVENTS = "events"
 LIVE_RUNS = 50
 """Larger studies get their events on demand, by `paribus live`."""
 
-_SECONDS = 1.0
+_SECONDS = 2.0
 _STATE = "written.json"
 _TAGS = {f"{split}_{metric}": f"{metric}/{split}" for split in SPLITS for metric in ("loss", "accuracy")}
 
@@ -201,6 +201,8 @@ def follow(folder: Path) -> None:
         guard.acquire(timeout=0)
     except Timeout:
         return
+    if hasattr(os, "nice"):
+        os.nice(10)  # training comes first
     events = Events(folder)
     try:
         last = False
