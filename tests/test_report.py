@@ -14,6 +14,7 @@ from scipy.stats import t
 from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord, TaskCard
 from paribus.findings.agreement import agreements
 from paribus.findings.summary import summarise
+from paribus.findings.unequal import unequal
 from paribus.report.curves import curves, data, draw
 from paribus.report.listing import LISTINGS, listing
 from paribus.report.show import as_json
@@ -185,3 +186,27 @@ def test_no_agreement_is_claimed_of_a_run_that_is_not_done() -> None:
     b = arm("b", [record(0, [0.5, 0.4]), record(1, [0.5, 0.4])], implementation="torch")
     (found,) = agreements(study(a, b))
     assert (found.gap, found.seeds) == (0, 1)
+
+
+def environment(torch: str, host: str = "here") -> dict[str, object]:
+    return {"versions": {"torch": torch}, "machine": {"host": host}}
+
+
+def test_unequal_arms_are_told_first() -> None:
+    a = arm("a", [replace(record(0, [0.5, 0.4]), environment=environment("2.6"))])
+    b = arm("b", [replace(record(0, [0.5, 0.4, 0.3]), environment=environment("2.13"))], implementation="torch")
+    found = study(a, b, seeds=1)
+    assert unequal(found) == [
+        "Arms are unequal in the number of steps. 1 steps: a; 2 steps: b",
+        "Arms are unequal in package versions. torch 2.6: a; torch 2.13: b",
+    ]
+    assert "unequal in the number of steps" in " ".join(text(found).split("numpy")[0].split())
+    assert as_json(found)["study"]["warnings"] == unequal(found)
+
+
+def test_other_data_is_told_unless_a_factor_makes_it() -> None:
+    other = replace(CARD, fingerprint="e" * 64)
+    a, b = arm("a", [record(0, [0.5])]), arm("b", [replace(record(0, [0.5]), task=other)])
+    assert "moons ffffffffffff: a; moons eeeeeeeeeeee: b" in unequal(study(a, b))[0]
+    assert unequal(replace(study(a, b), factors=["task.noise"])) == []
+    assert unequal(study(a, arm("b", [record(0, [0.5])]))) == []

@@ -151,6 +151,28 @@ def show(
 
 
 @app.command()
+def judge(
+    scores: Annotated[Path, typer.Argument(help="Columns arm, seed, and one or more metrics.", metavar="SCORES.csv")],
+    metric: Annotated[str | None, typer.Option(help="The primary metric; by default the first.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
+    margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The same statistics for scores from anywhere: paribus judge SCORES.csv"""
+    from paribus.core.words import SettingsError
+    from paribus.report.judge import judge as judge_scores
+
+    try:
+        found = judge_scores(scores, metric, baseline, margin)
+    except SettingsError as error:
+        _refuse(error.mistakes)
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        _console().print(found.table())
+
+
+@app.command()
 def live(
     runs: Annotated[Path, typer.Argument(help="A study's folder, or one that holds several.", metavar="RUNS")],
     port: Annotated[int, typer.Option(help="The first port to try.")] = 6006,

@@ -121,7 +121,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ..."""
+    """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ...;
+    `environment`: versions, machine, command."""
 
     seed: int
     status: Status
@@ -135,6 +136,7 @@ class RunRecord:
     started: float = 0.0
     boundary: Boundary | None = None
     points: Mapping[str, NDArray[np.float64]] | None = None
+    environment: Mapping[str, object] = field(default_factory=dict)
 
     def seconds_per_epoch(self) -> float | None:
         """Training time over epochs; None unless the run had the machine to itself and reached its end."""
@@ -173,4 +175,3 @@ class StudyRecord:
     target: Target | None = None
     baseline: str | None = None
     margin: float | None = None
-    warnings: list[str] = field(default_factory=list)

@@ -11,20 +11,21 @@ from paribus.findings.agreement import agreements
 from paribus.findings.study import all_differences, warnings
 from paribus.findings.summary import summaries
 from paribus.findings.targets import earlier, reached
+from paribus.findings.unequal import unequal
 
 SCHEMA_VERSION = 1
 
 
 def as_json(study: StudyRecord) -> dict[str, Any]:
     """The results of a study as plain values; what is missing or not finite is None."""
-    contents: dict[str, Any] = _finite({
+    contents: dict[str, Any] = finite({
         "schema_version": SCHEMA_VERSION,
         "study": {
             "name": study.name,
             "factors": study.factors,
             "seeds": study.seeds,
             "primary_metric": study.primary_metric,
-            "warnings": [*study.warnings, *warnings(study)],
+            "warnings": [*unequal(study), *warnings(study)],
         },
         "arms": [_arm(study, arm) for arm in study.arms],
         "agreements": [asdict(agreement) for agreement in agreements(study)],
@@ -36,13 +37,13 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
     return contents
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with None for every number that is not finite: JSON has none."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _targets(study: StudyRecord) -> dict[str, Any] | None:

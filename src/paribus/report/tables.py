@@ -18,6 +18,7 @@ from paribus.findings.differences import Difference
 from paribus.findings.study import study_differences, warnings
 from paribus.findings.summary import Summary, metrics, summaries, values
 from paribus.findings.targets import reached
+from paribus.findings.unequal import unequal
 
 _MOST_ROWS = 15
 
@@ -54,13 +55,13 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(Text, row))
     title = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
-    lines: list[RenderableType] = [title, table]
+    lines: list[RenderableType] = [title, *(Text(line, style="bold") for line in unequal(study)), table]
     if omitted:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
         lines.append(Text("±: half of the mean's 95 % interval (Student's t) over the runs that are done", style="dim"))
     lines += [Text(line) for line in (*_troubles(study), *map(agreement_line, agreements(study)))]
-    lines += [Text(line, style="bold") for line in (*study.warnings, *warnings(study))]
+    lines += [Text(line, style="bold") for line in warnings(study)]
     if study.target is not None:
         lines += [Text(line) for line in target_lines(study, study.target)]
     if len(study.arms) > 1 and seeds > 1:

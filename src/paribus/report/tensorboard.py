@@ -1,6 +1,6 @@
 """TensorBoard event files, made from the records by one background writer.
 
-The writer is a process of its own that reads the store every two seconds, so that training never waits for it. Events are
+The writer is a process of its own that reads the store every two seconds: training never waits for it. Events are
 derived: where they are missing or behind, they are written again from the records, and nothing is lost with them.
 
     FOLDER/events/ARM/seed-0           scalars as they come, settings and how the run ended (HParams), pictures

@@ -282,9 +282,24 @@ class Store:
             run: Boundary(**_unpack(content))
             for run, content in self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'boundary'")
         }
+        described = self._db.execute("SELECT id, description FROM environments")
+        environments = {number: json.loads(text) for number, text in described}
         runs: dict[int, dict[int, RunRecord]] = {}
-        for id_, arm, seed, attempt, task, hash_, status, error, epochs, timed, started in self._db.execute(
-            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs, timed, started "
+        for (
+            id_,
+            arm,
+            seed,
+            attempt,
+            task,
+            hash_,
+            status,
+            error,
+            epochs,
+            timed,
+            started,
+            environment,
+        ) in self._db.execute(
+            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs, timed, started, environment "
             "FROM runs ORDER BY attempt"
         ):
             runs.setdefault(arm, {})[seed] = RunRecord(
@@ -300,6 +315,7 @@ class Store:
                 started,
                 boundaries.get(id_),
                 points.get(task),
+                environments[environment],
             )
         arms = [
             ArmRecord(name, json.loads(settings), [run for _, run in sorted(runs.get(arm, {}).items())])
