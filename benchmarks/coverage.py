@@ -44,7 +44,7 @@ def by_bootstrap(samples: np.ndarray, method: str) -> float:
     """With SciPy's, 999 resamples each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # samples without spread have no BCa interval: they count as not covering
-        found = stats.bootstrap((samples,), np.mean, axis=1, method=method, n_resamples=999, rng=0)
+        found = stats.bootstrap((samples,), np.mean, axis=1, method=method, n_resamples=999, batch=100, rng=0)
     interval = found.confidence_interval
     return covers(interval.low, interval.high)
 

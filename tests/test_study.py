@@ -472,3 +472,32 @@ def test_what_a_running_run_has_come_to(tmp_path: Path) -> None:
     looking = Looking(0)
     carry_out(ask(tmp_path / "s", WORDS, "1"), [looking])
     assert looking.seen == (["done", "running"], 6)
+
+
+def test_200_runs_under_20_kills_are_the_runs_of_an_undisturbed_study(tmp_path: Path) -> None:
+    words = "moons lr=0.01,0.02,0.05,0.1 epochs=60 eval_every=20 init=default"
+    whole = carry_out(ask(tmp_path / "whole", words, "50"))
+    rng = np.random.default_rng(0)
+    kills = 0
+    while kills < 20:
+        process = start(tmp_path / "s", words, "50")
+        try:
+            process.communicate(timeout=float(rng.uniform(0.5, 1.3)))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+        else:
+            break  # all done before the twentieth kill
+    assert kills >= 5
+    process = start(tmp_path / "s", words, "50")
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert_same_curves(read(tmp_path / "s"), whole)
+    with sqlite3.connect(tmp_path / "s" / FILE) as database:
+        done = database.execute(
+            "SELECT arm, seed, count(*) FROM runs WHERE status = 'done' GROUP BY arm, seed"
+        ).fetchall()
+    database.close()
+    assert len(done) == 200  # none lost
+    assert {count for _, _, count in done} == {1}  # none twice

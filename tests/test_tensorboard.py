@@ -176,3 +176,15 @@ def test_a_taken_port_is_passed_over() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert free_port(port) > port
+
+
+def test_nothing_is_put_into_a_folder_that_is_no_study_yet(tmp_path: Path) -> None:
+    """Else a command killed in between would find its own folder taken."""
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "paribus.report.tensorboard", str(tmp_path)], stdin=subprocess.PIPE
+    )
+    time.sleep(3)
+    assert list(tmp_path.iterdir()) == []
+    follower.communicate()
+    assert follower.returncode == 0
+    assert list(tmp_path.iterdir()) == []

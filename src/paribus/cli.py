@@ -40,6 +40,7 @@ Timing = Annotated[bool, typer.Option("--timing", help="Each run alone, in a pro
 TargetWord = Annotated[
     str | None, typer.Option("--target", help="Count epochs to this: test_accuracy=0.9.", metavar="METRIC=VALUE")
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List arms, runs and expected time; train and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
 
@@ -73,6 +74,7 @@ def train(
     jobs: Jobs = 1,
     timing: Timing = False,
     target: TargetWord = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -84,7 +86,7 @@ def train(
         options = Options(seeds, name, out, metric, keep, jobs, timing, target, command=_command())
         return request(task, words or [], options, compare=False)
 
-    _carry_out(ask, as_json, quiet)
+    _carry_out(ask, dry_run, as_json, quiet)
 
 
 @app.command()
@@ -101,6 +103,7 @@ def compare(
     target: TargetWord = None,
     baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
     margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter.")] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -112,20 +115,21 @@ def compare(
         options = Options(seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, _command())
         return request(task, words or [], options, compare=True)
 
-    _carry_out(ask, as_json, quiet)
+    _carry_out(ask, dry_run, as_json, quiet)
 
 
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="A study as a TOML file.", metavar="STUDY.toml")],
     out: Out = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Carry out the study in a file; run again, it goes on where it stopped."""
     from paribus.study.file import read_file
 
-    _carry_out(lambda: read_file(file, out, _command()), as_json, quiet)
+    _carry_out(lambda: read_file(file, out, _command()), dry_run, as_json, quiet)
 
 
 @app.command()
@@ -228,7 +232,7 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|s
     _console().print(listing(what))
 
 
-def _carry_out(ask: Callable[[], Request], as_json: bool, quiet: bool) -> None:
+def _carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:
     from paribus.core.words import SettingsError
     from paribus.study.runner import carry_out, prepare
     from paribus.study.store import StoreError
@@ -238,6 +242,14 @@ def _carry_out(ask: Callable[[], Request], as_json: bool, quiet: bool) -> None:
         work = prepare(asked)
     except (SettingsError, StoreError) as error:
         _refuse(str(error).splitlines())
+
+    if dry_run:
+        from paribus.report.tables import dry_run_table
+        from paribus.study.dry_run import expected, total_seconds
+
+        arms = expected(asked, work)
+        _console().print(dry_run_table(asked.folder, arms, len(asked.seeds), work.notes, total_seconds(asked, arms)))
+        return
 
     from paribus.report.curves import draw
     from paribus.report.progress import Bar

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
 from rich.box import SIMPLE_HEAD
@@ -19,6 +20,7 @@ from paribus.findings.study import study_differences, warnings
 from paribus.findings.summary import Summary, metrics, summaries, values
 from paribus.findings.targets import reached
 from paribus.findings.unequal import unequal
+from paribus.study.dry_run import Expected
 
 _MOST_ROWS = 15
 
@@ -68,6 +70,23 @@ def results(study: StudyRecord, width: int) -> RenderableType:
         labels_of = {arm.name: _label(study, arm) for arm in study.arms}
         lines += ["", differences_table(study_differences(study), labels_of)]
     return Group(*lines)
+
+
+def dry_run_table(
+    folder: Path, arms: Sequence[Expected], seeds: int, notes: Sequence[str], seconds: float
+) -> RenderableType:
+    """What a command would do."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    for column in ("arm", "runs to train", "recorded", "s a run"):
+        table.add_column(column, justify="left" if column == "arm" else "right", overflow="fold")
+    for one in arms:
+        a_run = "-" if one.seconds is None else f"{one.seconds:.2g}"
+        table.add_row(Text(one.arm or "(one arm)"), str(one.missing), str(seeds - one.missing), a_run)
+    runs = sum(one.missing for one in arms)
+    last = Text(
+        f"{runs} runs into {folder}, about {seconds:.3g} s of training and evaluation; nothing was trained or written"
+    )
+    return Group(*map(Text, notes), table, last)
 
 
 def target_lines(study: StudyRecord, target: Target) -> list[str]:

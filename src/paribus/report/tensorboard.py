@@ -195,7 +195,10 @@ def follow(folder: Path) -> None:
     """
     ended = threading.Event()
     threading.Thread(target=_wait_for_end_of_input, args=(ended,), daemon=True).start()
-    (folder / EVENTS).mkdir(parents=True, exist_ok=True)
+    while not (folder / FILE).is_file():  # until then the folder is no study's: nothing is put into it
+        if ended.wait(_SECONDS / 10):
+            return
+    (folder / EVENTS).mkdir(exist_ok=True)
     guard = FileLock(folder / EVENTS / ".lock")
     try:
         guard.acquire(timeout=0)

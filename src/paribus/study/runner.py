@@ -48,6 +48,8 @@ def prepare(request: Request) -> Work:
         metrics = [*(f"{split}_{m}" for split in task.splits for m in ("accuracy", "loss")), *DERIVED_METRICS]
         if request.metric not in metrics:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
+        if request.target is not None and request.target.metric not in metrics:
+            mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(metrics[:-4])}")
         if mistake := sampling.mistake(arm.settings, len(task.train)):
             mistakes.append(mistake)
         if note := sampling.note(arm.settings, len(task.train)):
