@@ -1,5 +1,23 @@
 """Paribus trains neural networks under matched conditions and says which differences are real."""
 
-from importlib.metadata import version
+from __future__ import annotations
 
-__version__ = version("paribus")
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paribus.api import Study, compare, open, train  # noqa: A004 (as gzip.open)
+
+__all__ = ["Study", "__version__", "compare", "open", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import late, so that `paribus --help` answers at once."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("paribus")
+    if name in __all__:
+        from paribus import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'paribus' has no attribute {name!r}")
