@@ -41,7 +41,7 @@ def test_ratios_are_to_the_first_and_the_floor_is_counted() -> None:
 
 def test_flops_are_those_of_the_products() -> None:
     settings = settings_of("task=moons batch_size=800")
-    assert flops_of_a_step(settings, load(settings, 0)) == 6 * (2 * 20 + 20 * 2) * 800
+    assert flops_of_a_step(settings, load(settings, 0)) == (4 * 2 * 20 + 6 * 20 * 2) * 800
 
 
 def test_a_contestant_that_did_not_learn_is_named(tmp_path: Path) -> None:

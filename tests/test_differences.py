@@ -169,3 +169,15 @@ def test_the_family_interval_is_wider_by_the_family() -> None:
 def test_no_common_seed_is_no_number() -> None:
     (found,) = differences({"a": [1.0, None], "b": [None, 1.0]}, "m")
     assert (found.mean, found.ci95, found.p, found.pairs, found.verdict) == (None, None, None, 0, "too few seeds")
+
+
+def test_p_does_not_depend_on_the_order_of_the_seeds() -> None:
+    d = np.array([0.1, -0.1, 0.2, -0.2, 0.3, -0.3, 0.05, -0.05, 0.15, -0.15])  # sums to 0, but for rounding
+    rng = np.random.default_rng(0)
+    assert {sign_flip_p(rng.permutation(d)) for _ in range(50)} == {1.0}
+
+
+def test_drawn_flips_cannot_reach_what_fewer_could_not() -> None:
+    assert not too_few(17, 3276)
+    assert too_few(17, 3277)
+    assert too_few(1000, 3277)

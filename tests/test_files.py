@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from paribus.core.words import SettingsError
+from paribus.findings.study import study_differences
 from paribus.study.file import as_toml, read_file
 from paribus.study.request import Options, Request, request
-from paribus.study.runner import carry_out, prepare, read
+from paribus.study.runner import carry_out, complete, prepare, read
+from paribus.study.store import StoreError
 from tests.test_study import assert_same_curves
 
 
@@ -60,6 +62,8 @@ def test_a_file_and_a_command_are_one_description(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        'task = "moons"\nseeds = 2\ntarget = "test_accuracy=0.8765432198"\n[settings]\nepochs = 3\n[factors]\n'
+        'optimizer = ["sgd", "adam", "adamw", "rmsprop"]\n[factors.model]\nhidden = ["5"]',
         'task = "moons"\nseeds = 2\n[settings]\nepochs = 3\n[factors]\nlr = [0.1, 0.01]\nclip = ["none", 1.5]',
         'task = "moons"\nseeds = [1]\nbaseline = "a"\nmargin = 0.5\ntarget = "test_loss=0.5"\n[settings]\nepochs = 3\n'
         '[[arms]]\nname = "a"\nloader = "dataloader"\n[[arms]]\nname = "\\"b\\" \\\\ 学"\noptimizer = "adam"\ntask = "blobs"',
@@ -88,11 +92,16 @@ BAD = {
     "same arm": ('task = "moons"\n[[arms]]\nname = "a"\n[[arms]]\nname = "b"', "b is the same as a: two arms differ in a setting"),
     "no such baseline": ('task = "moons"\nbaseline = "c"\n[factors]\nlr = [1.0, 2.0]', "--baseline c is no arm"),
     "time without a clock": ('task = "moons"\nmetric = "seconds_per_epoch"', "--metric seconds_per_epoch needs --timing"),
-    "no target": ('task = "moons"\nmetric = "epochs_to_target"', "--metric epochs_to_target needs a target"),
+    "no target": ('task = "moons"\nmetric = "epochs_to_target"', "--metric epochs_to_target cannot be the primary one"),
     "margin": ('task = "moons"\nmargin = -1', "--margin -1 is not allowed: margin is a finite number above 0"),
     "jobs": ('task = "moons"\njobs = 0', "--jobs 0 is not allowed"),
     "timing and jobs": ('task = "moons"\njobs = 2\ntiming = true', "--jobs 2 and --timing exclude each other"),
     "seeds repeated": ('task = "moons"\nseeds = [1, 1]', "--seeds 1,1,: 1 is repeated"),
+    "a setting twice": ('task = "moons"\n[settings]\nlr = 0.1\n"optimizer.lr" = 0.2', "settings: optimizer.lr is given twice"),
+    "the task twice": ('task = "moons"\n[settings]\ntask = "digits"', "settings: task is given twice"),
+    "an arm's own factor": ('task = "moons"\n[factors]\nlr = [0.1, 0.2]\n[[arms]]\nname = "a"\nlr = 0.3', "arm 1: optimizer.lr is its own and a factor"),
+    "true for a number": ('task = "moons"\n[settings]\nlr = true', "optimizer.lr=true is not allowed"),
+    "a number of 5,000 digits": ("seeds = " + "9" * 5000, "is not TOML"),
     "not TOML": ("task = = 3", "is not TOML"),
     "deep": ("task = " + "[" * 200_000, "is not TOML"),
     "two megabytes of nesting": ("a = " + "[" * 2_000_000, "a study file has at most 1000000"),
@@ -138,3 +147,31 @@ def test_both_readings_of_the_epoch_are_judged() -> None:
         asked = read_file(Path(str(files("paribus.reproduction").joinpath(f"c1-{task}.toml"))))
         readings = {arm.settings.steps_per_epoch for arm in asked.design.arms}
         assert readings == {"all", 1}
+
+
+def test_an_arm_may_be_given_another_name(tmp_path: Path) -> None:
+    text = 'task = "moons"\nseeds = 1\n[settings]\nepochs = 2\n[[arms]]\nname = "{}"\n[[arms]]\nname = "b"\nlr = 0.5\n'
+    carry_out(read_file(written(tmp_path, text.format("a")), tmp_path / "s"))
+    renamed = read_file(written(tmp_path, 'baseline = "new"\n' + text.format("new")), tmp_path / "s")
+    assert prepare(renamed).missing == []
+    study = carry_out(renamed)
+    assert [arm.name for arm in study.arms] == ["new", "b"]
+    assert complete(renamed, study)
+    assert [one.b for one in study_differences(study)] == ["new"]
+
+
+def test_a_name_is_not_given_to_two_arms(tmp_path: Path) -> None:
+    text = 'task = "moons"\nseeds = 1\n[settings]\nepochs = 2\n[[arms]]\nname = "a"\nlr = {}\n[[arms]]\nname = "b"\nlr = 0.5\n'
+    carry_out(read_file(written(tmp_path, text.format(0.1)), tmp_path / "s"))
+    with pytest.raises(StoreError, match="arm 'a', which is recorded with other settings"):
+        prepare(read_file(written(tmp_path, text.format(0.2)), tmp_path / "s"))
+
+
+def test_a_part_of_a_study_is_that_study(tmp_path: Path) -> None:
+    words = ["lr=0.1,0.2", "hidden=5,none", "epochs=2"]
+    carry_out(request("moons", words, Options("2", out=tmp_path / "s"), compare=True))
+    part = request("moons", ["lr=0.1", "hidden=5", "epochs=2"], Options("3", out=tmp_path / "s"), compare=False)
+    assert len(prepare(part).missing) == 1
+    assert carry_out(part).factors == ["optimizer.lr", "model.hidden"]
+    other_order = request("moons", [words[1], words[0], words[2]], Options("2", out=tmp_path / "s"), compare=True)
+    assert complete(other_order, carry_out(other_order))

@@ -119,3 +119,23 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     assert "nothing.csv cannot be read" in done.stderr
     (tmp_path / "b.csv").write_bytes(b"arm,seed,m\n\xff\xfe,1,2\n")
     assert "is not a CSV file" in paribus(tmp_path, "judge", "b.csv").stderr
+
+
+def test_scores_are_told_in_their_own_unit(tmp_path: Path) -> None:
+    rows = "".join(f"{arm},{seed},{91 + 2 * (arm == 'a') + seed % 3}\n" for arm in "ab" for seed in range(8))
+    written(tmp_path, f"arm,seed,accuracy[/x]\n{rows}")
+    shown = paribus(tmp_path, "judge", "scores.csv").stdout
+    assert "+2.00000" in shown
+    assert "accuracy[/x]" in shown
+
+
+@pytest.mark.parametrize("text", ["arm,seed,m,\na,1,2,3\nb,1,2,3\n", "arm,seed,m\na,1,1_0\nb,1,2\n"])
+def test_what_is_probably_a_slip_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError):
+        judge(written(tmp_path, text), None, None, None)
+
+
+def test_seeds_may_be_any_text(tmp_path: Path) -> None:
+    rows = "".join(f"{arm},{seed},1\n" for arm in "ab" for seed in ("²", "10", "9", "x"))
+    found = judge(written(tmp_path, f"arm,seed,m\n{rows}"), None, None, None)
+    assert found.scores.seeds[:2] == ["9", "10"]

@@ -501,3 +501,31 @@ def test_200_runs_under_20_kills_are_the_runs_of_an_undisturbed_study(tmp_path: 
     database.close()
     assert len(done) == 200  # none lost
     assert {count for _, _, count in done} == {1}  # none twice
+
+
+def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
+    words = "moons lr=0.1,0.2 epochs=1000000 eval_every=1000000"
+    command = [sys.executable, "-m", "paribus", "compare", *words.split(), "--seeds", "1", "--jobs", "2"]
+    driver = subprocess.Popen([*command, "--out", str(tmp_path / "s"), "--quiet"])
+    try:
+        deadline = time.monotonic() + 60
+        while not _running(tmp_path / "s"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(3)  # the workers are in the middle of an epoch that they will not see the end of
+        children = psutil.Process(driver.pid).children(recursive=True)
+        assert len(children) >= 2
+    finally:
+        driver.kill()
+        driver.communicate()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+def test_a_store_that_fails_is_what_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Store, "end", full)
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        carry_out(replace(ask(tmp_path / "s", WORDS, "1"), jobs=2))

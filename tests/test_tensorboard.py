@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +190,23 @@ def test_nothing_is_put_into_a_folder_that_is_no_study_yet(tmp_path: Path) -> No
     follower.communicate()
     assert follower.returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_events_that_were_deleted_are_written_again(tmp_path: Path) -> None:
+    study = carry_out(ask(tmp_path / "s", WORDS, "2"))
+    for _ in range(2):
+        events = Events(tmp_path / "s")
+        events.sync(study)
+        events.close()
+        found = scalars(tmp_path / "s" / "events")
+        assert len(found) == 2 * 5
+        shutil.rmtree(tmp_path / "s" / "events" / "hidden=5")
+
+
+def test_two_arms_never_share_a_folder(tmp_path: Path) -> None:
+    study = carry_out(ask(tmp_path / "s", WORDS, "1"))
+    named = [replace(arm, name=name) for arm, name in zip(study.arms, ("a b", "a-b"), strict=True)]
+    events = Events(tmp_path / "s")
+    events.sync(replace(study, arms=named))
+    events.close()
+    assert len({path.parent for path in (tmp_path / "s" / "events").rglob("events.out*")}) == 2

@@ -149,6 +149,8 @@ def show(
     if toml:
         from paribus.study.file import as_toml
 
+        if not study.arms:
+            _refuse([f"{runs} holds no arms yet"])
         sys.stdout.write(as_toml(study))
         return
     _print(study, as_json)
@@ -179,7 +181,7 @@ def judge(
 @app.command()
 def live(
     runs: Annotated[Path, typer.Argument(help="A study's folder, or one that holds several.", metavar="RUNS")],
-    port: Annotated[int, typer.Option(help="The first port to try.")] = 6006,
+    port: Annotated[int, typer.Option(min=1, max=65000, help="The first port to try.")] = 6006,
 ) -> None:
     """Watch a folder in TensorBoard, while it trains or later."""
     from paribus.report.tensorboard import serve
@@ -234,7 +236,7 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|s
 
 def _carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:
     from paribus.core.words import SettingsError
-    from paribus.study.runner import carry_out, prepare
+    from paribus.study.runner import carry_out, complete, prepare
     from paribus.study.store import StoreError
 
     try:
@@ -266,20 +268,22 @@ def _carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: 
     try:
         epochs = sum(arm.settings.epochs for arm, _ in work.missing)
         asked.folder.mkdir(parents=True, exist_ok=True)
-        with Follower(asked.folder, len(work.missing)):
+        # beside timed runs nothing else runs: their events are written when they are done
+        with Follower(asked.folder, 0 if asked.timing else len(work.missing)):
             with Bar(console, len(work.missing), epochs) as bar:
                 study = carry_out(asked, [bar])
             if not quiet or as_json:
                 _print(study, as_json)
             written = [asked.folder / "study.sqlite", *draw(study, asked.folder)]
+        with Follower(asked.folder, len(work.missing) if asked.timing else 0):
+            pass
     except (SettingsError, StoreError) as error:
         _refuse(str(error).splitlines())
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
     console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
-    recorded = {(arm.name, run.seed): run.status for arm in study.arms for run in arm.runs}
-    if any(recorded.get((arm.name, seed)) != "done" for arm in asked.design.arms for seed in asked.seeds):
+    if not complete(asked, study):
         raise typer.Exit(3)
 
 

@@ -24,7 +24,7 @@ _WORDS = {"init": "init=default", "epochs": "epochs=200"}
 _SUPPORTED = {
     "optimizer": "sgd", "optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "sampler": "shuffle",
     "steps_per_epoch": "all", "schedule": "constant", "clip": "none", "model.dropout": 0.0, "validation": 0.0,
-    "init": "default", "precision": "float32",
+    "init": "default", "precision": "float32", "loader": "indexed",
 }  # fmt: skip
 
 
@@ -100,10 +100,10 @@ def run_bench(words: Sequence[str], rounds: int, peers: bool, console: Console) 
     ]
     if len(made.arms) > 1:
         mistakes.append(f"bench takes one arm, this is {len(made.arms)} ({', '.join(made.factors)} vary)")
-    if settings.eval_every.unit == "steps" or settings.epochs % settings.eval_every.count:
+    if settings.eval_every.unit == "steps" or settings.epochs == 0 or settings.epochs % settings.eval_every.count:
         mistakes.append(
             f"epochs={settings.epochs} and eval_every={settings.eval_every} cannot be timed: epochs is a multiple of "
-            "eval_every, in epochs"
+            "eval_every above 0, in epochs"
         )
     if mistakes:
         raise SettingsError(mistakes)

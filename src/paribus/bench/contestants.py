@@ -1,7 +1,8 @@
 """The ways to train one model on one task: what people write today, and Paribus.
 
 Every contestant does the same job: `epochs` epochs of SGD on the training split in shuffled batches, the last one
-short, from initial values of the same scale, and the loss and accuracy on both splits at every evaluation. Each is told
+short, from initial values of the same scale, and the loss and accuracy on both splits at every evaluation (skorch
+evaluates the test split every epoch and Lightning is evaluated at the end, as is their way). Each is told
 the settings and the task, and returns its final test accuracy; the clock is around the call. Those that are not Paribus
 draw their own orders and initial values, as they do for people who use them.
 """
@@ -9,6 +10,7 @@ draw their own orders and initial values, as they do for people who use them.
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -221,6 +223,7 @@ def lightning(settings: Settings, task: Task) -> float:
 def _jax_training(n: int, batch: int, lr: float) -> Any:
     """From parameters, data and one key for each epoch to the parameters after them and what they reach; compiled once
     for each shape, as a script that is run on compiles it once."""
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")  # one thread, as all the others
     import jax
     import jax.numpy as jnp
 
@@ -255,6 +258,7 @@ def _jax_training(n: int, batch: int, lr: float) -> Any:
 
 def jax(settings: Settings, task: Task) -> float:
     """One jitted `lax.scan` over the steps from evaluation to evaluation."""
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")  # one thread, as all the others
     import jax
     import jax.numpy as jnp
 

@@ -38,7 +38,7 @@ class Target:
         return cls(metric, float(value))
 
     def __str__(self) -> str:
-        return f"{self.metric}={self.value:g}"
+        return f"{self.metric}={self.value!r}"
 
 
 class Status(StrEnum):

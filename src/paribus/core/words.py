@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from paribus.core.settings import REGISTRIES, TASKS, Section, Settings, Sgd, common_settings
+from paribus.core.settings import REGISTRIES, TASKS, Section, Settings, Sgd, common_settings, spell
 
 
 class SettingsError(ValueError):
@@ -112,6 +112,8 @@ def build(values: Mapping[str, Any]) -> Settings:
         name = str(values.get("task"))
         raise SettingsError([f"there is no task {name!r}: {near_miss(name, TASKS)}"])
     merged: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults, **values}
+    # true as a word, so that it is not taken for the number 1
+    merged = {name: spell(value) if isinstance(value, bool) else value for name, value in merged.items()}
     merged["implementation"] = _resolve_implementation(merged)
 
     parts: dict[str, Any] = {}
@@ -176,6 +178,12 @@ def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappi
             f"loader=dataloader has no effect with implementation={settings.implementation}: it is PyTorch's; "
             "take implementation=torch, or leave it out"
         )
+    if settings.schedule.kind == "warmup" and not settings.schedule.in_steps:
+        length = int(settings.schedule.number)
+        if "schedule" in given and length > settings.epochs > 0:
+            mistakes.append(
+                f"schedule={settings.schedule} does not end within epochs={settings.epochs}: warm up for fewer epochs"
+            )
     schedule = settings.schedule.then or settings.schedule
     if "schedule" in given and schedule.kind == "multistep" and schedule.milestones[0] >= settings.epochs > 0:
         mistakes.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -58,7 +59,8 @@ def differences(
 ) -> list[Difference]:
     """All pairs of arms, or all arms against the baseline, on one metric; values aligned by seed, None where missing.
 
-    The verdict is `too few seeds` exactly when no outcome could have reached 0.05: family x 2^(1 - pairs) > 0.05.
+    The verdict is `too few seeds` exactly when no outcome could have reached 0.05: family x 2^(1 - pairs) > 0.05
+    (beyond 17 pairs 2^-16, the least p of the ways that are drawn).
     Otherwise, with a margin, `equivalent` where two one-sided t tests at 0.05 / family put the difference inside it;
     then `a higher` or `b higher` where the adjusted p is at most 0.05; else `no difference shown`.
 
@@ -139,7 +141,7 @@ def too_few(pairs: int, family: int) -> bool:
     >>> [next(n for n in range(1, 99) if not too_few(n, family)) for family in (1, 3, 36)]
     [6, 7, 11]
     """
-    return family * 2.0 ** (1 - pairs) > ALPHA
+    return family * max(2.0 ** (1 - pairs), 2.0**-EXACT_PAIRS) > ALPHA
 
 
 def t_interval(d: NDArray[np.float64], alpha: float) -> tuple[float, float] | None:
@@ -171,17 +173,25 @@ def sign_flip_p(d: NDArray[np.float64]) -> float | None:
     if n == 0:
         return None
     observed = abs(float(d.sum()))
-    least = observed - 100 * np.finfo(float).eps * observed  # sums that differ by rounding alone count as equal
+    least = observed - 100 * np.finfo(float).eps * float(
+        np.abs(d).sum()
+    )  # sums that differ by rounding alone are equal
     if n <= EXACT_PAIRS:
         sums = d[:1]  # the other half of the ways are these with every sign turned
         for value in d[1:]:
             sums = np.concatenate([sums + value, sums - value])
         return float((np.abs(sums) >= least).mean())
-    ways = 2**EXACT_PAIRS
-    words = philox((np.arange((n + 127) // 128)[None, :], np.arange(ways - 1)[:, None], 0, 0), (0, 0))
-    signs = np.unpackbits(words.reshape(ways - 1, -1).view(np.uint8), axis=1)[:, :n]
-    sums = (2.0 * signs - 1.0) @ d
-    return float((1 + (np.abs(sums) >= least).sum()) / ways)
+    sums = _drawn_signs(n) @ d
+    return float((1 + (np.abs(sums) >= least).sum()) / 2**EXACT_PAIRS)
+
+
+@lru_cache(maxsize=2)
+def _drawn_signs(n: int) -> NDArray[np.float64]:
+    """2^16 - 1 ways to flip n signs, a row each."""
+    ways = 2**EXACT_PAIRS - 1
+    words = philox((np.arange((n + 127) // 128)[None, :], np.arange(ways)[:, None], 0, 0), (0, 0))
+    bits = np.unpackbits(words.reshape(ways, -1).view(np.uint8), axis=1)[:, :n]
+    return 2 * bits.astype(np.float64) - 1
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:

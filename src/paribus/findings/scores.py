@@ -24,8 +24,8 @@ class Scores:
 def read_scores(path: Path) -> Scores:
     """The scores in a CSV file; SettingsError with what is wrong with it, each with its line.
 
-    An empty cell, `nan` or `null` is a missing score. A row that repeats an arm and seed, and text in a metric, are
-    mistakes.
+    An empty cell, `nan`, `na` or `null` is a missing score. A row that repeats an arm and seed, and text in a metric,
+    are mistakes.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -50,6 +50,8 @@ def _scores(path: Path, rows: csv.DictReader[str]) -> Scores:
     metrics = [name for name in names if name not in _KEYS]
     if len(set(names)) < len(names):
         mistakes.append(f"{path} names a column twice: {', '.join(names)}")
+    if "" in names:
+        mistakes.append(f"{path} has a column without a name: is there a comma at the end of its first line?")
     if not metrics:
         mistakes.append(f"{path} has no metric: add a column beside arm and seed")
     if mistakes:
@@ -74,7 +76,7 @@ def _scores(path: Path, rows: csv.DictReader[str]) -> Scores:
                     found[arm, seed][metric] = _score(row[metric])
                 except ValueError:
                     mistakes.append(
-                        f"{path}, line {line}: {metric}={row[metric]!r} is no number (nor empty, nan or null)"
+                        f"{path}, line {line}: {metric}={row[metric]!r} is no number (nor empty, nan, na or null)"
                     )
     if not found and not mistakes:
         mistakes.append(f"{path} has no rows below its header")
@@ -102,10 +104,10 @@ def _score(text: str) -> float | None:
     if text.strip().lower() in ("", "nan", "null", "na"):
         return None
     value = float(text)
-    if not math.isfinite(value):
+    if not math.isfinite(value) or "_" in text:  # Python reads 1_0 as 10
         raise ValueError
     return value
 
 
 def _seed_order(seed: str) -> tuple[int, int, str]:
-    return (0, int(seed), "") if seed.isdigit() else (1, 0, seed)
+    return (0, int(seed), "") if seed.isdecimal() and len(seed) < 20 else (1, 0, seed)

@@ -18,7 +18,9 @@ def study_differences(study: StudyRecord, metric: str | None = None) -> list[Dif
 
 def all_differences(study: StudyRecord) -> list[Difference]:
     """On every metric, the primary one first."""
-    names = dict.fromkeys([study.primary_metric, *metrics(study), *derived_metrics(study)])
+    # Epochs to a target are judged by ranks (`targets.earlier`): a difference would be over those that reached it only.
+    derived = [name for name in derived_metrics(study) if not name.endswith("_to_target")]
+    names = dict.fromkeys([study.primary_metric, *metrics(study), *derived])
     return [found for name in names for found in study_differences(study, name)]
 
 

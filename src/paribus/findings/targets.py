@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from paribus.core.record import RunRecord, Status, StudyRecord, Target
 from paribus.findings.differences import holm, sign_flip_p
 
+ENDED = (Status.DONE, Status.DIVERGED)
+"""Runs that ended by themselves: only they can be said to have reached a target, or not."""
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -28,13 +31,17 @@ class Reached:
 
 @dataclass(frozen=True)
 class Earlier:
-    """Two arms: sign-flip test on the ranks of all their epochs, paired by seed; Holm over the pairs of the study."""
+    """Two arms: sign-flip test on the ranks of all their epochs, paired by seed; Holm over the pairs of the study.
+
+    `a_first`: whether a's ranks are the lower.
+    """
 
     a: str
     b: str
     pairs: int
     p: float | None
     p_adjusted: float | None
+    a_first: bool
 
 
 def evaluation_reached(run: RunRecord, target: Target) -> int | None:
@@ -48,13 +55,13 @@ def evaluation_reached(run: RunRecord, target: Target) -> int | None:
 
 def epochs_to(run: RunRecord, target: Target) -> float | None:
     """The epoch of that evaluation; None for a run that did not reach the target."""
-    at = evaluation_reached(run, target)
+    at = evaluation_reached(run, target) if run.status in ENDED else None
     return None if at is None else float(run.curve["epoch"][at])
 
 
 def seconds_to(run: RunRecord, target: Target) -> float | None:
     """Training time up to it; None unless the run had the machine to itself."""
-    at = evaluation_reached(run, target)
+    at = evaluation_reached(run, target) if run.status in ENDED else None
     return None if at is None or not run.timed else float(run.curve["train_seconds"][at])
 
 
@@ -62,7 +69,7 @@ def reached(study: StudyRecord, target: Target) -> list[Reached]:
     """Each arm's count and median, over the runs that ended by themselves."""
     found = []
     for arm in study.arms:
-        epochs = [_or_never(epochs_to(run, target)) for run in arm.runs if run.status in (Status.DONE, Status.DIVERGED)]
+        epochs = [_or_never(epochs_to(run, target)) for run in arm.runs if run.status in ENDED]
         middle = median(epochs) if epochs else math.inf
         count = sum(map(math.isfinite, epochs))
         found.append(Reached(arm.name, count, len(epochs), middle if math.isfinite(middle) else None))
@@ -70,29 +77,27 @@ def reached(study: StudyRecord, target: Target) -> list[Reached]:
 
 
 def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
-    """Every pair of arms."""
+    """Every pair of arms, or all against the baseline."""
     by_arm = {
-        arm.name: {
-            run.seed: _or_never(epochs_to(run, target))
-            for run in arm.runs
-            if run.status in (Status.DONE, Status.DIVERGED)
-        }
+        arm.name: {run.seed: _or_never(epochs_to(run, target)) for run in arm.runs if run.status in ENDED}
         for arm in study.arms
     }
-    pairs = list(combinations(by_arm, 2))
+    pairs = [(a, b) for a, b in combinations(by_arm, 2) if study.baseline is None]
+    pairs += [(name, study.baseline) for name in by_arm if study.baseline is not None and name != study.baseline]
     tested = [_rank_test(by_arm[a], by_arm[b]) for a, b in pairs]
-    adjusted = holm([p for _, p in tested])
-    return [Earlier(a, b, n, p, q) for (a, b), (n, p), q in zip(pairs, tested, adjusted, strict=True)]
+    adjusted = holm([p for _, p, _ in tested])
+    return [Earlier(a, b, n, p, q, first) for (a, b), (n, p, first), q in zip(pairs, tested, adjusted, strict=True)]
 
 
 def _or_never(epochs: float | None) -> float:
     return math.inf if epochs is None else epochs
 
 
-def _rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None]:
+def _rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None, bool]:
     seeds = sorted(a.keys() & b.keys())
     ranks = mid_ranks([a[seed] for seed in seeds] + [b[seed] for seed in seeds])
-    return len(seeds), sign_flip_p(ranks[: len(seeds)] - ranks[len(seeds) :])
+    d = ranks[: len(seeds)] - ranks[len(seeds) :]
+    return len(seeds), sign_flip_p(d), bool(d.sum() < 0)
 
 
 def mid_ranks(values: Sequence[float]) -> NDArray[np.float64]:

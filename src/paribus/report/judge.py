@@ -29,6 +29,7 @@ class Judgement:
     primary: str
     found: list[Difference]
     warnings: list[str]
+    margin: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As `show --json`, as far as scores alone go."""
@@ -58,7 +59,7 @@ class Judgement:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
         table.add_column("arm", overflow="fold")
         for metric in metrics:
-            table.add_column(f"{metric}\n(mean, n)", justify="right")
+            table.add_column(Text(f"{metric}\n(mean, n)"), justify="right")
         for arm in metrics[self.primary]:
             cells = []
             for values in metrics.values():
@@ -69,7 +70,7 @@ class Judgement:
         primary = [one for one in self.found if one.metric == self.primary]
         labels = {arm: arm for arm in metrics[self.primary]}
         lines: list[RenderableType] = [Text(self.name, style="bold"), *map(Text, self.warnings), table]
-        return Group(*lines, "", differences_table(primary, labels))
+        return Group(*lines, "", differences_table(primary, labels, margin=self.margin, as_given=True))
 
 
 def judge(path: Path, metric: str | None, baseline: str | None, margin: float | None) -> Judgement:
@@ -104,4 +105,4 @@ def judge(path: Path, metric: str | None, baseline: str | None, margin: float | 
             warnings.append(
                 f"{arm}: {missing} of {len(scores.seeds)} seeds have no {primary}; its differences are over the others"
             )
-    return Judgement(path.name, scores, primary, found, warnings)
+    return Judgement(path.name, scores, primary, found, warnings, margin)

@@ -23,7 +23,8 @@ class Bar:
 
     def __init__(self, console: Console, runs: int, epochs: int) -> None:
         self._console, self._errors = console, Console(stderr=True)  # what went wrong is said, however quiet
-        self._runs, self._done = runs, 0
+        self._runs = runs
+        self._ended: set[Run] = set()
         self._shown: dict[Run, float] = {}
         self._said = monotonic()
         columns = (
@@ -46,8 +47,11 @@ class Bar:
         self._live.stop()
 
     def started(self, run: Run) -> None:
+        if run in self._ended:  # its process died: it is tried again
+            self._ended.remove(run)
+            self._live.advance(self._bar, -run.settings.epochs)
         self._shown[run] = 0.0
-        self._live.update(self._bar, description=f"run {self._done + 1} of {self._runs}")
+        self._live.update(self._bar, description=f"run {len(self._ended) + 1} of {self._runs}")
 
     def evaluated(self, run: Run, row: Evaluation) -> None:
         if self._console.is_terminal:
@@ -61,11 +65,11 @@ class Bar:
             self._said = monotonic()
             accuracy = f"test accuracy {100 * row.metrics['test_accuracy']:.1f} %"
             self._console.print(
-                f"run {self._done + 1} of {self._runs}: seed {run.seed}, epoch {row.epoch:g}, {accuracy}"
+                f"run {len(self._ended) + 1} of {self._runs}: seed {run.seed}, epoch {row.epoch:g}, {accuracy}"
             )
 
     def ended(self, run: Run, outcome: Outcome) -> None:
-        self._done += 1
+        self._ended.add(run)
         self._advance(run, run.settings.epochs)
         del self._shown[run]
         if outcome.error:

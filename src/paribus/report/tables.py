@@ -15,10 +15,10 @@ from rich.text import Text
 from paribus.core.record import ArmRecord, Status, StudyRecord, Target
 from paribus.core.settings import spell
 from paribus.findings.agreement import Agreement, agreements
-from paribus.findings.differences import Difference
+from paribus.findings.differences import ALPHA, Difference
 from paribus.findings.study import study_differences, warnings
 from paribus.findings.summary import Summary, metrics, summaries, values
-from paribus.findings.targets import reached
+from paribus.findings.targets import earlier, reached
 from paribus.findings.unequal import unequal
 from paribus.study.dry_run import Expected
 
@@ -68,7 +68,7 @@ def results(study: StudyRecord, width: int) -> RenderableType:
         lines += [Text(line) for line in target_lines(study, study.target)]
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: _label(study, arm) for arm in study.arms}
-        lines += ["", differences_table(study_differences(study), labels_of)]
+        lines += ["", differences_table(study_differences(study), labels_of, margin=study.margin)]
     return Group(*lines)
 
 
@@ -97,6 +97,12 @@ def target_lines(study: StudyRecord, target: Target) -> list[str]:
         seconds = [s for s in values(study, arm, "seconds_to_target") if s is not None]
         clock = f", {median(seconds):.3g} s of training" if seconds else ""
         lines.append(f"  {arm.name or study.name}: {found.reached} of {found.runs} runs, median {when}{clock}")
+    lines += [
+        f"  {a} is earlier than {b} (ranks, p = {pair.p_adjusted:.2g})"
+        for pair in earlier(study, target)
+        if pair.p_adjusted is not None and pair.p_adjusted <= ALPHA
+        for a, b in [(pair.a, pair.b) if pair.a_first else (pair.b, pair.a)]
+    ]
     return lines
 
 
@@ -107,12 +113,19 @@ def _label(study: StudyRecord, arm: ArmRecord) -> str:
     return " ".join(spell(arm.settings[factor]) for factor in study.factors if factor in arm.settings)
 
 
-def differences_table(found: Sequence[Difference], labels: Mapping[str, str]) -> RenderableType:
-    """Differences on the primary metric, each with the interval that its verdict goes with."""
-    scale, places = _scale(found[0].metric)
+def differences_table(
+    found: Sequence[Difference], labels: Mapping[str, str], *, margin: float | None = None, as_given: bool = False
+) -> RenderableType:
+    """Differences on the primary metric, each with the interval that its verdict goes with.
+
+    `as_given`: in the metric's own unit, for scores whose unit is not known.
+    """
+    metric = found[0].metric
+    scale, places = (1.0, 5) if as_given else _scale(metric)
+    heading = metric if as_given else _title(metric).replace("_", " ")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     several = len(found) > 1
-    table.add_column(f"{_title(found[0].metric).replace('_', ' ')}: a - b", overflow="fold")
+    table.add_column(Text(f"{heading}: a - b"), overflow="fold")
     table.add_column("difference", justify="right", no_wrap=True)
     table.add_column("95 % interval" + (f"\nof {len(found)} pairs at once" if several else ""), no_wrap=True)
     table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
@@ -128,11 +141,14 @@ def differences_table(found: Sequence[Difference], labels: Mapping[str, str]) ->
         if one.verdict in ("too few seeds", "no difference shown") and one.seeds_needed:
             verdict += f" ({one.seeds_needed} seeds for 80 % power)"
         table.add_row(Text(f"{labels[one.a]} - {labels[one.b]}"), mean, interval, p, Text(verdict))
-    if len(found) > _MOST_ROWS:
-        return Group(
-            table, Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim")
+    lines: list[RenderableType] = [table]
+    if margin is not None:
+        lines.append(
+            Text(f"equivalent: within {scale * margin:g} of each other, two one-sided tests (--margin {margin:g})")
         )
-    return table
+    if len(found) > _MOST_ROWS:
+        lines.append(Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim"))
+    return Group(*lines)
 
 
 def agreement_line(found: Agreement) -> str:

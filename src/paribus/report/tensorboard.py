@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -57,8 +58,13 @@ class Events:
 
     def sync(self, study: StudyRecord) -> None:
         """Write what the records have and the event files have not."""
+        taken: set[str] = set()
         for arm in study.arms:
-            place = self._events / folder_name(arm.name or study.name)
+            name = folder_name(arm.name or study.name)
+            while name.lower() in taken:  # two names may be one to a file system
+                name += "+"
+            taken.add(name.lower())
+            place = self._events / name
             for run in arm.runs:
                 self._sync_run(study, arm, run, place / f"seed-{run.seed}")
             self._sync_band(study, arm, place)
@@ -78,7 +84,7 @@ class Events:
         rows = len(run.curve.get("step", ()))
         ended = run.status is not Status.RUNNING
         if key not in self._begun:
-            if self._rows.get(key) == rows and ended:
+            if self._rows.get(key) == rows and ended and place.is_dir():
                 return  # written whole by an earlier writer
             self._fresh(place)
             self._write(place, 0, run.started, _session_start(arm, run))
@@ -103,7 +109,8 @@ class Events:
         rows = min(len(run.curve.get("step", ())) for run in runs)
         key = f"{place.relative_to(self._events).as_posix()} band of {len(runs)}"
         if key not in self._begun:
-            if self._rows.get(key) == rows and all(run.status is Status.DONE for run in runs):
+            whole = all(run.status is Status.DONE for run in runs)
+            if self._rows.get(key) == rows and whole and (place / "mean").is_dir():
                 return
             for name in ("mean", "low", "high"):
                 self._fresh(place / name)
@@ -121,6 +128,9 @@ class Events:
         self._begun[key] = rows
         if all(run.status is Status.DONE for run in runs):
             self._rows[key] = rows
+            for name in ("mean", "low", "high"):
+                if place / name in self._files:
+                    self._files.pop(place / name).close()
 
     def _picture(self, study: StudyRecord, arm: ArmRecord, run: RunRecord, place: Path, step: int) -> None:
         """Of the arm's first run: the data as the run begins, and its decision boundary when it is done."""
@@ -234,7 +244,9 @@ class Follower:
     def __enter__(self) -> Follower:
         if self._wanted:
             command = [sys.executable, "-m", "paribus.report.tensorboard", str(self._folder)]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            self._process = subprocess.Popen(  # out of the terminal's reach: Ctrl-C is the driver's to answer
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -259,7 +271,13 @@ def serve(folder: Path, port: int, say: Callable[[str], None]) -> int:
         port = free_port(port)
         say(f"TensorBoard: http://localhost:{port}/ (Ctrl-C ends it)")
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
-        return subprocess.run([*command, "--reload_interval", "2"], check=False).returncode
+        board = subprocess.Popen([*command, "--reload_interval", "2"])
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            return board.wait()
+        finally:
+            board.terminate()
+            board.wait()
 
 
 def free_port(port: int) -> int:

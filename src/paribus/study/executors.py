@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -76,7 +79,8 @@ class Workers:
             for worker in workers:
                 worker.process.kill()
                 if worker.run is not None:
-                    observer.ended(worker.run, Outcome(Status.INTERRUPTED, 0, "interrupted"))
+                    with contextlib.suppress(Exception):  # what is on its way up is the reason to be told
+                        observer.ended(worker.run, Outcome(Status.INTERRUPTED, 0, "interrupted"))
             raise
         finally:
             for worker in workers:
@@ -90,7 +94,8 @@ class Workers:
             return None
         here, there = self._context.Pipe()
         process = self._context.Process(target=_work, args=(there,), daemon=True)
-        process.start()
+        with _ctrl_c_ignored():  # and so by the worker from its first line on: Ctrl-C is the driver's to answer
+            process.start()
         there.close()
         workers.append(_Worker(process, here))
         return workers[-1]
@@ -143,9 +148,29 @@ class _Teller:
         self._connection.send(outcome)
 
 
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only it may set how signals are answered
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_with_the_driver() -> None:
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)  # it was killed: nobody waits for what is being trained
+
+
 def _work(connection: Connection) -> None:
     """A worker: trains what it is sent until the driver hangs up, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_driver, daemon=True).start()
     while True:
         try:
             run: Run = connection.recv()

@@ -56,10 +56,12 @@ def read_file(path: Path, out: Path | None = None, command: str = "") -> Request
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SettingsError([f"{path} has {path.stat().st_size} bytes: a study file has at most {_MOST_BYTES}"])
-        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except OSError as error:
         raise SettingsError([f"{path} cannot be read: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    try:
+        facts = tomllib.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, too deep, or a number of thousands of digits
         raise SettingsError([f"{path} is not TOML: {str(error)[:200]}"]) from None
     try:
         return _request(facts, path.stem, out, command)
@@ -97,7 +99,7 @@ def _design(facts: Mapping[str, Any]) -> Design:
     mistakes: list[str] = []
     shared = _settings(facts.get("settings", {}), "settings", mistakes)
     grid: dict[str, list[Any]] = {}
-    for key, listed in facts.get("factors", {}).items():
+    for key, listed in _flattened(facts.get("factors", {})).items():
         if not isinstance(listed, list) or not listed:
             mistakes.append(
                 f"factors: {key} = {_short(listed)} is not allowed: write a list, as in {key} = [0.1, 0.01]"
@@ -111,6 +113,7 @@ def _design(facts: Mapping[str, Any]) -> Design:
             mistakes.append(f'arms: number {i + 1} has no name: write name = "..."')
             continue
         own = _settings({key: value for key, value in table.items() if key != "name"}, f"arm {i + 1}", mistakes)
+        mistakes += [f"arm {i + 1}: {name} is its own and a factor; give it once" for name in own.keys() & grid.keys()]
         for combination in product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
             try:
@@ -134,20 +137,33 @@ def _design(facts: Mapping[str, Any]) -> Design:
 def _settings(table: Mapping[str, Any], where: str, mistakes: list[str]) -> dict[str, Any]:
     """Full names and values; `[settings.optimizer] lr = 0.1` is `optimizer.lr = 0.1`."""
     found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found |= _settings({f"{key}.{inner}": content for inner, content in value.items()}, where, mistakes)
-            continue
+    for key, value in _flattened(table).items():
         if not isinstance(value, str | int | float | bool):
             mistakes.append(
                 f"{where}: {key} = {_short(value)} is not allowed: a setting is text, a number, true or false"
             )
             continue
         try:
-            found[full_name(key)] = value
+            name = full_name(key)
         except SettingsError as error:
             mistakes += [f"{where}: {mistake}" for mistake in error.mistakes]
+            continue
+        if name in found or (name == "task" and where == "settings"):
+            mistakes.append(f"{where}: {name} is given twice")
+        found[name] = value
     return found
+
+
+def _flattened(table: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"optimizer": {"lr": 1}}` as `{"optimizer.lr": 1}`, as deep as it goes."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= (
+            _flattened({f"{key}.{inner}": deep for inner, deep in value.items()})
+            if isinstance(value, dict)
+            else {key: value}
+        )
+    return flat
 
 
 def _varying(arms: Sequence[Arm]) -> list[str]:

@@ -14,7 +14,7 @@ from paribus.core.record import Evaluation, Outcome, Status
 from paribus.study.driver import me
 from paribus.study.environment import environment
 from paribus.study.request import Request
-from paribus.study.store import Store
+from paribus.study.store import Store, canonical
 from paribus.tasks import Task, load
 from paribus.training import Observer, Run
 
@@ -36,9 +36,10 @@ class Recorder:
             store.abandon()
             store.set("driver", me())
             store.set("name", store.get("name") or request.name)
-            store.set("factors", request.design.factors)
-            store.set("named", request.design.named)
-            store.set("shared", request.design.shared)
+            if store.arms().keys() <= {canonical(arm.settings.flat()) for arm in request.design.arms}:
+                store.set("factors", request.design.factors)  # else this asks for a part of what is there
+                store.set("named", request.design.named)
+                store.set("shared", request.design.shared)
             store.set("primary_metric", request.metric)
             store.set("timing", request.timing)
             store.set("target", request.target and str(request.target))
@@ -72,10 +73,10 @@ class Recorder:
             other.evaluated(run, row)
 
     def ended(self, run: Run, outcome: Outcome) -> None:
-        epochs = self._epochs.pop(run)
         if outcome.status in (Status.FAILED, Status.INTERRUPTED):
-            outcome = replace(outcome, epochs=epochs)  # as far as was seen
-        self._store.end(self._numbers.pop(run), outcome)
+            outcome = replace(outcome, epochs=self._epochs[run])  # as far as was seen
+        self._store.end(self._numbers[run], outcome)
+        del self._numbers[run], self._epochs[run]
         for other in self._others:
             other.ended(run, outcome)
 

@@ -107,8 +107,11 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
         target = None if options.target is None else Target.parse(options.target)
     except ValueError:
         mistakes.append(f"--target {options.target} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9")
-    if options.metric.endswith("_to_target") and target is None:
-        mistakes.append(f"--metric {options.metric} needs a target, as in --target test_accuracy=0.9")
+    if options.metric.endswith("_to_target"):
+        mistakes.append(
+            f"--metric {options.metric} cannot be the primary one: a run that never reaches the target has none. Give "
+            "--target alone: it is judged by ranks, in which never is later than any epoch"
+        )
     if options.metric.startswith("seconds") and not options.timing:
         mistakes.append(
             f"--metric {options.metric} needs --timing: a time counts only of a run that had the machine to itself"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,6 +92,12 @@ def _executor(request: Request) -> Executor:
     return Workers(request.jobs) if request.jobs > 1 else InProcess()
 
 
+def complete(request: Request, study: StudyRecord) -> bool:
+    """Whether every run that was asked for is done."""
+    done = {(canonical(arm.settings), run.seed) for arm in study.arms for run in arm.runs if run.status is Status.DONE}
+    return all(_key(arm, seed) in done for arm in request.design.arms for seed in request.seeds)
+
+
 def read(folder: Path) -> StudyRecord:
     """The records of a folder. A run that is `running` while its process is gone counts as interrupted."""
     store = Store.open(folder)
@@ -150,18 +156,14 @@ def _differing(store: Store, request: Request) -> list[str]:
     )
     if shared is None:  # killed before its first line was written
         return []
-    differing = []
-    mine = request.design.shared
-    if sorted(factors) != sorted(request.design.factors):
-        differing.append(
-            f"factors ({', '.join(factors) or 'none'} there, {', '.join(request.design.factors) or 'none'} here)"
-        )
-    names = sorted({*shared, *mine} - {*factors, *request.design.factors})
+    recorded = store.arms()
+    asked = {canonical(arm.settings.flat()): arm.name for arm in request.design.arms}
+    differing = _other_design(factors, shared, request) if not _nested(recorded.keys(), asked.keys()) else []
+    names = {name: settings for settings, name in recorded.items()}
     differing += [
-        f"{name} ({shared.get(name)} there, {mine.get(name)} here)"
-        for name in names
-        if shared.get(name) != mine.get(name)
-        and not (name.partition(".")[0] in factors and None in (shared.get(name), mine.get(name)))
+        f"arm {name!r}, which is recorded with other settings"
+        for settings, name in asked.items()
+        if names.get(name, settings) != settings and settings not in recorded
     ]
     if metric != request.metric:
         differing.append(f"primary metric ({metric} there, {request.metric} here)")
@@ -169,4 +171,26 @@ def _differing(store: Store, request: Request) -> list[str]:
         differing.append(f"--timing ({'given' if timing else 'not given'} there, the other way here)")
     if version != PLAN_VERSION:
         differing.append(f"plan version ({version} there, {PLAN_VERSION} here)")
+    return differing
+
+
+def _nested(recorded: Set[str], asked: Set[str]) -> bool:
+    """Whether one holds all arms of the other: the same study, more of it, or a part."""
+    return recorded <= asked or asked <= recorded
+
+
+def _other_design(factors: list[str], shared: dict[str, object], request: Request) -> list[str]:
+    """Arms beside those recorded extend a study where the factors are the same, and all that is no factor."""
+    mine = request.design.shared
+    differing = []
+    if sorted(factors) != sorted(request.design.factors):
+        differing.append(
+            f"factors ({', '.join(factors) or 'none'} there, {', '.join(request.design.factors) or 'none'} here)"
+        )
+    for name in sorted({*shared, *mine} - {*factors, *request.design.factors}):
+        there, here = shared.get(name), mine.get(name)
+        # a setting that only some arms have, as momentum among optimizers, is no difference
+        absent = None in (there, here) and name.partition(".")[0] in factors
+        if there != here and not absent:
+            differing.append(f"{name} ({there} there, {here} here)")
     return differing

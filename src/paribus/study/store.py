@@ -176,8 +176,14 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
 
     def add_arm(self, name: str, settings: Mapping[str, Word]) -> int:
-        """The number of an arm, new or known; an arm is its settings."""
-        return self._add("arms", "settings", canonical(settings), {"name": name})
+        """The number of an arm, new or known; an arm is its settings, and its name the last it was given."""
+        number = self._add("arms", "settings", canonical(settings), {"name": name})
+        self._db.execute("UPDATE arms SET name = ? WHERE id = ?", (name, number))
+        return number
+
+    def arms(self) -> dict[str, str]:
+        """The arms recorded: their settings, as `canonical` writes them, and their names."""
+        return dict(self._db.execute("SELECT settings, name FROM arms"))
 
     def add_task(self, card: TaskCard, points: Mapping[str, NDArray[np.generic]] | None) -> int:
         """The number of a task. `points`: what a picture of the data needs."""
