@@ -68,6 +68,41 @@ WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+@pytest.mark.parametrize("word", ["onecycle", "warmup:9steps", "multistep:2+4:0.1", "constant"])
+def test_the_loop_is_a_plain_pytorch_loop_with_pytorchs_schedule(fit: Fit, word: str) -> None:
+    """An independent loop: PyTorch's modules, optimizer and scheduler, on the plan's batches."""
+    recorder = fit(
+        f"task=moons epochs=6 precision=float64 init=default lr=0.3 schedule={word} implementation=numpy", seed=2
+    )
+    settings = settings_of("task=moons epochs=6 init=default precision=float64")
+    task, plan = load(settings, 2), Plan(2)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 20), torch.nn.ReLU(), torch.nn.Linear(20, 2)).double()
+    start = make_learner(settings, task, plan).weights()
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), start.values(), strict=True):
+            parameter.copy_(torch.from_numpy(value))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    schedulers = torch.optim.lr_scheduler
+    by_step = {
+        "onecycle": lambda: schedulers.OneCycleLR(optimizer, 0.3, total_steps=6 * 7, cycle_momentum=False),
+        "warmup:9steps": lambda: schedulers.LinearLR(optimizer, start_factor=1 / 9, total_iters=8),
+    }.get(word, lambda: None)()
+    by_epoch = schedulers.MultiStepLR(optimizer, [2, 4], gamma=0.1) if word.startswith("multi") else None
+    x, y = torch.from_numpy(task.train.x.copy()), torch.from_numpy(task.train.y.copy())
+    for order in plan.permutations(0, 6, 800):
+        for rows in torch.from_numpy(order).split(128):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+            if by_step:
+                by_step.step()
+        if by_epoch:
+            by_epoch.step()
+    theirs = np.concatenate([parameter.detach().numpy().ravel() for parameter in model.parameters()])
+    begin = np.concatenate([value.ravel() for value in start.values()])
+    assert np.linalg.norm(final_weights(recorder) - theirs) <= 1e-11 * np.linalg.norm(theirs - begin)
+
+
 def one_ulp(values: dict[str, np.ndarray], way: str) -> dict[str, np.ndarray]:
     """Every value moved by one unit in the last place."""
     return {name: np.nextafter(value, WAYS[way](value)) for name, value in values.items()}
@@ -122,7 +157,7 @@ def test_what_ran_before_changes_nothing(fit: Fit, implementation: str) -> None:
     assert [row.metrics for row in alone.rows] == [row.metrics for row in among.rows[rows : 2 * rows]]
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "torch loader=dataloader"])
 def test_no_global_generator_is_touched(fit: Fit, implementation: str) -> None:
     before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # noqa: NPY002
     torch.set_num_threads(2)
