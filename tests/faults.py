@@ -75,7 +75,7 @@ FAULTS = [
     ("training/numpy_learner.py", "self._plan.keep(epoch, examples, i", "self._plan.keep(epoch, examples, 0", "test_training.py"),
     ("training/torch_learner.py", "add_param_group = inspect.unwrap(optimizer.add_param_group)", "add_param_group = optimizer.add_param_group", "test_training.py"),
     ("training/torch_learner.py", "with torch.no_grad():\n            inspect", "with torch.enable_grad():\n            inspect", "test_byhand.py"),
-    ("training/threads.py", "torch.set_num_threads(before)", "pass", "test_training.py"),
+    ("training/threads.py", "torch.set_num_threads(count)", "pass", "test_training.py"),
     ("study/store.py", "self._rows[run] += len(rows)", "pass", "test_study.py"),
     ("study/store.py", "not version <= SCHEMA_VERSION", "False", "test_study.py"),
     ("study/store.py", "if not on_network(folder):", "if True:", "test_study.py"),

@@ -17,6 +17,7 @@ from paribus.core.settings import OPTIMIZERS
 from paribus.tasks import load
 from paribus.training import Run, door, sampling, train
 from paribus.training.door import IMPLEMENTATIONS, make_learner
+from paribus.training.threads import threads
 from tests.conftest import Recorder, settings_of
 
 Fit = Callable[..., Recorder]
@@ -164,6 +165,16 @@ def test_no_global_generator_is_touched(fit: Fit, implementation: str) -> None:
     fit(f"task=moons epochs=2 dropout=0.5 sampler=replacement init=orthogonal implementation={implementation}")
     after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # noqa: NPY002
     assert before == after
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_are_those_asked_for_inside_and_those_before_it_after() -> None:
+    from threadpoolctl import threadpool_info
+
+    torch.set_num_threads(2)
+    with threads("torch", 1):
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
     assert torch.get_num_threads() == 2
 
 
