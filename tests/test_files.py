@@ -74,6 +74,10 @@ def test_show_toml_repeats_the_study(tmp_path: Path, text: str) -> None:
     again = read_file(written(tmp_path, as_toml(first)), tmp_path / "b")
     assert_same_curves(carry_out(again), first)
     assert as_toml(read(tmp_path / "b")) == as_toml(first)
+    again = read_file(written(tmp_path, as_toml(first)), tmp_path / "b")
+    described = read_file(written(tmp_path, text), tmp_path / "a")
+    for option in ("seeds", "metric", "timing", "target", "baseline", "margin"):
+        assert getattr(again, option) == getattr(described, option), option
     assert prepare(read_file(written(tmp_path, as_toml(first)), tmp_path / "a")).missing == []
 
 

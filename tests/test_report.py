@@ -64,6 +64,8 @@ def test_the_interval_is_students(n: int) -> None:
     low, high = t.interval(0.95, n - 1, loc=values.mean(), scale=values.std(ddof=1) / np.sqrt(n))
     assert found.n == n
     assert found.ci95 == pytest.approx((low, high), rel=1e-12)
+    assert found.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert found.sd == pytest.approx(values.std(ddof=1), rel=1e-12)
     assert found.values[n:] == [None] * 3
 
 

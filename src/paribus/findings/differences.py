@@ -173,9 +173,8 @@ def sign_flip_p(d: NDArray[np.float64]) -> float | None:
     if n == 0:
         return None
     observed = abs(float(d.sum()))
-    least = observed - 100 * np.finfo(float).eps * float(
-        np.abs(d).sum()
-    )  # sums that differ by rounding alone are equal
+    # sums that differ by rounding alone count as equal
+    least = observed - 100 * np.finfo(float).eps * float(np.abs(d).sum())
     if n <= EXACT_PAIRS:
         sums = d[:1]  # the other half of the ways are these with every sign turned
         for value in d[1:]:
