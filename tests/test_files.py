@@ -179,3 +179,15 @@ def test_a_part_of_a_study_is_that_study(tmp_path: Path) -> None:
     assert carry_out(part).factors == ["optimizer.lr", "model.hidden"]
     other_order = request("moons", [words[1], words[0], words[2]], Options("2", out=tmp_path / "s"), compare=True)
     assert complete(other_order, carry_out(other_order))
+
+
+def test_parts_leave_the_names_of_the_whole(tmp_path: Path) -> None:
+    words = ["lr=0.1,0.2", "epochs=2"]
+    options = Options("2", out=tmp_path / "s", baseline="lr=0.1")
+    carry_out(request("moons", words, options, compare=True))
+    for rate in ("0.1", "0.2"):
+        part = request("moons", [f"lr={rate}", "epochs=2"], Options("3", out=tmp_path / "s"), compare=False)
+        study = carry_out(part)
+        assert complete(part, study)
+        assert [arm.name for arm in study.arms] == ["lr=0.1", "lr=0.2"]
+    assert [(one.a, one.b, one.pairs) for one in study_differences(study)] == [("lr=0.2", "lr=0.1", 3)]

@@ -36,19 +36,23 @@ class Recorder:
             store.abandon()
             store.set("driver", me())
             store.set("name", store.get("name") or request.name)
-            if store.arms().keys() <= {canonical(arm.settings.flat()) for arm in request.design.arms}:
-                store.set("factors", request.design.factors)  # else this asks for a part of what is there
+            # A request for a part of what is there leaves the names that tell the whole study's arms apart.
+            whole = store.arms().keys() <= {canonical(arm.settings.flat()) for arm in request.design.arms}
+            if whole:
+                store.set("factors", request.design.factors)
                 store.set("named", request.design.named)
                 store.set("shared", request.design.shared)
+                store.set("baseline", request.baseline)
             store.set("primary_metric", request.metric)
             store.set("timing", request.timing)
             store.set("target", request.target and str(request.target))
-            store.set("baseline", request.baseline)
             store.set("margin", request.margin)
             store.set("plan_version", PLAN_VERSION)
             store.set("seeds", request.seeds)
             self._environment = store.add_environment(surroundings)
-            self._arms = {arm.settings: store.add_arm(arm.name, arm.settings.flat()) for arm in request.design.arms}
+            self._arms = {
+                arm.settings: store.add_arm(arm.name, arm.settings.flat(), rename=whole) for arm in request.design.arms
+            }
 
     def started(self, run: Run) -> None:
         task = load(run.settings, run.seed)

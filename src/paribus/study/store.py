@@ -175,10 +175,11 @@ class Store:
         """Record a fact of the study."""
         self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
 
-    def add_arm(self, name: str, settings: Mapping[str, Word]) -> int:
-        """The number of an arm, new or known; an arm is its settings, and its name the last it was given."""
+    def add_arm(self, name: str, settings: Mapping[str, Word], rename: bool = False) -> int:
+        """The number of an arm, new or known; an arm is its settings, and a known one keeps its name unless renamed."""
         number = self._add("arms", "settings", canonical(settings), {"name": name})
-        self._db.execute("UPDATE arms SET name = ? WHERE id = ?", (name, number))
+        if rename:
+            self._db.execute("UPDATE arms SET name = ? WHERE id = ?", (name, number))
         return number
 
     def arms(self) -> dict[str, str]:
