@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from paribus.core.record import StudyRecord
     from paribus.study.request import Request
 
@@ -40,6 +42,15 @@ Timing = Annotated[bool, typer.Option("--timing", help="Each run alone, in a pro
 TargetWord = Annotated[
     str | None, typer.Option("--target", help="Count epochs to this: test_accuracy=0.9.", metavar="METRIC=VALUE")
 ]
+TuneWords = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Choose each arm's value on validation data: lr=1e-5:1e-1:9 (log grid), lr=0.1,0.01; may be repeated.",
+        metavar="KEY=CANDIDATES",
+    ),
+]
+Budget = Annotated[int | None, typer.Option(help="Draw this many candidates from --tune's, instead of all.")]
+TuneSeeds = Annotated[int, typer.Option(help="How many seeds, apart from the comparison's, --tune chooses on.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List arms, runs and expected time; train and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
@@ -74,6 +85,9 @@ def train(
     jobs: Jobs = 1,
     timing: Timing = False,
     target: TargetWord = None,
+    tune: TuneWords = None,
+    budget: Budget = None,
+    tune_seeds: TuneSeeds = 3,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -83,7 +97,9 @@ def train(
     def ask() -> Request:
         from paribus.study.request import Options, request
 
-        options = Options(seeds, name, out, metric, keep, jobs, timing, target, command=_command())
+        options = Options(
+            seeds, name, out, metric, keep, jobs, timing, target, None, None, _command(), tune or (), budget, tune_seeds
+        )
         return request(task, words or [], options, compare=False)
 
     _carry_out(ask, dry_run, as_json, quiet)
@@ -103,6 +119,9 @@ def compare(
     target: TargetWord = None,
     baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
     margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter.")] = None,
+    tune: TuneWords = None,
+    budget: Budget = None,
+    tune_seeds: TuneSeeds = 3,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -112,7 +131,10 @@ def compare(
     def ask() -> Request:
         from paribus.study.request import Options, request
 
-        options = Options(seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, _command())
+        options = Options(
+            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, _command(), tune or (), budget,
+            tune_seeds,
+        )  # fmt: skip
         return request(task, words or [], options, compare=True)
 
     _carry_out(ask, dry_run, as_json, quiet)
@@ -236,55 +258,63 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|s
 
 def _carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:
     from paribus.core.words import SettingsError
-    from paribus.study.runner import carry_out, complete, prepare
+    from paribus.study.stages import foreseen, stages
     from paribus.study.store import StoreError
 
+    console = _console(stderr=as_json, quiet=quiet)
+    whole, written = True, list[Path]()
     try:
         asked = ask()
-        work = prepare(asked)
-    except (SettingsError, StoreError) as error:
-        _refuse(str(error).splitlines())
+        if dry_run:
+            from paribus.report.tables import dry_run_table
+            from paribus.study.dry_run import expected
 
-    if dry_run:
-        from paribus.report.tables import dry_run_table
-        from paribus.study.dry_run import expected, total_seconds
-
-        arms = expected(asked, work)
-        _console().print(dry_run_table(asked.folder, arms, len(asked.seeds), work.notes, total_seconds(asked, arms)))
-        return
-
-    from paribus.report.curves import draw
-    from paribus.report.progress import Bar
-    from paribus.report.tensorboard import Follower
-
-    console = _console(stderr=as_json, quiet=quiet)
-    for note in work.notes:
-        console.print(note, markup=False, highlight=False)
-    if work.recorded:
-        console.print(
-            f"{work.recorded} of {work.recorded + len(work.missing)} runs are recorded already",
-            highlight=False,
-        )
-    try:
-        epochs = sum(arm.settings.epochs for arm, _ in work.missing)
-        asked.folder.mkdir(parents=True, exist_ok=True)
-        # beside timed runs nothing else runs: their events are written when they are done
-        with Follower(asked.folder, 0 if asked.timing else len(work.missing)):
-            with Bar(console, len(work.missing), epochs) as bar:
-                study = carry_out(asked, [bar])
-            if not quiet or as_json:
-                _print(study, as_json)
-            written = [asked.folder / "study.sqlite", *draw(study, asked.folder)]
-        with Follower(asked.folder, len(work.missing) if asked.timing else 0):
-            pass
+            _console().print(dry_run_table(asked.folder, [expected(stage) for stage in foreseen(asked)]))
+            return
+        for stage in stages(asked):
+            completed, files = _carry_out_stage(stage, asked, console, as_json, quiet)
+            whole, written = whole and completed, written + files
     except (SettingsError, StoreError) as error:
         _refuse(str(error).splitlines())
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
     console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
-    if not complete(asked, study):
+    if not whole:
         raise typer.Exit(3)
+
+
+def _carry_out_stage(
+    stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool
+) -> tuple[bool, list[Path]]:
+    """Train what is missing; whether all that counts is done, and the files that were written."""
+    from paribus.report.curves import draw
+    from paribus.report.progress import Bar
+    from paribus.report.tensorboard import Follower
+    from paribus.study.runner import carry_out, complete, prepare, read
+
+    work, last = prepare(stage), stage.folder == asked.folder
+    if asked.tune:
+        console.print(f"{stage.name}: each arm at its own best" if last else stage.name, markup=False, highlight=False)
+    for note in work.notes:
+        console.print(note, markup=False, highlight=False)
+    if work.recorded:
+        console.print(
+            f"{work.recorded} of {work.recorded + len(work.missing)} runs are recorded already", highlight=False
+        )
+    epochs = sum(arm.settings.epochs for arm, _ in work.missing)
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    # beside timed runs nothing else runs: their events are written when they are done
+    with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
+        with Bar(console, len(work.missing), epochs) as bar:
+            study = carry_out(stage, [bar])
+        if last and (not quiet or as_json):
+            _print(read(stage.folder) if asked.tune else study, as_json)
+        written = [stage.folder / "study.sqlite", *([] if stage.blind else draw(study, stage.folder))]
+    with Follower(stage.folder, len(work.missing) if stage.timing else 0):
+        pass
+    # a candidate that diverges is what tuning finds out, and no failure of the study
+    return stage.blind or complete(stage, study), written
 
 
 def _print(study: StudyRecord, as_json: bool) -> None:
@@ -294,9 +324,10 @@ def _print(study: StudyRecord, as_json: bool) -> None:
         sys.stdout.write(json.dumps(contract(study), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         from paribus.report.tables import results
+        from paribus.report.tuned import tuned_results
 
         console = _console()
-        console.print(results(study, console.width))
+        console.print(tuned_results(study, study.tuning) if study.tuning else results(study, console.width))
 
 
 def _console(stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]

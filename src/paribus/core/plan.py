@@ -13,6 +13,7 @@ What stands at which coordinates is part of the plan's version. Change it, and `
 | order   | with repeats    | position // 4, epoch, 1, attempt      | position % 4     |
 | dropout | mask            | unit // 4, example, epoch, layer      | unit % 4         |
 | split   | permutation     | position // 4, 0, 0, attempt          | position % 4     |
+| tune    | a trial's place | setting // 2, trial, 0, 0             | 2 for each value |
 
 Reference: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011), and its library Random123.
 """
@@ -47,6 +48,7 @@ class Stream(IntEnum):
     AUGMENT = 3
     DROPOUT = 4
     SPLIT = 5
+    TUNE = 6
 
 
 def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: tuple[int, int]) -> Words:
@@ -111,10 +113,7 @@ class Plan:
         rows, columns = shape[0], int(np.prod(shape[1:], dtype=np.int64))
         pairs = np.arange((columns + 1) // 2)[None, :]
         words = philox((pairs, np.arange(rows)[:, None], tensor, 0), (self.seed, Stream.INIT))
-        high, low = words[..., 0::2].astype(np.uint64), words[..., 1::2].astype(np.uint64)
-        bits = ((high << _HALF) | low) >> np.uint64(12)
-        values = (bits.astype(np.float64) + 0.5) * 2.0**-52
-        return values.reshape(rows, -1)[:, :columns].reshape(shape)
+        return _uniform(words).reshape(rows, -1)[:, :columns].reshape(shape)
 
     def normals(self, tensor: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Standard normal draws: the normal quantiles of `uniforms`, value by value.
@@ -156,13 +155,26 @@ class Plan:
         words = philox((blocks, examples[:, None], epoch, layer), (self.seed, Stream.DROPOUT))
         return words.reshape(len(examples), -1)[:, :units].astype(np.uint64) >= np.uint64(round(dropout * 2**32))
 
+    def trial(self, number: int, settings: int) -> NDArray[np.float64]:
+        """Where a trial of a random search lies: for each of its settings a uniform draw in (0, 1).
+
+        Source: J. Bergstra, Y. Bengio, Random search for hyper-parameter optimization (JMLR 2012).
+
+        >>> Plan(0).trial(0, 3)[:2].tolist() == Plan(0).trial(0, 2).tolist()
+        True
+        """
+        words = philox((np.arange((settings + 1) // 2), number, 0, 0), (self.seed, Stream.TUNE))
+        return _uniform(words).reshape(-1)[:settings]
+
     def hash(self) -> str:
-        """SHA-256 of the plan's version, its seed and the first words of every stream.
+        """SHA-256 of the plan's version, its seed and the first words of every stream that a run draws from.
 
         Two records with the same hash were trained on the same plan; code that draws otherwise has another hash.
         """
         digest = hashlib.sha256(f"paribus plan {PLAN_VERSION} seed {self.seed}".encode())
         for stream in Stream:
+            if stream is Stream.TUNE:
+                continue  # it chooses settings, and is no part of a run
             digest.update(philox((np.arange(16), 0, 0, 0), (self.seed, stream)).astype("<u4").tobytes())
         digest.update(self.permutations(0, 1, 101).astype("<i8").tobytes())
         return digest.hexdigest()
@@ -209,3 +221,10 @@ class Plan:
             word = int(philox((position // 4, epoch, purpose, attempt), key)[position % 4])
             if (word * bound) & 0xFFFFFFFF >= 2**32 % bound:
                 return (word * bound) >> 32
+
+
+def _uniform(words: Words) -> NDArray[np.float64]:
+    """Uniform in the open interval (0, 1), 52 bits of each two words."""
+    high, low = words[..., 0::2].astype(np.uint64), words[..., 1::2].astype(np.uint64)
+    bits = ((high << _HALF) | low) >> np.uint64(12)
+    return (bits.astype(np.float64) + 0.5) * 2.0**-52

@@ -162,6 +162,49 @@ class ArmRecord:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """Values that were tried for an arm's tuned settings, by full name.
+
+    `scores`: the validation metric of each tuning seed's run, None where it did not end; `mean`: over the seeds, None
+    unless all did.
+    """
+
+    values: Mapping[str, Word]
+    scores: list[float | None]
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning chose for an arm. `edges`: the settings whose best value is the lowest or highest that was tried."""
+
+    arm: str
+    candidates: list[Candidate]
+    chosen: Mapping[str, Word]
+    edges: list[str]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Tuning at equal budget: every arm the same candidates, chosen by `metric` on `seeds` of its own.
+
+    `validation`: the share of the training data that was held out for it. `shared_values`: the one candidate for all
+    arms, `given` with the command or else the best on average; `shared`: the study of all arms at it. `arms` and
+    `shared_values` are empty until tuning is done.
+    """
+
+    words: list[str]
+    budget: int | None
+    seeds: list[int]
+    validation: float
+    metric: str
+    given: bool
+    shared_values: Mapping[str, Word] = field(default_factory=dict)
+    arms: list[Tuned] = field(default_factory=list)
+    shared: StudyRecord | None = None
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """Arms x seeds and what they left."""
 
@@ -175,3 +218,4 @@ class StudyRecord:
     target: Target | None = None
     baseline: str | None = None
     margin: float | None = None
+    tuning: Tuning | None = None

@@ -19,7 +19,7 @@ _REFRESHES = 1
 
 
 class Bar:
-    """An observer that shows how far a study is: runs done, epochs of the present one, its last test accuracy."""
+    """An observer that shows how far a study is: runs done, epochs of the present one, its last accuracy."""
 
     def __init__(self, console: Console, runs: int, epochs: int) -> None:
         self._console, self._errors = console, Console(stderr=True)  # what went wrong is said, however quiet
@@ -59,14 +59,10 @@ class Bar:
                 return
             self._said = monotonic()
             self._advance(run, row.epoch)
-            note = f"seed {run.seed}, epoch {row.epoch:g}, test accuracy {100 * row.metrics['test_accuracy']:.1f} %"
-            self._live.update(self._bar, note=note)
+            self._live.update(self._bar, note=_line(run, row))
         elif monotonic() - self._said > _LINE_SECONDS:
             self._said = monotonic()
-            accuracy = f"test accuracy {100 * row.metrics['test_accuracy']:.1f} %"
-            self._console.print(
-                f"run {len(self._ended) + 1} of {self._runs}: seed {run.seed}, epoch {row.epoch:g}, {accuracy}"
-            )
+            self._console.print(f"run {len(self._ended) + 1} of {self._runs}: {_line(run, row)}")
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         self._ended.add(run)
@@ -78,3 +74,8 @@ class Bar:
     def _advance(self, run: Run, epoch: float) -> None:
         self._live.advance(self._bar, epoch - self._shown[run])
         self._shown[run] = epoch
+
+
+def _line(run: Run, row: Evaluation) -> str:
+    split = "validation" if run.blind else "test"
+    return f"seed {run.seed}, epoch {row.epoch:g}, {split} accuracy {100 * row.metrics[f'{split}_accuracy']:.1f} %"

@@ -29,15 +29,25 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
             "margin": study.margin,
             "timing": study.timing,
             "warnings": [*unequal(study), *warnings(study)],
+            "tuning": _how_tuned(study),
         },
         "arms": [_arm(study, arm) for arm in study.arms],
         "agreements": [asdict(agreement) for agreement in agreements(study)],
         "targets": _targets(study),
         "differences": [asdict(found) for found in all_differences(study)],
-        "tuning": [],
+        "tuning": [{**asdict(one), "at_edge": bool(one.edges)} for one in study.tuning.arms] if study.tuning else [],
+        "shared": as_json(study.tuning.shared) if study.tuning and study.tuning.shared else None,
         "diagnoses": [],
     })  # fmt: skip
     return contents
+
+
+def _how_tuned(study: StudyRecord) -> dict[str, Any] | None:
+    """What `tuning` is the outcome of, and the value that all arms have in `shared`."""
+    if study.tuning is None:
+        return None
+    names = ("metric", "seeds", "validation", "budget", "words", "given", "shared_values")
+    return {name: getattr(study.tuning, name) for name in names}
 
 
 def finite(value: Any) -> Any:

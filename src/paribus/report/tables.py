@@ -23,6 +23,7 @@ from paribus.findings.unequal import unequal
 from paribus.study.dry_run import Expected
 
 _MOST_ROWS = 15
+PLUS_MINUS = "±: half of the mean's 95 % interval (Student's t) over the runs that are done"
 
 
 def results(study: StudyRecord, width: int) -> RenderableType:
@@ -45,7 +46,7 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     if any(summary["seconds_per_epoch"].n for summary in found) and "seconds_per_epoch" not in names:
         names.insert(1, "seconds_per_epoch")
     for name in names:
-        column = [_heading(_title(name)), *(_cell(name, summary[name]) for summary in found)]
+        column = [_heading(_title(name)), *(cell(name, summary[name]) for summary in found)]
         if left >= _room(column) or name == study.primary_metric:
             columns.append(column)
             left -= _room(column)
@@ -61,32 +62,32 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     if omitted:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
-        lines.append(Text("±: half of the mean's 95 % interval (Student's t) over the runs that are done", style="dim"))
-    lines += [Text(line) for line in (*_troubles(study), *map(agreement_line, agreements(study)))]
+        lines.append(Text(PLUS_MINUS, style="dim"))
+    lines += [Text(line) for line in (*troubles(study), *map(agreement_line, agreements(study)))]
     lines += [Text(line, style="bold") for line in warnings(study)]
     if study.target is not None:
         lines += [Text(line) for line in target_lines(study, study.target)]
     if len(study.arms) > 1 and seeds > 1:
-        labels_of = {arm.name: _label(study, arm) for arm in study.arms}
+        labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
         lines += ["", differences_table(study_differences(study), labels_of, margin=study.margin)]
     return Group(*lines)
 
 
-def dry_run_table(
-    folder: Path, arms: Sequence[Expected], seeds: int, notes: Sequence[str], seconds: float
-) -> RenderableType:
+def dry_run_table(folder: Path, stages: Sequence[Expected]) -> RenderableType:
     """What a command would do."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
-    for column in ("arm", "runs to train", "recorded", "s a run"):
-        table.add_column(column, justify="left" if column == "arm" else "right", overflow="fold")
-    for one in arms:
-        a_run = "-" if one.seconds is None else f"{one.seconds:.2g}"
-        table.add_row(Text(one.arm or "(one arm)"), str(one.missing), str(seeds - one.missing), a_run)
-    runs = sum(one.missing for one in arms)
-    last = Text(
-        f"{runs} runs into {folder}, about {seconds:.3g} s of training and evaluation; nothing was trained or written"
-    )
-    return Group(*map(Text, notes), table, last)
+    lines: list[RenderableType] = []
+    for stage in stages:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+        for column in ("arm", "runs to train", "recorded", "s a run"):
+            table.add_column(column, justify="left" if column == "arm" else "right", overflow="fold")
+        for one in stage.arms:
+            a_run = "-" if one.seconds is None else f"{one.seconds:.2g}"
+            table.add_row(Text(one.arm or "(one arm)"), str(one.missing), str(stage.seeds - one.missing), a_run)
+        lines += [*([Text(stage.name)] if len(stages) > 1 else []), *map(Text, stage.notes), table]
+    runs = sum(one.missing for stage in stages for one in stage.arms)
+    seconds = sum(stage.seconds for stage in stages)
+    what = f"{runs} runs into {folder}, about {seconds:.3g} s of training and evaluation"
+    return Group(*lines, Text(f"{what}; nothing was trained or written"))
 
 
 def target_lines(study: StudyRecord, target: Target) -> list[str]:
@@ -106,7 +107,7 @@ def target_lines(study: StudyRecord, target: Target) -> list[str]:
     return lines
 
 
-def _label(study: StudyRecord, arm: ArmRecord) -> str:
+def arm_label(study: StudyRecord, arm: ArmRecord) -> str:
     """An arm in few words: its values of the factors, whose names stand in the table above."""
     if study.named:
         return arm.name
@@ -121,8 +122,8 @@ def differences_table(
     `as_given`: in the metric's own unit, for scores whose unit is not known.
     """
     metric = found[0].metric
-    scale, places = (1.0, 5) if as_given else _scale(metric)
-    heading = metric if as_given else _title(metric).replace("_", " ")
+    by, places = (1.0, 5) if as_given else scale(metric)
+    heading = metric if as_given else label(metric)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     several = len(found) > 1
     table.add_column(Text(f"{heading}: a - b"), overflow="fold")
@@ -131,11 +132,9 @@ def differences_table(
     table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
     for one in sorted(found, key=lambda one: -abs(one.mean or 0))[:_MOST_ROWS]:
-        mean = "-" if one.mean is None else f"{scale * one.mean:+.{places}f}"
+        mean = "-" if one.mean is None else f"{by * one.mean:+.{places}f}"
         low_high = one.ci95_family
-        interval = (
-            "-" if low_high is None else f"{scale * low_high[0]:+.{places}f} to {scale * low_high[1]:+.{places}f}"
-        )
+        interval = "-" if low_high is None else f"{by * low_high[0]:+.{places}f} to {by * low_high[1]:+.{places}f}"
         p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
         verdict = one.verdict or ""
         if one.verdict in ("too few seeds", "no difference shown") and one.seeds_needed:
@@ -144,7 +143,7 @@ def differences_table(
     lines: list[RenderableType] = [table]
     if margin is not None:
         lines.append(
-            Text(f"equivalent: within {scale * margin:g} of each other, two one-sided tests (--margin {margin:g})")
+            Text(f"equivalent: within {by * margin:g} of each other, two one-sided tests (--margin {margin:g})")
         )
     if len(found) > _MOST_ROWS:
         lines.append(Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim"))
@@ -170,7 +169,7 @@ def _room(column: list[str]) -> int:
     return max(len(line) for text in column for line in text.splitlines()) + 2
 
 
-def _scale(metric: str) -> tuple[float, int]:
+def scale(metric: str) -> tuple[float, int]:
     """What a metric is multiplied with for people, and its decimal places; `_title` names the unit that makes."""
     if metric.endswith("accuracy"):
         return 100, 2
@@ -185,17 +184,28 @@ def _title(metric: str) -> str:
     return metric + " %" * metric.endswith("accuracy") + "_x 1e6" * metric.endswith("jitter")
 
 
-def _cell(name: str, summary: Summary) -> str:
+def label(metric: str) -> str:
+    """A metric's name and unit in a sentence."""
+    return _title(metric).replace("_", " ")
+
+
+def cell(name: str, summary: Summary) -> str:
+    """Mean ± half of its interval, in the metric's unit for people."""
     if summary.mean is None:
         return "-"
-    scale, places = _scale(name)
-    text = f"{scale * summary.mean:.{places}f}"
+    by, places = scale(name)
+    text = f"{by * summary.mean:.{places}f}"
     if summary.ci95 is not None:
-        text += f" ±{scale * (summary.ci95[1] - summary.mean):.{places}f}"
+        text += f" ±{by * (summary.ci95[1] - summary.mean):.{places}f}"
     return text
 
 
-def _troubles(study: StudyRecord) -> list[str]:
+def notes(study: StudyRecord) -> list[str]:
+    """What has to be said before any difference."""
+    return [*unequal(study), *troubles(study), *warnings(study)]
+
+
+def troubles(study: StudyRecord) -> list[str]:
     """A line for each arm and status other than done."""
     lines = []
     for arm in study.arms:

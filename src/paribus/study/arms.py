@@ -23,11 +23,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class Design:
-    """Arms, and the settings in which they differ. `named`: the arms have names of their own."""
+    """Arms, and the settings in which they differ. `named`: the arms have names of their own; `given`: the settings
+    that stand in the command or file, the others being defaults."""
 
     factors: list[str]
     arms: list[Arm]
     named: bool = False
+    given: frozenset[str] = frozenset()
 
     @property
     def shared(self) -> dict[str, Word]:
@@ -78,7 +80,7 @@ def design(task: str, words: Sequence[str]) -> Design:
         for combination in product(*parsed.values())
     ]
     distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
-    return Design(factors, arms)
+    return Design(factors, arms, given=frozenset(parsed))
 
 
 def distinct(arms: Sequence[Arm]) -> None:

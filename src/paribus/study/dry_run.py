@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paribus.study.request import Request
-from paribus.study.runner import Work
+from paribus.study.runner import prepare
 from paribus.tasks import load
 from paribus.training.estimate import estimate
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedArm:
     """An arm: how many of its runs are missing, and how many seconds each will take, None where none is missing."""
 
     arm: str
@@ -19,16 +19,24 @@ class Expected:
     seconds: float | None
 
 
-def expected(request: Request, work: Work) -> list[Expected]:
+@dataclass(frozen=True)
+class Expected:
+    """A stage: its arms, what there is to say of it, and its seconds, with its jobs side by side."""
+
+    name: str
+    arms: list[ExpectedArm]
+    seeds: int
+    notes: list[str]
+    seconds: float
+
+
+def expected(request: Request) -> Expected:
     """Every arm; a few steps of those with missing runs are timed, nothing is written."""
-    found = []
+    work = prepare(request)
+    arms = []
     for arm in request.design.arms:
         missing = sum(one is arm for one, _ in work.missing)
         seconds = estimate(arm.settings, load(arm.settings, request.seeds[0])) if missing else None
-        found.append(Expected(arm.name, missing, seconds))
-    return found
-
-
-def total_seconds(request: Request, found: list[Expected]) -> float:
-    """Of the whole command, with its jobs side by side."""
-    return sum(one.missing * (one.seconds or 0.0) for one in found) / request.jobs
+        arms.append(ExpectedArm(arm.name, missing, seconds))
+    total = sum(one.missing * (one.seconds or 0.0) for one in arms) / request.jobs
+    return Expected(request.name, arms, len(request.seeds), work.notes, total)

@@ -11,6 +11,9 @@ epochs = 1500
 [factors]                 # every combination of these is an arm
 lr = [0.1, 0.01]
 
+[tune]                    # optional: each arm at its own best value (as with budget = 20, tune_seeds = 3)
+lr = "1e-5:1e-1:9"
+
 [[arms]]                  # instead of factors, or as well: arms by name
 name = "the report's NumPy"
 sampler = "replacement"
@@ -25,9 +28,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from paribus.core.record import StudyRecord
+from paribus.core.record import StudyRecord, Tuning
 from paribus.core.settings import Word, spell
-from paribus.core.words import SettingsError, build, full_name, near_miss
+from paribus.core.words import SettingsError, build, full_name, near_miss, parse_words
 from paribus.study.arms import Arm, Design, distinct
 from paribus.study.request import Options, Request, make_request
 
@@ -44,9 +47,12 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "margin": ((int, float), "a number"),
     "timing": ((bool,), "true or false"),
     "jobs": ((int,), "a whole number"),
+    "budget": ((int,), "a whole number"),
+    "tune_seeds": ((int,), "a whole number"),
     "keep": ((list,), 'a list of "weights" and "predictions"'),
     "settings": ((dict,), "a table of settings"),
     "factors": ((dict,), "a table of settings, each with a list of values"),
+    "tune": ((dict,), 'a table of settings, each with a range ("1e-5:1e-1:9") or a list of values'),
     "arms": ((list,), "tables, each with a name and settings"),
 }
 
@@ -86,13 +92,25 @@ def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str
         out=out,
         keep=",".join(map(str, facts.get("keep", []))) or None,
         command=command,
+        tune=_tune(facts.get("tune", {})),
         **{
             key: facts[key]
-            for key in ("name", "metric", "jobs", "timing", "target", "baseline", "margin")
+            for key in ("name", "metric", "jobs", "timing", "target", "baseline", "margin", "budget", "tune_seeds")
             if key in facts
         },
     )
     return make_request(lambda: _design(facts), stem, options)
+
+
+def _tune(table: Mapping[str, Any]) -> list[str]:
+    """The words of `--tune`."""
+    words = []
+    for key, value in _flattened(table).items():
+        listed = value if isinstance(value, list) else [value]
+        if not listed or not all(isinstance(one, str | int | float | bool) for one in listed):
+            raise SettingsError([f"tune: {key} = {_short(value)} is not allowed: write a range or a list of values"])
+        words.append(f"{key}={','.join(spell(one) for one in listed)}")
+    return words
 
 
 def _design(facts: Mapping[str, Any]) -> Design:
@@ -108,11 +126,13 @@ def _design(facts: Mapping[str, Any]) -> Design:
             grid |= dict.fromkeys(_settings({key: listed[0]}, "factors", mistakes), listed)
     tables = facts.get("arms", [{}])
     arms: list[Arm] = []
+    given = {*shared, *grid}
     for i, table in enumerate(tables):
         if not isinstance(table, dict) or ("arms" in facts and not isinstance(table.get("name"), str)):
             mistakes.append(f'arms: number {i + 1} has no name: write name = "..."')
             continue
         own = _settings({key: value for key, value in table.items() if key != "name"}, f"arm {i + 1}", mistakes)
+        given |= own.keys()
         mistakes += [f"arm {i + 1}: {name} is its own and a factor; give it once" for name in own.keys() & grid.keys()]
         for combination in product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
@@ -131,7 +151,7 @@ def _design(facts: Mapping[str, Any]) -> Design:
         raise SettingsError([f"arms: {', '.join(map(repr, repeated))} is given more than once"])
     distinct(arms)
     factors = [*grid, *(key for key in _varying(arms) if key not in grid)]
-    return Design(factors, arms, named="arms" in facts)
+    return Design(factors, arms, "arms" in facts, frozenset(given))
 
 
 def _settings(table: Mapping[str, Any], where: str, mistakes: list[str]) -> dict[str, Any]:
@@ -179,7 +199,15 @@ def _short(value: object) -> str:
 
 def as_toml(study: StudyRecord) -> str:
     """The file that repeats a study: every setting that its arms share, and each arm's own."""
-    flats = [arm.settings for arm in study.arms]
+    flats, tune = [arm.settings for arm in study.arms], study.tuning
+    if tune is not None and tune.shared is not None:
+        # as the arms were before they were tuned: what was tuned stands there only if it was given
+        names = () if tune.given else tune.shared_values
+        of = {arm.name: arm.settings for arm in tune.shared.arms}
+        flats = [
+            {**{key: value for key, value in of[arm.name].items() if key not in names}, "validation": tune.validation}
+            for arm in study.arms
+        ]
     shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
     task = shared.pop("task", None)
     lines = [f"name = {_toml(study.name)}"]
@@ -188,14 +216,20 @@ def as_toml(study: StudyRecord) -> str:
     lines += [f"target = {_toml(str(study.target))}"] if study.target else []
     lines += [f"baseline = {_toml(study.baseline)}"] if study.baseline is not None else []
     lines += [f"margin = {study.margin!r}"] if study.margin is not None else []
+    if tune is not None:
+        lines += [f"tune_seeds = {len(tune.seeds)}", *([f"budget = {tune.budget}"] if tune.budget else [])]
     lines += ["", "[settings]", *(f"{_toml(key)} = {_toml(value)}" for key, value in shared.items())]
-    for arm in study.arms:
-        own = {
-            key: value for key, value in arm.settings.items() if key not in shared and (key != "task" or task is None)
-        }
+    lines += _tune_lines(tune) if tune else []
+    for arm, flat in zip(study.arms, flats, strict=True):
+        own = {key: value for key, value in flat.items() if key not in shared and (key != "task" or task is None)}
         lines += ["", "[[arms]]", f"name = {_toml(arm.name or study.name)}"]
         lines += [f"{_toml(key)} = {_toml(value)}" for key, value in own.items()]
     return "\n".join(lines) + "\n"
+
+
+def _tune_lines(tune: Tuning) -> list[str]:
+    parsed = parse_words(tune.words)
+    return ["", "[tune]", *(f"{_toml(key)} = {json.dumps(values)}" for key, values in parsed.items())]
 
 
 def _toml(value: Word) -> str:

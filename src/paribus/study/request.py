@@ -12,6 +12,7 @@ from pathlib import Path
 from paribus.core.record import Target
 from paribus.core.words import SettingsError, near_miss
 from paribus.study.arms import Design, design, parse_seeds
+from paribus.study.tuning import Tune, make_tune
 
 DEFAULT_METRIC = "test_accuracy"
 KEEPABLE = frozenset({"weights", "predictions"})
@@ -25,7 +26,8 @@ class Request:
     """What a command asks for.
 
     `keep`: what records hold beside the curves (`weights`, `predictions`); `jobs`: how many processes train at once;
-    `timing`: each run alone in a process of its own, so that its seconds can be compared.
+    `timing`: each run alone in a process of its own, so that its seconds can be compared; `tune`: first choose values
+    for each arm; `blind`: the test split is not looked at.
     """
 
     design: Design
@@ -40,6 +42,8 @@ class Request:
     baseline: str | None = None
     margin: float | None = None
     command: str = ""
+    tune: Tune | None = None
+    blind: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class Options:
     baseline: str | None = None
     margin: float | None = None
     command: str = ""
+    tune: Sequence[str] = ()
+    budget: int | None = None
+    tune_seeds: int = 3
 
 
 def request(task: str, words: Sequence[str], options: Options, *, compare: bool) -> Request:
@@ -75,7 +82,8 @@ def request(task: str, words: Sequence[str], options: Options, *, compare: bool)
             )
         return found
 
-    return make_request(made, default_name(task, words), options)
+    tuned = [f"tune:{word}" for word in options.tune] + ([f"budget={options.budget}"] if options.budget else [])
+    return make_request(made, default_name(task, [*words, *tuned]), options)
 
 
 def make_request(make_design: Callable[[], Design], default: str, options: Options) -> Request:
@@ -119,12 +127,21 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     arms = [arm.name for arm in made.arms] if made else []
     if made and options.baseline is not None and options.baseline not in arms:
         mistakes.append(f"--baseline {options.baseline} is no arm: {near_miss(options.baseline, arms)}")
+    tune: Tune | None = None
+    if options.tune and made and numbers:
+        try:
+            tune = make_tune(made, options.tune, options.budget, options.tune_seeds, numbers, options.metric)
+        except SettingsError as error:
+            mistakes += error.mistakes
+    if not options.tune and options.budget is not None:
+        mistakes.append(f"--budget {options.budget} has no effect without --tune: it is the number of candidates")
     if made is None or mistakes:
         raise SettingsError(mistakes)
     name = options.name if options.name is not None else default
     return Request(
         made, numbers, options.out if options.out is not None else Path("runs") / folder_name(name), name,
         options.metric, kept, options.jobs, options.timing, target, options.baseline, options.margin, options.command,
+        tune,
     )  # fmt: skip
 
 

@@ -32,11 +32,8 @@ class Work:
     notes: list[str]
 
 
-def prepare(request: Request) -> Work:
-    """Check all that can be checked before compute is spent; nothing is written.
-
-    Raises SettingsError for settings that the data refuse, StoreError for a folder that cannot take the study.
-    """
+def check(request: Request) -> list[str]:
+    """What there is to say of the settings with these data; SettingsError for what the data refuse."""
     notes: list[str] = []
     mistakes: list[str] = []
     for arm in request.design.arms:
@@ -45,7 +42,8 @@ def prepare(request: Request) -> Work:
         except ValueError as error:
             mistakes.append(str(error))
             continue
-        metrics = [*(f"{split}_{m}" for split in task.splits for m in ("accuracy", "loss")), *DERIVED_METRICS]
+        splits = [split for split in task.splits if not (request.blind and split == "test")]
+        metrics = [*(f"{split}_{m}" for split in splits for m in ("accuracy", "loss")), *DERIVED_METRICS]
         if request.metric not in metrics:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
         if request.target is not None and request.target.metric not in metrics:
@@ -56,6 +54,15 @@ def prepare(request: Request) -> Work:
             notes.append(note)
     if mistakes:
         raise SettingsError(mistakes)
+    return notes
+
+
+def prepare(request: Request) -> Work:
+    """Check all that can be checked before compute is spent; nothing is written.
+
+    Raises SettingsError for settings that the data refuse, StoreError for a folder that cannot take the study.
+    """
+    notes = check(request)
     recorded = _recorded(request)
     wanted = [(arm, seed) for seed in request.seeds for arm in request.design.arms]
     missing = [(arm, seed) for arm, seed in wanted if recorded.get(_key(arm, seed)) not in FINISHED]
@@ -79,7 +86,7 @@ def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyReco
         work = prepare(request)  # once more, now that nobody else writes
         store = Store.create(request.folder)
         try:
-            runs = [Run(arm.settings, seed, request.keep) for arm, seed in work.missing]
+            runs = [Run(arm.settings, seed, request.keep, request.blind) for arm, seed in work.missing]
             _executor(request).carry_out(runs, Recorder(store, request, observers))
             return store.read()
         finally:
@@ -105,6 +112,8 @@ def read(folder: Path) -> StudyRecord:
         study = store.read()
     finally:
         store.close()
+    if study.tuning is not None and (folder / "shared" / FILE).exists():
+        study = replace(study, tuning=replace(study.tuning, shared=read(folder / "shared")))
     if carried_out(folder):
         return study
     return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])
@@ -124,13 +133,7 @@ def _recorded(request: Request) -> dict[tuple[str, int], Status]:
     """What the folder already holds of this very study; StoreError where it holds something else."""
     folder = request.folder
     if not (folder / FILE).exists():
-        if folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
-            raise StoreError(f"{folder} holds other files and no study: choose another folder with --out or --name")
-        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-            raise StoreError(
-                f"{folder} cannot be written: {existing} is not a folder that you may write in; choose --out"
-            )
+        free(folder)
         return {}
     try:
         store = Store.open(folder)
@@ -150,10 +153,21 @@ def _recorded(request: Request) -> dict[tuple[str, int], Status]:
     return statuses
 
 
+def free(folder: Path) -> None:
+    """StoreError unless a study can begin in the folder."""
+    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
+        raise StoreError(f"{folder} holds other files and no study: choose another folder with --out or --name")
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise StoreError(f"{folder} cannot be written: {existing} is not a folder that you may write in; choose --out")
+
+
 def _differing(store: Store, request: Request) -> list[str]:
     factors, shared, metric, timing, version = (
         store.get(key) for key in ("factors", "shared", "primary_metric", "timing", "plan_version")
     )
+    if store.get("tune") != (request.tune and request.tune.as_record()):
+        return [f"--tune ({'not given' if request.tune is None else 'given'} here, the other way there)"]
     if shared is None:  # killed before its first line was written
         return []
     recorded = store.arms()

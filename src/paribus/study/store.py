@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from paribus.core.record import (
     ArmRecord,
     Boundary,
+    Candidate,
     Curve,
     Evaluation,
     Outcome,
@@ -31,6 +32,8 @@ from paribus.core.record import (
     StudyRecord,
     Target,
     TaskCard,
+    Tuned,
+    Tuning,
 )
 from paribus.core.settings import Word
 
@@ -339,6 +342,7 @@ class Store:
             target=Target.parse(self.get("target")) if self.get("target") else None,
             baseline=self.get("baseline"),
             margin=self.get("margin"),
+            tuning=_tuning(self.get("tune"), self.get("tuned")),
         )
 
     def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:
@@ -405,6 +409,18 @@ def _artifacts(outcome: Outcome) -> dict[str, bytes]:
     if outcome.boundary is not None:
         contents["boundary"] = _pack(asdict(outcome.boundary))
     return contents
+
+
+def _tuning(tune: dict[str, Any] | None, tuned: dict[str, Any] | None) -> Tuning | None:
+    if tune is None:
+        return None
+    if tuned is None:
+        return Tuning(**tune)
+    arms = [
+        Tuned(**{**arm, "candidates": [Candidate(**candidate) for candidate in arm["candidates"]]})
+        for arm in tuned["arms"]
+    ]
+    return Tuning(**tune, shared_values=tuned["shared_values"], arms=arms)
 
 
 def _card(text: str) -> TaskCard:

@@ -22,11 +22,16 @@ from paribus.training.threads import threads
 
 @dataclass(frozen=True)
 class Run:
-    """One arm with one seed. `keep`: what the record is to hold beside the curve (`weights`, `predictions`)."""
+    """One arm with one seed.
+
+    `keep`: what the record is to hold beside the curve (`weights`, `predictions`); `blind`: the test split is not
+    looked at.
+    """
 
     settings: Settings
     seed: int
     keep: frozenset[str] = frozenset()
+    blind: bool = False
 
 
 class Observer(Protocol):
@@ -92,8 +97,9 @@ def _train_one(run: Run, task: Task, observer: Observer) -> Outcome:
         except Exception as error:
             raise _ObserverFailed from error
 
-    outcome = fit(run.settings, plan, task, learner, evaluated)
-    if outcome.status is not Status.DONE:
+    splits = [split for split in task.splits if not (run.blind and split == "test")]
+    outcome = fit(run.settings, plan, task, learner, evaluated, splits)
+    if outcome.status is not Status.DONE or run.blind:
         return outcome
     return replace(
         outcome,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from paribus.core.plan import Plan
@@ -15,9 +15,14 @@ from paribus.training.learner import Learner
 
 
 def fit(
-    settings: Settings, plan: Plan, task: Task, learner: Learner, evaluated: Callable[[Evaluation], None]
+    settings: Settings,
+    plan: Plan,
+    task: Task,
+    learner: Learner,
+    evaluated: Callable[[Evaluation], None],
+    splits: Sequence[str],
 ) -> Outcome:
-    """Train for `settings.epochs` epochs; evaluate at every interval and at the end.
+    """Train for `settings.epochs` epochs; evaluate the splits at every interval and at the end.
 
     A loss that is not finite ends the run as diverged in that epoch: the evaluations so far stand, and none that is
     not finite is reported.
@@ -36,7 +41,7 @@ def fit(
         begun = perf_counter()
         train_seconds += begun - since
         metrics: dict[str, float] = {}
-        for split in task.splits:
+        for split in splits:
             metrics[f"{split}_loss"], metrics[f"{split}_accuracy"] = learner.evaluate(split)
         since = perf_counter()
         eval_seconds += since - begun

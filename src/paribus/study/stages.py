@@ -1,0 +1,122 @@
+"""What a command asks for, in the order in which it is carried out: a tuned study is three.
+
+In the study's folder, `tuning` holds the candidates' runs, `shared` all arms at one value, and the folder itself each
+arm at its own best. Each is a study like any other, so that a tuned one is stopped, resumed and extended as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+
+from paribus.core.settings import Word, spell
+from paribus.study.driver import lock
+from paribus.study.request import Request
+from paribus.study.runner import check, free, read
+from paribus.study.store import FILE, NoStudyError, Store, StoreError
+from paribus.study.tuning import Tune, candidates_of, chosen_for, decide
+
+TUNING, SHARED = "tuning", "shared"
+
+
+def stages(request: Request) -> Iterator[Request]:
+    """The studies to carry out, each before the next is asked for: what follows tuning depends on what it found.
+
+    Raises StoreError for a folder that cannot take the study, SettingsError where data or candidates refuse.
+    """
+    tune = request.tune
+    if tune is None:
+        yield request
+        return
+    check(replace(request, design=chosen_for(request.design, _first(request, tune), tune.names)))
+    _begin(request, tune)
+    tuning = tuning_stage(request, tune)
+    yield tuning
+    shared, tuned = decide(request.design, tune, read(tuning.folder))
+    with lock(request.folder):
+        store = Store.create(request.folder)
+        store.set("tuned", {"shared_values": shared, "arms": [asdict(one) for one in tuned]})
+        store.close()
+    yield _shared_stage(request, {arm.name: shared for arm in request.design.arms})
+    yield replace(request, design=chosen_for(request.design, {one.arm: one.chosen for one in tuned}, tune.names))
+
+
+def tuning_stage(request: Request, tune: Tune) -> Request:
+    """Every arm at every candidate, on seeds of its own, without a look at the test split."""
+    return replace(
+        request,
+        design=candidates_of(request.design, tune),
+        seeds=tune.seeds,
+        folder=request.folder / TUNING,
+        name=f"{request.name}: tuning",
+        metric=tune.metric,
+        keep=frozenset(),
+        timing=False,
+        target=None,
+        baseline=None,
+        margin=None,
+        tune=None,
+        blind=True,
+    )
+
+
+def foreseen(request: Request) -> list[Request]:
+    """The stages as far as they can be known: a value that tuning has yet to choose is the first candidate."""
+    tune = request.tune
+    if tune is None:
+        return [request]
+    chosen, shared = _first(request, tune), _first(request, tune)
+    try:
+        decided = read(request.folder).tuning
+    except NoStudyError:
+        decided = None
+    if decided is not None and {one.arm for one in decided.arms} >= chosen.keys():
+        chosen = {one.arm: one.chosen for one in decided.arms}
+        shared = {arm.name: decided.shared_values for arm in request.design.arms}
+    return [
+        tuning_stage(request, tune),
+        _shared_stage(request, shared),
+        replace(request, design=chosen_for(request.design, chosen, tune.names)),
+    ]
+
+
+def _first(request: Request, tune: Tune) -> dict[str, Mapping[str, Word]]:
+    return {arm.name: tune.candidates[0] for arm in request.design.arms}
+
+
+def _shared_stage(request: Request, shared: Mapping[str, Mapping[str, Word]]) -> Request:
+    values = next(iter(shared.values()))
+    named = " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())
+    return replace(
+        request,
+        design=chosen_for(request.design, shared, ()),
+        folder=request.folder / SHARED,
+        name=f"{request.name}: all at {named}",
+        tune=None,
+    )
+
+
+def _begin(request: Request, tune: Tune) -> None:
+    """Record how the study is tuned, before anything is trained."""
+    if not (request.folder / FILE).exists():
+        free(request.folder)
+    with lock(request.folder):
+        store = Store.create(request.folder)
+        try:
+            mine, there = tune.as_record(), store.get("tune")
+            if there is None and store.get("shared") is not None:
+                raise StoreError(
+                    f"{request.folder} holds a study without --tune: choose another folder with --name or --out"
+                )
+            if there is not None and there != mine:
+                differing = "; ".join(
+                    f"{key} ({there[key]} there, {mine[key]} here)" for key in mine if there[key] != mine[key]
+                )
+                raise StoreError(
+                    f"{request.folder} holds another study; it is tuned otherwise: {differing}. "
+                    "Choose another folder with --name or --out, or tune in the same way to go on with it"
+                )
+            store.set("name", store.get("name") or request.name)
+            store.set("tune", mine)
+        finally:
+            store.close()
