@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paribus.core.own import Own, own
 from paribus.core.record import StudyRecord
 from paribus.core.settings import Word, spell, word
+from paribus.core.words import SettingsError
 from paribus.findings.study import all_differences, study_differences, warnings
 from paribus.findings.summary import derived_metrics, metrics, values
 from paribus.findings.unequal import unequal
 from paribus.study.request import DEFAULT_METRIC, Options, request
-from paribus.study.runner import carry_out, read
+from paribus.study.runner import carry_out, prepare, read
+from paribus.study.stages import SHARED, stages
+from paribus.tasks.arrays import data
+
+__all__ = ["Study", "compare", "data", "open", "train"]
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
 Values = Word | Sequence[Word]
+TaskLike = str | Own
+Choice = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]] | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,24 @@ class Study:
         found = all_differences(self.record) if metric is None else study_differences(self.record, metric)
         return pd.DataFrame([asdict(one) for one in found])
 
+    def tuning(self) -> DataFrame:
+        """What was tried: a row for each arm and candidate, its mean on validation data, and whether it was chosen."""
+        import pandas as pd
+
+        tuned = self.record.tuning.arms if self.record.tuning else []
+        rows = [
+            {"arm": one.arm, **candidate.values, "mean": candidate.mean, "chosen": candidate.values == one.chosen}
+            for one in tuned
+            for candidate in one.candidates
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def shared(self) -> Study | None:
+        """Of a tuned study: all arms at one shared value."""
+        tuning = self.record.tuning
+        return Study(self.folder / SHARED, tuning.shared) if tuning and tuning.shared else None
+
     def warnings(self) -> list[str]:
         """What has to be said before any difference: unequal arms, runs that are missing."""
         return [*unequal(self.record), *warnings(self.record)]
@@ -87,26 +114,29 @@ class Study:
     def __str__(self) -> str:
         from rich.console import Console
 
-        from paribus.report.tables import results
+        from paribus.report.tuned import study_results
 
         console = Console(width=100)
         with console.capture() as shown:
-            console.print(results(self.record, console.width))
+            console.print(study_results(self.record, console.width))
         return shown.get()
 
     def _repr_html_(self) -> str:
         from rich.console import Console
 
-        from paribus.report.tables import results
+        from paribus.report.tuned import study_results
 
         console = Console(width=110, record=True, file=io.StringIO())
-        console.print(results(self.record, console.width))
+        console.print(study_results(self.record, console.width))
         return console.export_html(inline_styles=True, code_format="<pre style='line-height:1.2'>{code}</pre>")
 
 
 def compare(
-    task: str | Sequence[str],
+    task: TaskLike | Sequence[TaskLike],
     *,
+    model: Choice = None,
+    optimizer: Choice = None,
+    metrics: Mapping[str, Callable[..., float]] | None = None,
     seeds: int | Sequence[int] = 3,
     name: str | None = None,
     out: str | Path | None = None,
@@ -117,6 +147,9 @@ def compare(
     target: str | None = None,
     baseline: str | None = None,
     margin: float | None = None,
+    tune: Mapping[str, Values] | None = None,
+    budget: int | None = None,
+    tune_seeds: int = 3,
     **settings: Values,
 ) -> Study:
     """Train arms x seeds and compare; a setting with a list of values is a factor.
@@ -125,18 +158,31 @@ def compare(
     missing. A dotted name is given as `**{"optimizer.lr": [0.1, 0.01]}`. Raises `SettingsError` (a ValueError) with
     every mistake before anything is trained.
 
+    Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
+    a logit for each class; `optimizer` a function of the parameters, and of `lr` if it has one, that makes a
+    `torch.optim.Optimizer`; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of
+    the classes and those predicted (of a second parameter called `probabilities`, those), on every split.
+
     >>> import paribus, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     study = paribus.compare("moons", lr=[0.1, 0.01], epochs=5, seeds=2, out=folder + "/s")
     ...     study.table().shape, list(study.differences("test_loss")["pairs"])
     ((4, 11), [2])
     """
-    return _study(task, settings, True, seeds, name, out, metric, keep, jobs, timing, target, baseline, margin)
+    return _study(
+        task, {"model": model, "optimizer": optimizer}, settings, True,
+        _options(
+            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, tune, budget, tune_seeds, metrics
+        ),
+    )  # fmt: skip
 
 
 def train(
-    task: str,
+    task: TaskLike,
     *,
+    model: Choice = None,
+    optimizer: Choice = None,
+    metrics: Mapping[str, Callable[..., float]] | None = None,
     seeds: int | Sequence[int] = 1,
     name: str | None = None,
     out: str | Path | None = None,
@@ -145,16 +191,22 @@ def train(
     jobs: int = 1,
     timing: bool = False,
     target: str | None = None,
+    tune: Mapping[str, Values] | None = None,
+    budget: int | None = None,
+    tune_seeds: int = 3,
     **settings: Values,
 ) -> Study:
-    """Train one arm.
+    """Train one arm; everything as for `compare`.
 
     >>> import paribus, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     paribus.train("moons", hidden="5x5", epochs=3, out=folder + "/s").curves()["epoch"].tolist()
     [3.0]
     """
-    return _study(task, settings, False, seeds, name, out, metric, keep, jobs, timing, target, None, None)
+    return _study(
+        task, {"model": model, "optimizer": optimizer}, settings, False,
+        _options(seeds, name, out, metric, keep, jobs, timing, target, None, None, tune, budget, tune_seeds, metrics),
+    )  # fmt: skip
 
 
 def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
@@ -162,10 +214,7 @@ def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
     return Study(Path(folder), read(Path(folder)))
 
 
-def _study(
-    task: str | Sequence[str],
-    settings: dict[str, Values],
-    comparing: bool,
+def _options(
     seeds: int | Sequence[int],
     name: str | None,
     out: str | Path | None,
@@ -176,15 +225,63 @@ def _study(
     target: str | None,
     baseline: str | None,
     margin: float | None,
-) -> Study:
-    words = [f"{key}={_values(value)}" for key, value in settings.items()]
-    options = Options(
+    tune: Mapping[str, Values] | None,
+    budget: int | None,
+    tune_seeds: int,
+    metrics: Mapping[str, Callable[..., float]] | None,
+) -> Options:
+    return Options(
         str(seeds) if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         name, None if out is None else Path(out), metric, ",".join(keep) or None, jobs, timing, target, baseline,
-        margin, "python",
+        margin, "python", [f"{key}={_values(value)}" for key, value in (tune or {}).items()], budget, tune_seeds,
+        tuple(own(function, key) for key, function in (metrics or {}).items()),
     )  # fmt: skip
-    asked = request(_values(task), words, options, compare=comparing)
-    return Study(asked.folder, carry_out(asked))
+
+
+def _study(
+    task: TaskLike | Sequence[TaskLike],
+    kinds: Mapping[str, Choice],
+    settings: Mapping[str, Values],
+    comparing: bool,
+    options: Options,
+) -> Study:
+    tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
+    mine: dict[str, Sequence[Own | str]] = {"task": tasks}
+    mine |= {kind: _choices(kind, choice) for kind, choice in kinds.items() if choice is not None}
+    if wrong := [one for one in tasks if not isinstance(one, Own | str)]:
+        raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
+    words = [f"{key}={_values(value)}" for key, value in settings.items()]
+    asked = request("", words, options, compare=comparing, own=mine)
+    for stage in stages(asked):
+        prepare(stage)  # a refusal leaves no folder behind
+        carry_out(stage)
+    return Study(asked.folder, read(asked.folder))
+
+
+def _choices(kind: str, choice: Choice) -> list[Own | str]:
+    """Names and functions, alone or listed; a dict gives each function its name."""
+    if isinstance(choice, Mapping):
+        pairs: list[tuple[str | None, object]] = list(choice.items())
+    else:
+        pairs = [(None, one) for one in (choice if isinstance(choice, list | tuple) else [choice])]
+    found: list[Own | str] = []
+    for name, one in pairs:
+        if isinstance(one, str) and name in (None, one):
+            found.append(one)
+        elif callable(one) and not _is_module(one):
+            found.append(own(one, name))
+        else:
+            raise SettingsError(
+                [f"{kind}={one if isinstance(one, str) else type(one).__name__} is not allowed: {kind} is a name, or a "
+                 "function that makes it anew for every run, as in lambda: Net()"]
+            )  # fmt: skip
+    return found
+
+
+def _is_module(thing: object) -> bool:
+    """Whether it is a module that is made already, and would be trained on from run to run."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.nn.Module)
 
 
 def _values(value: Any) -> str:

@@ -323,11 +323,10 @@ def _print(study: StudyRecord, as_json: bool) -> None:
 
         sys.stdout.write(json.dumps(contract(study), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        from paribus.report.tables import results
-        from paribus.report.tuned import tuned_results
+        from paribus.report.tuned import study_results
 
         console = _console()
-        console.print(tuned_results(study, study.tuning) if study.tuning else results(study, console.width))
+        console.print(study_results(study, console.width))
 
 
 def _console(stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]

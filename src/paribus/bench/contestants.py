@@ -53,11 +53,12 @@ def _plain_parts(settings: Settings, task: Task) -> tuple[Any, ...]:
         torch.from_numpy(np.ascontiguousarray(part)) for split in (task.train, task.test) for part in (split.x, split.y)
     ]
     x, y, test_x, test_y = (tensor.float() if tensor.is_floating_point() else tensor for tensor in tensors)
-    sizes = [math.prod(task.card.input_shape), *settings.model.hidden, task.card.classes]
+    sizes = [math.prod(task.card.input_shape), *settings.mlp.hidden, task.card.classes]
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     model = nn.Sequential(*layers[:-1])
+    assert settings.optimizer.lr is not None
     optimizer = torch.optim.SGD(model.parameters(), lr=settings.optimizer.lr)
     return model, optimizer, (x, y), (test_x, test_y)
 
@@ -123,7 +124,7 @@ def scikit_learn(settings: Settings, task: Task) -> float:
     x, test_x = (split.x.reshape(len(split), -1).astype(np.float32) for split in (task.train, task.test))
     every = min(settings.eval_every.count, settings.epochs)
     model = MLPClassifier(
-        settings.model.hidden, solver="sgd", alpha=0.0, batch_size=settings.batch_size, momentum=0.0,
+        settings.mlp.hidden, solver="sgd", alpha=0.0, batch_size=settings.batch_size, momentum=0.0,
         learning_rate_init=settings.optimizer.lr, nesterovs_momentum=False, max_iter=every, warm_start=True, tol=0.0,
         n_iter_no_change=settings.epochs + 1, random_state=0,
     )  # fmt: skip
@@ -266,7 +267,7 @@ def jax(settings: Settings, task: Task) -> float:
     y, test_y = jnp.asarray(task.train.y), jnp.asarray(task.test.y)
     key = jax.random.key(0)
     values: Any = []
-    for n_in, n_out in pairwise([x.shape[1], *settings.model.hidden, task.card.classes]):
+    for n_in, n_out in pairwise([x.shape[1], *settings.mlp.hidden, task.card.classes]):
         key, one, other = jax.random.split(key, 3)
         bound = 1 / math.sqrt(n_in)
         weight = jax.random.uniform(one, (n_in, n_out), minval=-bound, maxval=bound)

@@ -14,6 +14,7 @@ What stands at which coordinates is part of the plan's version. Change it, and `
 | dropout | mask            | unit // 4, example, epoch, layer      | unit % 4         |
 | split   | permutation     | position // 4, 0, 0, attempt          | position % 4     |
 | tune    | a trial's place | setting // 2, trial, 0, 0             | 2 for each value |
+| module  | generator state | step % 2^32, step // 2^32, 0, 0       | 2 for the state  |
 
 Reference: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011), and its library Random123.
 """
@@ -49,6 +50,7 @@ class Stream(IntEnum):
     DROPOUT = 4
     SPLIT = 5
     TUNE = 6
+    MODULE = 7
 
 
 def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: tuple[int, int]) -> Words:
@@ -166,6 +168,15 @@ class Plan:
         words = philox((np.arange((settings + 1) // 2), number, 0, 0), (self.seed, Stream.TUNE))
         return _uniform(words).reshape(-1)[:settings]
 
+    def generator_state(self, step: int) -> int:
+        """What a generator that is not the plan's own is seeded with, at each step of a user's module: 64 bits.
+
+        >>> Plan(0).generator_state(1) != Plan(0).generator_state(2)
+        True
+        """
+        words = philox((step % 2**32, step // 2**32, 0, 0), (self.seed, Stream.MODULE))
+        return int(words[0]) << 32 | int(words[1])
+
     def hash(self) -> str:
         """SHA-256 of the plan's version, its seed and the first words of every stream that a run draws from.
 
@@ -173,8 +184,8 @@ class Plan:
         """
         digest = hashlib.sha256(f"paribus plan {PLAN_VERSION} seed {self.seed}".encode())
         for stream in Stream:
-            if stream is Stream.TUNE:
-                continue  # it chooses settings, and is no part of a run
+            if stream > Stream.SPLIT:
+                continue  # what came later has left every plan as it was
             digest.update(philox((np.arange(16), 0, 0, 0), (self.seed, stream)).astype("<u4").tobytes())
         digest.update(self.permutations(0, 1, 101).astype("<i8").tobytes())
         return digest.hexdigest()

@@ -33,7 +33,7 @@ class Target:
         Target(metric='test_accuracy', value=0.9)
         """
         metric, _, value = text.partition("=")
-        if metric.rpartition("_")[2] not in ("loss", "accuracy") or not isfinite(float(value)):
+        if not metric.startswith(tuple(f"{split}_" for split in SPLITS)) or not isfinite(float(value)):
             raise ValueError
         return cls(metric, float(value))
 

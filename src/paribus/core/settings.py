@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from paribus.core.own import Own
 from paribus.core.schedules import Schedule
 
 Word = bool | int | float | str
@@ -245,6 +246,15 @@ class Digits(TaskSettings):
     name: Literal["digits"] = "digits"
 
 
+class OwnData(TaskSettings):
+    """Data of the user's own, made by `paribus.data`."""
+
+    summary = "arrays, frames or data sets of your own, in Python"
+    defaults = {}
+
+    arrays: Own
+
+
 # --- models and optimizers ---------------------------------------------------------------------------------------
 
 
@@ -272,6 +282,14 @@ class Mlp(ModelSettings):
         ge=0,
         lt=1,
     )
+
+
+class OwnModel(ModelSettings):
+    """A module of the user's own: a function without arguments that makes it."""
+
+    summary = "an nn.Module of your own, in Python"
+
+    factory: Own
 
 
 class OptimizerSettings(Section):
@@ -351,6 +369,16 @@ class Sgd(OptimizerSettings):
     nesterov: bool = setting(False, "look ahead: Nesterov's momentum", "true or false")
 
 
+class OwnOptimizer(Section):
+    """An optimizer of the user's own: a function that makes it from the parameters, and `lr` where it takes that."""
+
+    summary: ClassVar[str] = "an optimizer of your own, in Python"
+
+    name: str
+    factory: Own
+    lr: float | None = setting(None, "learning rate, where the function takes one", "a finite number above 0", gt=0)
+
+
 TASKS: dict[str, type[TaskSettings]] = {"moons": Moons, "circles": Circles, "blobs": Blobs, "digits": Digits}
 MODELS: dict[str, type[ModelSettings]] = {"mlp": Mlp}
 OPTIMIZERS: dict[str, type[OptimizerSettings]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
@@ -359,6 +387,12 @@ REGISTRIES: dict[str, dict[str, type[Section]]] = {
     "model": dict(MODELS),
     "optimizer": dict(OPTIMIZERS),
 }
+OWN: dict[str, tuple[type[Section], str]] = {
+    "task": (OwnData, "arrays"),
+    "model": (OwnModel, "factory"),
+    "optimizer": (OwnOptimizer, "factory"),
+}
+"""The section of what is the user's own, and the field that holds it."""
 
 
 # --- all of a run ------------------------------------------------------------------------------------------------
@@ -371,8 +405,8 @@ class Settings(Section):
     """
 
     task: TaskSettings
-    model: Mlp
-    optimizer: OptimizerSettings
+    model: ModelSettings
+    optimizer: OptimizerSettings | OwnOptimizer
     schedule: LrSchedule = setting(
         Schedule("constant"), "how the learning rate changes while training", Schedule.ALLOWED
     )
@@ -438,6 +472,31 @@ class Settings(Section):
             else:
                 words[name] = word(value)
         return words
+
+    def own_things(self) -> dict[str, Own]:
+        """What in these settings is the user's own: `task`, `model`, `optimizer`, as far as they are."""
+        found = {}
+        for kind, (section, field) in OWN.items():
+            mine = getattr(self, kind)
+            if isinstance(mine, section):
+                found[kind] = getattr(mine, field)
+        return found
+
+    def values(self) -> dict[str, Any]:
+        """What `words.build` makes these settings from: `flat`, with the user's own things for their names."""
+        values: dict[str, Any] = dict(self.flat())
+        for kind, thing in self.own_things().items():
+            values[kind] = thing
+            del values[f"{kind}.{OWN[kind][1]}"]
+            if values.get(f"{kind}.lr") == "none":
+                del values[f"{kind}.lr"]
+        return values
+
+    @property
+    def mlp(self) -> Mlp:
+        """The model, where it is known to be a multilayer perceptron."""
+        assert isinstance(self.model, Mlp)
+        return self.model
 
 
 def common_settings() -> list[str]:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from paribus.core.settings import REGISTRIES, TASKS, Section, Settings, Sgd, common_settings, spell
+from paribus.core.own import Own
+from paribus.core.settings import (
+    OWN,
+    REGISTRIES,
+    TASKS,
+    Initialisation,
+    Mlp,
+    OwnData,
+    OwnModel,
+    OwnOptimizer,
+    Section,
+    Settings,
+    Sgd,
+    common_settings,
+    spell,
+)
 
 
 class SettingsError(ValueError):
@@ -107,20 +123,28 @@ def build(values: Mapping[str, Any]) -> Settings:
     '20'
     """
     mistakes: list[str] = []
-    task = TASKS.get(str(values.get("task")))
+    task = OwnData if isinstance(values.get("task"), Own) else TASKS.get(str(values.get("task")))
     if task is None:
         name = str(values.get("task"))
         raise SettingsError([f"there is no task {name!r}: {near_miss(name, TASKS)}"])
     merged: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults, **values}
+    for kind in OWN:  # what a task's runs start from is for the models and optimizers that there are
+        if isinstance(merged.get(kind), Own):
+            merged = {
+                name: value for name, value in merged.items() if name in values or not name.startswith(f"{kind}.")
+            }
     # true as a word, so that it is not taken for the number 1
     merged = {name: spell(value) if isinstance(value, bool) else value for name, value in merged.items()}
     merged["implementation"] = _resolve_implementation(merged)
 
     parts: dict[str, Any] = {}
     for kind, registry in REGISTRIES.items():
-        name = str(merged.pop(kind))
+        chosen = merged.pop(kind)
+        name = chosen.name if isinstance(chosen, Own) else str(chosen)
         fields = {full: merged.pop(full) for full in list(merged) if full.startswith(kind + ".")}
-        section = registry.get(name)
+        section = OWN[kind][0] if isinstance(chosen, Own) else registry.get(name)
+        if isinstance(chosen, Own) and name in registry:
+            mistakes.append(f"{kind} {name!r} is built in: give your own another name")
         if section is None:
             mistakes.append(f"there is no {kind} {name!r}: {near_miss(name, registry)}")
             continue
@@ -131,7 +155,9 @@ def build(values: Mapping[str, Any]) -> Settings:
                 short = full.rpartition(".")[2]
                 mistakes.append(f"{short} has no effect with {kind}={name}: it is a setting of {', '.join(owners)}")
         try:
-            parts[kind] = section(**{full.partition(".")[2]: value for full, value in fields.items()})
+            given = {full.partition(".")[2]: value for full, value in fields.items()}
+            mine = {"name": name, OWN[kind][1]: chosen} if isinstance(chosen, Own) else {}
+            parts[kind] = section(**given, **mine)
         except ValidationError as error:
             mistakes += _explain(error, section, f"{kind}.")
     common = {name: merged[name] for name in merged if name in Settings.model_fields}
@@ -151,7 +177,8 @@ def _resolve_implementation(values: Mapping[str, Any]) -> Any:
     asked = values.get("implementation", "auto")
     if asked != "auto":
         return asked
-    return "torch" if values.get("loader") == "dataloader" else "numpy"
+    own = isinstance(values["model"], Own) or isinstance(values["optimizer"], Own)
+    return "torch" if own or values.get("loader") == "dataloader" else "numpy"
 
 
 def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
@@ -167,7 +194,23 @@ def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappi
             )
         if "optimizer.dampening" in given and dampening != 0 and momentum == 0:
             mistakes.append(f"dampening={dampening:g} has no effect with momentum=0: give a momentum, or leave it out")
-    if "model.dropout" in given and model and model.dropout > 0 and not model.hidden:
+    if settings and settings.implementation != "torch":
+        mistakes += [
+            f"implementation={settings.implementation} cannot take {kind}={thing.name}: it is PyTorch's; take "
+            "implementation=torch, or leave it out"
+            for kind, thing in settings.own_things().items()
+            if kind != "task"
+        ]
+    if isinstance(model, OwnModel) and given.get("init", "default") not in ("default", Initialisation("default")):
+        mistakes.append(
+            f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
+        )
+    if isinstance(optimizer, OwnOptimizer) and optimizer.lr is not None and not takes_lr(optimizer.factory.thing):
+        mistakes.append(
+            f"lr={optimizer.lr:g} has no effect with optimizer={optimizer.name}: its function takes no `lr`; let it: "
+            "lambda parameters, lr: ..."
+        )
+    if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
         mistakes.append(
             f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
         )
@@ -191,6 +234,15 @@ def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappi
             f"{schedule.milestones[0]}, is never reached"
         )
     return mistakes
+
+
+def takes_lr(factory: Callable[..., Any]) -> bool:
+    """Whether a function that makes an optimizer takes a learning rate by name."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(one.name == "lr" or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 def _explain(error: ValidationError, section: type[Section], prefix: str, ignore: set[str] | None = None) -> list[str]:

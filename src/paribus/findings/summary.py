@@ -75,8 +75,10 @@ def derived_metrics(study: StudyRecord) -> list[str]:
 
 def metrics(study: StudyRecord) -> list[str]:
     """The metrics that any run of a study recorded, in the order of the splits."""
-    recorded = {name for arm in study.arms for run in arm.runs for name in run.curve}
-    return [f"{split}_{m}" for split in SPLITS for m in ("accuracy", "loss") if f"{split}_{m}" in recorded]
+    recorded = dict.fromkeys(name for arm in study.arms for run in arm.runs for name in run.curve)
+    measured = [name.partition("_")[2] for name in recorded if name.startswith("train_") and name != "train_seconds"]
+    names = dict.fromkeys(["accuracy", "loss", *measured])
+    return [f"{split}_{name}" for split in SPLITS for name in names if f"{split}_{name}" in recorded]
 
 
 def values(study: StudyRecord, arm: ArmRecord, metric: str) -> list[float | None]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.core.record import SPLITS, ArmRecord, RunRecord, StudyRecord
+from paribus.findings.summary import metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +39,8 @@ def draw(study: StudyRecord, folder: Path) -> list[Path]:
 
 
 def curves(study: StudyRecord) -> Figure | None:
-    """Loss and accuracy on every split, a colour and a dash for each arm, one line a seed; None where nothing was
-    evaluated.
+    """Loss, accuracy and the user's own metrics on every split, a colour and a dash for each arm, one line a seed; None
+    where nothing was evaluated.
 
     The first arm is drawn thicker, so that curves that coincide are both seen.
     """
@@ -55,14 +56,15 @@ def curves(study: StudyRecord) -> Figure | None:
     longest = max(len(line) for label in labels for line in label.splitlines())
     columns = max(1, min(4, len(labels), int(width / (longest * _LETTER + 0.6))))
     rows = -(-len(labels) // columns)
-    figure = Figure(figsize=(width, 6.6 + 0.2 * rows), layout="constrained")
-    axes = figure.subplots(2, len(splits), sharex=True, sharey="row", squeeze=False)
+    measured = dict.fromkeys(["loss", "accuracy", *(name.partition("_")[2] for name in metrics(study))])
+    figure = Figure(figsize=(width, 3.3 * len(measured) + 0.2 * rows), layout="constrained")
+    axes = figure.subplots(len(measured), len(splits), sharex=True, sharey="row", squeeze=False)
     styles = [
         {"color": COLOURS[i % len(COLOURS)], "linestyle": _DASHES[i % len(_DASHES)], "linewidth": 1.1 if i else 1.9}
         for i in range(len(study.arms))
     ]
     for column, split in enumerate(splits):
-        for row, metric in enumerate(("loss", "accuracy")):
+        for row, metric in enumerate(measured):
             axis = axes[row][column]
             for arm, style in zip(study.arms, styles, strict=True):
                 for run in arm.runs:
@@ -72,9 +74,9 @@ def curves(study: StudyRecord) -> Figure | None:
             axis.set_title(f"{split} {metric}", fontsize=10)
             axis.grid(alpha=0.25, linewidth=0.6)
             axis.spines[["top", "right"]].set_visible(False)
-        axes[1][column].set_xlabel("epoch")
-    axes[0][0].set_ylabel("cross-entropy")
-    axes[1][0].set_ylabel("share classified rightly")
+        axes[-1][column].set_xlabel("epoch")
+    for row, metric in enumerate(measured):
+        axes[row][0].set_ylabel({"loss": "cross-entropy", "accuracy": "share classified rightly"}.get(metric, metric))
     handles = [Line2D([], [], **{**style, "linewidth": 2}) for style in styles]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     title = f"{study.name} ({len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}, one line each)"

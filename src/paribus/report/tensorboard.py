@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from paribus.core.record import SPLITS, ArmRecord, RunRecord, Status, StudyRecord
-from paribus.findings.summary import summarise
+from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord
+from paribus.findings.summary import metrics, summarise
 from paribus.report.curves import arm_picture
 from paribus.study.request import folder_name
 from paribus.study.runner import read
@@ -43,7 +43,6 @@ LIVE_RUNS = 50
 
 _SECONDS = 2.0
 _STATE = "written.json"
-_TAGS = {f"{split}_{metric}": f"{metric}/{split}" for split in SPLITS for metric in ("loss", "accuracy")}
 
 
 class Events:
@@ -90,9 +89,10 @@ class Events:
             self._write(place, 0, run.started, _session_start(arm, run))
             self._picture(study, arm, run, place, 0)
             self._begun[key] = 0
+        tags = _tags(study)
         for i in range(self._begun[key], rows):
             seconds = run.curve["train_seconds"][i] + run.curve["eval_seconds"][i]
-            scalars = {tag: float(run.curve[name][i]) for name, tag in _TAGS.items() if name in run.curve}
+            scalars = {tag: float(run.curve[name][i]) for name, tag in tags.items() if name in run.curve}
             self._write(place, int(run.curve["step"][i]), run.started + float(seconds), _scalars(scalars))
         self._begun[key] = rows
         if ended and place in self._files:
@@ -115,13 +115,14 @@ class Events:
             for name in ("mean", "low", "high"):
                 self._fresh(place / name)
             self._begun[key] = 0
+        tags = _tags(study)
         for i in range(self._begun[key], rows):
             band: dict[str, dict[str, float]] = {"mean": {}, "low": {}, "high": {}}
-            for name, tag in _TAGS.items():
-                if name in runs[0].curve:
+            for name, tag in tags.items():
+                if all(name in run.curve for run in runs):
                     found = summarise([float(run.curve[name][i]) for run in runs])
-                    assert found.mean is not None
-                    assert found.ci95 is not None
+                    if found.mean is None or found.ci95 is None:  # a metric that is not defined there
+                        continue
                     band["mean"][tag], (band["low"][tag], band["high"][tag]) = found.mean, found.ci95
             for name, scalars in band.items():
                 self._write(place / name, int(runs[0].curve["step"][i]), runs[0].started + i, _scalars(scalars))
@@ -163,6 +164,11 @@ class Events:
         except (OSError, ValueError):
             return {}
         return state
+
+
+def _tags(study: StudyRecord) -> dict[str, str]:
+    """A curve's column -> its name in TensorBoard, which groups by what stands before the slash."""
+    return {name: f"{name.partition('_')[2]}/{name.partition('_')[0]}" for name in metrics(study)}
 
 
 def _scalars(values: Mapping[str, float]) -> Any:

@@ -13,9 +13,14 @@ from paribus.core.record import StudyRecord, Tuning
 from paribus.core.settings import Word, spell
 from paribus.findings.study import study_differences
 from paribus.findings.summary import summaries
-from paribus.report.tables import PLUS_MINUS, arm_label, cell, differences_table, label, notes, scale
+from paribus.report.tables import PLUS_MINUS, arm_label, cell, differences_table, label, notes, results, scale
 
 _MOST_CANDIDATES = 30
+
+
+def study_results(study: StudyRecord, width: int) -> RenderableType:
+    """The results of any study."""
+    return tuned_results(study, study.tuning) if study.tuning else results(study, width)
 
 
 def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:

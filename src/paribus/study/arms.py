@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from paribus.core.own import Own
 from paribus.core.plan import MAX_SEED
 from paribus.core.settings import Settings, Word, spell
 from paribus.core.words import SettingsError, build, parse_words
@@ -42,28 +43,32 @@ class Design:
         }
 
 
-def design(task: str, words: Sequence[str]) -> Design:
+def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[Own | str]] | None = None) -> Design:
     """The full grid over every setting that lists several values.
 
-    Raises SettingsError with all mistakes of the command.
+    `own`: tasks, models and optimizers of the user's own, beside names, instead of words for them. Raises
+    SettingsError with all mistakes of the command.
 
     >>> [arm.name for arm in design("moons", ["lr=0.1,0.01", "hidden=5,none"]).arms]
     ['lr=0.1 hidden=5', 'lr=0.1 hidden=none', 'lr=0.01 hidden=5', 'lr=0.01 hidden=none']
     """
     mistakes: list[str] = []
-    parsed: dict[str, list[str]] = {}
+    own = own or {}
+    texts = [*([] if "task" in own else [f"task={task}"]), *words]
+    parsed: dict[str, Sequence[Own | str]] = dict(own)
     try:
-        parsed = parse_words([f"task={task}", *words])
+        parsed |= parse_words(texts)
     except SettingsError as error:
         mistakes += error.mistakes
         # What could be read is checked too, so that one message holds every mistake.
-        for text in (f"task={task}", *words):
+        for text in texts:
             try:
                 parsed = {**parse_words([text]), **parsed}
             except SettingsError:
                 continue
     factors = [name for name, values in parsed.items() if len(values) > 1]
     arms: list[Arm] = []
+    spellings: list[str] = []
     for combination in product(*parsed.values()):
         values = dict(zip(parsed, combination, strict=True))
         try:
@@ -73,12 +78,15 @@ def design(task: str, words: Sequence[str]) -> Design:
             continue
         flat = settings.flat()
         arms.append(Arm(" ".join(f"{name.rpartition('.')[2]}={spell(flat[name])}" for name in factors), settings))
+        asked = {name: value.name if isinstance(value, Own) else value for name, value in values.items()}
+        spellings.append(" ".join(f"{name}={asked[name]}" for name in factors))
     if mistakes:
         raise SettingsError(mistakes)
-    spellings = [
-        " ".join(f"{name}={value}" for name, value in zip(parsed, combination, strict=True) if name in factors)
-        for combination in product(*parsed.values())
-    ]
+    names = [arm.name for arm in arms]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        lines = [f"{name} names two different arms: give each a name of its own" for name in repeated]
+        if own:
+            raise SettingsError([f"{line}, as in model={{'a': ..., 'b': ...}}" for line in lines])
     distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
     return Design(factors, arms, given=frozenset(parsed))
 

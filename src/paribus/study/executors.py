@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
+from paribus.core.own import receive, send
 from paribus.core.record import Evaluation, Outcome, Status
 from paribus.tasks import load
 from paribus.training import Observer, Run, train
@@ -55,6 +57,7 @@ class Workers:
 
     def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
         waiting, tries = deque(runs), dict.fromkeys(runs, 0)
+        self._things = send(thing for run in runs for thing in (*run.settings.own_things().values(), *run.metrics))
         workers: list[_Worker] = []
         try:
             while waiting or any(worker.run for worker in workers):
@@ -94,9 +97,13 @@ class Workers:
             return None
         here, there = self._context.Pipe()
         process = self._context.Process(target=_work, args=(there,), daemon=True)
-        with _ctrl_c_ignored():  # and so by the worker from its first line on: Ctrl-C is the driver's to answer
+        with (
+            _ctrl_c_ignored(),
+            _main_left_alone(),
+        ):  # and so by the worker from its first line on: Ctrl-C is the driver's to answer
             process.start()
         there.close()
+        here.send_bytes(self._things)
         workers.append(_Worker(process, here))
         return workers[-1]
 
@@ -160,6 +167,22 @@ def _ctrl_c_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """A worker imports no main module: a script without `if __name__ == "__main__"` would start its study again in it.
+
+    What it needs of the script is sent to it (`core.own`).
+    """
+    main = vars(sys.modules["__main__"])
+    hidden: dict[str, object] = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        del main["__spec__"]
+        main.update(hidden)
+
+
 def _end_with_the_driver() -> None:
     driver = multiprocessing.parent_process()
     if driver is not None:
@@ -171,6 +194,7 @@ def _work(connection: Connection) -> None:
     """A worker: trains what it is sent until the driver hangs up, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    receive(connection.recv_bytes())
     while True:
         try:
             run: Run = connection.recv()

@@ -91,5 +91,6 @@ def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:
         return None
     points = {}
     for name, split in (("train", task.train), ("test", task.test)):
-        points[f"{name}_x"], points[f"{name}_y"] = split.x[:_POINTS], split.y[:_POINTS].astype(np.float64)
+        points[f"{name}_x"] = split.x[:_POINTS].astype(np.float64)
+        points[f"{name}_y"] = split.y[:_POINTS].astype(np.float64)
     return points

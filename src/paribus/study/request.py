@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paribus.core.own import Own
 from paribus.core.record import Target
 from paribus.core.words import SettingsError, near_miss
 from paribus.study.arms import Design, design, parse_seeds
@@ -25,9 +26,9 @@ _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT
 class Request:
     """What a command asks for.
 
-    `keep`: what records hold beside the curves (`weights`, `predictions`); `jobs`: how many processes train at once;
-    `timing`: each run alone in a process of its own, so that its seconds can be compared; `tune`: first choose values
-    for each arm; `blind`: the test split is not looked at.
+    `keep`: what records hold beside the curve (`weights`, `predictions`); `metrics`: the user's own, beside loss and
+    accuracy; `jobs`: how many processes train at once; `timing`: each run alone in a process of its own, so that its
+    seconds can be compared; `tune`: first choose values for each arm; `blind`: the test split is not looked at.
     """
 
     design: Design
@@ -44,6 +45,7 @@ class Request:
     command: str = ""
     tune: Tune | None = None
     blind: bool = False
+    metrics: tuple[Own, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,21 @@ class Options:
     tune: Sequence[str] = ()
     budget: int | None = None
     tune_seeds: int = 3
+    metrics: tuple[Own, ...] = ()
 
 
-def request(task: str, words: Sequence[str], options: Options, *, compare: bool) -> Request:
-    """The request that a command makes; SettingsError with all of its mistakes."""
+def request(
+    task: str,
+    words: Sequence[str],
+    options: Options,
+    *,
+    compare: bool,
+    own: Mapping[str, Sequence[Own | str]] | None = None,
+) -> Request:
+    """The request that a command makes; SettingsError with all of its mistakes. `own`: as for `design`."""
 
     def made() -> Design:
-        found = design(task, words)
+        found = design(task, words, own)
         if compare and len(found.arms) < 2:
             raise SettingsError(
                 ["compare needs at least two arms: list values with a comma, as in lr=0.1,0.01, or use `paribus train`"]
@@ -83,7 +93,8 @@ def request(task: str, words: Sequence[str], options: Options, *, compare: bool)
         return found
 
     tuned = [f"tune:{word}" for word in options.tune] + ([f"budget={options.budget}"] if options.budget else [])
-    return make_request(made, default_name(task, [*words, *tuned]), options)
+    named = [f"{kind}={','.join(map(_named, things))}" for kind, things in (own or {}).items()]
+    return make_request(made, default_name(task, [*named, *words, *tuned]), options)
 
 
 def make_request(make_design: Callable[[], Design], default: str, options: Options) -> Request:
@@ -135,14 +146,23 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
             mistakes += error.mistakes
     if not options.tune and options.budget is not None:
         mistakes.append(f"--budget {options.budget} has no effect without --tune: it is the number of candidates")
+    for metric in options.metrics:
+        if not metric.name.isidentifier() or metric.name in ("loss", "accuracy", "seconds"):
+            mistakes.append(
+                f"metric {metric.name!r} is not allowed: a metric's name is one word, and not loss or accuracy"
+            )
     if made is None or mistakes:
         raise SettingsError(mistakes)
     name = options.name if options.name is not None else default
     return Request(
         made, numbers, options.out if options.out is not None else Path("runs") / folder_name(name), name,
         options.metric, kept, options.jobs, options.timing, target, options.baseline, options.margin, options.command,
-        tune,
+        tune, metrics=options.metrics,
     )  # fmt: skip
+
+
+def _named(thing: Own | str) -> str:
+    return thing if isinstance(thing, str) else thing.name
 
 
 def default_name(task: str, words: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ from paribus.study.request import Request
 from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
 from paribus.tasks import load
 from paribus.training import Observer, Run, sampling
+from paribus.training.door import own_refusal
+from paribus.training.metrics import refusal as metrics_refusal
 
 FINISHED = (Status.DONE, Status.DIVERGED)
 """Such a run is not made again; any other is."""
@@ -43,15 +45,20 @@ def check(request: Request) -> list[str]:
             mistakes.append(str(error))
             continue
         splits = [split for split in task.splits if not (request.blind and split == "test")]
-        metrics = [*(f"{split}_{m}" for split in splits for m in ("accuracy", "loss")), *DERIVED_METRICS]
+        names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
+        metrics = [*(f"{split}_{name}" for split in splits for name in names), *DERIVED_METRICS]
         if request.metric not in metrics:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
-        if request.target is not None and request.target.metric not in metrics:
-            mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(metrics[:-4])}")
+        watched = metrics[: -len(DERIVED_METRICS)]
+        if request.target is not None and request.target.metric not in watched:
+            mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(watched)}")
         if mistake := sampling.mistake(arm.settings, len(task.train)):
             mistakes.append(mistake)
         if note := sampling.note(arm.settings, len(task.train)):
             notes.append(note)
+        mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
+        if not mistakes and (mistake := own_refusal(arm.settings, task)):
+            mistakes.append(mistake)
     if mistakes:
         raise SettingsError(mistakes)
     return notes
@@ -86,7 +93,7 @@ def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyReco
         work = prepare(request)  # once more, now that nobody else writes
         store = Store.create(request.folder)
         try:
-            runs = [Run(arm.settings, seed, request.keep, request.blind) for arm, seed in work.missing]
+            runs = [Run(arm.settings, seed, request.keep, request.blind, request.metrics) for arm, seed in work.missing]
             _executor(request).carry_out(runs, Recorder(store, request, observers))
             return store.read()
         finally:

@@ -195,7 +195,7 @@ def make_tune(
 
 def at(arm: Arm, values: Mapping[str, Word], validation: float) -> Settings:
     """An arm's settings with these values in the place of its own."""
-    return build({**arm.settings.flat(), **values, "validation": validation})
+    return build({**arm.settings.values(), **values, "validation": validation})
 
 
 def candidates_of(design: Design, tune: Tune) -> Design:

@@ -19,12 +19,14 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Pool:
-    """Examples in their original order: inputs (n, *input_shape) float64, classes (n,) int64."""
+    """Examples in their original order: inputs (n, *input_shape), classes (n,). The last `test` are the test split;
+    with 0 it has yet to be drawn."""
 
-    x: NDArray[np.float64]
+    x: NDArray[np.floating]
     y: NDArray[np.int64]
     classes: int
     source: str
+    test: int = 0
 
 
 def cached(call: str, make: Callable[[], Arrays]) -> Pool:

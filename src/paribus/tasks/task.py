@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from paribus.core.plan import Plan
 from paribus.core.record import TaskCard
-from paribus.core.settings import Settings, TaskSettings
+from paribus.core.settings import OwnData, Settings, TaskSettings
 from paribus.tasks.digits import digits
 from paribus.tasks.pool import Pool
 from paribus.tasks.toy import blobs, circles, moons
@@ -27,9 +27,9 @@ _FIXED_SPLIT = 1
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs, shape (examples, *input_shape), float64; classes 0, 1, ..., shape (examples,), int64."""
+    """Inputs, shape (examples, *input_shape), float64 or float32; classes 0, 1, ..., shape (examples,), int64."""
 
-    x: NDArray[np.float64]
+    x: NDArray[np.floating]
     y: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -67,17 +67,26 @@ def load(settings: Settings, seed: int) -> Task:
 
 @lru_cache(maxsize=8)
 def _pool(settings: TaskSettings) -> Pool:
+    if isinstance(settings, OwnData):
+        pool: Pool = settings.arrays.thing
+        return pool
     return POOLS[settings.name](settings)
 
 
 @lru_cache(maxsize=8)
 def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: float, seed: int) -> Task:
     pool = _pool(settings)
-    if how == "fixed":  # NumPy keeps this generator's stream for ever (NEP 19); importing scikit-learn takes a second
-        order = np.random.RandomState(_FIXED_SPLIT).permutation(len(pool.y))
-    else:
-        order = Plan(seed).split_permutation(len(pool.y))
-    n_test = math.ceil(settings.test_share * len(order))
+    n = len(pool.y) - pool.test
+    if pool.test and how == "by_seed":
+        raise ValueError(
+            f"split=by_seed has no effect on {settings.name}: its test split is given; leave one of them out"
+        )
+    # NumPy keeps RandomState's stream for ever (NEP 19); importing scikit-learn takes a second
+    fixed = np.random.RandomState(_FIXED_SPLIT)
+    order = fixed.permutation(n) if how == "fixed" else Plan(seed).split_permutation(n)
+    if pool.test:
+        order = np.concatenate([np.arange(n, n + pool.test), order])
+    n_test = pool.test or math.ceil(settings.test_share * len(order))
     n_validation = round(validation * (len(order) - n_test))
     n_train = len(order) - n_test - n_validation
     for name, size, cure in (
@@ -133,8 +142,8 @@ def overlap(train: NDArray[np.generic], test: NDArray[np.generic]) -> int:
     return sum(row.tobytes() in seen for row in test)
 
 
-def _standardised(x: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
+def _standardised(x: NDArray[np.floating], train: NDArray[np.int64]) -> NDArray[np.floating]:
     """Mean and standard deviation of the training rows alone; a constant feature is only centred."""
     mean, std = x[train].mean(axis=0), x[train].std(axis=0)
-    scaled: NDArray[np.float64] = (x - mean) / np.where(std > 0, std, 1.0)
+    scaled: NDArray[np.floating] = (x - mean) / np.where(std > 0, std, 1.0)
     return scaled

@@ -9,14 +9,16 @@ from typing import Protocol
 
 import numpy as np
 
+from paribus.core.own import Own
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
-from paribus.core.settings import Settings
+from paribus.core.settings import OwnModel, Settings
 from paribus.models.initialisation import initial_values
 from paribus.tasks import Task
 from paribus.training.learner import Learner
 from paribus.training.loop import fit
 from paribus.training.probes import boundary
+from paribus.training.randomness import global_randomness
 from paribus.training.threads import threads
 
 
@@ -25,13 +27,14 @@ class Run:
     """One arm with one seed.
 
     `keep`: what the record is to hold beside the curve (`weights`, `predictions`); `blind`: the test split is not
-    looked at.
+    looked at; `metrics`: the user's own.
     """
 
     settings: Settings
     seed: int
     keep: frozenset[str] = frozenset()
     blind: bool = False
+    metrics: tuple[Own, ...] = ()
 
 
 class Observer(Protocol):
@@ -83,12 +86,18 @@ def train(runs: Sequence[Run], task: Task, observer: Observer) -> list[Outcome]:
 def make_learner(settings: Settings, task: Task, plan: Plan) -> Learner:
     """The learner of an implementation, at the plan's initial values."""
     learner = IMPLEMENTATIONS[settings.implementation](settings, task, plan)
-    learner.load(initial_values(learner.shapes(), settings.init, plan))
+    if not isinstance(settings.model, OwnModel):  # a user's module has set them, under the plan's generator state
+        learner.load(initial_values(learner.shapes(), settings.init, plan))
     return learner
 
 
 def _train_one(run: Run, task: Task, observer: Observer) -> Outcome:
     plan = Plan(run.seed)
+    with global_randomness(plan, run.settings):
+        return _train_paired(run, plan, task, observer)
+
+
+def _train_paired(run: Run, plan: Plan, task: Task, observer: Observer) -> Outcome:
     learner = make_learner(run.settings, task, plan)
 
     def evaluated(row: Evaluation) -> None:
@@ -98,15 +107,24 @@ def _train_one(run: Run, task: Task, observer: Observer) -> Outcome:
             raise _ObserverFailed from error
 
     splits = [split for split in task.splits if not (run.blind and split == "test")]
-    outcome = fit(run.settings, plan, task, learner, evaluated, splits)
+    outcome = fit(run.settings, plan, task, learner, evaluated, splits, run.metrics)
     if outcome.status is not Status.DONE or run.blind:
         return outcome
     return replace(
         outcome,
         weights=learner.weights() if "weights" in run.keep else None,
-        predictions=learner.predict(task.test.x) if "predictions" in run.keep else None,
+        predictions=learner.logits(task.test.x).argmax(axis=1) if "predictions" in run.keep else None,
         boundary=boundary(learner, task),
     )
+
+
+def own_refusal(settings: Settings, task: Task) -> str | None:
+    """Why a module or optimizer of the user's own cannot be trained on the task, if there is one and it cannot."""
+    if not settings.own_things().keys() & {"model", "optimizer"}:
+        return None
+    from paribus.training.own_module import refusal
+
+    return refusal(settings, task)
 
 
 def _numpy(settings: Settings, task: Task, plan: Plan) -> Learner:
@@ -116,6 +134,10 @@ def _numpy(settings: Settings, task: Task, plan: Plan) -> Learner:
 
 
 def _torch(settings: Settings, task: Task, plan: Plan) -> Learner:
+    if isinstance(settings.model, OwnModel):
+        from paribus.training.own_module import OwnModule
+
+        return OwnModule(settings, task, plan)
     from paribus.training.torch_learner import TorchLearner
 
     return TorchLearner(settings, task, plan)

@@ -20,8 +20,8 @@ class Learner(Protocol):
     def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
         """Set the parameters."""
 
-    def set_lr(self, lr: float) -> None:
-        """The learning rate of the steps that follow."""
+    def scale_lr(self, factor: float) -> None:
+        """The learning rate of the steps that follow: the settings' times this."""
 
     def begin_epoch(self, batches: list[Indices]) -> None:
         """The epoch's batches, before its first step: where batches are made in another way than by index."""
@@ -35,8 +35,8 @@ class Learner(Protocol):
     def evaluate(self, split: str) -> tuple[float, float]:
         """Mean loss and accuracy over a whole split, in evaluation mode."""
 
-    def predict(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The most probable class of each input."""
+    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The logits of each input, shape (inputs, classes), in evaluation mode."""
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters."""

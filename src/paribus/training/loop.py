@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from paribus.core.own import Own
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
 from paribus.core.settings import Settings, steps_in_epoch
 from paribus.tasks import Task
 from paribus.training import sampling
 from paribus.training.learner import Learner
+from paribus.training.metrics import measure
 
 
 def fit(
@@ -21,8 +23,9 @@ def fit(
     learner: Learner,
     evaluated: Callable[[Evaluation], None],
     splits: Sequence[str],
+    metrics: Sequence[Own] = (),
 ) -> Outcome:
-    """Train for `settings.epochs` epochs; evaluate the splits at every interval and at the end.
+    """Train for `settings.epochs` epochs; evaluate the splits, by `metrics` too, at every interval and at the end.
 
     A loss that is not finite ends the run as diverged in that epoch: the evaluations so far stand, and none that is
     not finite is reported.
@@ -30,7 +33,7 @@ def fit(
     steps_per_epoch = steps_in_epoch(settings, len(task.train))
     interval, total = settings.eval_every.in_steps(steps_per_epoch), settings.epochs * steps_per_epoch
     train_seconds = eval_seconds = 0.0
-    lr, scheduled = settings.optimizer.lr, settings.schedule.kind != "constant"
+    scheduled = settings.schedule.kind != "constant"
     within_epochs = settings.schedule.changes_within_epochs()
     step = 0
     since = perf_counter()
@@ -40,14 +43,18 @@ def fit(
         nonlocal train_seconds, eval_seconds, since
         begun = perf_counter()
         train_seconds += begun - since
-        metrics: dict[str, float] = {}
+        found: dict[str, float] = {}
         for split in splits:
-            metrics[f"{split}_loss"], metrics[f"{split}_accuracy"] = learner.evaluate(split)
+            found[f"{split}_loss"], found[f"{split}_accuracy"] = learner.evaluate(split)
+        finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
+        if metrics and finite:
+            for split in splits:
+                x, y = task.splits[split].x, task.splits[split].y
+                found |= {f"{split}_{name}": value for name, value in measure(metrics, learner.logits(x), y).items()}
         since = perf_counter()
         eval_seconds += since - begun
-        finite = all(map(math.isfinite, metrics.values()))
         if finite:
-            evaluated(Evaluation(step, step / steps_per_epoch, train_seconds, eval_seconds, metrics))
+            evaluated(Evaluation(step, step / steps_per_epoch, train_seconds, eval_seconds, found))
             since = perf_counter()  # what the observer does is nobody's time
         return finite
 
@@ -58,7 +65,7 @@ def fit(
         learner.begin_epoch(batches)
         for examples in batches:
             if step == 0 or (scheduled and (within_epochs or examples is batches[0])):
-                learner.set_lr(lr * settings.schedule.factor(step, steps_per_epoch, settings.epochs))
+                learner.scale_lr(settings.schedule.factor(step, steps_per_epoch, settings.epochs))
             loss = loss + learner.step(examples, epoch)  # type: ignore[operator]  # a float, or a tensor read once an epoch
             step += 1
             if (step % interval == 0 or step == total) and not evaluate():

@@ -26,13 +26,13 @@ class NumpyLearner:
             name: (split.x.reshape(len(split), -1).astype(dtype), split.y) for name, split in task.splits.items()
         }
         self._x, self._y = self._data["train"]
-        hidden, self._dropout = settings.model.hidden, settings.model.dropout
+        hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
         self._hidden = hidden
         self.model = Mlp([math.prod(task.card.input_shape), *hidden, task.card.classes], self._dropout, dtype)
         self.loss = SoftmaxCrossEntropy()
         make = OPTIMIZERS[settings.optimizer.name]
         self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
-        self._clip = settings.clip
+        self._rate, self._clip = self.optimizer.lr, settings.clip
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: value.shape for name, value in self.model.parameters.items()}
@@ -40,8 +40,8 @@ class NumpyLearner:
     def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
         self.model.load(values)
 
-    def set_lr(self, lr: float) -> None:
-        self.optimizer.lr = lr
+    def scale_lr(self, factor: float) -> None:
+        self.optimizer.lr = self._rate * factor
 
     def begin_epoch(self, batches: list[Indices]) -> None:
         pass
@@ -64,10 +64,8 @@ class NumpyLearner:
         logits = self.model.forward(x)
         return self.loss.forward(logits, y), float((logits.argmax(axis=1) == y).mean())
 
-    def predict(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
-        logits = self.model.forward(x.reshape(len(x), -1).astype(self._x.dtype))
-        classes: NDArray[np.int64] = np.argmax(logits, axis=1)
-        return classes
+    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        return self.model.forward(x.reshape(len(x), -1).astype(self._x.dtype))
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         return {name: value.copy() for name, value in self.model.parameters.items()}

@@ -22,4 +22,4 @@ def boundary(learner: Learner, task: Task) -> Boundary | None:
     extent = np.stack([low - margin, high + margin], axis=1).ravel()
     empty = Boundary(extent, np.zeros((_POINTS, _POINTS), np.uint8))
     grid = np.stack(np.meshgrid(empty.x, empty.y), axis=-1).reshape(-1, 2)
-    return Boundary(extent, learner.predict(grid).reshape(_POINTS, _POINTS).astype(np.uint8))
+    return Boundary(extent, learner.logits(grid).argmax(axis=1).reshape(_POINTS, _POINTS).astype(np.uint8))

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.core.plan import Indices, Plan
-from paribus.core.settings import OptimizerSettings, Settings
+from paribus.core.settings import OptimizerSettings, OwnOptimizer, Settings
 from paribus.models.mlp import Mlp
 from paribus.tasks import Task
 
@@ -55,8 +55,13 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], Callable[[dict[str, Any]], dict[str
 """PyTorch's class for each optimizer, and how settings become its arguments."""
 
 
-def make_optimizer(settings: OptimizerSettings, parameters: Iterable[Tensor]) -> Optimizer:
-    """PyTorch's optimizer with these settings."""
+def make_optimizer(settings: OptimizerSettings | OwnOptimizer, parameters: Iterable[Tensor]) -> Optimizer:
+    """PyTorch's optimizer with these settings, or the user's own."""
+    if isinstance(settings, OwnOptimizer):
+        made = settings.factory.thing(parameters, **({} if settings.lr is None else {"lr": settings.lr}))
+        if not isinstance(made, Optimizer):
+            raise TypeError(f"its function gave {type(made).__name__}, not a torch.optim.Optimizer")
+        return made
     kind, arguments = OPTIMIZERS[settings.name]
     return lean(kind)(parameters, **arguments(settings.model_dump(exclude={"name"})))
 
@@ -82,17 +87,16 @@ class TorchLearner:
         self._plan = plan
         self._data = {
             name: (
-                torch.from_numpy(split.x.reshape(len(split), -1)).to(self._dtype),
+                self._inputs(split.x),
                 torch.from_numpy(split.y.copy()),
             )
             for name, split in task.splits.items()
         }
         self._x, self._y = self._data["train"]
-        self._hidden, self._dropout = settings.model.hidden, settings.model.dropout
-        sizes = [math.prod(task.card.input_shape), *self._hidden, task.card.classes]
-        self.model = Mlp(sizes, self._dropout, self._dtype)
+        self.model = self._make_model(settings, task)
         self._parameters = dict(self.model.named_parameters())
         self.optimizer = make_optimizer(settings.optimizer, self._parameters.values())
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self._clip = settings.clip
         self._planned = PlannedBatches()
         self._loader = (
@@ -102,6 +106,14 @@ class TorchLearner:
             else None
         )
 
+    def _make_model(self, settings: Settings, task: Task) -> nn.Module:
+        self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
+        sizes = [math.prod(task.card.input_shape), *self._hidden, task.card.classes]
+        return Mlp(sizes, self._dropout, self._dtype)
+
+    def _inputs(self, x: NDArray[np.floating]) -> Tensor:
+        return torch.from_numpy(x.reshape(len(x), -1)).to(self._dtype)
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
 
@@ -110,8 +122,9 @@ class TorchLearner:
             for name, parameter in self._parameters.items():
                 parameter.copy_(torch.from_numpy(values[name]))
 
-    def set_lr(self, lr: float) -> None:
-        self.optimizer.param_groups[0]["lr"] = lr
+    def scale_lr(self, factor: float) -> None:
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
 
     def begin_epoch(self, batches: list[Indices]) -> None:
         if self._loader is not None:
@@ -119,20 +132,12 @@ class TorchLearner:
             self._batches = iter(self._loader)
 
     def step(self, examples: Indices, epoch: int) -> Tensor:
-        keep = (
-            [
-                torch.from_numpy(self._plan.keep(epoch, examples, i, units, self._dropout))
-                for i, units in enumerate(self._hidden)
-            ]
-            if self._dropout
-            else ()
-        )
         if self._loader is None:
             rows = torch.from_numpy(examples)
             x, y = self._x[rows], self._y[rows]
         else:
             x, y = next(self._batches)
-        loss = cross_entropy(self.model(x, keep), y)
+        loss = cross_entropy(self._training_logits(x, examples, epoch), y)
         for parameter in self._parameters.values():
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
@@ -141,18 +146,32 @@ class TorchLearner:
         self.optimizer.step()
         return loss.detach()
 
+    def _training_logits(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:
+        keep = (
+            [
+                torch.from_numpy(self._plan.keep(epoch, examples, i, units, self._dropout))
+                for i, units in enumerate(self._hidden)
+            ]
+            if self._dropout
+            else ()
+        )
+        logits: Tensor = self.model(x, keep)
+        return logits
+
+    def _logits(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(x)
+        return logits
+
     def evaluate(self, split: str) -> tuple[float, float]:
         x, y = self._data[split]
         with torch.inference_mode():
-            logits = self.model(x)
+            logits = self._logits(x)
             return cross_entropy(logits, y).item(), (logits.argmax(dim=1) == y).double().mean().item()
 
-    def predict(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
+    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         with torch.inference_mode():
-            classes: NDArray[np.int64] = (
-                self.model(torch.from_numpy(x.reshape(len(x), -1)).to(self._dtype)).argmax(dim=1).numpy()
-            )
-        return classes
+            found: NDArray[np.floating] = self._logits(self._inputs(x)).numpy()
+        return found
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         return {name: value.detach().numpy().copy() for name, value in self._parameters.items()}

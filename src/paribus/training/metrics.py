@@ -1,0 +1,51 @@
+"""Metrics of the user's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.own import Own
+from paribus.tasks import Task
+
+PROBABILITIES = "probabilities"
+
+
+def measure(metrics: Sequence[Own], logits: NDArray[np.floating], y: NDArray[np.int64]) -> dict[str, float]:
+    """Each metric of a split, as `f(classes, predicted classes)`, scikit-learn's order.
+
+    A function whose second parameter is called `probabilities` gets those, shape (examples, classes).
+
+    >>> from paribus.core.own import own
+    >>> def hits(y, predicted): return (y == predicted).sum()
+    >>> measure([own(hits)], np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+    {'hits': 1.0}
+    """
+    found = {}
+    for metric in metrics:
+        names = list(inspect.signature(metric.thing).parameters)
+        wanted = softmax(logits) if names[1:2] == [PROBABILITIES] else logits.argmax(axis=1)
+        found[metric.name] = float(metric.thing(y, wanted))
+    return found
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities, exp(z) / sum exp(z) over the classes, in float64."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    powers: NDArray[np.float64] = np.exp(shifted)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
+
+
+def refusal(metric: Own, task: Task) -> str | None:
+    """Why a metric cannot be computed on the task, if it cannot: tried on the test split's own classes."""
+    perfect = np.where(task.test.y[:, None] == np.arange(task.card.classes), 5.0, 0.0)
+    try:
+        measure([metric], perfect, task.test.y)
+    except Exception as error:  # whatever the user's code raises is the answer
+        return f"metric {metric.name} cannot be computed: {type(error).__name__}: {error}"
+    return None

@@ -1,0 +1,92 @@
+"""A module of the user's own in the loop, paired by the state of the generators that it draws from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from paribus.core.plan import Indices, Plan
+from paribus.core.settings import OwnModel, Settings
+from paribus.tasks import Task
+from paribus.training.randomness import global_randomness
+from paribus.training.sampling import epochs
+from paribus.training.torch_learner import TorchLearner
+
+_CHUNK = 4096
+"""Examples that are evaluated at once."""
+
+
+class OwnModule(TorchLearner):
+    """A user's `nn.Module`; see `learner.Learner`.
+
+    It is made and trained under generator states that belong to (seed, step). So modules that draw alike get the same
+    initial values and the same noise at each step, whatever they drew in the steps before.
+    """
+
+    def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
+        super().__init__(settings, task, plan)
+        self._steps = 0
+
+    def _make_model(self, settings: Settings, task: Task) -> nn.Module:  # noqa: ARG002
+        assert isinstance(settings.model, OwnModel)
+        module = settings.model.factory.thing()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"its function gave {type(module).__name__}, not an nn.Module")
+        return module.to(self._dtype).train()
+
+    def _inputs(self, x: NDArray[np.floating]) -> Tensor:
+        return torch.from_numpy(x).to(self._dtype)
+
+    def step(self, examples: Indices, epoch: int) -> Tensor:
+        self._steps += 1
+        state = self._plan.generator_state(self._steps)
+        torch.default_generator.manual_seed(state)  # torch.manual_seed formats a stack trace for each absent device
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.manual_seed(state)
+        return super().step(examples, epoch)
+
+    def _training_logits(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:  # noqa: ARG002
+        logits: Tensor = self.model(x)
+        return logits
+
+    def _logits(self, x: Tensor) -> Tensor:
+        self.model.eval()
+        logits = torch.cat([self.model(chunk) for chunk in torch.split(x, _CHUNK)])
+        self.model.train()
+        return logits
+
+    def try_out(self, size: int) -> Tensor:
+        """Logits of the first `size` training examples, as in training."""
+        logits: Tensor = self.model(self._x[:size])
+        return logits
+
+    def weights(self) -> dict[str, NDArray[np.floating]]:
+        """With the buffers, as batch normalisation's running statistics."""
+        return {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
+
+
+def refusal(settings: Settings, task: Task) -> str | None:
+    """Why a user's module or optimizer cannot be trained on the task, if it cannot: made, and tried on as many examples
+    as each batch has. The last may be short: one example alone is too few for batch normalisation.
+    """
+    own = settings.own_things()
+    what = " and ".join(f"{kind}={thing.name}" for kind, thing in own.items() if kind != "task")
+    plan, first = Plan(0), settings.model_copy(update={"epochs": 1})
+    tried = ""
+    try:
+        with global_randomness(plan, settings):
+            learner = (OwnModule if "model" in own else TorchLearner)(settings, task, plan)
+            if isinstance(learner, OwnModule):
+                for size in sorted({len(batch) for batch in next(epochs(first, plan, len(task.train)))}, reverse=True):
+                    tried = f" on a batch of {size} (batch_size={settings.batch_size}, {len(task.train)} examples)"
+                    shape = tuple(learner.try_out(size).shape)
+                    if shape != (size, task.card.classes):
+                        return (
+                            f"{what}: {size} examples give an output of shape {shape}, it has to be "
+                            f"{(size, task.card.classes)}: a row for each example, a logit for each class"
+                        )
+    except Exception as error:  # whatever the user's code raises is the answer
+        return f"{what} cannot be trained{tried}: {type(error).__name__}: {error}"
+    return None
