@@ -51,7 +51,7 @@ def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
 def edge_lines(study: StudyRecord, tuning: Tuning) -> list[str]:
     """A line for each best value at the edge of what was tried: a better one may lie beyond."""
     return [
-        f"{one.arm or study.name}: the best {name.rpartition('.')[2]}, {spell(one.chosen[name])}, is the edge of those "
+        f"{one.arm or study.name}: the best {name.rpartition('.')[2]}, {spell(one.chosen[name])}, is at the edge of those "
         "tried: a better one may lie beyond it"
         for one in tuning.arms
         for name in one.edges
