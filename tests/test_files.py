@@ -153,6 +153,13 @@ def test_both_readings_of_the_epoch_are_judged() -> None:
         assert readings == {"all", 1}
 
 
+def test_a_written_file_keeps_the_factors_of_the_command(tmp_path: Path) -> None:
+    words = ["optimizer=sgd,adam", "lr=0.1,0.2", "epochs=1"]
+    first = carry_out(request("moons", words, Options("1", out=tmp_path / "s"), compare=True))
+    again = carry_out(read_file(written(tmp_path, as_toml(first)), tmp_path / "s"))
+    assert (again.factors, again.named) == (["optimizer", "optimizer.lr"], False)
+
+
 def test_an_arm_may_be_given_another_name(tmp_path: Path) -> None:
     text = 'task = "moons"\nseeds = 1\n[settings]\nepochs = 2\n[[arms]]\nname = "{}"\n[[arms]]\nname = "b"\nlr = 0.5\n'
     carry_out(read_file(written(tmp_path, text.format("a")), tmp_path / "s"))

@@ -26,6 +26,7 @@ from paribus.core.own import Own, code_fingerprint, own
 from paribus.core.plan import Plan
 from paribus.core.words import SettingsError
 from paribus.findings.study import study_differences
+from paribus.study.file import as_toml
 from paribus.study.store import Store, StoreError
 from paribus.tasks.task import load
 from tests.conftest import settings_of
@@ -59,9 +60,7 @@ def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     names: dict[str, Any] = {"__name__": "example"}
     exec(example, names)
     study = names["study"]
-    assert {arm.name for arm in study.record.arms} == {
-        f"model={m} lr={lr}" for m in ("plain", "dropout", "batch_norm") for lr in (0.001, 0.01)
-    }
+    assert [arm.name for arm in study.record.arms] == ["model=plain", "model=dropout", "model=batch_norm"]
     assert (study.table()["status"] == "done").all()
     assert study.table()["test_accuracy"].mean() > 0.93
     assert {"test_recall", "train_recall"} <= set(study.table().columns)
@@ -255,6 +254,13 @@ def test_data_in_every_form_are_the_same(tmp_path: Path) -> None:
         "lists": paribus.data(x.tolist(), [float(one) for one in y]),
     }
     assert len({form.fingerprint for form in forms.values()}) == 1
+    mixed = frame.assign(flag=x[:, 0] > 0, count=pd.array([1] * len(x), dtype="Int64"))
+    assert paribus.data(mixed, target="kind").thing.x.shape == (len(x), 5)
+    shuffled = frame[["c", "kind", "a", "b"]]
+    both = paribus.data(frame[:40], target="kind", test=shuffled[40:])
+    np.testing.assert_array_equal(both.thing.x, x)
+    with pytest.raises(ValueError, match="the test data have no column b"):
+        paribus.data(frame, target="kind", test=frame.drop(columns="b"))
     assert paribus.data(x, 1 - y).fingerprint != forms["arrays"].fingerprint
     assert paribus.data(x.astype(np.float32), y).thing.x.dtype == np.float32
     assert paribus.data((x > 0), y).thing.x.dtype == np.float32
@@ -327,10 +333,29 @@ def broken() -> nn.Module:
     raise RuntimeError("no such file")
 
 
+SHARED = plain()
+
+
+class Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return self.layer(x), 0
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "three logits": ({"model": {"m": lambda: nn.Linear(3, 3)}}, "give an output of shape (16, 3), it has to be (16, 2)"),
     "wrong inputs": ({"model": {"m": lambda: nn.Linear(4, 2)}}, "model=m cannot be trained on a batch of 16 (batch_size=16, 36 examples): RuntimeError"),
     "no module": ({"model": {"m": lambda: 3}}, "its function gave int, not an nn.Module"),
+    "one module for all": ({"model": {"m": lambda: SHARED}}, "model=m gives the same module twice: every run needs one of its own"),
+    "a tuple": ({"model": {"m": Two}}, "it gives tuple, not a tensor of logits"),
+    "an optimizer already made": ({"optimizer": torch.optim.SGD(plain().parameters())}, "as in lambda parameters, lr: Adam(parameters, lr=lr)"),
+    "tune as text": ({"tune": "lr=1:2:3"}, "tune is str, it has to be a dict"),
+    "metrics as a function": ({"metrics": f1_score}, "metrics is function, it has to be a dict"),
+    "target as a dict": ({"target": {"test_accuracy": 0.9}}, "target is dict, it has to be text"),
+    "a margin in percent": ({"model": [plain, noisy], "margin": 1.0}, "--margin 1 is not allowed: accuracies are shares"),
     "a module already made": ({"model": plain()}, "model=Sequential is not allowed: model is a name, or a function that makes it anew"),
     "a number": ({"model": 3}, "model=int is not allowed"),
     "its own error": ({"model": broken}, "model=broken cannot be trained: RuntimeError: no such file"),
@@ -362,6 +387,23 @@ def test_what_cannot_be_trained_is_refused_before(tmp_path: Path, words: dict[st
     assert not (tmp_path / "s").exists()
 
 
+def test_failed_runs_are_told_of(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"1 of 1 runs of s failed; the first: TypeError"):
+        study = paribus.train(TASK, optimizer=torch.optim.LBFGS, name="s", out=tmp_path / "s", **SMALL)
+    assert repr(study) == "<Study 's': 1 arm, 1 seed>"
+    with pytest.raises(SettingsError, match="there is no metric 'accuracy': did you mean 'test_accuracy'"):
+        study.differences("accuracy")
+
+
+def test_values_may_be_arrays(tmp_path: Path) -> None:
+    study = paribus.compare(
+        "moons", lr=np.logspace(-2, -1, 2), hidden=[[3, 2], [4]], epochs=np.int64(1), seeds=1, out=tmp_path / "s"
+    )  # type: ignore[arg-type]
+    assert [arm.name for arm in study.record.arms] == [
+        f"lr={lr} hidden={h}" for lr in (0.01, 0.1) for h in ("3x2", "4")
+    ]
+
+
 def test_no_own_thing_is_taken_for_a_word(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"a task is a name or paribus.data\(...\), not ndarray"):
         paribus.train(arrays(), out=tmp_path / "s")  # type: ignore[arg-type]
@@ -379,6 +421,10 @@ def test_a_changed_function_is_another_study(tmp_path: Path) -> None:
     assert again.record.arms[0].settings["model.factory"] == first.record.arms[0].settings["model.factory"]
     with pytest.raises(StoreError, match=r"model.factory \(\w+ there, \w+ here\)"):
         paribus.train(TASK, model={"m": lambda: nn.Linear(3, 2, bias=False)}, seeds=2, out=tmp_path / "s", **SMALL)
+    with pytest.raises(StoreError, match=r"metrics \(none of your own there, f1 \w+ here\)"):
+        paribus.train(TASK, model={"m": lambda: nn.Linear(3, 2)}, metrics={"f1": f1_score}, out=tmp_path / "s", **SMALL)
+    with pytest.raises(SettingsError, match="holds what is your own in Python"):
+        as_toml(again.record)
     other = paribus.data(*arrays(seed=3), name="mine")
     with pytest.raises(StoreError, match=r"task.arrays \(\w+ there, \w+ here\)"):
         paribus.train(other, model={"m": lambda: nn.Linear(3, 2)}, seeds=2, out=tmp_path / "s", **SMALL)

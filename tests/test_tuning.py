@@ -259,7 +259,7 @@ def test_the_command_tells_what_was_chosen(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
     done = paribus(tmp_path, *words)
     assert done.returncode == 0, done.stderr
-    for line in ("all at lr=0.02", "each at its own best", "3 candidates, 1 seeds of their own", " *"):
+    for line in ("all at lr=0.02", "each at its own best", "3 candidates, 1 seed apart", " *"):
         assert line in done.stdout
     study = read(tmp_path / "runs" / "s")
     assert study.tuning is not None

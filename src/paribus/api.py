@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings as say
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paribus.core.own import Own, own
-from paribus.core.record import StudyRecord
+from paribus.core.record import Status, StudyRecord
 from paribus.core.settings import Word, spell, word
-from paribus.core.words import SettingsError
+from paribus.core.words import SettingsError, near_miss
 from paribus.findings.study import all_differences, study_differences, warnings
 from paribus.findings.summary import derived_metrics, metrics, values
 from paribus.findings.unequal import unequal
@@ -80,6 +81,9 @@ class Study:
         """Every pair of arms on one metric, or on all of them; verdicts on the primary one."""
         import pandas as pd
 
+        known = [*metrics(self.record), *derived_metrics(self.record), self.record.primary_metric]
+        if metric is not None and metric not in known:
+            raise SettingsError([f"there is no metric {metric!r}: {near_miss(metric, known)}"])
         found = all_differences(self.record) if metric is None else study_differences(self.record, metric)
         return pd.DataFrame([asdict(one) for one in found])
 
@@ -110,6 +114,10 @@ class Study:
         from paribus.report.curves import curves
 
         return curves(self.record)
+
+    def __repr__(self) -> str:
+        arms, seeds = len(self.record.arms), len(self.record.seeds)
+        return f"<Study {self.record.name!r}: {arms} arm{'s' * (arms != 1)}, {seeds} seed{'s' * (seeds != 1)}>"
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -230,6 +238,12 @@ def _options(
     tune_seeds: int,
     metrics: Mapping[str, Callable[..., float]] | None,
 ) -> Options:
+    for what, given in (("tune", tune), ("metrics", metrics)):
+        if given is not None and not isinstance(given, Mapping):
+            example = 'tune={"lr": "1e-4:1e-1:7"}' if what == "tune" else 'metrics={"f1": f1_score}'
+            raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
+    if target is not None and not isinstance(target, str):
+        raise SettingsError([f'target is {type(target).__name__}, it has to be text: target="test_accuracy=0.9"'])
     return Options(
         str(seeds) if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         name, None if out is None else Path(out), metric, ",".join(keep) or None, jobs, timing, target, baseline,
@@ -254,8 +268,16 @@ def _study(
     asked = request("", words, options, compare=comparing, own=mine)
     for stage in stages(asked):
         prepare(stage)  # a refusal leaves no folder behind
-        carry_out(stage)
+        _tell_of_failures(carry_out(stage))
     return Study(asked.folder, read(asked.folder))
+
+
+def _tell_of_failures(study: StudyRecord) -> None:
+    """A warning: whoever goes on with the tables of a study should know that runs are missing from them."""
+    failed = [run for arm in study.arms for run in arm.runs if run.status is Status.FAILED]
+    if failed:
+        runs = sum(len(arm.runs) for arm in study.arms)
+        say.warn(f"{len(failed)} of {runs} runs of {study.name} failed; the first: {failed[0].error}", stacklevel=4)
 
 
 def _choices(kind: str, choice: Choice) -> list[Own | str]:
@@ -271,9 +293,10 @@ def _choices(kind: str, choice: Choice) -> list[Own | str]:
         elif callable(one) and not _is_module(one):
             found.append(own(one, name))
         else:
+            example = "lambda: Net()" if kind == "model" else "lambda parameters, lr: Adam(parameters, lr=lr)"
             raise SettingsError(
                 [f"{kind}={one if isinstance(one, str) else type(one).__name__} is not allowed: {kind} is a name, or a "
-                 "function that makes it anew for every run, as in lambda: Net()"]
+                 f"function that makes it anew for every run, as in {example}"]
             )  # fmt: skip
     return found
 
@@ -285,5 +308,6 @@ def _is_module(thing: object) -> bool:
 
 
 def _values(value: Any) -> str:
+    value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's arrays and numbers
     listed = list(value) if isinstance(value, list | tuple) else [value]
-    return ",".join(spell(word(one)) for one in listed)
+    return ",".join(spell(word(tuple(one) if isinstance(one, list) else one)) for one in listed)

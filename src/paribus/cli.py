@@ -118,7 +118,9 @@ def compare(
     timing: Timing = False,
     target: TargetWord = None,
     baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
-    margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="The largest difference that does not matter; of accuracies as a share, 0.01.")
+    ] = None,
     tune: TuneWords = None,
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
@@ -161,6 +163,7 @@ def show(
     toml: Annotated[bool, typer.Option("--toml", help="Print the file that repeats the study.")] = False,
 ) -> None:
     """Show the results that a folder holds."""
+    from paribus.core.words import SettingsError
     from paribus.study.runner import read
     from paribus.study.store import StoreError
 
@@ -171,9 +174,10 @@ def show(
     if toml:
         from paribus.study.file import as_toml
 
-        if not study.arms:
-            _refuse([f"{runs} holds no arms yet"])
-        sys.stdout.write(as_toml(study))
+        try:
+            sys.stdout.write(as_toml(study))
+        except SettingsError as error:
+            _refuse([f"{runs} {mistake}" for mistake in error.mistakes])
         return
     _print(study, as_json)
 
@@ -183,7 +187,9 @@ def judge(
     scores: Annotated[Path, typer.Argument(help="Columns arm, seed, and one or more metrics.", metavar="SCORES.csv")],
     metric: Annotated[str | None, typer.Option(help="The primary metric; by default the first.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
-    margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="The largest difference that does not matter; of accuracies as a share, 0.01.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The same statistics for scores from anywhere: paribus judge SCORES.csv"""

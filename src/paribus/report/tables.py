@@ -137,7 +137,7 @@ def differences_table(
         interval = "-" if low_high is None else f"{by * low_high[0]:+.{places}f} to {by * low_high[1]:+.{places}f}"
         p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
         verdict = one.verdict or ""
-        if one.verdict in ("too few seeds", "no difference shown") and one.seeds_needed:
+        if one.verdict in ("too few seeds", "no difference shown") and (one.seeds_needed or 0) > one.pairs:
             verdict += f" ({one.seeds_needed} seeds for 80 % power)"
         table.add_row(Text(f"{labels[one.a]} - {labels[one.b]}"), mean, interval, p, Text(verdict))
     lines: list[RenderableType] = [table]

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paribus.core.record import StudyRecord, Tuning
+from paribus.core.record import Status, StudyRecord, Tuning
 from paribus.core.settings import Word, spell
 from paribus.findings.study import study_differences
 from paribus.findings.summary import summaries
@@ -26,16 +26,24 @@ def study_results(study: StudyRecord, width: int) -> RenderableType:
 def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
     """The candidates and what was chosen; the primary metric at the shared value and at each arm's own; differences
     in both."""
-    seeds = len(study.seeds)
+    seeds = len(study.seeds or (tuning.shared.seeds if tuning.shared else []))
     lines: list[RenderableType] = [Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")]
     if not tuning.arms:
-        return Group(*lines, Text("tuning is not done yet; what there is of it: `paribus show` on its folder `tuning`"))
+        return Group(
+            *lines,
+            Text("no values are chosen yet: the same command goes on; what there is, shows its folder `tuning`"),
+        )
     lines += [_candidates(study, tuning), *(Text(line, style="bold") for line in edge_lines(study, tuning))]
     lines += ["", _side_by_side(study, tuning)]
     if seeds > 1:
         lines.append(Text(PLUS_MINUS, style="dim"))
     labels = {arm.name: arm_label(tuning.shared, arm) for arm in tuning.shared.arms} if tuning.shared else {}
     for title, one in ((f"all at {_words(tuning.shared_values)}", tuning.shared), ("each at its own best", study)):
+        runs = [run.status for arm in one.arms for run in arm.runs] if one else []
+        if runs.count(Status.DONE) < seeds * len(tuning.arms):
+            lines.append(
+                Text(f"{title}: {runs.count(Status.DONE)} of {seeds * len(tuning.arms)} runs are done", style="bold")
+            )
         if one is None:
             continue
         lines += [Text(f"{title}: {line}", style="bold") for line in notes(one)]
@@ -51,8 +59,8 @@ def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
 def edge_lines(study: StudyRecord, tuning: Tuning) -> list[str]:
     """A line for each best value at the edge of what was tried: a better one may lie beyond."""
     return [
-        f"{one.arm or study.name}: the best {name.rpartition('.')[2]}, {spell(one.chosen[name])}, is at the edge of those "
-        "tried: a better one may lie beyond it"
+        f"{one.arm or study.name}: the best {name.rpartition('.')[2]}, {spell(one.chosen[name])}, is at the edge of "
+        "those tried: a better one may lie beyond it"
         for one in tuning.arms
         for name in one.edges
     ]
@@ -62,6 +70,7 @@ def _candidates(study: StudyRecord, tuning: Tuning) -> RenderableType:
     """A row for each candidate, a column for each arm; the chosen one is marked."""
     names = list(tuning.arms[0].chosen)
     values = [candidate.values for candidate in tuning.arms[0].candidates]
+    values.sort(key=_order)
     if len(values) > _MOST_CANDIDATES:
         values = [one for one in values if any(one == arm.chosen for arm in tuning.arms)]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
@@ -79,7 +88,8 @@ def _candidates(study: StudyRecord, tuning: Tuning) -> RenderableType:
         table.add_row(*(spell(one[name]) for name in names), *scores)
     tried = len(tuning.arms[0].candidates)
     held_out = f"{100 * tuning.validation:g} % of the training data"
-    how = f"{tried} candidates, {len(tuning.seeds)} seeds of their own, {held_out}"
+    seeds = "1 seed" if len(tuning.seeds) == 1 else f"{len(tuning.seeds)} seeds"
+    how = f"{tried} candidates, {seeds} apart from the comparison's, {held_out}"
     left = f" ({tried - len(values)} that nobody chose are left out)" if len(values) < tried else ""
     title = label(tuning.metric)
     return Group(Text(f"tuning: {title} over {how}; * chosen{left}"), table)
@@ -107,3 +117,10 @@ def _side_by_side(study: StudyRecord, tuning: Tuning) -> RenderableType:
 
 def _words(values: Mapping[str, Word]) -> str:
     return " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())
+
+
+def _order(values: Mapping[str, Word]) -> tuple[tuple[bool, float, str], ...]:
+    """Numbers by size, before words."""
+    return tuple(
+        (isinstance(one, str), 0.0 if isinstance(one, str) else float(one), str(one)) for one in values.values()
+    )

@@ -29,12 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from paribus.core.record import StudyRecord, Tuning
-from paribus.core.settings import Word, spell
+from paribus.core.settings import OWN, Word, spell
 from paribus.core.words import SettingsError, build, full_name, near_miss, parse_words
 from paribus.study.arms import Arm, Design, distinct
 from paribus.study.request import Options, Request, make_request
 
 _MOST_BYTES = 1_000_000
+_OWN_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in OWN.items()}
 
 # what a file may hold, the types each may have, and how a message names them
 _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -150,8 +151,24 @@ def _design(facts: Mapping[str, Any]) -> Design:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError([f"arms: {', '.join(map(repr, repeated))} is given more than once"])
     distinct(arms)
+    spelled = _spelled_out(arms) if "arms" in facts and not grid else None
+    if spelled is not None:
+        return Design(spelled, arms, given=frozenset(given))
     factors = [*grid, *(key for key in _varying(arms) if key not in grid)]
     return Design(factors, arms, "arms" in facts, frozenset(given))
+
+
+def _spelled_out(arms: Sequence[Arm]) -> list[str] | None:
+    """The factors, where every arm's name is nothing but its values of them, as a command makes names."""
+    try:
+        factors = [full_name(word.partition("=")[0]) for word in arms[0].name.split(" ")]
+    except SettingsError:
+        return None
+    flats = [arm.settings.flat() for arm in arms]
+    for arm, flat in zip(arms, flats, strict=True):
+        if arm.name != " ".join(f"{name.rpartition('.')[2]}={spell(flat[name])}" for name in factors if name in flat):
+            return None
+    return factors
 
 
 def _settings(table: Mapping[str, Any], where: str, mistakes: list[str]) -> dict[str, Any]:
@@ -199,14 +216,24 @@ def _short(value: object) -> str:
 
 def as_toml(study: StudyRecord) -> str:
     """The file that repeats a study: every setting that its arms share, and each arm's own."""
-    flats, tune = [arm.settings for arm in study.arms], study.tuning
+    arms, tune = study.arms, study.tuning
+    if not arms and tune is not None and tune.shared is not None:  # stopped before the last of its stages
+        arms = tune.shared.arms
+    if not arms:
+        raise SettingsError(["holds no arms yet: the command that began it goes on with it"])
+    mine = sorted({name for arm in arms for name in arm.settings if name in _OWN_SETTINGS})
+    if mine:
+        raise SettingsError(
+            [f"holds what is your own in Python ({', '.join(mine)}): the call that began it repeats it, no file can"]
+        )
+    flats = [arm.settings for arm in arms]
     if tune is not None and tune.shared is not None:
         # as the arms were before they were tuned: what was tuned stands there only if it was given
         names = () if tune.given else tune.shared_values
         of = {arm.name: arm.settings for arm in tune.shared.arms}
         flats = [
             {**{key: value for key, value in of[arm.name].items() if key not in names}, "validation": tune.validation}
-            for arm in study.arms
+            for arm in arms
         ]
     shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
     task = shared.pop("task", None)
@@ -220,7 +247,7 @@ def as_toml(study: StudyRecord) -> str:
         lines += [f"tune_seeds = {len(tune.seeds)}", *([f"budget = {tune.budget}"] if tune.budget else [])]
     lines += ["", "[settings]", *(f"{_toml(key)} = {_toml(value)}" for key, value in shared.items())]
     lines += _tune_lines(tune) if tune else []
-    for arm, flat in zip(study.arms, flats, strict=True):
+    for arm, flat in zip(arms, flats, strict=True):
         own = {key: value for key, value in flat.items() if key not in shared and (key != "task" or task is None)}
         lines += ["", "[[arms]]", f"name = {_toml(arm.name or study.name)}"]
         lines += [f"{_toml(key)} = {_toml(value)}" for key, value in own.items()]

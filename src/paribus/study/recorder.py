@@ -47,6 +47,7 @@ class Recorder:
             store.set("timing", request.timing)
             store.set("target", request.target and str(request.target))
             store.set("margin", request.margin)
+            store.set("metrics", {metric.name: str(metric) for metric in request.metrics})
             store.set("plan_version", PLAN_VERSION)
             store.set("seeds", request.seeds)
             self._environment = store.add_environment(surroundings)

@@ -121,6 +121,10 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
         mistakes.append(f"--jobs {options.jobs} and --timing exclude each other: a timed run has the machine to itself")
     if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
         mistakes.append(f"--margin {options.margin:g} is not allowed: margin is a finite number above 0")
+    if options.margin is not None and options.margin >= 1 and options.metric.endswith("accuracy"):
+        mistakes.append(
+            f"--margin {options.margin:g} is not allowed: accuracies are shares from 0 to 1, and one point is 0.01"
+        )
     target: Target | None = None
     try:
         target = None if options.target is None else Target.parse(options.target)
@@ -171,7 +175,7 @@ def default_name(task: str, words: Sequence[str]) -> str:
     >>> default_name("moons", ["lr=0.1,0.01", "epochs=5"])
     'moons lr=0.1,0.01 epochs=5'
     """
-    return " ".join([task, *words])
+    return " ".join([*([task] if task else []), *words])
 
 
 def folder_name(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -181,11 +181,18 @@ def _differing(store: Store, request: Request) -> list[str]:
     asked = {canonical(arm.settings.flat()): arm.name for arm in request.design.arms}
     differing = _other_design(factors, shared, request) if not _nested(recorded.keys(), asked.keys()) else []
     names = {name: settings for settings, name in recorded.items()}
-    differing += [
-        f"arm {name!r}, which is recorded with other settings"
-        for settings, name in asked.items()
-        if names.get(name, settings) != settings and settings not in recorded
-    ]
+    differing += (
+        []
+        if differing
+        else [
+            f"arm {name!r}, which is recorded with other settings"
+            for settings, name in asked.items()
+            if names.get(name, settings) != settings and settings not in recorded
+        ]
+    )
+    measured, mine = store.get("metrics") or {}, {metric.name: str(metric) for metric in request.metrics}
+    if measured != mine:
+        differing.append(f"metrics ({_functions(measured)} there, {_functions(mine)} here)")
     if metric != request.metric:
         differing.append(f"primary metric ({metric} there, {request.metric} here)")
     if timing != request.timing:
@@ -193,6 +200,10 @@ def _differing(store: Store, request: Request) -> list[str]:
     if version != PLAN_VERSION:
         differing.append(f"plan version ({version} there, {PLAN_VERSION} here)")
     return differing
+
+
+def _functions(metrics: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {fingerprint}" for name, fingerprint in metrics.items()) or "none of your own"
 
 
 def _nested(recorded: Set[str], asked: Set[str]) -> bool:

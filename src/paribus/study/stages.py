@@ -65,7 +65,13 @@ def foreseen(request: Request) -> list[Request]:
     tune = request.tune
     if tune is None:
         return [request]
-    chosen, shared = _first(request, tune), _first(request, tune)
+    chosen, shared, name = (
+        _first(request, tune),
+        _first(request, tune),
+        f"{request.name}: all at one value, yet to be chosen",
+    )
+    if tune.given:
+        shared = _given(request, tune)
     try:
         decided = read(request.folder).tuning
     except NoStudyError:
@@ -73,15 +79,21 @@ def foreseen(request: Request) -> list[Request]:
     if decided is not None and {one.arm for one in decided.arms} >= chosen.keys():
         chosen = {one.arm: one.chosen for one in decided.arms}
         shared = {arm.name: decided.shared_values for arm in request.design.arms}
+    stage = _shared_stage(request, shared)
+    known = tune.given or (decided is not None and decided.arms)
     return [
         tuning_stage(request, tune),
-        _shared_stage(request, shared),
+        stage if known else replace(stage, name=name),
         replace(request, design=chosen_for(request.design, chosen, tune.names)),
     ]
 
 
 def _first(request: Request, tune: Tune) -> dict[str, Mapping[str, Word]]:
     return {arm.name: tune.candidates[0] for arm in request.design.arms}
+
+
+def _given(request: Request, tune: Tune) -> dict[str, Mapping[str, Word]]:
+    return {arm.name: {name: arm.settings.flat()[name] for name in tune.names} for arm in request.design.arms}
 
 
 def _shared_stage(request: Request, shared: Mapping[str, Mapping[str, Word]]) -> Request:

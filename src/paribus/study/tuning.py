@@ -258,7 +258,8 @@ def _mean(scores: Sequence[float | None]) -> float | None:
 
 
 def _edges(candidates: Sequence[Mapping[str, Word]], chosen: Mapping[str, Word]) -> list[str]:
-    """The settings whose chosen value ends the line of those tried; 0, where many lines end by nature, is no edge."""
+    """The settings whose chosen value ends the line of those tried. 0, where many lines end by nature, is no edge, and
+    of two values each is one."""
     edges = []
     for name in chosen:
         try:
@@ -266,7 +267,7 @@ def _edges(candidates: Sequence[Mapping[str, Word]], chosen: Mapping[str, Word])
         except ValueError:  # words have no order
             continue
         value = float(chosen[name])
-        if len(tried) > 1 and value != 0 and value in (tried[0], tried[-1]):
+        if len(tried) > 2 and value != 0 and value in (tried[0], tried[-1]):
             edges.append(name)
     return edges
 

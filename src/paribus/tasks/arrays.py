@@ -32,7 +32,7 @@ def data(x: Any, y: Any = None, *, target: str | None = None, test: Any = None, 
     if not str(name).strip():
         raise ValueError(f"name={name!r} is not allowed: data have a name")
     inputs, labels = _pair(x, y, target, "the data")
-    held_out = None if test is None else _pair(*_given(test, target), "the test data")
+    held_out = None if test is None else _pair(*_given(test, target, _columns(x, target)), "the test data")
     parts = [labels] if held_out is None else [labels, held_out[1]]
     classes = np.unique(np.concatenate(parts))
     if held_out is not None and (unseen := sorted({*held_out[1].tolist()} - {*labels.tolist()})):
@@ -57,9 +57,18 @@ def data(x: Any, y: Any = None, *, target: str | None = None, test: Any = None, 
     return Own(str(name), fingerprint(inputs, numbers, np.array([pool.test])), pool)
 
 
-def _given(test: Any, target: str | None) -> tuple[Any, Any, str | None]:
-    """The test data in the form of the others: a pair is x and y."""
-    return (*test, target) if isinstance(test, tuple) and len(test) == 2 else (test, None, target)
+def _columns(x: Any, target: str | None) -> list[Any] | None:
+    return [column for column in x.columns if column != target] if hasattr(x, "columns") else None
+
+
+def _given(test: Any, target: str | None, columns: list[Any] | None) -> tuple[Any, Any, str | None]:
+    """The test data in the form of the others: a pair is x and y; columns are found by their names."""
+    x, y = test if isinstance(test, tuple) and len(test) == 2 else (test, None)
+    if columns is not None and hasattr(x, "columns"):
+        if missing := [str(column) for column in columns if column not in x.columns]:
+            raise ValueError(f"the test data have no column {', '.join(missing[:5])}")
+        x = x[[*columns, *([target] if target in x.columns else [])]]
+    return x, y, None if y is not None else target
 
 
 def _pair(x: Any, y: Any, target: str | None, what: str) -> tuple[NDArray[np.floating], NDArray[Any]]:
@@ -97,12 +106,15 @@ def _scalar(label: Any) -> Any:
 
 def _inputs(x: Any, what: str) -> NDArray[np.floating]:
     columns = [str(column) for column in x.columns] if hasattr(x, "columns") else None
+    frame = x
     if columns is not None:
         if wrong := [str(c) for c, kind in x.dtypes.items() if getattr(kind, "kind", "O") not in "fiub"]:
             raise ValueError(
                 f"columns {', '.join(wrong[:5])} hold no numbers: encode them (pandas.get_dummies) or leave them out"
             )
         x = x.to_numpy()
+        if x.dtype.kind == "O":  # columns of several kinds, or pandas' own numbers with a sign for missing
+            x = frame.to_numpy(dtype=np.float64, na_value=np.nan)
     found = np.asarray(x)
     if found.dtype.kind not in "fiub":
         raise ValueError(f"x of {what} holds {found.dtype}, not numbers")

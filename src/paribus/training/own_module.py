@@ -59,8 +59,15 @@ class OwnModule(TorchLearner):
 
     def try_out(self, size: int) -> Tensor:
         """Logits of the first `size` training examples, as in training."""
-        logits: Tensor = self.model(self._x[:size])
+        logits = self.model(self._x[:size])
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
         return logits
+
+    def shares_with(self, other: OwnModule) -> bool:
+        """Whether two modules have a parameter in common, so that one run would begin where another ended."""
+        mine = {id(parameter) for parameter in self.model.parameters()}
+        return any(id(parameter) in mine for parameter in other.model.parameters())
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """With the buffers, as batch normalisation's running statistics."""
@@ -79,6 +86,8 @@ def refusal(settings: Settings, task: Task) -> str | None:
         with global_randomness(plan, settings):
             learner = (OwnModule if "model" in own else TorchLearner)(settings, task, plan)
             if isinstance(learner, OwnModule):
+                if learner.shares_with(OwnModule(settings, task, plan)):
+                    return f"{what} gives the same module twice: every run needs one of its own, as from lambda: Net()"
                 for size in sorted({len(batch) for batch in next(epochs(first, plan, len(task.train)))}, reverse=True):
                     tried = f" on a batch of {size} (batch_size={settings.batch_size}, {len(task.train)} examples)"
                     shape = tuple(learner.try_out(size).shape)
