@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
+from platformdirs import user_cache_path
 
 from paribus.core.record import Evaluation, Outcome
 from paribus.core.settings import Settings
@@ -16,6 +18,8 @@ from paribus.training import Run, train
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
     patch = pytest.MonkeyPatch()
+    # what is compiled is kept: it is named by its source
+    patch.setenv("PARIBUS_COMPILED", os.environ.get("PARIBUS_COMPILED") or str(user_cache_path("paribus") / "compiled"))
     patch.setenv("PARIBUS_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
@@ -36,6 +40,9 @@ class Recorder:
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
+
+    def said(self, line: str) -> None:
+        pass
 
     def curve(self, metric: str) -> list[float]:
         return [row.metrics[metric] for row in self.rows]

@@ -181,6 +181,8 @@ def test_ctrl_c_keeps_what_was_evaluated(tmp_path: Path) -> None:
     class Interrupting:
         def started(self, run: object) -> None: ...
         def ended(self, run: object, outcome: Outcome) -> None: ...
+
+        def said(self, line: str) -> None: ...
         def evaluated(self, run: object, row: Evaluation) -> None:
             if row.epoch == 4:
                 raise KeyboardInterrupt
@@ -382,6 +384,7 @@ class KillingWorkers:
         self.armed = getattr(run, "seed", None) == 0
 
     def ended(self, run: object, outcome: Outcome) -> None: ...
+    def said(self, line: str) -> None: ...
     def evaluated(self, run: object, row: Evaluation) -> None:
         if self.left and self.armed:  # once an attempt: more rows may be on their way when the worker is gone
             self.left, self.armed = self.left - 1, False

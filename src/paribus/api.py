@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paribus.core.own import Own, own
-from paribus.core.record import Status, StudyRecord
+from paribus.core.record import Evaluation, Outcome, Status, StudyRecord
 from paribus.core.settings import Word, spell, word
 from paribus.core.words import SettingsError, near_miss
 from paribus.findings.study import all_differences, study_differences, warnings
@@ -21,6 +21,7 @@ from paribus.study.request import DEFAULT_METRIC, Options, request
 from paribus.study.runner import carry_out, prepare, read
 from paribus.study.stages import SHARED, stages
 from paribus.tasks.arrays import data
+from paribus.training import Run
 
 __all__ = ["Study", "compare", "data", "open", "train"]
 
@@ -150,7 +151,7 @@ def compare(
     out: str | Path | None = None,
     metric: str = DEFAULT_METRIC,
     keep: Sequence[str] = (),
-    jobs: int = 1,
+    jobs: int | None = None,
     timing: bool = False,
     target: str | None = None,
     baseline: str | None = None,
@@ -196,7 +197,7 @@ def train(
     out: str | Path | None = None,
     metric: str = DEFAULT_METRIC,
     keep: Sequence[str] = (),
-    jobs: int = 1,
+    jobs: int | None = None,
     timing: bool = False,
     target: str | None = None,
     tune: Mapping[str, Values] | None = None,
@@ -228,7 +229,7 @@ def _options(
     out: str | Path | None,
     metric: str,
     keep: Sequence[str],
-    jobs: int,
+    jobs: int | None,
     timing: bool,
     target: str | None,
     baseline: str | None,
@@ -268,8 +269,21 @@ def _study(
     asked = request("", words, options, compare=comparing, own=mine)
     for stage in stages(asked):
         prepare(stage)  # a refusal leaves no folder behind
-        _tell_of_failures(carry_out(stage))
+        _tell_of_failures(carry_out(stage, [_Teller()]))
     return Study(asked.folder, read(asked.folder))
+
+
+class _Teller:
+    """An observer that passes on what is worth waiting for."""
+
+    def started(self, run: Run) -> None: ...
+
+    def evaluated(self, run: Run, row: Evaluation) -> None: ...
+
+    def ended(self, run: Run, outcome: Outcome) -> None: ...
+
+    def said(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
 
 
 def _tell_of_failures(study: StudyRecord) -> None:

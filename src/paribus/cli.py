@@ -37,7 +37,10 @@ Metric = Annotated[str, typer.Option(help="The primary metric.")]
 Keep = Annotated[
     str | None, typer.Option(help="Keep these in the record too: weights, predictions, or both with a comma.")
 ]
-Jobs = Annotated[int, typer.Option(help="How many processes train at once.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(help="How many runs train at once; by default one, and of fused runs as many as there are cores."),
+]
 Timing = Annotated[bool, typer.Option("--timing", help="Each run alone, in a process of its own: its seconds count.")]
 TargetWord = Annotated[
     str | None, typer.Option("--target", help="Count epochs to this: test_accuracy=0.9.", metavar="METRIC=VALUE")
@@ -82,7 +85,7 @@ def train(
     out: Out = None,
     metric: Metric = "test_accuracy",
     keep: Keep = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     timing: Timing = False,
     target: TargetWord = None,
     tune: TuneWords = None,
@@ -114,7 +117,7 @@ def compare(
     out: Out = None,
     metric: Metric = "test_accuracy",
     keep: Keep = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     timing: Timing = False,
     target: TargetWord = None,
     baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,

@@ -154,6 +154,9 @@ class _Last:
     def ended(self, run: Run, outcome: Outcome) -> None:
         pass
 
+    def said(self, line: str) -> None:
+        pass
+
 
 def paribus(**words: str) -> Way:
     """Paribus, with these settings changed."""

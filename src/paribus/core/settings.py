@@ -418,10 +418,11 @@ class Settings(Section):
         "how torch gets its batches: from arrays, or a DataLoader over a TensorDataset",
         "indexed or dataloader",
     )
-    implementation: Literal["numpy", "torch"] = setting(
+    implementation: Literal["numpy", "torch", "fused"] = setting(
         "auto",
-        "who computes: numpy (derivatives by hand), torch (autograd); auto takes numpy for an mlp",
-        "auto, numpy or torch",
+        "who computes: numpy (derivatives by hand), torch (autograd), fused (compiled, many runs at once); auto takes "
+        "fused where it can be had",
+        "auto, numpy, torch or fused",
     )
     init: Init = setting(
         Initialisation("default"),

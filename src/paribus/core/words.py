@@ -173,12 +173,14 @@ def build(values: Mapping[str, Any]) -> Settings:
 
 
 def _resolve_implementation(values: Mapping[str, Any]) -> Any:
-    """From the arm's own settings alone: NumPy by hand is the faster of the two for a multilayer perceptron."""
+    """From the arm's own settings alone: the fastest that can have them."""
     asked = values.get("implementation", "auto")
     if asked != "auto":
         return asked
     own = isinstance(values["model"], Own) or isinstance(values["optimizer"], Own)
-    return "torch" if own or values.get("loader") == "dataloader" else "numpy"
+    if own or values.get("loader") == "dataloader":
+        return "torch"
+    return "fused" if str(values.get("threads", 1)) == "1" else "torch"
 
 
 def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
@@ -227,6 +229,11 @@ def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappi
             mistakes.append(
                 f"schedule={settings.schedule} does not end within epochs={settings.epochs}: warm up for fewer epochs"
             )
+    if settings.implementation == "fused" and settings.threads > 1:
+        mistakes.append(
+            f"threads={settings.threads} has no effect with implementation=fused: a run has one, and runs go side by "
+            "side (--jobs); take implementation=torch, or leave it out"
+        )
     schedule = settings.schedule.then or settings.schedule
     if "schedule" in given and schedule.kind == "multistep" and schedule.milestones[0] >= settings.epochs > 0:
         mistakes.append(

@@ -71,6 +71,9 @@ class Bar:
         if outcome.error:
             self._errors.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
 
+    def said(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
+
     def _advance(self, run: Run, epoch: float) -> None:
         self._live.advance(self._bar, epoch - self._shown[run])
         self._shown[run] = epoch

@@ -38,5 +38,5 @@ def expected(request: Request) -> Expected:
         missing = sum(one is arm for one, _ in work.missing)
         seconds = estimate(arm.settings, load(arm.settings, request.seeds[0])) if missing else None
         arms.append(ExpectedArm(arm.name, missing, seconds))
-    total = sum(one.missing * (one.seconds or 0.0) for one in arms) / request.jobs
+    total = sum(one.missing * (one.seconds or 0.0) for one in arms) / (request.jobs or 1)
     return Expected(request.name, arms, len(request.seeds), work.notes, total)

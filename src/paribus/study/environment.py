@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("paribus", "numpy", "torch", "scikit-learn", "scipy")
+_PACKAGES = ("paribus", "numpy", "torch", "scikit-learn", "scipy", "numba")
 
 
 def environment(command: str) -> dict[str, object]:

@@ -31,11 +31,37 @@ class Executor(Protocol):
 
 
 class InProcess:
-    """One after another, in this process."""
+    """In this process: those of the fused engine side by side in `threads` threads, all others one after another."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
 
     def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        fused = [run for run in runs if run.settings.implementation == "fused"]
+        if fused:
+            from paribus.training.side_by_side import train_side_by_side
+
+            train_side_by_side(fused, lambda run: load(run.settings, run.seed), observer, self._threads)
         for run in runs:
-            train([run], load(run.settings, run.seed), observer)
+            if run.settings.implementation != "fused":
+                train([run], load(run.settings, run.seed), observer)
+
+
+class Both:
+    """Runs of the fused engine in this process, side by side in threads; then all others in as many processes."""
+
+    def __init__(self, jobs: int) -> None:
+        self._threads, self._processes = InProcess(jobs), Workers(jobs)
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        fused = [run for run in runs if run.settings.implementation == "fused"]
+        self._threads.carry_out(fused, observer)
+        self._processes.carry_out([run for run in runs if run.settings.implementation != "fused"], observer)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -108,8 +134,11 @@ class Workers:
         return workers[-1]
 
     @staticmethod
-    def _tell(worker: _Worker, happened: Evaluation | Outcome, observer: Observer) -> None:
+    def _tell(worker: _Worker, happened: Evaluation | Outcome | str, observer: Observer) -> None:
         assert worker.run is not None
+        if isinstance(happened, str):
+            observer.said(happened)
+            return
         if isinstance(happened, Evaluation):
             observer.evaluated(worker.run, happened)
         else:
@@ -153,6 +182,9 @@ class _Teller:
 
     def ended(self, run: Run, outcome: Outcome) -> None:  # noqa: ARG002
         self._connection.send(outcome)
+
+    def said(self, line: str) -> None:
+        self._connection.send(line)
 
 
 @contextlib.contextmanager

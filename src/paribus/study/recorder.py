@@ -85,6 +85,10 @@ class Recorder:
         for other in self._others:
             other.ended(run, outcome)
 
+    def said(self, line: str) -> None:
+        for other in self._others:
+            other.said(line)
+
 
 def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:
     """The data of a task in the plane, for its picture."""

@@ -27,8 +27,9 @@ class Request:
     """What a command asks for.
 
     `keep`: what records hold beside the curve (`weights`, `predictions`); `metrics`: the user's own, beside loss and
-    accuracy; `jobs`: how many processes train at once; `timing`: each run alone in a process of its own, so that its
-    seconds can be compared; `tune`: first choose values for each arm; `blind`: the test split is not looked at.
+    accuracy; `jobs`: how many runs train at once, None for one, or of those of the fused engine as many as there are
+    cores; `timing`: each run alone in a process of its own, so that its seconds can be compared; `tune`: first choose
+    values for each arm; `blind`: the test split is not looked at.
     """
 
     design: Design
@@ -37,7 +38,7 @@ class Request:
     name: str
     metric: str = DEFAULT_METRIC
     keep: frozenset[str] = frozenset()
-    jobs: int = 1
+    jobs: int | None = None
     timing: bool = False
     target: Target | None = None
     baseline: str | None = None
@@ -57,7 +58,7 @@ class Options:
     out: Path | None = None
     metric: str = DEFAULT_METRIC
     keep: str | None = None
-    jobs: int = 1
+    jobs: int | None = None
     timing: bool = False
     target: str | None = None
     baseline: str | None = None
@@ -115,9 +116,9 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
         mistakes.append(
             f"--keep {','.join(unknown)} is not allowed: allowed is weights, predictions, or both with a comma"
         )
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         mistakes.append(f"--jobs {options.jobs} is not allowed: jobs is a whole number above 0")
-    if options.timing and options.jobs > 1:
+    if options.timing and (options.jobs or 1) > 1:
         mistakes.append(f"--jobs {options.jobs} and --timing exclude each other: a timed run has the machine to itself")
     if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
         mistakes.append(f"--margin {options.margin:g} is not allowed: margin is a finite number above 0")

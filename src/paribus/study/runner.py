@@ -12,7 +12,7 @@ from paribus.core.record import DERIVED_METRICS, RunRecord, Status, StudyRecord
 from paribus.core.words import SettingsError
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, carried_out, lock
-from paribus.study.executors import Executor, InProcess, Workers
+from paribus.study.executors import Both, Executor, InProcess, Workers, cores
 from paribus.study.recorder import Recorder
 from paribus.study.request import Request
 from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
@@ -103,7 +103,9 @@ def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyReco
 def _executor(request: Request) -> Executor:
     if request.timing:
         return Workers(1, fresh=True)
-    return Workers(request.jobs) if request.jobs > 1 else InProcess()
+    if request.jobs is None:
+        return InProcess(cores())
+    return Both(request.jobs) if request.jobs > 1 else InProcess(1)
 
 
 def complete(request: Request, study: StudyRecord) -> bool:

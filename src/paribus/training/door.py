@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 
-from paribus.core.own import Own
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
 from paribus.core.settings import OwnModel, Settings
@@ -19,35 +17,8 @@ from paribus.training.learner import Learner
 from paribus.training.loop import fit
 from paribus.training.probes import boundary
 from paribus.training.randomness import global_randomness
+from paribus.training.run import Observer, Run
 from paribus.training.threads import threads
-
-
-@dataclass(frozen=True)
-class Run:
-    """One arm with one seed.
-
-    `keep`: what the record is to hold beside the curve (`weights`, `predictions`); `blind`: the test split is not
-    looked at; `metrics`: the user's own.
-    """
-
-    settings: Settings
-    seed: int
-    keep: frozenset[str] = frozenset()
-    blind: bool = False
-    metrics: tuple[Own, ...] = ()
-
-
-class Observer(Protocol):
-    """Who is told what happens."""
-
-    def started(self, run: Run) -> None:
-        """A run begins."""
-
-    def evaluated(self, run: Run, row: Evaluation) -> None:
-        """A run was evaluated."""
-
-    def ended(self, run: Run, outcome: Outcome) -> None:
-        """A run is over, however it ended."""
 
 
 class _ObserverFailed(Exception):  # noqa: N818 (never seen outside)
@@ -59,6 +30,10 @@ def train(runs: Sequence[Run], task: Task, observer: Observer) -> list[Outcome]:
 
     An exception in a run ends that run as failed; KeyboardInterrupt ends it as interrupted and is raised again.
     """
+    if runs and all(run.settings.implementation == "fused" for run in runs):
+        from paribus.training.side_by_side import train_side_by_side
+
+        return train_side_by_side(runs, lambda _: task, observer, threads=1)
     outcomes = []
     for run in runs:
         observer.started(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import islice
 from time import perf_counter
 
@@ -22,6 +23,8 @@ def estimate(settings: Settings, task: Task) -> float:
 
     The median of up to 30 steps, after one that is not counted, and one evaluation; nothing is kept of them.
     """
+    if settings.implementation == "fused":
+        return _estimate_fused(settings, task)
     plan = Plan(0)
     with threads(settings.implementation, settings.threads):
         learner = make_learner(settings, task, plan)
@@ -44,3 +47,17 @@ def estimate(settings: Settings, task: Task) -> float:
     evaluations = math.ceil(steps / settings.eval_every.in_steps(steps_in_epoch(settings, len(task.train))))
     counted = sorted(laps[1:] or laps)
     return steps * counted[len(counted) // 2] + max(evaluations, 1) * evaluation
+
+
+def _estimate_fused(settings: Settings, task: Task) -> float:
+    from paribus.fused.compile import ready
+    from paribus.fused.engine import Mlp
+
+    ready(settings.precision, lambda line: print(line, file=sys.stderr))
+    with threads("fused", 1):
+        engine = Mlp(settings, task, 0, list(task.splits))
+        engine.advance()
+        state = engine.run[0]
+    steps = settings.epochs * steps_in_epoch(settings, len(task.train))
+    seconds = float(state["train_seconds"] + state["eval_seconds"])
+    return seconds * steps / max(int(state["step"]), 1)

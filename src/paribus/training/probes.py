@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
+from numpy.typing import NDArray
 
 from paribus.core.record import Boundary
 from paribus.tasks import Task
-from paribus.training.learner import Learner
 
 _POINTS = 120
 _MARGIN = 0.1
 
 
-def boundary(learner: Learner, task: Task) -> Boundary | None:
+class _Model(Protocol):
+    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]: ...
+
+
+def boundary(learner: _Model, task: Task) -> Boundary | None:
     """The class predicted on a grid over the data, where the task has two inputs."""
     if task.card.input_shape != (2,):
         return None

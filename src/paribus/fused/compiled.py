@@ -1,0 +1,58 @@
+"""How the loops are compiled, and where the result is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_FLAGS = {"reassoc", "contract", "nsz"}
+"""Sums may be taken in another order and products fused; never `fastmath=True`, which assumes NaN and infinity away."""
+
+
+def _sources() -> str:
+    """Numba looks for changes in a function's own file, not in those of what it calls: all of them name the folder."""
+    digest = hashlib.sha256(f"{numba.__version__} {platform.python_version()}".encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _folder() -> Path | None:
+    """Where compiled code is kept, None where nothing can be written: then it is compiled anew in each process."""
+    from platformdirs import user_cache_path
+
+    chosen = (
+        os.environ.get("PARIBUS_COMPILED")
+        or Path(os.environ.get("PARIBUS_CACHE") or user_cache_path("paribus")) / "compiled"
+    )
+    folder = Path(chosen) / _sources()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
+
+
+FOLDER = _folder()
+
+
+def compiled(function: Function) -> Function:
+    """Numba's compiler, without the interpreter's lock and with the result kept on disk."""
+    config: Any = numba.core.config  # its settings are made when it is imported
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(FOLDER or "")
+    try:
+        made: Any = numba.njit(cache=FOLDER is not None, nogil=True, error_model="numpy", fastmath=_FLAGS)(function)
+    finally:
+        config.CACHE_DIR = before
+    return cast(Function, made)

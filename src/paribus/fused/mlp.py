@@ -1,0 +1,256 @@
+"""One run of a multilayer perceptron as one compiled loop over its steps: order, batch, forward, backward, update,
+evaluation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from paribus.fused.clock import seconds
+from paribus.fused.compiled import compiled
+from paribus.fused.draws import masks, permutation, repeats
+from paribus.fused.layers import (
+    example_major,
+    forward,
+    forward_blas,
+    input_gradient,
+    input_gradient_blas,
+    relu,
+    weight_gradient,
+    weight_gradient_blas,
+)
+from paribus.fused.optimizers import clip, update
+from paribus.fused.rows import BATCH, LINE, ROW, get, put
+from paribus.fused.softmax import LABEL, RIGHT, TOTAL, rightly, softmax
+
+RUN = np.dtype([
+    # what it is
+    ("seed", np.uint64), ("optimizer", np.int64), ("repeats", np.int64), ("batch", np.int64), ("examples", np.int64),
+    ("epoch_examples", np.int64), ("steps_per_epoch", np.int64), ("total", np.int64), ("interval", np.int64),
+    ("rates", np.int64), ("dropout", np.int64), ("drop_below", np.uint64), ("keep_scale", np.float64),
+    ("clip", np.float64), ("work", np.int64),
+    # how far it is
+    ("step", np.int64), ("row", np.int64), ("ended", np.int64), ("loss", np.float64), ("train_seconds", np.float64),
+    ("eval_seconds", np.float64),
+])  # fmt: skip
+"""The numbers of a run. `rates`: whether there is one learning rate in all, one an epoch or one a step; `work`: where
+its rows of work begin; `loss`: finite as long as all losses of the epoch are."""
+
+ONE_RATE, RATE_AN_EPOCH, RATE_A_STEP = 0, 1, 2
+RUNNING, DONE, LOSS_NOT_FINITE, EVALUATION_NOT_FINITE = 0, 1, 2, 3
+STEP, TRAIN_SECONDS, EVAL_SECONDS, FIRST_METRIC = 0, 1, 2, 3
+N_IN, N_OUT, WEIGHT, BIAS, WIDE, INPUT, OUTPUT, INPUT_GRADIENT, OUTPUT_GRADIENT = 0, 1, 2, 3, 4, 5, 6, 7, 8
+
+
+@compiled
+def train(
+    runs, layout, h, lrs, p, g, s1, s2, s3, s, x, y, bounds, order, words, spare, wide, exponents, rows, clock, until
+):
+    """Train run `runs[0]` up to step `until`, or to its end; every evaluation is a row of `rows`.
+
+    `layout`: for each layer what the constants name; `s`: see `rows.py`; `x` (examples, inputs), `y`: all splits, one
+    after another, split t from bounds[t] to bounds[t + 1], the training split first; `wide`: room for wide layers;
+    `exponents`: what `softmax.exp` needs; `clock`: see `clock.py`. The rest is room to work in.
+    """  # fmt: skip
+    run = runs[0]
+    since = seconds(clock[0], clock[1], 1e9, clock[2:])
+    while run.step < until:
+        epoch, place = run.step // run.steps_per_epoch, run.step % run.steps_per_epoch
+        begin = place * run.batch
+        n = min(run.batch, run.epoch_examples - begin)
+        if run.repeats:
+            repeats(order, begin, n, run.examples, words, spare, np.uint64(epoch), run.seed)
+            begin = 0
+        elif place == 0:
+            permutation(order, run.examples, words, spare, np.uint64(epoch), run.seed)
+        for first in range(0, n, BATCH):
+            chosen = order[begin + first : begin + min(n, first + BATCH)]
+            run.loss += _gradient(run, layout, p, g, s, x, y, chosen, n, first > 0, words, wide, exponents, epoch)
+        if run.clip > 0:
+            clip(g, run.clip)
+        rate = lrs[0]
+        if run.rates == RATE_AN_EPOCH:
+            rate = lrs[epoch]
+        elif run.rates == RATE_A_STEP:
+            rate = lrs[run.step]
+        run.step += 1
+        update(run.optimizer, p, g, s1, s2, s3, h, rate, run.step)
+        if run.step % run.interval == 0 or run.step == run.total:
+            now = seconds(clock[0], clock[1], 1e9, clock[2:])
+            run.train_seconds += now - since
+            finite = evaluate(runs, layout, p, s, x, y, bounds, wide, exponents, rows)
+            since = seconds(clock[0], clock[1], 1e9, clock[2:])
+            run.eval_seconds += since - now
+            if not finite:
+                run.ended = EVALUATION_NOT_FINITE
+                return
+            rows[run.row, STEP] = run.step
+            rows[run.row, TRAIN_SECONDS], rows[run.row, EVAL_SECONDS] = run.train_seconds, run.eval_seconds
+            run.row += 1
+        if place == run.steps_per_epoch - 1:
+            if not math.isfinite(run.loss):
+                run.ended = LOSS_NOT_FINITE
+                return
+            run.loss = 0.0
+    if run.step == run.total:
+        run.ended = DONE
+    run.train_seconds += seconds(clock[0], clock[1], 1e9, clock[2:]) - since
+
+
+@compiled
+def evaluate(runs, layout, p, s, x, y, bounds, wide, exponents, rows):
+    """Mean loss and accuracy of every split, into the next row; whether all are finite."""
+    run, layers, finite = runs[0], len(layout), True
+    z, dz, classes = layout[layers - 1, OUTPUT], layout[layers - 1, OUTPUT_GRADIENT], layout[layers - 1, N_OUT]
+    bits, powers, constants = exponents
+    share = s.dtype.type(1)
+    for split in range(len(bounds) - 1):
+        loss, right = 0.0, 0
+        for begin in range(bounds[split], bounds[split + 1], BATCH):
+            n = min(BATCH, bounds[split + 1] - begin)
+            _take(s, x, y, begin, n, layout, wide[0], run.work)
+            _forward(layout, p, s, n, wide)
+            right += rightly(s, z, run.work, classes, n)
+            softmax(s, z, dz, run.work, classes, n, share, bits, powers, constants)
+            for i in range(n):
+                told = math.log(np.float64(get(s, run.work + TOTAL * ROW + i)))
+                loss += told - np.float64(get(s, run.work + RIGHT * ROW + i))
+        count = bounds[split + 1] - bounds[split]
+        rows[run.row, FIRST_METRIC + 2 * split] = loss / count
+        rows[run.row, FIRST_METRIC + 2 * split + 1] = right / count
+        finite = finite and math.isfinite(loss)
+    return finite
+
+
+@compiled
+def logits(runs, layout, p, s, x, wide, out):
+    """Logits of the inputs x (examples, inputs), into out (examples, classes)."""
+    run, layers = runs[0], len(layout)
+    z, y = layout[layers - 1, OUTPUT], np.zeros(len(x), np.int64)
+    for begin in range(0, len(x), BATCH):
+        n = min(BATCH, len(x) - begin)
+        _take(s, x, y, begin, n, layout, wide[0], run.work)
+        _forward(layout, p, s, n, wide)
+        for c in range(layout[layers - 1, N_OUT]):
+            for i in range(n):
+                out[begin + i, c] = get(s, z + c * ROW + i)
+
+
+@compiled
+def _gradient(run, layout, p, g, s, x, y, chosen, batch, more, words, wide, exponents, epoch):
+    """The gradient of the chosen examples' share of the batch's mean loss, into g or, with `more`, added to it."""
+    layers, n = len(layout), len(chosen)
+    bits, powers, constants = exponents
+    _gather(s, x, y, chosen, n, layout, wide[0], run.work)
+    if run.dropout:
+        _forward_dropping(run, layout, p, s, n, wide, chosen, np.uint64(epoch), words)
+    else:
+        _forward(layout, p, s, n, wide)
+    z, dz, classes = layout[layers - 1, OUTPUT], layout[layers - 1, OUTPUT_GRADIENT], layout[layers - 1, N_OUT]
+    share = s.dtype.type(1.0 / batch)
+    told = softmax(s, z, dz, run.work, classes, n, share, bits, powers, constants)
+    _backward(layout, p, g, s, n, x, chosen, wide, run.keep_scale, more)
+    return told
+
+
+@compiled
+def _gather(s, x, y, chosen, n, layout, inputs, work):
+    """A batch: its classes, and its inputs as rows, or example-major for a wide first layer."""
+    features, real = layout[0, N_IN], s.dtype.type
+    label, a = work + LABEL * ROW, layout[0, INPUT]
+    for i in range(n):
+        put(s, label + i, real(y[chosen[i]]))
+    if layout[0, WIDE]:
+        for i in range(n):
+            r = chosen[i]
+            for k in range(features):
+                inputs[i * features + k] = x[r, k]
+        return
+    for first in range(0, n, LINE):  # a line of the cache at a time, whole
+        last = min(n, first + LINE)
+        for k in range(features):
+            for i in range(first, last):
+                put(s, a + k * ROW + i, x[chosen[i], k])
+
+
+@compiled
+def _take(s, x, y, begin, n, layout, inputs, work):
+    """As `_gather`, n examples in a row."""
+    features, real = layout[0, N_IN], s.dtype.type
+    label, a = work + LABEL * ROW, layout[0, INPUT]
+    for i in range(n):
+        put(s, label + i, real(y[begin + i]))
+    if layout[0, WIDE]:
+        for i in range(n):
+            for k in range(features):
+                inputs[i * features + k] = x[begin + i, k]
+        return
+    for first in range(0, n, LINE):
+        last = min(n, first + LINE)
+        for k in range(features):
+            for i in range(first, last):
+                put(s, a + k * ROW + i, x[begin + i, k])
+
+
+@compiled
+def _layer(layout, l, p, s, n, wide):
+    """One layer, with the ReLU after a hidden one."""
+    n_in, n_out, w, b = layout[l, N_IN], layout[l, N_OUT], layout[l, WEIGHT], layout[l, BIAS]
+    if layout[l, WIDE]:
+        inputs = wide[0][: n * n_in].reshape(n, n_in)
+        if l > 0:
+            example_major(s, layout[l, INPUT], n_in, n, inputs)
+        forward_blas(p, w, b, inputs, s, layout[l, OUTPUT], n_in, n_out, n, wide[1])
+    else:
+        forward(p, w, b, s, layout[l, INPUT], layout[l, OUTPUT], n_in, n_out, n)
+    if l < len(layout) - 1:
+        relu(s, layout[l, OUTPUT], n_out, n)
+
+
+@compiled
+def _forward(layout, p, s, n, wide):
+    for l in range(len(layout)):
+        _layer(layout, l, p, s, n, wide)
+
+
+@compiled
+def _forward_dropping(run, layout, p, s, n, wide, chosen, epoch, words):
+    """As `_forward`, with dropout after every hidden layer."""
+    real = s.dtype.type
+    zero, scale = real(0), real(run.keep_scale)
+    for l in range(len(layout)):
+        _layer(layout, l, p, s, n, wide)
+        if l == len(layout) - 1:
+            return
+        units, z = layout[l, N_OUT], layout[l, OUTPUT]
+        for block in range((units + 3) // 4):
+            masks(words, np.uint64(block), chosen, n, epoch, np.uint64(l), run.seed)
+            for lane in range(min(4, units - 4 * block)):
+                place = z + (4 * block + lane) * ROW
+                for i in range(n):
+                    put(s, place + i, get(s, place + i) * (scale if words[lane, i] >= run.drop_below else zero))
+
+
+@compiled
+def _backward(layout, p, g, s, n, x, chosen, wide, keep_scale, more):
+    """The gradient of every parameter."""
+    scale = p.dtype.type(keep_scale)
+    for l in range(len(layout) - 1, -1, -1):
+        n_in, n_out, w, b = layout[l, N_IN], layout[l, N_OUT], layout[l, WEIGHT], layout[l, BIAS]
+        a, da, dz = layout[l, INPUT], layout[l, INPUT_GRADIENT], layout[l, OUTPUT_GRADIENT]
+        if layout[l, WIDE]:
+            inputs = wide[0][: n * n_in].reshape(n, n_in)
+            if l > 0:
+                example_major(s, a, n_in, n, inputs)
+            elif layout[1:, WIDE].any():  # another layer's inputs have taken the place of the data
+                for i in range(n):
+                    for k in range(n_in):
+                        inputs[i, k] = x[chosen[i], k]
+            weight_gradient_blas(g, w, b, inputs, s, dz, n_in, n_out, n, more, wide[1], wide[3])
+            if l > 0:
+                input_gradient_blas(p, w, s, a, da, dz, n_in, n_out, n, scale, wide[1], wide[2])
+        else:
+            weight_gradient(g, w, b, s, a, dz, n_in, n_out, n, more)
+            if l > 0:
+                input_gradient(p, w, s, a, da, dz, n_in, n_out, n, scale)

@@ -1,0 +1,188 @@
+"""Runs of the fused engine: many at once, a thread each, observed while they go on."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from paribus.core.plan import Plan
+from paribus.core.record import Evaluation, Outcome, Status
+from paribus.fused import mlp
+from paribus.fused.compile import ready
+from paribus.fused.engine import Mlp
+from paribus.models.initialisation import initial_values
+from paribus.tasks import Task
+from paribus.training.metrics import measure
+from paribus.training.probes import boundary
+from paribus.training.run import Observer, Run
+from paribus.training.threads import threads as one_thread
+
+_LOOK_SECONDS = 0.05
+_AHEAD = 2
+"""Runs that are begun for each thread, so that none waits for the driver."""
+
+
+class _Training:
+    """A run on its way: its thread writes, the driver reads."""
+
+    def __init__(self, run: Run, task: Task) -> None:
+        self.run, self.task = run, task
+        self.engine: Mlp | None = None
+        self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
+        self.told = 0
+        self.over = False
+        self.error: str | None = None
+        self.splits = [split for split in task.splits if not (run.blind and split == "test")]
+
+    def go_on(self, stop: threading.Event) -> None:
+        """Train to the end, or until told to stop. An exception ends this run as failed."""
+        try:
+            with np.errstate(all="ignore"):
+                settings = self.run.settings
+                engine = Mlp(settings, self.task, self.run.seed, self.splits)
+                engine.load(initial_values(engine.shapes(), settings.init, Plan(self.run.seed)))
+                self.engine = engine
+                more = True
+                while more and not stop.is_set():
+                    more = engine.advance(to_evaluation=bool(self.run.metrics))
+                    if self.run.metrics and len(self.own) < engine.run[0]["row"]:
+                        self.own.append(self._measured(engine))
+        except Exception as error:  # a run that fails must not take the others with it; its record says why
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self.error = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+        self.over = True
+
+    def _measured(self, engine: Mlp) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name in self.splits:
+            split = self.task.splits[name]
+            values = measure(self.run.metrics, engine.logits(split.x), split.y)
+            found |= {f"{name}_{metric}": value for metric, value in values.items()}
+        return found
+
+    def evaluations(self) -> list[Evaluation]:
+        """Those that nobody was told of yet."""
+        if self.engine is None:
+            return []
+        engine = self.engine
+        last = len(self.own) if self.run.metrics else int(engine.run[0]["row"])
+        per_epoch = int(engine.run[0]["steps_per_epoch"])
+        found = []
+        for number in range(self.told, last):
+            row = engine.rows[number].tolist()
+            metrics = {}
+            for i, split in enumerate(self.splits):
+                place = mlp.FIRST_METRIC + 2 * i
+                metrics[f"{split}_loss"], metrics[f"{split}_accuracy"] = row[place], row[place + 1]
+            if self.run.metrics:
+                metrics |= self.own[number]
+            step = int(row[mlp.STEP])
+            found.append(Evaluation(step, step / per_epoch, row[mlp.TRAIN_SECONDS], row[mlp.EVAL_SECONDS], metrics))
+        self.told = last
+        return found
+
+    def outcome(self) -> Outcome:
+        """How it ended, with what is to be kept of it."""
+        if self.error is not None or self.engine is None:
+            return Outcome(Status.FAILED, 0, self.error)
+        engine = self.engine
+        state = engine.run[0]
+        if state["ended"] != mlp.DONE:
+            return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
+        outcome = Outcome(Status.DONE, self.run.settings.epochs)
+        if self.run.blind:
+            return outcome
+        predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
+        return replace(
+            outcome,
+            weights=engine.weights() if "weights" in self.run.keep else None,
+            predictions=predicted,
+            boundary=boundary(engine, self.task),
+        )
+
+
+def train_side_by_side(
+    runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer, threads: int
+) -> list[Outcome]:
+    """Train runs of `implementation=fused`, as many at once as there are threads; each as if it were alone.
+
+    The observer is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
+    had evaluated, and is raised again.
+    """
+    for precision in dict.fromkeys(run.settings.precision for run in runs):
+        ready(precision, observer.said)
+    with one_thread("fused", 1):  # of BLAS, for each run
+        return _train(runs, load, observer, threads)
+
+
+def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer, threads: int) -> list[Outcome]:
+    waiting, going = deque(runs), deque[_Training]()
+    outcomes: dict[int, Outcome] = {}
+    handed: deque[_Training] = deque()
+    work, stop = threading.Condition(), threading.Event()
+    looked = threading.Event()
+
+    def serve() -> None:
+        while True:
+            with work:
+                work.wait_for(lambda: handed or stop.is_set())
+                if stop.is_set():
+                    return
+                training = handed.popleft()
+            training.go_on(stop)
+            looked.set()
+
+    workers = [threading.Thread(target=serve, daemon=True) for _ in range(max(1, min(threads, len(runs))))]
+    for worker in workers:
+        worker.start()
+    try:
+        while waiting or going:
+            while waiting and len(going) < _AHEAD * len(workers):
+                run = waiting.popleft()
+                training = _Training(run, load(run))
+                observer.started(run)
+                going.append(training)
+                with work:
+                    handed.append(training)
+                    work.notify()
+            looked.wait(_LOOK_SECONDS)
+            looked.clear()
+            for training in list(going):
+                over = training.over
+                for row in training.evaluations():
+                    observer.evaluated(training.run, row)
+                if over:
+                    going.remove(training)
+                    outcomes[id(training.run)] = training.outcome()
+                    observer.ended(training.run, outcomes[id(training.run)])
+    except BaseException as error:
+        _stopped(stop, work, workers)
+        if isinstance(error, KeyboardInterrupt):
+            for training in going:
+                for row in training.evaluations():
+                    observer.evaluated(training.run, row)
+                observer.ended(training.run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
+        raise
+    _stopped(stop, work, workers)
+    return [outcomes[id(run)] for run in runs]
+
+
+def _stopped(stop: threading.Event, work: threading.Condition, workers: Sequence[threading.Thread]) -> None:
+    stop.set()
+    with work:
+        work.notify_all()
+    for worker in workers:
+        worker.join()
+
+
+def _diverged(step: int, per_epoch: int, ended: int) -> Outcome:
+    if step == 0:
+        return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
+    epoch = (step - 1) // per_epoch
+    what = f"an evaluation after step {step}" if ended == mlp.EVALUATION_NOT_FINITE else f"a loss by step {step}"
+    return Outcome(Status.DIVERGED, epoch, f"in epoch {epoch + 1}: {what} was not finite")
