@@ -134,7 +134,7 @@ def test_a_terminal_without_the_signs(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_writes_nothing_and_foretells(tmp_path: Path) -> None:
-    words = ["compare", "moons", "lr=0.1,0.2", "epochs=100", "--seeds", "3"]
+    words = ["compare", "moons", "lr=0.1,0.2", "epochs=100", "implementation=numpy", "--seeds", "3"]
     done = paribus(tmp_path, *words, "--dry-run")
     assert done.returncode == 0
     assert "6 runs into" in done.stdout

@@ -57,8 +57,10 @@ def test_short_names_and_full_names() -> None:
 
 
 def test_auto_is_resolved_and_recorded() -> None:
-    assert settings_of("task=moons").flat()["implementation"] == "numpy"
-    assert settings_of("task=moons implementation=auto") == settings_of("task=moons implementation=numpy")
+    assert settings_of("task=moons").flat()["implementation"] == "fused"
+    assert settings_of("task=moons implementation=auto") == settings_of("task=moons implementation=fused")
+    assert settings_of("task=moons loader=dataloader").implementation == "torch"
+    assert settings_of("task=moons threads=2").implementation == "torch"
 
 
 def test_a_grid_is_every_combination() -> None:

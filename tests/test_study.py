@@ -159,7 +159,7 @@ def test_a_diverged_run_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, made = ask(tmp_path / "s", WORDS, "1"), IMPLEMENTATIONS["numpy"]
+    asked, made = ask(tmp_path / "s", f"{WORDS} implementation=numpy", "1"), IMPLEMENTATIONS["numpy"]
 
     def broken(*_: object) -> object:
         raise RuntimeError("broken")
@@ -507,7 +507,7 @@ def test_200_runs_under_20_kills_are_the_runs_of_an_undisturbed_study(tmp_path: 
 
 
 def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
-    words = "moons lr=0.1,0.2 epochs=1000000 eval_every=1000000"
+    words = "moons lr=0.1,0.2 epochs=1000000 eval_every=1000000 implementation=torch"
     command = [sys.executable, "-m", "paribus", "compare", *words.split(), "--seeds", "1", "--jobs", "2"]
     driver = subprocess.Popen([*command, "--out", str(tmp_path / "s"), "--quiet"])
     try:

@@ -116,7 +116,18 @@ def test_tensorboard_serves_a_run_while_it_trains(tmp_path: Path) -> None:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     folder = tmp_path / "runs" / "s"
     train = subprocess.Popen(
-        [sys.executable, "-m", "paribus", "train", "moons", "epochs=1000000", "--out", str(folder), "--quiet"],
+        [
+            sys.executable,
+            "-m",
+            "paribus",
+            "train",
+            "moons",
+            "epochs=1000000",
+            "implementation=numpy",
+            "--out",
+            str(folder),
+            "--quiet",
+        ],
         env=environment,
     )
     watch = None

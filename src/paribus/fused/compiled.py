@@ -48,11 +48,20 @@ FOLDER = _folder()
 
 def compiled(function: Function) -> Function:
     """Numba's compiler, without the interpreter's lock and with the result kept on disk."""
+    return _compiled(function, _FLAGS)
+
+
+def compiled_in_order(function: Function) -> Function:
+    """As `compiled`, where the order of additions matters."""
+    return _compiled(function, {"contract"})
+
+
+def _compiled(function: Function, flags: set[str]) -> Function:
     config: Any = numba.core.config  # its settings are made when it is imported
     before = config.CACHE_DIR
     config.CACHE_DIR = str(FOLDER or "")
     try:
-        made: Any = numba.njit(cache=FOLDER is not None, nogil=True, error_model="numpy", fastmath=_FLAGS)(function)
+        made: Any = numba.njit(cache=FOLDER is not None, nogil=True, error_model="numpy", fastmath=flags)(function)
     finally:
         config.CACHE_DIR = before
     return cast(Function, made)

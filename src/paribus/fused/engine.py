@@ -204,9 +204,12 @@ def _factors(schedule: Any, steps: int, epochs: int, within: bool) -> NDArray[np
 @lru_cache(maxsize=2)
 def _constants(real: np.dtype[Any]) -> NDArray[Any]:
     single = real == np.float32
-    high = 0.693359375 if single else 6.93147180369123816490e-01  # ln 2 in few bits, so that k times it is exact
+    # ln 2 in few bits, so that k times it is exact, and the rest
+    high, low = (
+        (0.693359375, -2.12194440054690582e-4) if single else (6.93147180369123816490e-01, 1.90821492927058770002e-10)
+    )
     series = [1 / math.factorial(power) for power in range(14)]
-    return np.array([-87.0 if single else -708.0, 1 / math.log(2), high, math.log(2) - high, 0.5, *series], real)
+    return np.array([-87.0 if single else -708.0, 1 / math.log(2), high, low, 0.5, *series], real)
 
 
 def _exponents(real: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

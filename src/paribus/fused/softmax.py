@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from paribus.fused.compiled import compiled
+from paribus.fused.compiled import compiled, compiled_in_order
 from paribus.fused.rows import BATCH, ROW, get, put
 
 LABEL, LARGEST, TOTAL, RIGHT, SHARE, EXPONENT = 0, 1, 2, 3, 4, 5
@@ -53,7 +53,7 @@ def softmax(s, z, dz, work, classes, n, share, bits, powers, constants):
     return np.float64(told)
 
 
-@compiled
+@compiled_in_order
 def exp(s, x, n, bits, powers, constants):
     """exp of a row whose numbers are at most 0, in place, in operations that vectorise; NaN stays NaN.
 
