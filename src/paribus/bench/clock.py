@@ -60,7 +60,7 @@ def bench(
                 say(f"round {i + 1} of {rounds}: {contestant.name}")
                 begun = perf_counter()
                 accuracies[contestant.name] = contestant.way(settings, task)
-                seconds[contestant.name].append(perf_counter() - begun)
+                seconds[contestant.name].append((perf_counter() - begun) / contestant.runs)
         rate = matrix_product_rate()
     first = seconds[contestants[0].name]
     timings = []

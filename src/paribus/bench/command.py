@@ -24,7 +24,7 @@ _WORDS = {"init": "init=default", "epochs": "epochs=200"}
 _SUPPORTED = {
     "optimizer": "sgd", "optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "sampler": "shuffle",
     "steps_per_epoch": "all", "schedule": "constant", "clip": "none", "model.dropout": 0.0, "validation": 0.0,
-    "init": "default", "precision": "float32", "loader": "indexed",
+    "init": "default", "precision": "float32", "loader": "indexed", "threads": 1,
 }  # fmt: skip
 
 
@@ -64,12 +64,12 @@ class Result:
             low, high = timing.ratios
             table.add_row(
                 Text(timing.name), f"{timing.microseconds:.1f}", f"{timing.ratio:.2f}", f"{low:.2f} - {high:.2f}",
-                f"{timing.microseconds / self.found.floor:.0f} x", accuracy,
+                f"{timing.microseconds / self.found.floor:.3g} x", accuracy,
             )  # fmt: skip
         s = self.settings
         lines: list[RenderableType] = [
             Text(
-                f"{s.task.name}, {s.epochs} epochs at batch {s.batch_size} with evaluation, {s.threads} thread, "
+                f"{s.task.name}, {s.epochs} epochs at batch {s.batch_size} with evaluation, 1 thread, "
                 f"{self.rounds} rounds interleaved, medians",
                 style="bold",
             ),

@@ -26,17 +26,20 @@ from paribus.core.settings import Settings
 from paribus.core.words import build
 from paribus.tasks import Task
 from paribus.training import Run, train
+from paribus.training.side_by_side import train_side_by_side
 
 Way = Callable[[Settings, Task], float]
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way to train. `needs`: the package that it is, where that is not installed with Paribus."""
+    """A way to train. `needs`: the package that it is, where that is not installed with Paribus; `runs`: how many it
+    trains at once, its time being that of one of them."""
 
     name: str
     way: Way
     needs: str | None = None
+    runs: int = 1
 
     @property
     def installed(self) -> bool:
@@ -172,6 +175,18 @@ def paribus(**words: str) -> Way:
     return way
 
 
+def side_by_side(runs: int, threads: int) -> Way:
+    """Many runs of the fused engine, seeds 0, 1, ..."""
+
+    def way(settings: Settings, task: Task) -> float:
+        chosen = build({**settings.flat(), "implementation": "fused"})
+        observer = _Last()
+        train_side_by_side([Run(chosen, seed) for seed in range(runs)], lambda _: task, observer, threads)
+        return observer.accuracy
+
+    return way
+
+
 def skorch(settings: Settings, task: Task) -> float:
     """`skorch.NeuralNetClassifier`, evaluated on the test split every epoch, as is its way."""
     import torch
@@ -291,6 +306,9 @@ CONTESTANTS = (
     Contestant("paribus torch, DataLoader", paribus(implementation="torch", loader="dataloader")),
     Contestant("paribus torch", paribus(implementation="torch")),
     Contestant("paribus numpy", paribus(implementation="numpy")),
+    Contestant("paribus fused", paribus(implementation="fused")),
+    Contestant("paribus fused, one of 20 runs", side_by_side(20, 1), runs=20),
+    Contestant("the same, 2 threads", side_by_side(20, 2), runs=20),
 )
 PEERS = (
     Contestant("Lightning", lightning, "lightning"),

@@ -35,8 +35,7 @@ class _Training:
         self.engine: Mlp | None = None
         self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
         self.told = 0
-        self.over = False
-        self.error: str | None = None
+        self.outcome: Outcome | None = None
         self.splits = [split for split in task.splits if not (run.blind and split == "test")]
 
     def go_on(self, stop: threading.Event) -> None:
@@ -52,10 +51,12 @@ class _Training:
                     more = engine.advance(to_evaluation=bool(self.run.metrics))
                     if self.run.metrics and len(self.own) < engine.run[0]["row"]:
                         self.own.append(self._measured(engine))
+                if not more:
+                    self.outcome = self._ended(engine)
         except Exception as error:  # a run that fails must not take the others with it; its record says why
             where = traceback.extract_tb(error.__traceback__)[-1]
-            self.error = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-        self.over = True
+            reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            self.outcome = Outcome(Status.FAILED, 0, reason)
 
     def _measured(self, engine: Mlp) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -86,11 +87,8 @@ class _Training:
         self.told = last
         return found
 
-    def outcome(self) -> Outcome:
+    def _ended(self, engine: Mlp) -> Outcome:
         """How it ended, with what is to be kept of it."""
-        if self.error is not None or self.engine is None:
-            return Outcome(Status.FAILED, 0, self.error)
-        engine = self.engine
         state = engine.run[0]
         if state["ended"] != mlp.DONE:
             return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
@@ -153,13 +151,13 @@ def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer,
             looked.wait(_LOOK_SECONDS)
             looked.clear()
             for training in list(going):
-                over = training.over
+                outcome = training.outcome  # before its evaluations: none may follow what is told last
                 for row in training.evaluations():
                     observer.evaluated(training.run, row)
-                if over:
+                if outcome is not None:
                     going.remove(training)
-                    outcomes[id(training.run)] = training.outcome()
-                    observer.ended(training.run, outcomes[id(training.run)])
+                    outcomes[id(training.run)] = outcome
+                    observer.ended(training.run, outcome)
     except BaseException as error:
         _stopped(stop, work, workers)
         if isinstance(error, KeyboardInterrupt):
