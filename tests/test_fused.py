@@ -18,6 +18,7 @@ import torch
 
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
+from paribus.fused.compile import ready
 from paribus.fused.rows import BATCH
 from paribus.fused.softmax import exp
 from paribus.models.initialisation import initial_values
@@ -232,6 +233,7 @@ def test_evaluations_are_told_while_it_trains_and_ctrl_c_keeps_them() -> None:
 
 
 def test_ctrl_c_stops_the_command_within_a_second(tmp_path: Path) -> None:
+    ready("float32", str)  # a compiler does not hear of it
     command = [
         sys.executable,
         "-m",

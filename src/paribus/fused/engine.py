@@ -29,7 +29,7 @@ class Mlp:
         real = np.dtype(settings.precision)
         sizes = [math.prod(task.card.input_shape), *settings.mlp.hidden, task.card.classes]
         self.layout, self._work = _layout(tuple(sizes))
-        x, y, bounds = _examples(task, real, tuple(splits))
+        x, y, bounds, blocks = _examples(task, real, tuple(splits), bool(self.layout[0, mlp.WIDE]))
         n, steps = len(task.train), steps_in_epoch(settings, len(task.train))
         self.run = np.zeros(1, mlp.RUN)
         run = self.run[0]
@@ -56,9 +56,9 @@ class Mlp:
         words = np.zeros((4, max(len(order) // 4 + 2, BATCH)), np.uint64)
         self._arrays = (
             self.run, self.layout, _hyper(settings), rates, self.p, _aligned(count, real), *state, self._s, x, y,
-            bounds, order, words, np.zeros((4, 1), np.uint64), self._wide, exponents, self.rows, _clock(),
+            bounds, blocks, order, words, np.zeros((4, 1), np.uint64), self._wide, exponents, self.rows, _clock(),
         )  # fmt: skip
-        self._evaluation = (self._s, x, y, bounds, self._wide, exponents, self.rows)
+        self._evaluation = (self._s, x, y, bounds, blocks, self._wide, exponents, self.rows)
         self._slice = max(1, int(_SLICE_FLOPS / (6 * count * batch)))
 
     def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
@@ -97,7 +97,7 @@ class Mlp:
         """The logits of each input, shape (inputs, classes)."""
         inputs = np.ascontiguousarray(x.reshape(len(x), -1), dtype=self.p.dtype)
         out = np.zeros((len(x), int(self.layout[-1, mlp.N_OUT])), self.p.dtype)
-        mlp.logits(self.run, self.layout, self.p, self._s, inputs, self._wide, out)
+        mlp.logits(self.layout, self.p, self._s, inputs, self._wide, out)
         return out
 
 
@@ -129,27 +129,35 @@ def _aligned(size: int, real: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _room(layout: NDArray[np.int64], real: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
-    """For wide layers: inputs, outputs and gradients of a row of examples, and weights."""
+    """For wide layers, BATCH examples: the data, outputs, gradients; weights; the inputs of those after the first."""
     wide = layout[layout[:, mlp.WIDE] == 1]
     n_in, n_out = (int(wide[:, column].max(initial=0)) for column in (mlp.N_IN, mlp.N_OUT))
     weights = int((wide[:, mlp.N_IN] * wide[:, mlp.N_OUT]).max(initial=0))
-    return tuple(_aligned(size, real) for size in (n_in * BATCH, n_out * BATCH, n_in * BATCH, weights))
+    return tuple(_aligned(size, real) for size in (n_in * BATCH, n_out * BATCH, n_in * BATCH, weights, n_in * BATCH))
 
 
-_Examples = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
-_held: dict[tuple[str, str, tuple[str, ...]], _Examples] = {}
+_Examples = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+_held: dict[tuple[str, str, tuple[str, ...], bool], _Examples] = {}
 
 
-def _examples(task: Task, real: np.dtype[Any], splits: tuple[str, ...]) -> _Examples:
-    """Some splits, one after another, and where each begins; the last task's are kept for the runs that follow."""
+def _examples(task: Task, real: np.dtype[Any], splits: tuple[str, ...], wide: bool) -> _Examples:
+    """Some splits, one after another, and where each begins; and for a first layer that is not wide the same as rows,
+    BATCH examples of a split at once. The last task's are kept for the runs that follow."""
     global _held
-    key = (task.card.fingerprint, real.name, splits)
+    key = (task.card.fingerprint, real.name, splits, wide)
     found = _held.get(key)
     if found is None:
         parts = [task.splits[name] for name in splits]
-        x = np.concatenate([part.x.reshape(len(part), -1) for part in parts]).astype(real)
+        x = np.concatenate([part.x.reshape(len(part), -1).astype(real, copy=False) for part in parts])
         bounds = np.cumsum([0, *map(len, parts)])
-        found = np.ascontiguousarray(x), np.concatenate([part.y for part in parts]), bounds
+        starts = [begin for first, last in pairwise(bounds.tolist()) for begin in range(first, last, BATCH) if not wide]
+        ends = [min(begin + BATCH, next(end for end in bounds.tolist() if end > begin)) for begin in starts]
+        blocks = _aligned(len(starts) * x.shape[1] * ROW, real)
+        for block, (begin, end) in enumerate(zip(starts, ends, strict=True)):
+            place = block * x.shape[1] * ROW
+            rows = blocks[place : place + x.shape[1] * ROW].reshape(x.shape[1], ROW)
+            rows[:, : end - begin] = x[begin:end].T
+        found = np.ascontiguousarray(x), np.concatenate([part.y for part in parts]), bounds, blocks
         _held = {key: found}
     return found
 

@@ -45,12 +45,34 @@ N_IN, N_OUT, WEIGHT, BIAS, WIDE, INPUT, OUTPUT, INPUT_GRADIENT, OUTPUT_GRADIENT 
 
 @compiled
 def train(
-    runs, layout, h, lrs, p, g, s1, s2, s3, s, x, y, bounds, order, words, spare, wide, exponents, rows, clock, until
+    runs,
+    layout,
+    h,
+    lrs,
+    p,
+    g,
+    s1,
+    s2,
+    s3,
+    s,
+    x,
+    y,
+    bounds,
+    blocks,
+    order,
+    words,
+    spare,
+    wide,
+    exponents,
+    rows,
+    clock,
+    until,
 ):
     """Train run `runs[0]` up to step `until`, or to its end; every evaluation is a row of `rows`.
 
     `layout`: for each layer what the constants name; `s`: see `rows.py`; `x` (examples, inputs), `y`: all splits, one
-    after another, split t from bounds[t] to bounds[t + 1], the training split first; `wide`: room for wide layers;
+    after another, split t from bounds[t] to bounds[t + 1], the training split first; `blocks`: the same inputs as rows,
+    BATCH of a split at once; `wide`: room for wide layers;
     `exponents`: what `softmax.exp` needs; `clock`: see `clock.py`. The rest is room to work in.
     """  # fmt: skip
     run = runs[0]
@@ -79,7 +101,7 @@ def train(
         if run.step % run.interval == 0 or run.step == run.total:
             now = seconds(clock[0], clock[1], 1e9, clock[2:])
             run.train_seconds += now - since
-            finite = evaluate(runs, layout, p, s, x, y, bounds, wide, exponents, rows)
+            finite = evaluate(runs, layout, p, s, x, y, bounds, blocks, wide, exponents, rows)
             since = seconds(clock[0], clock[1], 1e9, clock[2:])
             run.eval_seconds += since - now
             if not finite:
@@ -99,18 +121,20 @@ def train(
 
 
 @compiled
-def evaluate(runs, layout, p, s, x, y, bounds, wide, exponents, rows):
+def evaluate(runs, layout, p, s, x, y, bounds, blocks, wide, exponents, rows):
     """Mean loss and accuracy of every split, into the next row; whether all are finite."""
     run, layers, finite = runs[0], len(layout), True
     z, dz, classes = layout[layers - 1, OUTPUT], layout[layers - 1, OUTPUT_GRADIENT], layout[layers - 1, N_OUT]
     bits, powers, constants = exponents
-    share = s.dtype.type(1)
+    share, block = s.dtype.type(1), 0
     for split in range(len(bounds) - 1):
         loss, right = 0.0, 0
         for begin in range(bounds[split], bounds[split + 1], BATCH):
             n = min(BATCH, bounds[split + 1] - begin)
-            _take(s, x, y, begin, n, layout, wide[0], run.work)
-            _forward(layout, p, s, n, wide)
+            _labels(s, y, begin, n, run.work)
+            inputs = x[begin : begin + n]
+            _forward(layout, p, blocks, block * layout[0, N_IN] * ROW, s, n, wide, inputs)
+            block += 1
             right += rightly(s, z, run.work, classes, n)
             softmax(s, z, dz, run.work, classes, n, share, bits, powers, constants)
             for i in range(n):
@@ -124,15 +148,15 @@ def evaluate(runs, layout, p, s, x, y, bounds, wide, exponents, rows):
 
 
 @compiled
-def logits(runs, layout, p, s, x, wide, out):
+def logits(layout, p, s, x, wide, out):
     """Logits of the inputs x (examples, inputs), into out (examples, classes)."""
-    run, layers = runs[0], len(layout)
-    z, y = layout[layers - 1, OUTPUT], np.zeros(len(x), np.int64)
+    z = layout[len(layout) - 1, OUTPUT]
     for begin in range(0, len(x), BATCH):
         n = min(BATCH, len(x) - begin)
-        _take(s, x, y, begin, n, layout, wide[0], run.work)
-        _forward(layout, p, s, n, wide)
-        for c in range(layout[layers - 1, N_OUT]):
+        if not layout[0, WIDE]:
+            in_rows(x, begin, n, s, layout[0, INPUT])
+        _forward(layout, p, s, layout[0, INPUT], s, n, wide, x[begin : begin + n])
+        for c in range(layout[len(layout) - 1, N_OUT]):
             for i in range(n):
                 out[begin + i, c] = get(s, z + c * ROW + i)
 
@@ -143,14 +167,16 @@ def _gradient(run, layout, p, g, s, x, y, chosen, batch, more, words, wide, expo
     layers, n = len(layout), len(chosen)
     bits, powers, constants = exponents
     _gather(s, x, y, chosen, n, layout, wide[0], run.work)
+    features = layout[0, N_IN]
+    inputs = wide[0][: n * features * layout[0, WIDE]].reshape(n * layout[0, WIDE], features)
     if run.dropout:
-        _forward_dropping(run, layout, p, s, n, wide, chosen, np.uint64(epoch), words)
+        _forward_dropping(run, layout, p, s, n, wide, inputs, chosen, np.uint64(epoch), words)
     else:
-        _forward(layout, p, s, n, wide)
+        _forward(layout, p, s, layout[0, INPUT], s, n, wide, inputs)
     z, dz, classes = layout[layers - 1, OUTPUT], layout[layers - 1, OUTPUT_GRADIENT], layout[layers - 1, N_OUT]
     share = s.dtype.type(1.0 / batch)
     told = softmax(s, z, dz, run.work, classes, n, share, bits, powers, constants)
-    _backward(layout, p, g, s, n, x, chosen, wide, run.keep_scale, more)
+    _backward(layout, p, g, s, n, wide, inputs, run.keep_scale, more)
     return told
 
 
@@ -162,10 +188,7 @@ def _gather(s, x, y, chosen, n, layout, inputs, work):
     for i in range(n):
         put(s, label + i, real(y[chosen[i]]))
     if layout[0, WIDE]:
-        for i in range(n):
-            r = chosen[i]
-            for k in range(features):
-                inputs[i * features + k] = x[r, k]
+        _copy(x, chosen, n, inputs[: n * features].reshape(n, features))
         return
     for first in range(0, n, LINE):  # a line of the cache at a time, whole
         last = min(n, first + LINE)
@@ -175,52 +198,68 @@ def _gather(s, x, y, chosen, n, layout, inputs, work):
 
 
 @compiled
-def _take(s, x, y, begin, n, layout, inputs, work):
-    """As `_gather`, n examples in a row."""
-    features, real = layout[0, N_IN], s.dtype.type
-    label, a = work + LABEL * ROW, layout[0, INPUT]
+def _labels(s, y, begin, n, work):
+    """The classes of n examples in a row, as numbers."""
+    real, label = s.dtype.type, work + LABEL * ROW
     for i in range(n):
         put(s, label + i, real(y[begin + i]))
-    if layout[0, WIDE]:
-        for i in range(n):
-            for k in range(features):
-                inputs[i * features + k] = x[begin + i, k]
-        return
+
+
+@compiled
+def _copy(x, chosen, n, inputs):
+    """The chosen examples, example-major."""
+    for i in range(n):
+        inputs[i, :] = x[chosen[i], :]
+
+
+@compiled
+def in_rows(x, begin, n, s, a):
+    """n examples in a row of x (examples, inputs), feature-major at `a`."""
     for first in range(0, n, LINE):
         last = min(n, first + LINE)
-        for k in range(features):
+        for k in range(x.shape[1]):
             for i in range(first, last):
                 put(s, a + k * ROW + i, x[begin + i, k])
 
 
 @compiled
-def _layer(layout, l, p, s, n, wide):
-    """One layer, with the ReLU after a hidden one."""
+def _layer(layout, l, p, x, a, s, n, wide, inputs):
+    """One layer, with the ReLU after a hidden one. `inputs` (n, n_in): those of a wide one; others take the rows `a` of
+    `x`, of the first layer the data."""
+    hidden = l < len(layout) - 1
     n_in, n_out, w, b = layout[l, N_IN], layout[l, N_OUT], layout[l, WEIGHT], layout[l, BIAS]
     if layout[l, WIDE]:
-        inputs = wide[0][: n * n_in].reshape(n, n_in)
-        if l > 0:
-            example_major(s, layout[l, INPUT], n_in, n, inputs)
         forward_blas(p, w, b, inputs, s, layout[l, OUTPUT], n_in, n_out, n, wide[1])
+        if hidden:
+            relu(s, layout[l, OUTPUT], n_out, n)
     else:
-        forward(p, w, b, s, layout[l, INPUT], layout[l, OUTPUT], n_in, n_out, n)
-    if l < len(layout) - 1:
-        relu(s, layout[l, OUTPUT], n_out, n)
+        forward(p, w, b, x, a, s, layout[l, OUTPUT], n_in, n_out, n, hidden)
 
 
 @compiled
-def _forward(layout, p, s, n, wide):
-    for l in range(len(layout)):
-        _layer(layout, l, p, s, n, wide)
+def _forward(layout, p, x, a, s, n, wide, inputs):
+    _layer(layout, 0, p, x, a, s, n, wide, inputs)
+    for l in range(1, len(layout)):
+        _layer(layout, l, p, s, layout[l, INPUT], s, n, wide, _inputs(layout, l, s, n, wide))
 
 
 @compiled
-def _forward_dropping(run, layout, p, s, n, wide, chosen, epoch, words):
+def _inputs(layout, l, s, n, wide):
+    """A layer's inputs example-major, if it is wide; in room of their own, as the first layer's are needed again."""
+    n_in = layout[l, N_IN]
+    inputs = wide[4][: n * n_in * layout[l, WIDE]].reshape(n * layout[l, WIDE], n_in)
+    if layout[l, WIDE]:
+        example_major(s, layout[l, INPUT], n_in, n, inputs)
+    return inputs
+
+
+@compiled
+def _forward_dropping(run, layout, p, s, n, wide, inputs, chosen, epoch, words):
     """As `_forward`, with dropout after every hidden layer."""
     real = s.dtype.type
     zero, scale = real(0), real(run.keep_scale)
     for l in range(len(layout)):
-        _layer(layout, l, p, s, n, wide)
+        _layer(layout, l, p, s, layout[l, INPUT], s, n, wide, inputs if l == 0 else _inputs(layout, l, s, n, wide))
         if l == len(layout) - 1:
             return
         units, z = layout[l, N_OUT], layout[l, OUTPUT]
@@ -229,25 +268,20 @@ def _forward_dropping(run, layout, p, s, n, wide, chosen, epoch, words):
             for lane in range(min(4, units - 4 * block)):
                 place = z + (4 * block + lane) * ROW
                 for i in range(n):
-                    put(s, place + i, get(s, place + i) * (scale if words[lane, i] >= run.drop_below else zero))
+                    kept = scale if words[lane, i] >= run.drop_below else zero
+                    put(s, place + i, get(s, place + i) * kept)
 
 
 @compiled
-def _backward(layout, p, g, s, n, x, chosen, wide, keep_scale, more):
+def _backward(layout, p, g, s, n, wide, inputs, keep_scale, more):
     """The gradient of every parameter."""
     scale = p.dtype.type(keep_scale)
     for l in range(len(layout) - 1, -1, -1):
         n_in, n_out, w, b = layout[l, N_IN], layout[l, N_OUT], layout[l, WEIGHT], layout[l, BIAS]
         a, da, dz = layout[l, INPUT], layout[l, INPUT_GRADIENT], layout[l, OUTPUT_GRADIENT]
         if layout[l, WIDE]:
-            inputs = wide[0][: n * n_in].reshape(n, n_in)
-            if l > 0:
-                example_major(s, a, n_in, n, inputs)
-            elif layout[1:, WIDE].any():  # another layer's inputs have taken the place of the data
-                for i in range(n):
-                    for k in range(n_in):
-                        inputs[i, k] = x[chosen[i], k]
-            weight_gradient_blas(g, w, b, inputs, s, dz, n_in, n_out, n, more, wide[1], wide[3])
+            own = inputs if l == 0 else _inputs(layout, l, s, n, wide)
+            weight_gradient_blas(g, w, b, own, s, dz, n_in, n_out, n, more, wide[1], wide[3])
             if l > 0:
                 input_gradient_blas(p, w, s, a, da, dz, n_in, n_out, n, scale, wide[1], wide[2])
         else:
