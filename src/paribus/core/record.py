@@ -122,7 +122,7 @@ class Outcome:
 @dataclass(frozen=True)
 class RunRecord:
     """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ...;
-    `environment`: versions, machine, command."""
+    `boundary`: of the arm's first run that has one; `environment`: versions, machine, command."""
 
     seed: int
     status: Status
@@ -147,9 +147,10 @@ class RunRecord:
     def final(self, metric: str) -> float | None:
         """The last value of a metric, None where the run did not reach its end or the value is not finite."""
         values = self.curve.get(metric)
-        if self.status is not Status.DONE or values is None or not len(values) or not np.isfinite(values[-1]):
+        if self.status is not Status.DONE or values is None or not len(values):
             return None
-        return float(values[-1])
+        last = float(values[-1])
+        return last if isfinite(last) else None
 
 
 @dataclass(frozen=True)

@@ -180,17 +180,21 @@ def sign_flip_p(d: NDArray[np.float64]) -> float | None:
         for value in d[1:]:
             sums = np.concatenate([sums + value, sums - value])
         return float((np.abs(sums) >= least).mean())
-    sums = _drawn_signs(n) @ d
+    sums = np.zeros(2**EXACT_PAIRS - 1)
+    for first, chosen in zip(range(0, n, EXACT_PAIRS), _drawn_signs(n), strict=True):
+        table = np.zeros(1)  # the signed sums of 16 pairs, all 2^16: of each way one is looked up
+        for value in np.pad(d[first : first + EXACT_PAIRS], (0, max(0, first + EXACT_PAIRS - n)))[::-1]:
+            table = np.concatenate([table - value, table + value])
+        sums += table[chosen]
     return float((1 + (np.abs(sums) >= least).sum()) / 2**EXACT_PAIRS)
 
 
 @lru_cache(maxsize=2)
-def _drawn_signs(n: int) -> NDArray[np.float64]:
-    """2^16 - 1 ways to flip n signs, a row each."""
+def _drawn_signs(n: int) -> NDArray[np.uint16]:
+    """2^16 - 1 ways to flip n signs: a row for each 16 pairs, of each way their signs as bits, the first pair first."""
     ways = 2**EXACT_PAIRS - 1
     words = philox((np.arange((n + 127) // 128)[None, :], np.arange(ways)[:, None], 0, 0), (0, 0))
-    bits = np.unpackbits(words.reshape(ways, -1).view(np.uint8), axis=1)[:, :n]
-    return 2 * bits.astype(np.float64) - 1
+    return np.ascontiguousarray(words.reshape(ways, -1).view(">u2")[:, : (n + 15) // 16].T.astype(np.uint16))
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:

@@ -51,7 +51,8 @@ def jitter(run: RunRecord) -> float | None:
     loss = run.curve.get("train_loss")
     if run.final("train_loss") is None or loss is None or len(loss) < 10:
         return None
-    return float(np.diff(loss[len(loss) // 2 :]).std(ddof=1))
+    second = loss[len(loss) // 2 :]
+    return float((second[1:] - second[:-1]).std(ddof=1))
 
 
 def value(run: RunRecord, metric: str, target: Target | None) -> float | None:
@@ -75,7 +76,9 @@ def derived_metrics(study: StudyRecord) -> list[str]:
 
 def metrics(study: StudyRecord) -> list[str]:
     """The metrics that any run of a study recorded, in the order of the splits."""
-    recorded = dict.fromkeys(name for arm in study.arms for run in arm.runs for name in run.curve)
+    recorded: dict[str, None] = {}
+    for columns in dict.fromkeys(tuple(run.curve) for arm in study.arms for run in arm.runs):
+        recorded |= dict.fromkeys(columns)
     measured = [name.partition("_")[2] for name in recorded if name.startswith("train_") and name != "train_seconds"]
     names = dict.fromkeys(["accuracy", "loss", *measured])
     return [f"{split}_{name}" for split in SPLITS for name in names if f"{split}_{name}" in recorded]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord
 
@@ -55,13 +55,21 @@ def unequal(study: StudyRecord) -> list[str]:
             continue
         values: dict[str, list[str]] = {}
         for arm in study.arms:
-            for value in dict.fromkeys(fact(arm, run) for run in arm.runs):
+            for value in dict.fromkeys(fact(arm, run) for run in _unlike(arm.runs)):
                 if value is not None:
                     values.setdefault(value, []).append(arm.name or study.name)
         if len(values) > 1:
             told = "; ".join(f"{value}: {_some(arms)}" for value, arms in values.items())
             found.append(f"Arms are unequal in {name}. {told}")
     return found
+
+
+def _unlike(runs: Sequence[RunRecord]) -> Iterable[RunRecord]:
+    """One of all runs that have the same task, surroundings and steps: thousands of them tell a fact once."""
+    return {
+        (id(run.task), id(run.environment), run.status, run.curve["step"][-1] if run.curve else None): run
+        for run in runs
+    }.values()
 
 
 def _some(arms: list[str]) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#000000")
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 3)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 2)))
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
+_MOST_LINES = 50
 _MOST_PANELS = 12
 _LETTER = 0.078  # inches, of the legend's font
 
@@ -67,7 +68,7 @@ def curves(study: StudyRecord) -> Figure | None:
         for row, metric in enumerate(measured):
             axis = axes[row][column]
             for arm, style in zip(study.arms, styles, strict=True):
-                for run in arm.runs:
+                for run in arm.runs[:_MOST_LINES]:
                     if f"{split}_{metric}" in run.curve:
                         x, y = run.curve["epoch"], run.curve[f"{split}_{metric}"]
                         axis.plot(x, y, alpha=0.75, marker="." if len(x) == 1 else None, **style)
@@ -79,7 +80,8 @@ def curves(study: StudyRecord) -> Figure | None:
         axes[row][0].set_ylabel({"loss": "cross-entropy", "accuracy": "share classified rightly"}.get(metric, metric))
     handles = [Line2D([], [], **{**style, "linewidth": 2}) for style in styles]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    title = f"{study.name} ({len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}, one line each)"
+    many = f"the first {_MOST_LINES} of {len(study.seeds)} seeds" if len(study.seeds) > _MOST_LINES else ""
+    title = f"{study.name} ({many or f'{len(study.seeds)} seed' + 's' * (len(study.seeds) != 1)}, one line each)"
     figure.suptitle(fill(_plain(title), int(width / 0.1)), fontsize=11)
     return figure
 

@@ -17,7 +17,7 @@ from paribus.core.settings import spell
 from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.differences import ALPHA, Difference
 from paribus.findings.study import study_differences, warnings
-from paribus.findings.summary import Summary, metrics, summaries, values
+from paribus.findings.summary import Summary, metrics, summarise, values
 from paribus.findings.targets import earlier, reached
 from paribus.findings.unequal import unequal
 from paribus.study.dry_run import Expected
@@ -32,7 +32,9 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     seeds = len(study.seeds)
     shown = dict.fromkeys([study.primary_metric, *metrics(study)] if metrics(study) else [])
     names = sorted(shown, key=lambda name: (name != study.primary_metric, not name.startswith("test")))
-    found = [summaries(study, arm) for arm in study.arms]
+    if study.timing and "seconds_per_epoch" not in names:
+        names.insert(1, "seconds_per_epoch")
+    found = [{name: summarise(values(study, arm, name)) for name in names} for arm in study.arms]
     factors = [] if study.named else study.factors
     columns = [["arm", *(arm.name for arm in study.arms)]] if study.named else []
     columns += [
@@ -43,8 +45,6 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     columns.append(["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{seeds}" for arm in study.arms)])
     left = width - 2 - sum(_room(column) for column in columns)
     omitted = []
-    if any(summary["seconds_per_epoch"].n for summary in found) and "seconds_per_epoch" not in names:
-        names.insert(1, "seconds_per_epoch")
     for name in names:
         column = [_heading(_title(name)), *(cell(name, summary[name]) for summary in found)]
         if left >= _room(column) or name == study.primary_metric:

@@ -7,6 +7,7 @@ its own, so that an attempt that was killed is kept beside the one that went thr
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import time
@@ -288,10 +289,13 @@ class Store:
         packed = self._db.execute("SELECT id, points FROM tasks WHERE points IS NOT NULL")
         points = {task: _unpack(content) for task, content in packed}
         curves = self._curves("", ())
-        boundaries = {
-            run: Boundary(**_unpack(content))
-            for run, content in self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'boundary'")
-        }
+        # a picture shows each arm's first: the others are left where they are
+        firsts = self._db.execute(
+            "SELECT run, content FROM artifacts WHERE kind = 'boundary' AND run IN (SELECT id FROM runs JOIN "
+            "(SELECT arm AS a, min(seed) AS s FROM runs JOIN artifacts ON run = id AND kind = 'boundary' GROUP BY arm) "
+            "ON arm = a AND seed = s)"
+        )
+        boundaries = {run: Boundary(**_unpack(content)) for run, content in firsts}
         described = self._db.execute("SELECT id, description FROM environments")
         environments = {number: json.loads(text) for number, text in described}
         runs: dict[int, dict[int, RunRecord]] = {}
@@ -350,7 +354,9 @@ class Store:
         for run, columns in self._db.execute(f"SELECT run, columns FROM chunks {where} ORDER BY run, first", values):
             parts.setdefault(run, []).append(_unpack(columns))
         return {
-            run: {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+            run: chunks[0]
+            if len(chunks) == 1
+            else {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
             for run, chunks in parts.items()
         }
 
@@ -384,10 +390,17 @@ def _pack(columns: Mapping[str, NDArray[np.generic]]) -> bytes:
 
 def _unpack(blob: bytes) -> dict[str, NDArray[Any]]:
     head, _, body = zlib.decompress(blob).partition(b"\n")
-    columns, offset = {}, 0
-    for name, kind, shape in json.loads(head):
+    described = json.loads(head)
+    if len({(kind, *shape) for _, kind, shape in described}) == 1:  # columns alike, as of a curve: all in one go
+        _, kind, shape = described[0]
         dtype = np.dtype(kind)
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        cube = np.frombuffer(body, np.uint8).reshape(len(described), dtype.itemsize, -1)
+        whole = np.ascontiguousarray(cube.transpose(0, 2, 1)).view(dtype).reshape(len(described), *shape)
+        return {name: whole[i] for i, (name, _, _) in enumerate(described)}
+    columns, offset = {}, 0
+    for name, kind, shape in described:
+        dtype = np.dtype(kind)
+        size = math.prod(shape) * dtype.itemsize
         planes = np.frombuffer(body, np.uint8, size, offset).reshape(dtype.itemsize, -1)
         columns[name] = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
         offset += size
