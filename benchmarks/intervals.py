@@ -1,6 +1,6 @@
 """What share of 95 % intervals for a mean difference cover it, by the kind of differences and the number of seeds.
 
-    python benchmarks/coverage.py         # 20,000 samples a cell, about a minute
+    python benchmarks/intervals.py         # 20,000 samples a cell, about a minute
 
 Student's t is what Paribus gives (`paribus.findings.differences.t_interval`); the percentile bootstrap and the BCa
 bootstrap, made by SciPy on 2,000 of the samples, stand beside it.
