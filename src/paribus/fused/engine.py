@@ -63,7 +63,7 @@ class Mlp:
 
     def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
         """Set the parameters, in the order of the model."""
-        self.p[:] = np.concatenate([value.ravel() for value in values.values()])
+        self.p[:] = np.concatenate([self._kept(name, value).ravel() for name, value in values.items()])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The parameters' names and shapes, in the order of the model."""
@@ -77,9 +77,15 @@ class Mlp:
         """Copies of the parameters."""
         found, at = {}, 0
         for name, shape in self.shapes().items():
-            found[name] = self.p[at : at + math.prod(shape)].reshape(shape).copy()
+            kept = self.p[at : at + math.prod(shape)].reshape(self._kept(name, np.empty(shape)).shape)
+            found[name] = np.array(self._kept(name, kept), order="C")
             at += math.prod(shape)
         return found
+
+    def _kept(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        """A parameter as it lies in `p`, and back again: the weights of a wide layer are turned."""
+        wide = name.endswith("weight") and self.layout[int(name.split(".")[1]), mlp.WIDE]
+        return value.T if wide else value
 
     def advance(self, to_evaluation: bool = False) -> bool:
         """Train for a moment, or until the next evaluation; whether there is more to train."""

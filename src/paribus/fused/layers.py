@@ -241,9 +241,9 @@ def _input_gradient_two(p, u, s, x, y, dz, n_in, n_out, n, scale):
 
 @compiled
 def forward_blas(p, w, b, x, s, z, n_in, n_out, n, room):
-    """As `forward`."""
-    out = room[: n_out * n].reshape(n, n_out)  # this way round BLAS is a sixth faster
-    np.dot(x, p[w : w + n_out * n_in].reshape(n_out, n_in).T, out)
+    """As `forward`. A wide layer's weights are kept as (n_in, n_out): this way round BLAS is a third faster."""
+    out = room[: n_out * n].reshape(n, n_out)
+    np.dot(x, p[w : w + n_out * n_in].reshape(n_in, n_out), out)
     for j in range(n_out):
         e = p[b + j]
         for i in range(n):
@@ -253,19 +253,19 @@ def forward_blas(p, w, b, x, s, z, n_in, n_out, n, room):
 @compiled
 def weight_gradient_blas(g, w, b, x, s, dz, n_in, n_out, n, more, room, gradients):
     """As `weight_gradient`. `gradients`: room for the layer's weights, where they are added to."""
-    delta = room[: n_out * n].reshape(n_out, n)
+    delta = room[: n_out * n].reshape(n, n_out)
     for j in range(n_out):
         total = g[b + j] if more else g.dtype.type(0)
         for i in range(n):
             value = get(s, dz + j * ROW + i)
-            delta[j, i] = value
+            delta[i, j] = value
             total += value
         g[b + j] = total
     size = n_out * n_in
     if not more:
-        np.dot(delta, x, g[w : w + size].reshape(n_out, n_in))
+        np.dot(x.T, delta, g[w : w + size].reshape(n_in, n_out))
         return
-    np.dot(delta, x, gradients[:size].reshape(n_out, n_in))
+    np.dot(x.T, delta, gradients[:size].reshape(n_in, n_out))
     for k in range(size):
         g[w + k] += gradients[k]
 
@@ -274,14 +274,14 @@ def weight_gradient_blas(g, w, b, x, s, dz, n_in, n_out, n, more, room, gradient
 def input_gradient_blas(p, w, s, a, da, dz, n_in, n_out, n, scale, room, room2):
     """As `input_gradient`."""
     zero = p.dtype.type(0)
-    delta, back = room[: n_out * n].reshape(n_out, n), room2[: n_in * n].reshape(n_in, n)
+    delta, back = room[: n_out * n].reshape(n, n_out), room2[: n_in * n].reshape(n, n_in)
     for j in range(n_out):
         for i in range(n):
-            delta[j, i] = get(s, dz + j * ROW + i)
-    np.dot(p[w : w + n_out * n_in].reshape(n_out, n_in).T, delta, back)
+            delta[i, j] = get(s, dz + j * ROW + i)
+    np.dot(delta, p[w : w + n_out * n_in].reshape(n_in, n_out).T, back)
     for k in range(n_in):
         for i in range(n):
-            value = scale * back[k, i]
+            value = scale * back[i, k]
             put(s, da + k * ROW + i, value if get(s, a + k * ROW + i) > zero else zero)
 
 
