@@ -41,6 +41,9 @@ class Scores:
     def ended(self, run: Run, outcome: Outcome) -> None:
         assert outcome.error is None, outcome.error
 
+    def said(self, line: str) -> None:
+        pass
+
 
 def scores(seeds: range) -> np.ndarray:
     """One real run a seed."""

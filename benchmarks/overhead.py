@@ -39,10 +39,13 @@ class Nobody:
     def ended(self, run: Run, outcome: Outcome) -> None:
         pass
 
+    def said(self, line: str) -> None:
+        pass
+
 
 def bare() -> float:
     """Seconds of the runs alone."""
-    asked = request("moons", [], Options(str(RUNS)), compare=False)
+    asked = request("moons", ["implementation=numpy"], Options(str(RUNS)), compare=False)
     settings = asked.design.arms[0].settings
     begun = perf_counter()
     train([Run(settings, seed) for seed in range(RUNS)], load(settings, 0), Nobody())
@@ -52,7 +55,7 @@ def bare() -> float:
 def study() -> float:
     """Seconds of the study: from the lock to the last record, with its event writer beside it."""
     with tempfile.TemporaryDirectory() as folder:
-        asked = request("moons", [], Options(str(RUNS), out=Path(folder) / "s"), compare=False)
+        asked = request("moons", ["implementation=numpy"], Options(str(RUNS), out=Path(folder) / "s"), compare=False)
         console = Console(file=io.StringIO(), force_terminal=True)
         asked.folder.mkdir()
         with Follower(asked.folder, RUNS):
