@@ -153,7 +153,7 @@ FAULTS = [
     ("fused/layers.py", "if not more:\n        for k in range(n_in * n_out):", "if True:\n        for k in range(n_in * n_out):", "test_fused.py"),
     ("fused/layers.py", "total = g[b + j] if more else g.dtype.type(0)", "total = g.dtype.type(0)", "test_fused.py"),
     ("fused/layers.py", "g[w + k] += gradients[k]", "g[w + k] = gradients[k]", "test_fused.py"),
-    ("fused/layers.py", "value = scale * back[k, i]", "value = back[k, i]", "test_fused.py"),
+    ("fused/layers.py", "value = scale * back[i, k]", "value = back[i, k]", "test_fused.py"),
     ("fused/layers.py", "value, other = scale * get(s, y + i), scale * get(s, y + ROW + i)", "value, other = get(s, y + i), scale * get(s, y + ROW + i)", "test_fused.py"),
     ("fused/layers.py", "u0, u1, v0, v1 = scale * p[u], scale * p[u + n_in]", "u0, u1, v0, v1 = p[u], scale * p[u + n_in]", "test_fused.py"),
     ("fused/layers.py", "j = n_out % 4  #", "j = n_out % 2  #", "test_fused.py"),

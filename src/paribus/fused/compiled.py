@@ -47,21 +47,29 @@ FOLDER = _folder()
 
 
 def compiled(function: Function) -> Function:
-    """Numba's compiler, without the interpreter's lock and with the result kept on disk."""
-    return _compiled(function, _FLAGS)
+    """Numba's compiler, without the interpreter's lock."""
+    return cast(Function, _made(function, _FLAGS, cache=False))
 
 
 def compiled_in_order(function: Function) -> Function:
     """As `compiled`, where the order of additions matters."""
-    return _compiled(function, {"contract"})
+    return cast(Function, _made(function, {"contract"}, cache=False))
 
 
-def _compiled(function: Function, flags: set[str]) -> Function:
+def entry(function: Any, folder: Path | None) -> Any:
+    """A compiled function whose result, with all that it calls, is kept in a folder.
+
+    What it calls is not kept by itself: code that is compiled around kept parts may differ in the order of a sum from
+    code that was compiled as a whole, and with it the last bit of a record.
+    """
     config: Any = numba.core.config  # its settings are made when it is imported
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(FOLDER or "")
+    config.CACHE_DIR = str(folder or "")
     try:
-        made: Any = numba.njit(cache=FOLDER is not None, nogil=True, error_model="numpy", fastmath=flags)(function)
+        return _made(function.py_func, _FLAGS, cache=folder is not None)
     finally:
         config.CACHE_DIR = before
-    return cast(Function, made)
+
+
+def _made(function: Any, flags: set[str], cache: bool) -> Any:
+    return numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath=flags)(function)

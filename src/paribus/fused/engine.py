@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from paribus.core.settings import Adam, AdamW, RmsProp, Settings, Sgd, steps_in_epoch
 from paribus.fused import clock, mlp, optimizers
+from paribus.fused.compiled import entry
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS
 from paribus.tasks import Task
@@ -21,11 +23,19 @@ _WIDE = 2**14
 """A layer of so many weights is multiplied by BLAS."""
 
 
+_entries: dict[str, Any] = {}
+
+
+def use(precision: str, folder: Path | None) -> None:
+    """Take the loops of a precision from a folder, where they are compiled to if they are not there."""
+    _entries[precision] = {one: entry(getattr(mlp, one), folder) for one in ("train", "evaluate", "logits")}
+
+
 class Mlp:
     """One run's arrays, and how far it is. `splits`: those that are evaluated, the training split first."""
 
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
-        self.settings = settings
+        self._loops = _entries[settings.precision]
         real = np.dtype(settings.precision)
         sizes = [math.prod(task.card.input_shape), *settings.mlp.hidden, task.card.classes]
         self.layout, self._work = _layout(tuple(sizes))
@@ -92,18 +102,18 @@ class Mlp:
         run = self.run[0]
         step, total, interval = int(run["step"]), int(run["total"]), int(run["interval"])
         if total == 0:
-            finite = mlp.evaluate(self.run, self.layout, self.p, *self._evaluation)
+            finite = self._loops["evaluate"](self.run, self.layout, self.p, *self._evaluation)
             run["row"], run["ended"] = int(finite), mlp.DONE if finite else mlp.EVALUATION_NOT_FINITE
             return False
         until = step + interval - step % interval if to_evaluation else step + self._slice
-        mlp.train(*self._arrays, min(until, total))  # type: ignore[call-arg]  # a tuple of unknown length
+        self._loops["train"](*self._arrays, min(until, total))
         return bool(run["ended"] == mlp.RUNNING)
 
     def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """The logits of each input, shape (inputs, classes)."""
         inputs = np.ascontiguousarray(x.reshape(len(x), -1), dtype=self.p.dtype)
         out = np.zeros((len(x), int(self.layout[-1, mlp.N_OUT])), self.p.dtype)
-        mlp.logits(self.layout, self.p, self._s, inputs, self._wide, out)
+        self._loops["logits"](self.layout, self.p, self._s, inputs, self._wide, out)
         return out
 
 
