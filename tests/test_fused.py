@@ -22,6 +22,7 @@ from paribus.fused.compile import ready
 from paribus.fused.rows import BATCH
 from paribus.fused.softmax import exp
 from paribus.models.initialisation import initial_values
+from paribus.study.runner import read
 from paribus.tasks import load
 from paribus.training import Run, train
 from paribus.training.door import make_learner
@@ -290,6 +291,28 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     environment = {**os.environ, "PARIBUS_COMPILED": "/dev/null/x"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_processes_that_begin_together_compile_once_and_agree(tmp_path: Path, fit: Fit) -> None:
+    """To the last bit, with each other and with what was compiled elsewhere."""
+    environment = {**os.environ, "PARIBUS_COMPILED": str(tmp_path / "compiled")}
+    words = ["train", "moons", "epochs=40", "init=default"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "paribus", *words, "--out", str(tmp_path / name)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("a", "b")
+    ]
+    said = [process.communicate(timeout=200)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert sum("compiling the training loops for float32, this once" in text for text in said) == 1
+    mine = fit("task=moons epochs=40 init=default").curve("train_loss")
+    for name in ("a", "b"):
+        (run,) = read(tmp_path / name).arms[0].runs
+        assert run.curve["train_loss"].tolist() == mine
 
 
 @pytest.mark.parametrize(("n", "seed"), [(1, 0), (2, 5), (37, 2**32 - 1), (800, 3)])

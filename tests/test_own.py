@@ -131,7 +131,7 @@ def test_a_module_is_trained_as_a_loop_written_apart_trains_it(tmp_path: Path) -
     )
     task = load(settings_of("task=moons").model_copy(update={"task": study_task(standardise=True)}), 5)
     plan = Plan(5)
-    torch.manual_seed(plan.generator_state(0))
+    torch.manual_seed(plan.generator_states(0, 1)[0])
     module = noisy().double()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.2, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2], 0.1)
@@ -140,7 +140,7 @@ def test_a_module_is_trained_as_a_loop_written_apart_trains_it(tmp_path: Path) -
     for epoch in range(4):
         for rows in torch.from_numpy(plan.permutations(epoch, 1, len(y))[0]).split(16):
             step += 1
-            torch.manual_seed(plan.generator_state(step))
+            torch.manual_seed(plan.generator_states(step, 1)[0])
             optimizer.zero_grad()
             cross_entropy(module(x[rows]), y[rows]).backward()
             nn.utils.clip_grad_norm_(module.parameters(), 0.5)

@@ -18,8 +18,8 @@ from paribus.findings.study import all_differences, study_differences, warnings
 from paribus.findings.summary import derived_metrics, metrics, values
 from paribus.findings.unequal import unequal
 from paribus.study.request import DEFAULT_METRIC, Options, request
-from paribus.study.runner import carry_out, prepare, read
-from paribus.study.stages import SHARED, stages
+from paribus.study.runner import SHARED, carry_out, prepare, read
+from paribus.study.stages import stages
 from paribus.tasks.arrays import data
 from paribus.training import Run
 

@@ -168,14 +168,15 @@ class Plan:
         words = philox((np.arange((settings + 1) // 2), number, 0, 0), (self.seed, Stream.TUNE))
         return _uniform(words).reshape(-1)[:settings]
 
-    def generator_state(self, step: int) -> int:
-        """What a generator that is not the plan's own is seeded with, at each step of a user's module: 64 bits.
+    def generator_states(self, first_step: int, steps: int) -> list[int]:
+        """What a generator that is not the plan's own is seeded with, at each step of a user's module: 64 bits each.
 
-        >>> Plan(0).generator_state(1) != Plan(0).generator_state(2)
+        >>> Plan(0).generator_states(0, 3)[1:] == Plan(0).generator_states(1, 2)
         True
         """
-        words = philox((step % 2**32, step // 2**32, 0, 0), (self.seed, Stream.MODULE))
-        return int(words[0]) << 32 | int(words[1])
+        step = np.arange(first_step, first_step + steps, dtype=np.uint64)
+        words = philox((step & _LOW, step >> _HALF, 0, 0), (self.seed, Stream.MODULE)).astype(np.uint64)
+        return ((words[:, 0] << _HALF) | words[:, 1]).tolist()  # type: ignore[no-any-return]
 
     def hash(self) -> str:
         """SHA-256 of the plan's version, its seed and the first words of every stream that a run draws from.

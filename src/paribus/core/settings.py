@@ -7,6 +7,7 @@ How words (`lr=0.01`, `hidden=64x64`) become settings stands in `words.py`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -167,6 +168,15 @@ def spell(value: Word) -> str:
     ('true', '0.01')
     """
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def spell_all(values: Mapping[str, Word]) -> str:
+    """Several settings as a command takes them, by their short names.
+
+    >>> spell_all({"optimizer.lr": 0.1, "model.hidden": "5x5"})
+    'lr=0.1 hidden=5x5'
+    """
+    return " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())
 
 
 # --- tasks -------------------------------------------------------------------------------------------------------

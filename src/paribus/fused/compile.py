@@ -49,7 +49,8 @@ def ready(precision: str, say: Callable[[str], None]) -> None:
 def _compile(precision: str, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-    command = [sys.executable, "-m", "paribus.fused.compile", precision, str(part)]
+    # -P: a file in this folder that is called as one of Numba's modules is not taken for it
+    command = [sys.executable, "-P", "-m", "paribus.fused.compile", precision, str(part)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the training loops could not be compiled: {done.stderr[-2000:]}")

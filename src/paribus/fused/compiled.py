@@ -56,6 +56,11 @@ def compiled_in_order(function: Function) -> Function:
     return cast(Function, _made(function, {"contract"}, cache=False))
 
 
+def inlined(function: Function) -> Function:
+    """Written into whatever calls it before that is compiled: a call within a loop keeps it from becoming vectors."""
+    return cast(Function, numba.njit(inline="always")(function))
+
+
 def entry(function: Any, folder: Path | None) -> Any:
     """A compiled function whose result, with all that it calls, is kept in a folder.
 

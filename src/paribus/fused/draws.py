@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from paribus.core.plan import Stream
-from paribus.fused.compiled import compiled
+from paribus.fused.compiled import compiled, inlined
 
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W0, W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
@@ -17,30 +17,29 @@ ORDER, DROPOUT = np.uint64(Stream.ORDER), np.uint64(Stream.DROPOUT)
 ONE, FOUR = np.uint64(1), np.uint64(4)
 
 
+@inlined
+def philox(a, b, c, d, x, y):
+    """Philox 4x32-10: four words for the counter (a, b, c, d) under the key (x, y)."""
+    for _ in range(10):
+        p, q = a * M0, c * M1
+        a, b, c, d = (q >> HALF) ^ b ^ x, q & LOW, (p >> HALF) ^ d ^ y, p & LOW
+        x, y = (x + W0) & LOW, (y + W1) & LOW
+    return a, b, c, d
+
+
 @compiled
 def blocks(words, first, count, c1, c2, c3, k0, k1):
     """Four words for each counter (first + i, c1, c2, c3), i < count, into `words`: (4, count or more), uint64."""
     for i in range(count):
-        a, b, c, d = first + np.uint64(i), c1, c2, c3
-        x, y = k0, k1
-        for _ in range(10):
-            p, q = a * M0, c * M1
-            a, b, c, d = (q >> HALF) ^ b ^ x, q & LOW, (p >> HALF) ^ d ^ y, p & LOW
-            x, y = (x + W0) & LOW, (y + W1) & LOW
-        words[0, i], words[1, i], words[2, i], words[3, i] = a, b, c, d
+        words[0, i], words[1, i], words[2, i], words[3, i] = philox(first + np.uint64(i), c1, c2, c3, k0, k1)
 
 
 @compiled
 def masks(words, unit_block, examples, n, epoch, layer, seed):
     """As `blocks`, for the counters (unit_block, examples[i], epoch, layer) of dropout."""
     for i in range(n):
-        a, b, c, d = unit_block, np.uint64(examples[i]), epoch, layer
-        x, y = seed, DROPOUT
-        for _ in range(10):
-            p, q = a * M0, c * M1
-            a, b, c, d = (q >> HALF) ^ b ^ x, q & LOW, (p >> HALF) ^ d ^ y, p & LOW
-            x, y = (x + W0) & LOW, (y + W1) & LOW
-        words[0, i], words[1, i], words[2, i], words[3, i] = a, b, c, d
+        example = np.uint64(examples[i])
+        words[0, i], words[1, i], words[2, i], words[3, i] = philox(unit_block, example, epoch, layer, seed, DROPOUT)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""From settings to the compiled loop's arrays, and runs side by side in threads."""
+"""From settings to the compiled loop's arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.core.settings import Adam, AdamW, RmsProp, Settings, Sgd, steps_in_epoch
-from paribus.fused import clock, mlp, optimizers
+from paribus.fused import mlp, optimizers
+from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS
@@ -22,6 +23,8 @@ from paribus.tasks import Task
 _WIDE = 2**14
 """A layer of so many weights is multiplied by BLAS."""
 
+_SLICE_FLOPS = 5e8
+"""Between two looks at whether to stop: a few hundredths of a second."""
 
 _entries: dict[str, Any] = {}
 
@@ -66,7 +69,7 @@ class Mlp:
         words = np.zeros((4, max(len(order) // 4 + 2, BATCH)), np.uint64)
         self._arrays = (
             self.run, self.layout, _hyper(settings), rates, self.p, _aligned(count, real), *state, self._s, x, y,
-            bounds, blocks, order, words, np.zeros((4, 1), np.uint64), self._wide, exponents, self.rows, _clock(),
+            bounds, blocks, order, words, np.zeros((4, 1), np.uint64), self._wide, exponents, self.rows, make_clock(),
         )  # fmt: skip
         self._evaluation = (self._s, x, y, bounds, blocks, self._wide, exponents, self.rows)
         self._slice = max(1, int(_SLICE_FLOPS / (6 * count * batch)))
@@ -115,10 +118,6 @@ class Mlp:
         out = np.zeros((len(x), int(self.layout[-1, mlp.N_OUT])), self.p.dtype)
         self._loops["logits"](self.layout, self.p, self._s, inputs, self._wide, out)
         return out
-
-
-_SLICE_FLOPS = 5e8
-"""Between two looks at whether to stop: a few hundredths of a second."""
 
 
 @lru_cache(maxsize=64)
@@ -242,7 +241,3 @@ def _exponents(real: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray
     bits = np.zeros(BATCH + 2, np.int32 if single else np.int64)
     bits[BATCH:] = (127, 23) if single else (1023, 52)
     return bits, bits.view(real), _constants(real)
-
-
-def _clock() -> NDArray[np.int64]:
-    return np.array([clock.ADDRESS, clock.WHICH, 0, 0], np.int64)

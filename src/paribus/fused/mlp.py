@@ -76,7 +76,7 @@ def train(
     `exponents`: what `softmax.exp` needs; `clock`: see `clock.py`. The rest is room to work in.
     """  # fmt: skip
     run = runs[0]
-    since = seconds(clock[0], clock[1], 1e9, clock[2:])
+    since = seconds(clock)
     while run.step < until:
         epoch, place = run.step // run.steps_per_epoch, run.step % run.steps_per_epoch
         begin = place * run.batch
@@ -99,10 +99,10 @@ def train(
         run.step += 1
         update(run.optimizer, p, g, s1, s2, s3, h, rate, run.step)
         if run.step % run.interval == 0 or run.step == run.total:
-            now = seconds(clock[0], clock[1], 1e9, clock[2:])
+            now = seconds(clock)
             run.train_seconds += now - since
             finite = evaluate(runs, layout, p, s, x, y, bounds, blocks, wide, exponents, rows)
-            since = seconds(clock[0], clock[1], 1e9, clock[2:])
+            since = seconds(clock)
             run.eval_seconds += since - now
             if not finite:
                 run.ended = EVALUATION_NOT_FINITE
@@ -117,7 +117,7 @@ def train(
             run.loss = 0.0
     if run.step == run.total:
         run.ended = DONE
-    run.train_seconds += seconds(clock[0], clock[1], 1e9, clock[2:]) - since
+    run.train_seconds += seconds(clock) - since
 
 
 @compiled

@@ -7,10 +7,10 @@ import numpy as np
 from paribus.fused.compiled import compiled, compiled_in_order
 from paribus.fused.rows import BATCH, ROW, get, put
 
-LABEL, LARGEST, TOTAL, RIGHT, SHARE, EXPONENT = 0, 1, 2, 3, 4, 5
+LABEL, LARGEST, TOTAL, RIGHT, SHARE = 0, 1, 2, 3, 4
 """Rows of work: the class as a number; the largest logit; sum of exp(logit - largest); the right class's logit less the
-largest; 1 / (n TOTAL); room."""
-WORK_ROWS = 6
+largest; 1 / (n TOTAL)."""
+WORK_ROWS = 5
 
 
 @compiled

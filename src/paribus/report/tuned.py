@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paribus.core.record import Status, StudyRecord, Tuning
-from paribus.core.settings import Word, spell
+from paribus.core.settings import Word, spell, spell_all
 from paribus.findings.study import study_differences
 from paribus.findings.summary import summaries
 from paribus.report.tables import PLUS_MINUS, arm_label, cell, differences_table, label, notes, results, scale
@@ -38,7 +38,7 @@ def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
     if seeds > 1:
         lines.append(Text(PLUS_MINUS, style="dim"))
     labels = {arm.name: arm_label(tuning.shared, arm) for arm in tuning.shared.arms} if tuning.shared else {}
-    for title, one in ((f"all at {_words(tuning.shared_values)}", tuning.shared), ("each at its own best", study)):
+    for title, one in ((f"all at {spell_all(tuning.shared_values)}", tuning.shared), ("each at its own best", study)):
         runs = [run.status for arm in one.arms for run in arm.runs] if one else []
         if runs.count(Status.DONE) < seeds * len(tuning.arms):
             lines.append(
@@ -100,7 +100,7 @@ def _side_by_side(study: StudyRecord, tuning: Tuning) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     title = label(metric)
     table.add_column("arm", overflow="fold")
-    table.add_column(f"{title}, all at\n{_words(tuning.shared_values)}", justify="right")
+    table.add_column(f"{title}, all at\n{spell_all(tuning.shared_values)}", justify="right")
     table.add_column("own best", justify="left", overflow="fold")
     table.add_column(f"{title},\neach at its own", justify="right")
     own = {arm.name: summaries(study, arm)[metric] for arm in study.arms}
@@ -109,14 +109,10 @@ def _side_by_side(study: StudyRecord, tuning: Tuning) -> RenderableType:
         table.add_row(
             Text(one.arm or study.name),
             cell(metric, shared[one.arm]) if one.arm in shared else "-",
-            _words(one.chosen),
+            spell_all(one.chosen),
             cell(metric, own[one.arm]) if one.arm in own else "-",
         )
     return table
-
-
-def _words(values: Mapping[str, Word]) -> str:
-    return " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())
 
 
 def _order(values: Mapping[str, Word]) -> tuple[tuple[bool, float, str], ...]:

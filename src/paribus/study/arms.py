@@ -8,7 +8,7 @@ from itertools import product
 
 from paribus.core.own import Own
 from paribus.core.plan import MAX_SEED
-from paribus.core.settings import Settings, Word, spell
+from paribus.core.settings import Settings, Word, spell_all
 from paribus.core.words import SettingsError, build, parse_words
 
 MOST_SEEDS = 1_000_000
@@ -77,16 +77,18 @@ def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[Own | str
             mistakes += error.mistakes
             continue
         flat = settings.flat()
-        arms.append(Arm(" ".join(f"{name.rpartition('.')[2]}={spell(flat[name])}" for name in factors), settings))
+        arms.append(Arm(spell_all({name: flat[name] for name in factors}), settings))
         asked = {name: value.name if isinstance(value, Own) else value for name, value in values.items()}
         spellings.append(" ".join(f"{name}={asked[name]}" for name in factors))
     if mistakes:
         raise SettingsError(mistakes)
     names = [arm.name for arm in arms]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        lines = [f"{name} names two different arms: give each a name of its own" for name in repeated]
-        if own:
-            raise SettingsError([f"{line}, as in model={{'a': ..., 'b': ...}}" for line in lines])
+    if own and len({*names}) < len(names):
+        raise SettingsError(
+            f"{name} names two different arms: give each a name of its own, as in model={{'a': ..., 'b': ...}}"
+            for name in sorted(names)
+            if names.count(name) > 1
+        )
     distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
     return Design(factors, arms, given=frozenset(parsed))
 

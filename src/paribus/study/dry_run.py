@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paribus.study.executors import cores
 from paribus.study.request import Request
 from paribus.study.runner import prepare
 from paribus.tasks import load
@@ -33,10 +34,11 @@ class Expected:
 def expected(request: Request) -> Expected:
     """Every arm; a few steps of those with missing runs are timed, nothing is written."""
     work = prepare(request)
-    arms = []
+    arms, total = [], 0.0
     for arm in request.design.arms:
         missing = sum(one is arm for one, _ in work.missing)
         seconds = estimate(arm.settings, load(arm.settings, request.seeds[0])) if missing else None
         arms.append(ExpectedArm(arm.name, missing, seconds))
-    total = sum(one.missing * (one.seconds or 0.0) for one in arms) / (request.jobs or 1)
+        at_once = cores() if arm.settings.implementation == "fused" and not request.timing else 1
+        total += missing * (seconds or 0.0) / (request.jobs or at_once)
     return Expected(request.name, arms, len(request.seeds), work.notes, total)

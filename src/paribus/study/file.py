@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.core.record import StudyRecord, Tuning
-from paribus.core.settings import OWN, Word, spell
+from paribus.core.settings import OWN, Word, spell, spell_all
 from paribus.core.words import SettingsError, build, full_name, near_miss, parse_words
 from paribus.study.arms import Arm, Design, distinct
 from paribus.study.request import Options, Request, make_request
@@ -143,8 +143,8 @@ def _design(facts: Mapping[str, Any]) -> Design:
                 mistakes += error.mistakes
                 continue
             flat = settings.flat()
-            parts = [f"{key.rpartition('.')[2]}={spell(flat[key])}" for key in grid]
-            arms.append(Arm(" ".join([*([table["name"]] if "name" in table else []), *parts]), settings))
+            parts = [table.get("name", ""), spell_all({key: flat[key] for key in grid})]
+            arms.append(Arm(" ".join(filter(None, parts)), settings))
     if mistakes:
         raise SettingsError(mistakes)
     names = [arm.name for arm in arms]
@@ -166,7 +166,7 @@ def _spelled_out(arms: Sequence[Arm]) -> list[str] | None:
         return None
     flats = [arm.settings.flat() for arm in arms]
     for arm, flat in zip(arms, flats, strict=True):
-        if arm.name != " ".join(f"{name.rpartition('.')[2]}={spell(flat[name])}" for name in factors if name in flat):
+        if arm.name != spell_all({name: flat[name] for name in factors if name in flat}):
             return None
     return factors
 

@@ -21,6 +21,9 @@ from paribus.training import Observer, Run, sampling
 from paribus.training.door import own_refusal
 from paribus.training.metrics import refusal as metrics_refusal
 
+SHARED = "shared"
+"""In a tuned study's folder: all arms at one value (`stages.py`)."""
+
 FINISHED = (Status.DONE, Status.DIVERGED)
 """Such a run is not made again; any other is."""
 
@@ -121,8 +124,8 @@ def read(folder: Path) -> StudyRecord:
         study = store.read()
     finally:
         store.close()
-    if study.tuning is not None and (folder / "shared" / FILE).exists():
-        study = replace(study, tuning=replace(study.tuning, shared=read(folder / "shared")))
+    if study.tuning is not None and (folder / SHARED / FILE).exists():
+        study = replace(study, tuning=replace(study.tuning, shared=read(folder / SHARED)))
     if carried_out(folder):
         return study
     return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])

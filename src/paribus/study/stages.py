@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
-from paribus.core.settings import Word, spell
+from paribus.core.settings import Word, spell_all
 from paribus.study.driver import lock
 from paribus.study.request import Request
-from paribus.study.runner import check, free, read
+from paribus.study.runner import SHARED, check, free, read
 from paribus.study.store import FILE, NoStudyError, Store, StoreError
 from paribus.study.tuning import Tune, candidates_of, chosen_for, decide
 
-TUNING, SHARED = "tuning", "shared"
+TUNING = "tuning"
 
 
 def stages(request: Request) -> Iterator[Request]:
@@ -98,12 +98,11 @@ def _given(request: Request, tune: Tune) -> dict[str, Mapping[str, Word]]:
 
 def _shared_stage(request: Request, shared: Mapping[str, Mapping[str, Word]]) -> Request:
     values = next(iter(shared.values()))
-    named = " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())
     return replace(
         request,
         design=chosen_for(request.design, shared, ()),
         folder=request.folder / SHARED,
-        name=f"{request.name}: all at {named}",
+        name=f"{request.name}: all at {spell_all(values)}",
         tune=None,
     )
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from paribus.core.plan import Plan
 from paribus.core.record import Candidate, StudyRecord, Tuned
-from paribus.core.settings import REGISTRIES, Settings, Word, spell
+from paribus.core.settings import REGISTRIES, Settings, Word, spell_all
 from paribus.core.words import SettingsError, all_settings, build, parse_words
 from paribus.study.arms import Arm, Design
+from paribus.study.store import canonical
 
 FIRST_SEED = 2**31
 """The seeds of tuning begin here, far from those that people give."""
@@ -201,7 +202,7 @@ def at(arm: Arm, values: Mapping[str, Word], validation: float) -> Settings:
 def candidates_of(design: Design, tune: Tune) -> Design:
     """Every arm at every candidate."""
     arms = [
-        Arm(" ".join([*([arm.name] if arm.name else []), *_spelled(values)]), at(arm, values, tune.validation))
+        Arm(" ".join(filter(None, (arm.name, spell_all(values)))), at(arm, values, tune.validation))
         for arm in design.arms
         for values in tune.candidates
     ]
@@ -222,13 +223,13 @@ def decide(design: Design, tune: Tune, tried: StudyRecord) -> tuple[dict[str, Wo
     validation loss, then the first. A candidate of which a run diverged or failed is not chosen; SettingsError where
     an arm has no other.
     """
-    runs = {_key(arm.settings): {run.seed: run for run in arm.runs} for arm in tried.arms}
+    runs = {canonical(arm.settings): {run.seed: run for run in arm.runs} for arm in tried.arms}
     ranks: list[list[tuple[float, float]]] = []
     found: list[Tuned] = []
     for arm in design.arms:
         candidates, rank = [], []
         for values in tune.candidates:
-            mine = runs[_key(at(arm, values, tune.validation).flat())]
+            mine = runs[canonical(at(arm, values, tune.validation).flat())]
             scores = [mine[seed].final(tune.metric) for seed in tune.seeds]
             losses = [mine[seed].final("validation_loss") for seed in tune.seeds]
             mean, loss = _mean(scores), _mean(losses)
@@ -270,11 +271,3 @@ def _edges(candidates: Sequence[Mapping[str, Word]], chosen: Mapping[str, Word])
         if len(tried) > 2 and value != 0 and value in (tried[0], tried[-1]):
             edges.append(name)
     return edges
-
-
-def _key(settings: Mapping[str, Word]) -> tuple[tuple[str, Word], ...]:
-    return tuple(sorted(settings.items()))
-
-
-def _spelled(values: Mapping[str, Word]) -> list[str]:
-    return [f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ class OwnModule(TorchLearner):
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
         super().__init__(settings, task, plan)
         self._steps = 0
+        self._states: Iterator[int] = iter(())
 
     def _make_model(self, settings: Settings, task: Task) -> nn.Module:  # noqa: ARG002
         assert isinstance(settings.model, OwnModel)
@@ -39,9 +42,13 @@ class OwnModule(TorchLearner):
     def _inputs(self, x: NDArray[np.floating]) -> Tensor:
         return torch.from_numpy(x).to(self._dtype)
 
+    def begin_epoch(self, batches: list[Indices]) -> None:
+        super().begin_epoch(batches)
+        self._states = iter(self._plan.generator_states(self._steps + 1, len(batches)))
+
     def step(self, examples: Indices, epoch: int) -> Tensor:
         self._steps += 1
-        state = self._plan.generator_state(self._steps)
+        state = next(self._states)
         torch.default_generator.manual_seed(state)  # torch.manual_seed formats a stack trace for each absent device
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed(state)

@@ -26,7 +26,7 @@ def global_randomness(plan: Plan, settings: Settings) -> Iterator[None]:
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 (it is the user's generator)
     with torch.random.fork_rng():
         try:
-            state = plan.generator_state(0)
+            (state,) = plan.generator_states(0, 1)
             torch.manual_seed(state)
             np.random.seed(state % 2**32)  # noqa: NPY002
             random.seed(state)

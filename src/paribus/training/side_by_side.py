@@ -34,7 +34,7 @@ class _Training:
         self.run, self.task = run, task
         self.engine: Mlp | None = None
         self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
-        self.told = 0
+        self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
         self.splits = [split for split in task.splits if not (run.blind and split == "test")]
 
@@ -51,6 +51,7 @@ class _Training:
                     more = engine.advance(to_evaluation=bool(self.run.metrics))
                     if self.run.metrics and len(self.own) < engine.run[0]["row"]:
                         self.own.append(self._measured(engine))
+                    self.evaluated = int(engine.run[0]["row"])  # now, as within a slice a row may stand half written
                 if not more:
                     self.outcome = self._ended(engine)
         except Exception as error:  # a run that fails must not take the others with it; its record says why
@@ -71,7 +72,7 @@ class _Training:
         if self.engine is None:
             return []
         engine = self.engine
-        last = len(self.own) if self.run.metrics else int(engine.run[0]["row"])
+        last = self.evaluated
         per_epoch = int(engine.run[0]["steps_per_epoch"])
         found = []
         for number in range(self.told, last):

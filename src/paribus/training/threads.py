@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 @contextmanager
 def threads(implementation: str, count: int) -> Iterator[None]:
     """`count` threads for an implementation's arithmetic inside the block, as many as before after it."""
-    with _pools(len(sys.modules)).limit(
-        limits=count, user_api="blas"
-    ):  # of NumPy, which makes the initial values for all
+    # NumPy's too, which makes the initial values for all
+    with _pools(len(sys.modules)).limit(limits=count, user_api="blas"):
         if implementation != "torch":
             yield
             return
