@@ -16,7 +16,8 @@ import numpy as np
 
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome
-from paribus.core.settings import OPTIMIZERS, Settings
+from paribus.core.sections import OPTIMIZERS
+from paribus.core.settings import Settings
 from paribus.core.words import build
 from paribus.models.initialisation import initial_values
 from paribus.tasks import Task, load

@@ -16,31 +16,18 @@ from time import perf_counter
 
 from rich.console import Console
 
-from paribus.core.record import Evaluation, Outcome
 from paribus.report.progress import Bar
 from paribus.report.tensorboard import Follower
 from paribus.study.request import Options, request
 from paribus.study.runner import carry_out
 from paribus.tasks import load
-from paribus.training import Run, train
+from paribus.training import Observer, Run, train
 
 RUNS = 20
 
 
-class Nobody:
-    """An observer that does nothing."""
-
-    def started(self, run: Run) -> None:
-        pass
-
-    def evaluated(self, run: Run, row: Evaluation) -> None:
-        pass
-
-    def ended(self, run: Run, outcome: Outcome) -> None:
-        pass
-
-    def said(self, line: str) -> None:
-        pass
+class Nobody(Observer):
+    """Looks away."""
 
 
 def bare() -> float:

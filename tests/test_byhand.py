@@ -15,12 +15,13 @@ from paribus.byhand.optimizers import OPTIMIZERS as HAND
 from paribus.byhand.optimizers import clip_by_global_norm
 from paribus.core.plan import Plan
 from paribus.core.schedules import Schedule
-from paribus.core.settings import OPTIMIZERS, Initialisation
+from paribus.core.sections import OPTIMIZERS
+from paribus.core.values import Initialisation
 from paribus.core.words import SettingsError, build
 from paribus.models.initialisation import initial_values
 from paribus.models.mlp import Mlp as TorchMlp
-from paribus.training.torch_learner import OPTIMIZERS as TORCH
-from paribus.training.torch_learner import lean
+from paribus.training.torch_optimizers import OPTIMIZERS as TORCH
+from paribus.training.torch_optimizers import lean
 
 SIZES = {0: [3, 4], 1: [2, 20, 2], 4: [5, 7, 3, 6, 4, 3], "one unit": [2, 1, 2], "wide": [64, 64, 64, 10]}
 
@@ -192,8 +193,9 @@ def test_an_optimizer_moves_as_torch_optim_does(name: str, clip: float | None, d
     theirs = {key: torch.from_numpy(value.copy()).requires_grad_() for key, value in start.items()}
     hand = HAND[name](mine, **asked.model_dump(exclude={"name"}))
     kind, arguments = TORCH[name]
+    apart = {"decay", "decoupled"}  # not PyTorch's: see the tests of decay
     reference = kind(
-        theirs.values(), **arguments(asked.model_dump(exclude={"name"}))
+        theirs.values(), **arguments(asked.model_dump(exclude={"name", *apart}))
     )  # the stock class, not the lean one
     schedule = Schedule.parse(word)
     for step in range(STEPS_IN_EPOCH * EPOCHS):
@@ -218,8 +220,8 @@ def test_an_optimizer_moves_as_torch_optim_does(name: str, clip: float | None, d
 def test_what_pytorch_refuses_is_refused(name: str, value: float) -> None:
     """Each setting at each of these values: where PyTorch raises, so do the settings, before anything is trained."""
     kind, arguments = TORCH[name]
-    fields = [field for field in OPTIMIZERS[name].model_fields if field != "name"]
-    defaults = OPTIMIZERS[name]().model_dump(exclude={"name"})
+    fields = [field for field in OPTIMIZERS[name].model_fields if field not in ("name", "decay", "decoupled")]
+    defaults = OPTIMIZERS[name]().model_dump(exclude={"name", "decay", "decoupled"})
     for field in fields:
         if isinstance(defaults[field], bool):
             continue
@@ -235,7 +237,7 @@ def test_the_lean_optimizer_is_pytorchs_own(name: str) -> None:
     """Bit for bit."""
     ends = []
     kind, arguments = TORCH[name]
-    chosen = arguments(OPTIMIZERS[name](weight_decay=0.1).model_dump(exclude={"name"}))
+    chosen = arguments(OPTIMIZERS[name](weight_decay=0.1).model_dump(exclude={"name", "decay", "decoupled"}))
     for make in (kind, lean(kind)):
         w = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(3, 4).requires_grad_()
         optimizer = make([w], **chosen)

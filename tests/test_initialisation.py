@@ -10,7 +10,7 @@ import torch
 from scipy.stats import ks_2samp
 
 from paribus.core.plan import Plan
-from paribus.core.settings import Initialisation
+from paribus.core.values import Initialisation
 from paribus.models.initialisation import WEIGHTS, initial_values
 
 SHAPE = (120, 90)
@@ -22,6 +22,11 @@ THEIRS = {
     "kaiming_normal": lambda w: torch.nn.init.kaiming_normal_(w, nonlinearity="relu"),
     "kaiming_uniform": lambda w: torch.nn.init.kaiming_uniform_(w, nonlinearity="relu"),
     "orthogonal": torch.nn.init.orthogonal_,
+    "report": lambda w: (
+        torch.nn.init.xavier_normal_(w)
+        if w.dim() == 2
+        else torch.nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu")
+    ),
 }
 
 

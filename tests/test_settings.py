@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paribus.core.settings import REGISTRIES, TASKS, Every, Settings
+from paribus.core.sections import REGISTRIES, TASKS
+from paribus.core.settings import Settings
+from paribus.core.values import Every
 from paribus.core.words import SettingsError, all_settings, build, full_name, parse_words
 from paribus.study.arms import design, parse_seeds
 from tests.conftest import settings_of
@@ -34,7 +36,7 @@ def test_the_reports_settings_are_the_defaults(task: str, epochs: int) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_settings_survive_being_written_down(task: str) -> None:
-    settings = build({"task": task, "model.hidden": "3x4", "eval_every": "7steps", "steps_per_epoch": "2"})
+    settings = build({"task": task, "model": "mlp", "model.hidden": "3x4", "eval_every": "7steps", "steps_per_epoch": "2"})
     flat = settings.flat()
     assert build(flat) == settings
     assert build({name: str(value) for name, value in flat.items()}) == settings

@@ -13,7 +13,7 @@ import torch
 
 from paribus.core.plan import Plan
 from paribus.core.record import Status
-from paribus.core.settings import OPTIMIZERS
+from paribus.core.sections import OPTIMIZERS
 from paribus.tasks import load
 from paribus.training import Run, door, sampling, train
 from paribus.training.door import make_learner

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paribus.core.own import Own, own
-from paribus.core.record import Evaluation, Outcome, Status, StudyRecord
-from paribus.core.settings import Word, spell, word
+from paribus.core.record import Status, StudyRecord
+from paribus.core.values import Word, spell, word
 from paribus.core.words import SettingsError, near_miss
 from paribus.findings.study import all_differences, study_differences, warnings
 from paribus.findings.summary import derived_metrics, metrics, values
 from paribus.findings.unequal import unequal
-from paribus.study.request import DEFAULT_METRIC, Options, request
+from paribus.study.request import CHECKPOINT_SECONDS, DEFAULT_METRIC, Options, request
 from paribus.study.runner import SHARED, carry_out, prepare, read
 from paribus.study.stages import stages
 from paribus.tasks.arrays import data
-from paribus.training import Run
+from paribus.training import Observer
 
 __all__ = ["Study", "compare", "data", "open", "train"]
 
@@ -159,6 +159,7 @@ def compare(
     tune: Mapping[str, Values] | None = None,
     budget: int | None = None,
     tune_seeds: int = 3,
+    checkpoint_every: float = CHECKPOINT_SECONDS,
     **settings: Values,
 ) -> Study:
     """Train arms x seeds and compare; a setting with a list of values is a factor.
@@ -181,7 +182,8 @@ def compare(
     return _study(
         task, {"model": model, "optimizer": optimizer}, settings, True,
         _options(
-            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, tune, budget, tune_seeds, metrics
+            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, tune, budget, tune_seeds, metrics,
+            checkpoint_every,
         ),
     )  # fmt: skip
 
@@ -203,6 +205,7 @@ def train(
     tune: Mapping[str, Values] | None = None,
     budget: int | None = None,
     tune_seeds: int = 3,
+    checkpoint_every: float = CHECKPOINT_SECONDS,
     **settings: Values,
 ) -> Study:
     """Train one arm; everything as for `compare`.
@@ -214,7 +217,10 @@ def train(
     """
     return _study(
         task, {"model": model, "optimizer": optimizer}, settings, False,
-        _options(seeds, name, out, metric, keep, jobs, timing, target, None, None, tune, budget, tune_seeds, metrics),
+        _options(
+            seeds, name, out, metric, keep, jobs, timing, target, None, None, tune, budget, tune_seeds, metrics,
+            checkpoint_every,
+        ),
     )  # fmt: skip
 
 
@@ -238,6 +244,7 @@ def _options(
     budget: int | None,
     tune_seeds: int,
     metrics: Mapping[str, Callable[..., float]] | None,
+    checkpoint_every: float,
 ) -> Options:
     for what, given in (("tune", tune), ("metrics", metrics)):
         if given is not None and not isinstance(given, Mapping):
@@ -249,7 +256,7 @@ def _options(
         str(seeds) if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         name, None if out is None else Path(out), metric, ",".join(keep) or None, jobs, timing, target, baseline,
         margin, "python", [f"{key}={_values(value)}" for key, value in (tune or {}).items()], budget, tune_seeds,
-        tuple(own(function, key) for key, function in (metrics or {}).items()),
+        tuple(own(function, key) for key, function in (metrics or {}).items()), checkpoint_every,
     )  # fmt: skip
 
 
@@ -273,14 +280,8 @@ def _study(
     return Study(asked.folder, read(asked.folder))
 
 
-class _Teller:
-    """An observer that passes on what is worth waiting for."""
-
-    def started(self, run: Run) -> None: ...
-
-    def evaluated(self, run: Run, row: Evaluation) -> None: ...
-
-    def ended(self, run: Run, outcome: Outcome) -> None: ...
+class _Teller(Observer):
+    """Passes on what is worth waiting for."""
 
     def said(self, line: str) -> None:
         sys.stderr.write(line + "\n")

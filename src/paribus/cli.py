@@ -29,13 +29,14 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="Settings as key=value; `paribus list settings` names them.", metavar="[KEY=VALUE]..."),
 ]
-TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs or digits.", metavar="TASK")]
+TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs, digits or cifar10.", metavar="TASK")]
 Seeds = Annotated[str, typer.Option(help="How many seeds (10: 0 to 9), or which (3,5,8; one as 3,).")]
 Name = Annotated[str | None, typer.Option(help="The study's name; by default made from its words.")]
 Out = Annotated[Path | None, typer.Option(help="The folder for its records; by default runs/NAME.")]
 Metric = Annotated[str, typer.Option(help="The primary metric.")]
 Keep = Annotated[
-    str | None, typer.Option(help="Keep these in the record too: weights, predictions, or both with a comma.")
+    str | None,
+    typer.Option(help="Keep these in the record too: weights, predictions, best (on validation data); with commas."),
 ]
 Jobs = Annotated[
     int | None,
@@ -54,6 +55,10 @@ TuneWords = Annotated[
 ]
 Budget = Annotated[int | None, typer.Option(help="Draw this many candidates from --tune's, instead of all.")]
 TuneSeeds = Annotated[int, typer.Option(help="How many seeds, apart from the comparison's, --tune chooses on.")]
+Device = Annotated[str | None, typer.Option(help="Where torch computes: cpu, cuda or auto; the setting device.")]
+CheckpointEvery = Annotated[
+    float, typer.Option(help="Seconds between a long run's checkpoints, from which it goes on if it is interrupted.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List arms, runs and expected time; train and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
@@ -91,6 +96,8 @@ def train(
     tune: TuneWords = None,
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
+    device: Device = None,
+    checkpoint_every: CheckpointEvery = 120.0,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -101,9 +108,10 @@ def train(
         from paribus.study.request import Options, request
 
         options = Options(
-            seeds, name, out, metric, keep, jobs, timing, target, None, None, _command(), tune or (), budget, tune_seeds
-        )
-        return request(task, words or [], options, compare=False)
+            seeds, name, out, metric, keep, jobs, timing, target, None, None, _command(), tune or (), budget,
+            tune_seeds, checkpoint_every=checkpoint_every,
+        )  # fmt: skip
+        return request(task, _words(words, device), options, compare=False)
 
     _carry_out(ask, dry_run, as_json, quiet)
 
@@ -127,6 +135,8 @@ def compare(
     tune: TuneWords = None,
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
+    device: Device = None,
+    checkpoint_every: CheckpointEvery = 120.0,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -138,9 +148,9 @@ def compare(
 
         options = Options(
             seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, _command(), tune or (), budget,
-            tune_seeds,
+            tune_seeds, checkpoint_every=checkpoint_every,
         )  # fmt: skip
-        return request(task, words or [], options, compare=True)
+        return request(task, _words(words, device), options, compare=True)
 
     _carry_out(ask, dry_run, as_json, quiet)
 
@@ -226,6 +236,71 @@ def live(
         raise typer.Exit(0) from None
 
 
+data = typer.Typer(no_args_is_help=True, help="Data sets that do not come with Paribus.")
+app.add_typer(data, name="data")
+
+
+@data.command(name="get")
+def get(
+    name: Annotated[str, typer.Argument(help="cifar10.", metavar="NAME")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="A copy to import: the binary or python archive, its folder, or the Hub's parquet folder.",
+            metavar="PATH",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Download a data set, or import a copy of it: paribus data get cifar10 --from PATH"""
+    from paribus.tasks import cifar10
+
+    if name != "cifar10":
+        from paribus.core.words import near_miss
+
+        _refuse([f"there are no data {name!r} to get: {near_miss(name, ['cifar10'])}"])
+    console = _console(stderr=True, quiet=quiet)
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        folder = cifar10.get(source, say, _Bar(console))
+        if not quiet:
+            sys.stdout.write(f"cifar10 is in {folder}: {cifar10.stored().source}\n")
+    except cifar10.DataError as error:
+        _refuse([str(error)])
+    except KeyboardInterrupt:
+        say("interrupted; nothing was imported")
+        raise typer.Exit(130) from None
+
+
+class _Bar:
+    """The progress bar that a download or an import moves, drawn by Rich where there is a terminal."""
+
+    total: float = 0
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import Progress
+
+        self._live = Progress(console=console, transient=True, disable=not console.is_terminal)
+
+    def update(self, n: float) -> None:
+        if not self._live.task_ids:
+            self._live.add_task("", total=self.total or None)
+            self._live.start()
+        self._live.advance(self._live.task_ids[0], n)
+
+    def reset(self) -> None:
+        self._live.reset(self._live.task_ids[0])
+
+    def close(self) -> None:
+        self._live.stop()
+        for task in self._live.task_ids:
+            self._live.remove_task(task)
+
+
 @app.command()
 def bench(
     words: Annotated[
@@ -254,7 +329,7 @@ def bench(
 
 
 @app.command(name="list")
-def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|settings")]) -> None:
+def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|recipes|settings")]) -> None:
     """List what there is, with defaults, one line each."""
     from paribus.report.listing import LISTINGS, listing
 
@@ -263,6 +338,10 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|s
 
         _refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
     _console().print(listing(what))
+
+
+def _words(words: list[str] | None, device: str | None) -> list[str]:
+    return [*(words or []), *([f"device={device}"] if device else [])]
 
 
 def _carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from paribus.core.record import Evaluation, Outcome
+from paribus.core.record import Evaluation
 from paribus.core.settings import Settings
 from paribus.core.words import build
 from paribus.tasks import Task
-from paribus.training import Run, train
+from paribus.training import Observer, Run, train
 from paribus.training.side_by_side import train_side_by_side
 
 Way = Callable[[Settings, Task], float]
@@ -143,22 +143,13 @@ def scikit_learn(settings: Settings, task: Task) -> float:
     return accuracy
 
 
-class _Last:
-    """An observer that keeps the last evaluation."""
+class _Last(Observer):
+    """Keeps the last evaluation."""
 
     accuracy = float("nan")
 
-    def started(self, run: Run) -> None:
-        pass
-
     def evaluated(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
         self.accuracy = row.metrics["test_accuracy"]
-
-    def ended(self, run: Run, outcome: Outcome) -> None:
-        pass
-
-    def said(self, line: str) -> None:
-        pass
 
 
 def paribus(**words: str) -> Way:

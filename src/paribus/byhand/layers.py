@@ -118,25 +118,32 @@ class SoftmaxCrossEntropy:
     softmax(z)_k = exp(z_k - max z) / sum_j exp(z_j - max z): subtracting the maximum changes nothing and keeps exp
     from overflowing.
 
-    Backward:  dz = (softmax(z) - onehot(y)) / examples.
+    With label smoothing s the target is t = (1 - s) onehot(y) + s / classes, and L = mean of -sum_k t_k log softmax_k.
+
+    Backward:  dz = (softmax(z) - t) / examples.
+
+    Source: for smoothing, Szegedy et al., Rethinking the inception architecture (2016).
 
     >>> loss = SoftmaxCrossEntropy()
     >>> round(float(loss.forward(np.zeros((4, 10)), np.array([0, 1, 2, 3]))), 4)  # log 10
     2.3026
     """
 
-    def forward(self, z: Array, y: NDArray[np.int64]) -> float:
+    def forward(self, z: Array, y: NDArray[np.int64], smoothing: float = 0.0) -> float:
         """The mean loss of a batch."""
         shifted = z - z.max(axis=1, keepdims=True)
         exponentials = np.exp(shifted)
         totals = exponentials.sum(axis=1, keepdims=True)
-        self._softmax, self._y = exponentials / totals, y
-        rows = np.arange(len(y))
-        return float((np.log(totals[:, 0]) - shifted[rows, y]).mean())
+        self._softmax, self._y, self._smoothing = exponentials / totals, y, smoothing
+        logarithm, hit = np.log(totals[:, 0]), shifted[np.arange(len(y)), y]
+        if not smoothing:
+            return float((logarithm - hit).mean())
+        return float((logarithm - (1 - smoothing) * hit - smoothing * shifted.mean(axis=1)).mean())
 
     def backward(self) -> Array:
         """dL/dz, shape (examples, classes)."""
         dz: Array = self._softmax.copy()
-        dz[np.arange(len(self._y)), self._y] -= 1
+        dz -= self._smoothing / dz.shape[1]
+        dz[np.arange(len(self._y)), self._y] -= 1 - self._smoothing
         dz /= len(self._y)
         return dz

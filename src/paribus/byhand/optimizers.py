@@ -36,12 +36,16 @@ def clip_by_global_norm(gradients: dict[str, Array], limit: float) -> float:
 
 
 class Optimizer(ABC):
-    """Moves parameters, one after another; `weight_decay` w adds w theta to the gradient."""
+    """Moves parameters, one after another; `weight_decay` w adds w theta to the gradient, with `decay="weights"` of
+    those with two axes or more alone."""
 
-    def __init__(self, parameters: Mapping[str, Array], lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, parameters: Mapping[str, Array], lr: float, weight_decay: float = 0.0, decay: str = "all"
+    ) -> None:
         self.parameters = parameters
         self.lr = lr
         self.weight_decay = weight_decay
+        self.decayed = {name for name, theta in parameters.items() if decay == "all" or theta.ndim > 1}
         self.steps = 0
 
     def step(self, gradients: Mapping[str, Array]) -> None:
@@ -49,11 +53,33 @@ class Optimizer(ABC):
         self.steps += 1
         for name, theta in self.parameters.items():
             g = gradients[name]
-            theta -= self.lr * self.direction(name, g + self.weight_decay * theta if self.weight_decay else g)
+            penalised = self.weight_decay and name in self.decayed
+            theta -= self.lr * self.direction(name, g + self.weight_decay * theta if penalised else g)
+
+    def shrink(self, weight_decay: float) -> None:
+        """Decoupled weight decay w: theta <- theta - lr w theta."""
+        for name in self.decayed:
+            self.parameters[name][...] *= 1 - self.lr * weight_decay
 
     @abstractmethod
     def direction(self, name: str, g: Array) -> Array:
         """What lr is multiplied with, from the gradient with its penalty."""
+
+    def state(self) -> dict[str, Array]:
+        """Every array that it keeps, by kind and parameter, and how many steps it has made."""
+        kept = {
+            kind: arrays for kind, arrays in vars(self).items() if isinstance(arrays, dict) and kind != "parameters"
+        }
+        arrays = {f"{kind}/{name}": array for kind, by_name in kept.items() for name, array in by_name.items()}
+        return {**arrays, "steps": np.array(float(self.steps))}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """As `state` left it."""
+        self.steps = int(state["steps"])
+        for key, array in state.items():
+            kind, _, name = key.partition("/")
+            if name:
+                getattr(self, kind)[name] = array.copy()
 
     def zeros(self) -> dict[str, Array]:
         """A state of zeros, one array for each parameter."""
@@ -66,8 +92,10 @@ class Sgd(Optimizer):
         b <- g at the first step, then  m b + (1 - d) g
         theta <- theta - lr b,  with Nesterov  theta - lr (g + m b),  without momentum  theta - lr g
 
+    `decoupled`: weight decay is apart from the gradient, theta <- theta - lr w theta before the step.
+
     Source: Sutskever et al., On the importance of initialization and momentum in deep learning (2013), in the form of
-    PyTorch's documentation.
+    PyTorch's documentation; Loshchilov and Hutter, Decoupled weight decay regularization (2019).
 
     >>> theta = {"w": np.array([1.0])}
     >>> Sgd(theta, lr=0.5).step({"w": np.array([0.2])})
@@ -83,10 +111,19 @@ class Sgd(Optimizer):
         dampening: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        decay: str = "all",
+        decoupled: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, weight_decay)
+        super().__init__(parameters, lr, 0.0 if decoupled else weight_decay, decay)
+        self.decoupled = weight_decay if decoupled else 0.0
         self.momentum, self.dampening, self.nesterov = momentum, dampening, nesterov
         self.b: dict[str, Array] = {}
+
+    def step(self, gradients: Mapping[str, Array]) -> None:
+        """Shrink what decays apart from the gradient, then move every parameter."""
+        if self.decoupled:
+            self.shrink(self.decoupled)
+        super().step(gradients)
 
     def direction(self, name: str, g: Array) -> Array:
         """b, g + m b or g."""
@@ -120,8 +157,9 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        decay: str = "all",
     ) -> None:
-        super().__init__(parameters, lr, weight_decay)
+        super().__init__(parameters, lr, weight_decay, decay)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
         self.m, self.v = self.zeros(), self.zeros()
 
@@ -157,14 +195,14 @@ class AdamW(Adam):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        decay: str = "all",
     ) -> None:
-        super().__init__(parameters, lr, beta1, beta2, eps)
+        super().__init__(parameters, lr, beta1, beta2, eps, decay=decay)
         self.decoupled = weight_decay
 
     def step(self, gradients: Mapping[str, Array]) -> None:
         """Shrink every parameter, then move it."""
-        for theta in self.parameters.values():
-            theta *= 1 - self.lr * self.decoupled
+        self.shrink(self.decoupled)
         super().step(gradients)
 
 
@@ -193,8 +231,9 @@ class RmsProp(Optimizer):
         momentum: float = 0.0,
         centered: bool = False,
         weight_decay: float = 0.0,
+        decay: str = "all",
     ) -> None:
-        super().__init__(parameters, lr, weight_decay)
+        super().__init__(parameters, lr, weight_decay, decay)
         self.alpha, self.eps, self.momentum, self.centered = alpha, eps, momentum, centered
         self.v, self.a, self.b = self.zeros(), self.zeros(), self.zeros()
 

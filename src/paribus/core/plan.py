@@ -11,6 +11,9 @@ What stands at which coordinates is part of the plan's version. Change it, and `
 | init    | initial values  | column // 2, row, tensor, 0           | 2 for each value |
 | order   | permutation     | position // 4, epoch, 0, attempt      | position % 4     |
 | order   | with repeats    | position // 4, epoch, 1, attempt      | position % 4     |
+| augment | flip            | example, epoch, 0, 0                  | 0                |
+| augment | crop            | example, epoch, 0, 0                  | 1, 2             |
+| augment | cutout          | example, epoch, 0, 0                  | halves of 3      |
 | dropout | mask            | unit // 4, example, epoch, layer      | unit % 4         |
 | split   | permutation     | position // 4, 0, 0, attempt          | position % 4     |
 | tune    | a trial's place | setting // 2, trial, 0, 0             | 2 for each value |
@@ -156,6 +159,17 @@ class Plan:
         blocks = np.arange((units + 3) // 4)[None, :]
         words = philox((blocks, examples[:, None], epoch, layer), (self.seed, Stream.DROPOUT))
         return words.reshape(len(examples), -1)[:, :units].astype(np.uint64) >= np.uint64(round(dropout * 2**32))
+
+    def augment(self, epoch: int, examples: Indices) -> Words:
+        """Four words for each example, shape (examples, 4), for its augmentation in this epoch.
+
+        They belong to (seed, epoch, example), not to a position in a batch.
+
+        >>> all_of_them = Plan(0).augment(3, np.arange(5))
+        >>> bool((all_of_them[[4, 1]] == Plan(0).augment(3, np.array([4, 1]))).all())
+        True
+        """
+        return philox((examples, epoch, 0, 0), (self.seed, Stream.AUGMENT))
 
     def trial(self, number: int, settings: int) -> NDArray[np.float64]:
         """Where a trial of a random search lies: for each of its settings a uniform draw in (0, 1).

@@ -10,11 +10,31 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.settings import Word
+from paribus.core.checkpoint import Best
+from paribus.core.values import Word
 
 SPLITS = ("train", "validation", "test")
 
-DERIVED_METRICS = ("seconds_per_epoch", "train_loss_jitter", "epochs_to_target", "seconds_to_target")
+METERS = (
+    "examples_per_second",
+    "peak_memory_mb",
+    "gpu_allocated_mb",
+    "gpu_reserved_mb",
+    "gpu_utilisation",
+    "gpu_power_w",
+    "gpu_energy_j",
+)
+"""What a run takes beside time: columns of its curve, comparable only of a run that had the machine to itself."""
+
+DERIVED_METRICS = (
+    "seconds_per_epoch",
+    "seconds_per_evaluation",
+    *METERS,
+    "train_loss_jitter",
+    "best_test_accuracy",
+    "epochs_to_target",
+    "seconds_to_target",
+)
 """What findings make of a record, beside the last values of its curves."""
 
 
@@ -51,6 +71,10 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+FINISHED = (Status.DONE, Status.DIVERGED)
+"""Such a run is not made again; any other is."""
+
+
 @dataclass(frozen=True)
 class TaskCard:
     """What a record says of the data: enough to know whether two runs were given the same.
@@ -73,13 +97,15 @@ class TaskCard:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One row of a curve. Seconds are since the run's start, training and evaluation apart."""
+    """One row of a curve. Seconds are since the run's start, training and evaluation apart; `meters`: what the run
+    took beside them (`METERS`)."""
 
     step: int
     epoch: float
     train_seconds: float
     eval_seconds: float
     metrics: Mapping[str, float]
+    meters: Mapping[str, float] = field(default_factory=dict)
 
 
 Curve = dict[str, NDArray[np.float64]]
@@ -109,7 +135,8 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `epochs`: how many it completed; `error`: why it diverged or failed."""
+    """How a run ended. `epochs`: how many it completed; `error`: why it diverged or failed; `best`: its weights where
+    it was best on validation data."""
 
     status: Status
     epochs: int
@@ -117,6 +144,7 @@ class Outcome:
     weights: Mapping[str, NDArray[np.floating]] | None = None
     predictions: NDArray[np.int64] | None = None
     boundary: Boundary | None = None
+    best: Best | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +171,18 @@ class RunRecord:
         if not self.timed or self.status is not Status.DONE or not self.epochs:
             return None
         return float(self.curve["train_seconds"][-1]) / self.epochs
+
+    def seconds_per_evaluation(self) -> float | None:
+        """Evaluation time over evaluations, under the same conditions."""
+        if not self.timed or self.status is not Status.DONE or not self.curve:
+            return None
+        return float(self.curve["eval_seconds"][-1]) / len(self.curve["step"])
+
+    def best_on_validation(self, metric: str) -> float | None:
+        """A metric at the evaluation that was best by validation accuracy, the first of equals."""
+        if self.status is not Status.DONE or not {metric, "validation_accuracy"} <= self.curve.keys():
+            return None
+        return float(self.curve[metric][self.curve["validation_accuracy"].argmax()])
 
     def final(self, metric: str) -> float | None:
         """The last value of a metric, None where the run did not reach its end or the value is not finite."""

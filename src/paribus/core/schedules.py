@@ -20,6 +20,16 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+SCHEDULES = {
+    "constant": "1",
+    "multistep:80+120:0.1": "0.1 to the number of milestones (epochs) reached",
+    "cosine, cosine:0.01": "from 1 down to 0, or to a floor, over the epochs, in half a cosine",
+    "onecycle, onecycle:0.3": "up from 1/25 to 1 over that share of the steps, then down to 1/250000",
+    "warmup:5, warmup:100steps": "up to 1 over so many epochs or steps",
+    "warmup:5:cosine": "a warm-up that leads into another schedule: both factors, multiplied",
+}
+"""Each schedule's word, as an example, and its factor on the learning rate, for people."""
+
 _ONECYCLE_START, _ONECYCLE_END = 1 / 25, 1 / 25 / 1e4
 
 

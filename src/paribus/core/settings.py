@@ -1,411 +1,31 @@
 """Settings: everything that defines a run except its seed, as one frozen, validated value.
 
-Each field says its meaning and what is allowed; `paribus list settings` and every error message are made from that.
-How words (`lr=0.01`, `hidden=64x64`) become settings stands in `words.py`.
+What tasks, models and optimizers have of their own stands in `sections.py`; how words (`lr=0.01 hidden=64x64`) become
+settings in `words.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator
 
 from paribus.core.own import Own
+from paribus.core.recipes import RECIPES, parse_recipe
 from paribus.core.schedules import Schedule
-
-Word = bool | int | float | str
-
-
-def setting(default: Any, meaning: str, allowed: str, **bounds: Any) -> Any:
-    """A field with its meaning and, for people, what is allowed."""
-    return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **bounds)
-
-
-class Section(BaseModel):
-    """Frozen, closed to unknown names, and without NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
-
-
-# --- values with a spelling of their own -------------------------------------------------------------------------
-
-
-def parse_sizes(value: object) -> tuple[int, ...]:
-    """Sizes of layers: `64x64x64`, `20`, or `none`.
-
-    >>> parse_sizes("64x32"), parse_sizes("none"), parse_sizes(20)
-    ((64, 32), (), (20,))
-    """
-    if isinstance(value, list | tuple):
-        sizes = tuple(value)
-    elif value in ("none", "", None):
-        sizes = ()
-    else:
-        sizes = tuple(int(part) for part in str(value).split("x"))
-    if not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise ValueError("sizes are whole numbers above 0")
-    return sizes
-
-
-@dataclass(frozen=True)
-class Initialisation:
-    """How initial values are scaled: `default`, `xavier_normal`, ..., or `normal:STD`.
-
-    >>> str(Initialisation.parse("normal:0.001"))
-    'normal:0.001'
-    """
-
-    kind: str
-    std: float | None = None
-
-    KINDS: ClassVar = (
-        "normal",
-        "default",
-        "xavier_normal",
-        "xavier_uniform",
-        "kaiming_normal",
-        "kaiming_uniform",
-        "orthogonal",
-    )
-
-    @classmethod
-    def parse(cls, value: object) -> Initialisation:
-        """From its word; ValueError for anything else."""
-        if isinstance(value, cls):
-            return value
-        kind, colon, rest = str(value).partition(":")
-        if kind not in cls.KINDS or (kind == "normal") != bool(colon):
-            raise ValueError
-        if kind != "normal":
-            return cls(kind)
-        std = float(rest)
-        if not (math.isfinite(std) and std > 0):
-            raise ValueError
-        return cls(kind, std)
-
-    def __str__(self) -> str:
-        return self.kind if self.std is None else f"{self.kind}:{self.std!r}"
-
-
-@dataclass(frozen=True)
-class Every:
-    """An interval of epochs (`10`) or of steps (`500steps`).
-
-    >>> Every.parse("500steps"), Every.parse("10").in_steps(steps_per_epoch=7)
-    (Every(count=500, unit='steps'), 70)
-    """
-
-    count: int
-    unit: Literal["epochs", "steps"]
-
-    @classmethod
-    def parse(cls, value: object) -> Every:
-        """From its word; ValueError for anything else."""
-        if isinstance(value, cls):
-            return value
-        text = str(value)
-        count = int(text.removesuffix("steps"))
-        if count < 1:
-            raise ValueError
-        return cls(count, "steps" if text.endswith("steps") else "epochs")
-
-    def in_steps(self, steps_per_epoch: int) -> int:
-        """The interval in steps."""
-        return self.count if self.unit == "steps" else self.count * steps_per_epoch
-
-    def __str__(self) -> str:
-        return f"{self.count}{'steps' if self.unit == 'steps' else ''}"
-
-
-def parse_steps(value: object) -> int | Literal["all"]:
-    """Steps in an epoch: a number, or `all`: as many as one pass over the data takes."""
-    if value == "all":
-        return "all"
-    steps = int(str(value))
-    if steps < 1:
-        raise ValueError
-    return steps
-
-
-def parse_clip(value: object) -> float | None:
-    """A norm, or `none`."""
-    if value in ("none", None):
-        return None
-    norm = float(str(value))
-    if not (math.isfinite(norm) and norm > 0):
-        raise ValueError
-    return norm
-
-
-Sizes = Annotated[tuple[int, ...], BeforeValidator(parse_sizes)]
-Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
-Interval = Annotated[Every, BeforeValidator(Every.parse)]
-Steps = Annotated[int | Literal["all"], BeforeValidator(parse_steps)]
-Clip = Annotated[float | None, BeforeValidator(parse_clip)]
-LrSchedule = Annotated[Schedule, BeforeValidator(Schedule.parse)]
-
-
-def word(value: object) -> Word:
-    """The canonical spelling of a setting's value: what a record holds and a command takes.
-
-    >>> word((64, 32)), word(()), word(None), word(0.01), word(True)
-    ('64x32', 'none', 'none', 0.01, True)
-    """
-    if isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple):
-        return "x".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
-
-
-def spell(value: Word) -> str:
-    """A word as a command takes it.
-
-    >>> spell(True), spell(0.01)
-    ('true', '0.01')
-    """
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def spell_all(values: Mapping[str, Word]) -> str:
-    """Several settings as a command takes them, by their short names.
-
-    >>> spell_all({"optimizer.lr": 0.1, "model.hidden": "5x5"})
-    'lr=0.1 hidden=5x5'
-    """
-    return " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())
-
-
-# --- tasks -------------------------------------------------------------------------------------------------------
-
-
-class TaskSettings(Section):
-    """What a task is made from. `defaults`: the settings that its runs start from."""
-
-    summary: ClassVar[str]
-    defaults: ClassVar[dict[str, Word]]
-
-    name: str
-    test_share: float = setting(
-        0.2, "share of the data held out as the test split", "a number between 0 and 1", gt=0, lt=1
-    )
-    standardise: bool = setting(
-        False, "subtract the training split's mean, divide by its standard deviation", "true or false"
-    )
-
-
-_REPORT: dict[str, Word] = {
-    "model.hidden": 20,
-    "init": "normal:0.001",
-    "optimizer.lr": 0.01,
-    "eval_every": 10,
-}
-
-
-class Moons(TaskSettings):
-    """`sklearn.datasets.make_moons` with the source report's arguments."""
-
-    summary = "two interleaved half circles (scikit-learn), 2 classes in the plane"
-    defaults = {**_REPORT, "epochs": 1500}
-
-    name: Literal["moons"] = "moons"
-    n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
-    noise: float = setting(0.08, "standard deviation of the noise on each coordinate", "a number of at least 0", ge=0)
-    random_state: int = setting(1, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
-
-
-class Circles(TaskSettings):
-    """`sklearn.datasets.make_circles` with the source report's arguments."""
-
-    summary = "one circle inside another (scikit-learn), 2 classes in the plane"
-    defaults = {**_REPORT, "epochs": 5000}
-
-    name: Literal["circles"] = "circles"
-    n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
-    noise: float = setting(0.08, "standard deviation of the noise on each coordinate", "a number of at least 0", ge=0)
-    factor: float = setting(
-        0.5, "radius of the inner circle over the outer's", "a number from 0 to below 1", ge=0, lt=1
-    )
-    random_state: int = setting(1, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
-
-
-class Blobs(TaskSettings):
-    """`sklearn.datasets.make_blobs` with the source report's arguments."""
-
-    summary = "normal clouds (scikit-learn), 2 classes in the plane"
-    defaults = {**_REPORT, "epochs": 1500}
-
-    name: Literal["blobs"] = "blobs"
-    n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
-    features: int = setting(2, "number of input features", "a whole number of at least 1", ge=1)
-    centers: int = setting(2, "number of clouds, one a class", "a whole number from 2 to 255", ge=2, le=255)
-    cluster_std: float = setting(1.0, "standard deviation of each cloud", "a number above 0", gt=0)
-    random_state: int = setting(2, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
-
-
-class Digits(TaskSettings):
-    """`sklearn.datasets.load_digits`, pixels divided by 16."""
-
-    summary = "1,797 images of handwritten digits, 8x8 (scikit-learn), 10 classes"
-    # Not in the source report: an ordinary initialisation and a rate at which plain SGD learns the task in seconds.
-    defaults = {"model.hidden": 64, "init": "default", "optimizer.lr": 0.1, "epochs": 60, "eval_every": 1}
-
-    name: Literal["digits"] = "digits"
-
-
-class OwnData(TaskSettings):
-    """Data of the user's own, made by `paribus.data`."""
-
-    summary = "arrays, frames or data sets of your own, in Python"
-    defaults = {}
-
-    arrays: Own
-
-
-# --- models and optimizers ---------------------------------------------------------------------------------------
-
-
-class ModelSettings(Section):
-    """The sizes of a model."""
-
-    summary: ClassVar[str]
-
-    name: str
-
-
-class Mlp(ModelSettings):
-    """Linear, ReLU, ..., Linear."""
-
-    summary = "multilayer perceptron: linear layers with a ReLU after every hidden one"
-
-    name: Literal["mlp"] = "mlp"
-    hidden: Sizes = setting(
-        (20,), "sizes of the hidden layers", "whole numbers above 0 joined by x, as in 64x64, or none"
-    )
-    dropout: float = setting(
-        0.0,
-        "share of each hidden layer's units dropped while training",
-        "a number from 0 to below 1",
-        ge=0,
-        lt=1,
-    )
-
-
-class OwnModel(ModelSettings):
-    """A module of the user's own: a function without arguments that makes it."""
-
-    summary = "an nn.Module of your own, in Python"
-
-    factory: Own
-
-
-class OptimizerSettings(Section):
-    """What every optimizer takes."""
-
-    summary: ClassVar[str]
-
-    name: str
-    lr: float = setting(0.01, "learning rate: the size of a step", "a finite number above 0", gt=0)
-    weight_decay: float = setting(
-        0.0,
-        "L2 penalty: this times the weights is added to the gradient",
-        "a finite number of at least 0",
-        ge=0,
-    )
-
-
-class _Adaptive(OptimizerSettings):
-    eps: float = setting(1e-8, "added to the denominator", "a finite number of at least 0", ge=0)
-
-
-class _Moments(_Adaptive):
-    beta1: float = setting(
-        0.9, "share of the mean gradient that is kept each step", "a number from 0 to below 1", ge=0, lt=1
-    )
-    beta2: float = setting(
-        0.999, "share of the mean square that is kept each step", "a number from 0 to below 1", ge=0, lt=1
-    )
-
-
-class Adam(_Moments):
-    """Adam, as `torch.optim.Adam`."""
-
-    summary = "adaptive moments; weight decay is a penalty in the gradient"
-
-    name: Literal["adam"] = "adam"
-
-
-class AdamW(_Moments):
-    """Adam with decoupled weight decay, as `torch.optim.AdamW`."""
-
-    summary = "adaptive moments; weight decay apart from the gradient"
-
-    name: Literal["adamw"] = "adamw"
-    weight_decay: float = setting(
-        0.01, "this times lr times the weights is taken off them", "a finite number of at least 0", ge=0
-    )
-
-
-class RmsProp(_Adaptive):
-    """Root mean square propagation, as `torch.optim.RMSprop`."""
-
-    summary = "gradient over its root mean square, with momentum, and centered"
-
-    name: Literal["rmsprop"] = "rmsprop"
-    alpha: float = setting(
-        0.99, "share of the mean square that is kept each step", "a number from 0 to below 1", ge=0, lt=1
-    )
-    momentum: float = setting(0.0, "share of the last step that is kept", "a finite number of at least 0", ge=0)
-    centered: bool = setting(False, "divide by the standard deviation instead", "true or false")
-
-
-class Sgd(OptimizerSettings):
-    """Stochastic gradient descent, as `torch.optim.SGD`."""
-
-    summary = "stochastic gradient descent, with momentum, dampening and Nesterov"
-
-    name: Literal["sgd"] = "sgd"
-    momentum: float = setting(
-        0.0, "share of the last step's direction that is kept", "a finite number of at least 0", ge=0
-    )
-    dampening: float = setting(
-        0.0,
-        "share of the new gradient that momentum leaves out",
-        "a finite number",
-    )
-    nesterov: bool = setting(False, "look ahead: Nesterov's momentum", "true or false")
-
-
-class OwnOptimizer(Section):
-    """An optimizer of the user's own: a function that makes it from the parameters, and `lr` where it takes that."""
-
-    summary: ClassVar[str] = "an optimizer of your own, in Python"
-
-    name: str
-    factory: Own
-    lr: float | None = setting(None, "learning rate, where the function takes one", "a finite number above 0", gt=0)
-
-
-TASKS: dict[str, type[TaskSettings]] = {"moons": Moons, "circles": Circles, "blobs": Blobs, "digits": Digits}
-MODELS: dict[str, type[ModelSettings]] = {"mlp": Mlp}
-OPTIMIZERS: dict[str, type[OptimizerSettings]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
-REGISTRIES: dict[str, dict[str, type[Section]]] = {
-    "task": dict(TASKS),
-    "model": dict(MODELS),
-    "optimizer": dict(OPTIMIZERS),
-}
-OWN: dict[str, tuple[type[Section], str]] = {
-    "task": (OwnData, "arrays"),
-    "model": (OwnModel, "factory"),
-    "optimizer": (OwnOptimizer, "factory"),
-}
-"""The section of what is the user's own, and the field that holds it."""
-
-
-# --- all of a run ------------------------------------------------------------------------------------------------
+from paribus.core.sections import (
+    OWN,
+    REGISTRIES,
+    Mlp,
+    ModelSettings,
+    OptimizerSettings,
+    OwnOptimizer,
+    Section,
+    TaskSettings,
+    setting,
+)
+from paribus.core.values import Clip, Count, Every, Init, Initialisation, Interval, LrSchedule, Threads, Word, word
 
 
 class Settings(Section):
@@ -431,7 +51,7 @@ class Settings(Section):
     implementation: Literal["numpy", "torch", "fused"] = setting(
         "auto",
         "who computes: numpy (derivatives by hand), torch (autograd), fused (compiled, many runs at once); auto takes "
-        "fused where it can be had",
+        "fused where it can be had, else torch",
         "auto, numpy, torch or fused",
     )
     init: Init = setting(
@@ -445,10 +65,30 @@ class Settings(Section):
         "shuffle: each example once an epoch; replacement: drawn with repeats",
         "shuffle or replacement",
     )
-    steps_per_epoch: Steps = setting(
+    steps_per_epoch: Count = setting(
         "all",
         "steps in an epoch; all: as many as one pass over the data takes",
         "all, or a whole number above 0",
+    )
+    flip: bool = setting(
+        False, "augmentation: each image is turned left to right with probability 1/2 an epoch", "true or false"
+    )
+    crop: int = setting(
+        0,
+        "augmentation: each image is padded with this many black pixels a side and cut back at random",
+        "a whole number from 0 to 32",
+        ge=0,
+        le=32,
+    )
+    cutout: int = setting(
+        0,
+        "augmentation: a square of this many pixels a side is blotted out of each image at random",
+        "a whole number from 0 to 64",
+        ge=0,
+        le=64,
+    )
+    label_smoothing: float = setting(
+        0.0, "share of each training label that is spread over all classes", "a number from 0 to below 1", ge=0, lt=1
     )
     epochs: int = setting(100, "epochs to train", "a whole number of at least 0", ge=0)
     eval_every: Interval = setting(
@@ -466,10 +106,33 @@ class Settings(Section):
     split: Literal["fixed", "by_seed"] = setting(
         "fixed", "fixed: one split for all seeds; by_seed: the seed deals the data", "fixed or by_seed"
     )
-    precision: Literal["float32", "float64"] = setting(
-        "float32", "type of every number in training", "float32 or float64"
+    eval_train: Count = setting(
+        "all",
+        "training examples that an evaluation looks at: all, or the first so many",
+        "all, or a whole number above 0",
     )
-    threads: int = setting(1, "threads of a run's arithmetic", "a whole number above 0", ge=1)
+    precision: Literal["float32", "float64", "bf16"] = setting(
+        "float32",
+        "type of every number in training; bf16: products and convolutions in bfloat16, weights in float32",
+        "float32, float64 or bf16",
+    )
+    memory: Literal["contiguous", "channels_last"] = setting(
+        "contiguous", "how images lie in memory", "contiguous or channels_last"
+    )
+    compile: bool = setting(False, "training steps of torch go through torch.compile", "true or false")
+    device: Literal["cpu", "cuda"] = setting(
+        "auto",
+        "where torch computes; auto takes cuda for all but the mlp, where PyTorch sees it",
+        "auto, cpu or cuda",
+    )
+    threads: Threads = setting(
+        1, "threads of a run's arithmetic; all: as many as there are cores", "a whole number above 0, or all", ge=1
+    )
+    recipe: Annotated[str, BeforeValidator(parse_recipe)] = setting(
+        "none",
+        "a bundle of settings that the model starts from (`paribus list recipes`)",
+        f"none, {' or '.join(RECIPES)}",
+    )
 
     def flat(self) -> dict[str, Word]:
         """Every setting under its full dotted name, each value in its canonical spelling."""

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from paribus.core.conflicts import FUSED_MODELS, conflicts, limited
+from paribus.core.cuda import sees_cuda
 from paribus.core.own import Own
-from paribus.core.settings import (
-    OWN,
-    REGISTRIES,
-    TASKS,
-    Initialisation,
-    Mlp,
-    OwnData,
-    OwnModel,
-    OwnOptimizer,
-    Section,
-    Settings,
-    Sgd,
-    common_settings,
-    spell,
-)
+from paribus.core.recipes import RECIPES
+from paribus.core.sections import OWN, REGISTRIES, TASKS, OwnData, Section, TaskSettings
+from paribus.core.settings import Settings, common_settings
+from paribus.core.values import spell
 
 
 class SettingsError(ValueError):
@@ -127,7 +117,7 @@ def build(values: Mapping[str, Any]) -> Settings:
     if task is None:
         name = str(values.get("task"))
         raise SettingsError([f"there is no task {name!r}: {near_miss(name, TASKS)}"])
-    merged: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults, **values}
+    merged = {**_starting_values(task, values), **values}
     for kind in OWN:  # what a task's runs start from is for the models and optimizers that there are
         if isinstance(merged.get(kind), Own):
             merged = {
@@ -136,6 +126,7 @@ def build(values: Mapping[str, Any]) -> Settings:
     # true as a word, so that it is not taken for the number 1
     merged = {name: spell(value) if isinstance(value, bool) else value for name, value in merged.items()}
     merged["implementation"] = _resolve_implementation(merged)
+    merged["device"] = _resolve_device(merged)
 
     parts: dict[str, Any] = {}
     for kind, registry in REGISTRIES.items():
@@ -166,10 +157,18 @@ def build(values: Mapping[str, Any]) -> Settings:
         settings = Settings(**parts, **common)
     except ValidationError as error:
         mistakes += _explain(error, Settings, "", ignore=set(REGISTRIES) - set(parts))
-    mistakes += _conflicts(settings, parts, values)
+    mistakes += conflicts(settings, parts, values)
     if mistakes or settings is None:
         raise SettingsError(mistakes)
     return settings
+
+
+def _starting_values(task: type[TaskSettings], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an arm has where nothing is given: the task's, those of the model on that task, and the recipe's."""
+    values: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults}
+    model = given.get("model", values["model"])
+    recipe = RECIPES.get(str(given.get("recipe")))
+    return values | task.by_model.get(str(model), {}) | (recipe.settings if recipe else {})
 
 
 def _resolve_implementation(values: Mapping[str, Any]) -> Any:
@@ -177,79 +176,18 @@ def _resolve_implementation(values: Mapping[str, Any]) -> Any:
     asked = values.get("implementation", "auto")
     if asked != "auto":
         return asked
-    own = isinstance(values["model"], Own) or isinstance(values["optimizer"], Own)
-    if own or values.get("loader") == "dataloader":
+    if isinstance(values["model"], Own) or isinstance(values["optimizer"], Own):
         return "torch"
-    return "fused" if str(values.get("threads", 1)) == "1" else "torch"
+    fused = str(values["model"]) in FUSED_MODELS and not any(limited(name, value) for name, value in values.items())
+    return "fused" if fused else "torch"
 
 
-def _conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Settings that contradict each other, and those that are given and change nothing, as far as they stand."""
-    mistakes = []
-    optimizer, model = parts.get("optimizer"), parts.get("model")
-    if isinstance(optimizer, Sgd):
-        momentum, dampening = optimizer.momentum, optimizer.dampening
-        if optimizer.nesterov and (momentum == 0 or dampening != 0):
-            mistakes.append(
-                f"nesterov=true needs momentum above 0 and dampening 0 (momentum={momentum:g}, "
-                f"dampening={dampening:g}): give a momentum, as in momentum=0.9"
-            )
-        if "optimizer.dampening" in given and dampening != 0 and momentum == 0:
-            mistakes.append(f"dampening={dampening:g} has no effect with momentum=0: give a momentum, or leave it out")
-    if settings and settings.implementation != "torch":
-        mistakes += [
-            f"implementation={settings.implementation} cannot take {kind}={thing.name}: it is PyTorch's; take "
-            "implementation=torch, or leave it out"
-            for kind, thing in settings.own_things().items()
-            if kind != "task"
-        ]
-    if isinstance(model, OwnModel) and given.get("init", "default") not in ("default", Initialisation("default")):
-        mistakes.append(
-            f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
-        )
-    if isinstance(optimizer, OwnOptimizer) and optimizer.lr is not None and not takes_lr(optimizer.factory.thing):
-        mistakes.append(
-            f"lr={optimizer.lr:g} has no effect with optimizer={optimizer.name}: its function takes no `lr`; let it: "
-            "lambda parameters, lr: ..."
-        )
-    if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
-        mistakes.append(
-            f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
-        )
-    if settings is None:
-        return mistakes
-    if settings.loader == "dataloader" and settings.implementation != "torch":
-        mistakes.append(
-            f"loader=dataloader has no effect with implementation={settings.implementation}: it is PyTorch's; "
-            "take implementation=torch, or leave it out"
-        )
-    if settings.schedule.kind == "warmup" and not settings.schedule.in_steps:
-        length = int(settings.schedule.number)
-        if "schedule" in given and length > settings.epochs > 0:
-            mistakes.append(
-                f"schedule={settings.schedule} does not end within epochs={settings.epochs}: warm up for fewer epochs"
-            )
-    if settings.implementation == "fused" and settings.threads > 1:
-        mistakes.append(
-            f"threads={settings.threads} has no effect with implementation=fused: a run has one, and runs go side by "
-            "side (--jobs); take implementation=torch, or leave it out"
-        )
-    schedule = settings.schedule.then or settings.schedule
-    if "schedule" in given and schedule.kind == "multistep" and schedule.milestones[0] >= settings.epochs > 0:
-        mistakes.append(
-            f"schedule={settings.schedule} has no effect with epochs={settings.epochs}: its first milestone, "
-            f"{schedule.milestones[0]}, is never reached"
-        )
-    return mistakes
-
-
-def takes_lr(factory: Callable[..., Any]) -> bool:
-    """Whether a function that makes an optimizer takes a learning rate by name."""
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(one.name == "lr" or one.kind is one.VAR_KEYWORD for one in parameters)
+def _resolve_device(values: Mapping[str, Any]) -> Any:
+    asked = values.get("device", "auto")
+    if asked != "auto":
+        return asked
+    small = values["implementation"] != "torch" or values["model"] == "mlp"
+    return "cpu" if small or not sees_cuda() else "cuda"
 
 
 def _explain(error: ValidationError, section: type[Section], prefix: str, ignore: set[str] | None = None) -> list[str]:

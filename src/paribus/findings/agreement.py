@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord
-from paribus.core.settings import Word
+from paribus.core.values import Word
 
 _FACTOR = "implementation"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paribus.core.record import DERIVED_METRICS, SPLITS, ArmRecord, RunRecord, StudyRecord, Target
+from paribus.core.record import DERIVED_METRICS, METERS, SPLITS, ArmRecord, RunRecord, StudyRecord, Target
 from paribus.findings.differences import ALPHA, t_interval
 from paribus.findings.targets import epochs_to, seconds_to
 
@@ -60,18 +60,27 @@ def value(run: RunRecord, metric: str, target: Target | None) -> float | None:
     match metric:
         case "seconds_per_epoch":
             return run.seconds_per_epoch()
+        case "seconds_per_evaluation":
+            return run.seconds_per_evaluation()
+        case "best_test_accuracy":
+            return run.best_on_validation("test_accuracy")
         case "train_loss_jitter":
             return jitter(run)
         case "epochs_to_target":
             return epochs_to(run, target) if target else None
         case "seconds_to_target":
             return seconds_to(run, target) if target else None
-    return run.final(metric)
+    return None if metric in METERS and not run.timed else run.final(metric)
 
 
 def derived_metrics(study: StudyRecord) -> list[str]:
     """Those metrics made from records that the study can have."""
-    return [name for name in DERIVED_METRICS if study.target is not None or not name.endswith("to_target")]
+    recorded = {column for arm in study.arms for run in arm.runs for column in run.curve}
+    absent = {name for name in METERS if not (study.timing and name in recorded)}
+    absent |= set() if study.timing else {"seconds_per_evaluation"}
+    absent |= set() if {"validation_accuracy", "test_accuracy"} <= recorded else {"best_test_accuracy"}
+    absent |= set() if study.target is not None else {"epochs_to_target", "seconds_to_target"}
+    return [name for name in DERIVED_METRICS if name not in absent]
 
 
 def metrics(study: StudyRecord) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.settings import Adam, AdamW, RmsProp, Settings, Sgd, steps_in_epoch
+from paribus.core.sections import Adam, AdamW, RmsProp, Sgd
+from paribus.core.settings import Settings, steps_in_epoch
 from paribus.fused import mlp, optimizers
 from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
@@ -163,7 +164,7 @@ def _examples(task: Task, real: np.dtype[Any], splits: tuple[str, ...], wide: bo
     found = _held.get(key)
     if found is None:
         parts = [task.splits[name] for name in splits]
-        x = np.concatenate([part.x.reshape(len(part), -1).astype(real, copy=False) for part in parts])
+        x = np.concatenate([task.floats(part.x, real).reshape(len(part), -1) for part in parts])
         bounds = np.cumsum([0, *map(len, parts)])
         starts = [begin for first, last in pairwise(bounds.tolist()) for begin in range(first, last, BATCH) if not wide]
         ends = [min(begin + BATCH, next(end for end in bounds.tolist() if end > begin)) for begin in starts]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.core.plan import Plan
-from paribus.core.settings import Initialisation
+from paribus.core.values import Initialisation
 
 Values = NDArray[np.float64]
 
@@ -22,17 +22,18 @@ def initial_values(shapes: Mapping[str, tuple[int, ...]], init: Initialisation, 
     """Initial values for named parameters, float64, in the order given.
 
     A weight has two axes or more, (out, in, ...), with fan_in = in * ..., fan_out = out * ...; a bias has one axis and
-    follows its weight. Biases start at 0, but for `default`.
+    follows its weight. Biases start at 0, but for `default`. A norm's scale is 1 and its shift 0, whatever `init`.
 
-    | init              | weights                                    |
-    |-------------------|--------------------------------------------|
-    | `normal:STD`      | N(0, STD^2)                                |
-    | `default`         | U(-b, b), b = 1 / sqrt(fan_in); biases too |
-    | `xavier_normal`   | N(0, 2 / (fan_in + fan_out))               |
-    | `xavier_uniform`  | U(-b, b), b = sqrt(6 / (fan_in + fan_out)) |
-    | `kaiming_normal`  | N(0, 2 / fan_in)                           |
-    | `kaiming_uniform` | U(-b, b), b = sqrt(6 / fan_in)             |
-    | `orthogonal`      | orthonormal rows or columns                |
+    | init              | weights                                           |
+    |-------------------|---------------------------------------------------|
+    | `normal:STD`      | N(0, STD^2)                                       |
+    | `default`         | U(-b, b), b = 1 / sqrt(fan_in); biases too        |
+    | `xavier_normal`   | N(0, 2 / (fan_in + fan_out))                      |
+    | `xavier_uniform`  | U(-b, b), b = sqrt(6 / (fan_in + fan_out))        |
+    | `kaiming_normal`  | N(0, 2 / fan_in)                                  |
+    | `kaiming_uniform` | U(-b, b), b = sqrt(6 / fan_in)                    |
+    | `orthogonal`      | orthonormal rows or columns                       |
+    | `report`          | convolutions N(0, 2 / fan_out); as xavier_normal  |
 
     Source: `torch.nn.init` and `torch.nn.Linear`; Glorot and Bengio (2010); He et al. (2015); Saxe et al. (2014).
 
@@ -43,7 +44,9 @@ def initial_values(shapes: Mapping[str, tuple[int, ...]], init: Initialisation, 
     values: dict[str, Values] = {}
     fan_in = 1
     for tensor, (name, shape) in enumerate(shapes.items()):
-        if len(shape) > 1:
+        if ".norm." in name:
+            values[name] = np.full(shape, float(name.endswith("weight")))
+        elif len(shape) > 1:
             fan_in = math.prod(shape[1:])
             values[name] = WEIGHTS[init.kind](plan, tensor, shape, init)
         elif init.kind == "default":
@@ -87,6 +90,13 @@ def _kaiming_uniform(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initial
     return _uniform(plan, tensor, shape, math.sqrt(6 / _fans(shape)[0]))
 
 
+def _report(plan: Plan, tensor: int, shape: tuple[int, ...], init: Initialisation) -> Values:
+    """`kaiming_normal_(mode="fan_out", nonlinearity="relu")` for convolutions, `xavier_normal_` for linear layers."""
+    if len(shape) == 2:
+        return _xavier_normal(plan, tensor, shape, init)
+    return math.sqrt(2 / _fans(shape)[1]) * plan.normals(tensor, shape)
+
+
 def _orthogonal(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
     """Q of the QR factors of a normal matrix, signs fixed by R's diagonal, so that Q is uniform (Mezzadri 2007)."""
     flat = plan.normals(tensor, shape).reshape(shape[0], -1)
@@ -104,4 +114,5 @@ WEIGHTS: dict[str, Callable[[Plan, int, tuple[int, ...], Initialisation], Values
     "kaiming_normal": _kaiming_normal,
     "kaiming_uniform": _kaiming_uniform,
     "orthogonal": _orthogonal,
+    "report": _report,
 }

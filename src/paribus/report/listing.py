@@ -6,10 +6,13 @@ from pydantic.fields import FieldInfo
 from rich.table import Table
 from rich.text import Text
 
-from paribus.core.settings import MODELS, OPTIMIZERS, REGISTRIES, TASKS, spell, word
+from paribus.core.recipes import RECIPES
+from paribus.core.schedules import SCHEDULES
+from paribus.core.sections import MODELS, OPTIMIZERS, REGISTRIES, TASKS
+from paribus.core.values import spell, spell_all, word
 from paribus.core.words import all_settings
 
-LISTINGS = ("tasks", "models", "optimizers", "settings")
+LISTINGS = ("tasks", "models", "optimizers", "schedules", "recipes", "settings")
 
 
 def listing(what: str) -> Table:
@@ -39,8 +42,21 @@ def listing(what: str) -> Table:
         for column in ("task", "what it is", "settings its runs start from"):
             table.add_column(column)
         for name, task in TASKS.items():
-            defaults = " ".join(f"{full.rpartition('.')[2]}={value}" for full, value in task.defaults.items())
-            table.add_row(*map(Text, (name, task.summary, defaults)))
+            table.add_row(*map(Text, (name, task.summary, spell_all(task.defaults))))
+            for model, values in task.by_model.items():
+                table.add_row("", Text(f"  with model={model}"), Text(spell_all(values)))
+        return table
+    if what == "recipes":
+        for column in ("recipe", "what it is", "settings, each of which can be given another value"):
+            table.add_column(column)
+        for name, recipe in RECIPES.items():
+            table.add_row(*map(Text, (name, f"{recipe.summary} (model={recipe.model})", spell_all(recipe.settings))))
+        return table
+    if what == "schedules":
+        for column in ("schedule", "factor on the learning rate"):
+            table.add_column(column)
+        for word_, meaning in SCHEDULES.items():
+            table.add_row(Text(word_), Text(meaning))
         return table
     sections = MODELS if what == "models" else OPTIMIZERS
     for column in (what.removesuffix("s"), "what it is", "settings"):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from paribus.training import Observer
+
 if TYPE_CHECKING:
     from paribus.core.record import Evaluation, Outcome
     from paribus.training import Run
@@ -18,8 +20,8 @@ _REFRESHES = 1
 """Redraws a second: Rich's ten cost a small run as much as writing all of its records."""
 
 
-class Bar:
-    """An observer that shows how far a study is: runs done, epochs of the present one, its last accuracy."""
+class Bar(Observer):
+    """Shows how far a study is: runs done, epochs of the present one, its last accuracy."""
 
     def __init__(self, console: Console, runs: int, epochs: int) -> None:
         self._console, self._errors = console, Console(stderr=True)  # what went wrong is said, however quiet

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paribus.core.record import ArmRecord, Status, StudyRecord, Target
-from paribus.core.settings import spell
+from paribus.core.values import spell
 from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.differences import ALPHA, Difference
 from paribus.findings.study import study_differences, warnings

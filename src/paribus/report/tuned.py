@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paribus.core.record import Status, StudyRecord, Tuning
-from paribus.core.settings import Word, spell, spell_all
+from paribus.core.values import Word, spell, spell_all
 from paribus.findings.study import study_differences
 from paribus.findings.summary import summaries
 from paribus.report.tables import PLUS_MINUS, arm_label, cell, differences_table, label, notes, results, scale

@@ -8,7 +8,8 @@ from itertools import product
 
 from paribus.core.own import Own
 from paribus.core.plan import MAX_SEED
-from paribus.core.settings import Settings, Word, spell_all
+from paribus.core.settings import Settings
+from paribus.core.values import Word, spell_all
 from paribus.core.words import SettingsError, build, parse_words
 
 MOST_SEEDS = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paribus.study.executors import cores
+from paribus.core.values import cores
 from paribus.study.request import Request
 from paribus.study.runner import prepare
 from paribus.tasks import load

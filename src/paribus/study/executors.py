@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
+from paribus.core.checkpoint import Checkpoint
 from paribus.core.own import receive, send
 from paribus.core.record import Evaluation, Outcome, Status
 from paribus.tasks import load
@@ -57,11 +58,6 @@ class Both:
         fused = [run for run in runs if run.settings.implementation == "fused"]
         self._threads.carry_out(fused, observer)
         self._processes.carry_out([run for run in runs if run.settings.implementation != "fused"], observer)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -134,16 +130,18 @@ class Workers:
         return workers[-1]
 
     @staticmethod
-    def _tell(worker: _Worker, happened: Evaluation | Outcome | str, observer: Observer) -> None:
+    def _tell(worker: _Worker, happened: Evaluation | Checkpoint | Outcome | str, observer: Observer) -> None:
         assert worker.run is not None
-        if isinstance(happened, str):
-            observer.said(happened)
-            return
-        if isinstance(happened, Evaluation):
-            observer.evaluated(worker.run, happened)
-        else:
-            observer.ended(worker.run, happened)
-            worker.run = None
+        match happened:
+            case str():
+                observer.said(happened)
+            case Evaluation():
+                observer.evaluated(worker.run, happened)
+            case Checkpoint():
+                observer.checkpointed(worker.run, happened)
+            case Outcome():
+                observer.ended(worker.run, happened)
+                worker.run = None
 
     def _died(self, worker: _Worker, tries: dict[Run, int], waiting: deque[Run], observer: Observer) -> None:
         self._dismiss(worker)
@@ -168,17 +166,17 @@ class Workers:
             worker.process.join()
 
 
-class _Teller:
+class _Teller(Observer):
     """Sends what happens in a worker to the driver. The driver knows what it started."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def started(self, run: Run) -> None:
-        pass
-
     def evaluated(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
         self._connection.send(row)
+
+    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:  # noqa: ARG002
+        self._connection.send(checkpoint)
 
     def ended(self, run: Run, outcome: Outcome) -> None:  # noqa: ARG002
         self._connection.send(outcome)

@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from paribus.core.record import StudyRecord, Tuning
-from paribus.core.settings import OWN, Word, spell, spell_all
+from paribus.core.sections import OWN
+from paribus.core.values import Word, spell, spell_all
 from paribus.core.words import SettingsError, build, full_name, near_miss, parse_words
 from paribus.study.arms import Arm, Design, distinct
 from paribus.study.request import Options, Request, make_request
@@ -50,7 +51,8 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "jobs": ((int,), "a whole number"),
     "budget": ((int,), "a whole number"),
     "tune_seeds": ((int,), "a whole number"),
-    "keep": ((list,), 'a list of "weights" and "predictions"'),
+    "keep": ((list,), 'a list of "weights", "predictions" and "best"'),
+    "checkpoint_every": ((int, float), "a number of seconds"),
     "settings": ((dict,), "a table of settings"),
     "factors": ((dict,), "a table of settings, each with a list of values"),
     "tune": ((dict,), 'a table of settings, each with a range ("1e-5:1e-1:9") or a list of values'),
@@ -96,7 +98,18 @@ def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str
         tune=_tune(facts.get("tune", {})),
         **{
             key: facts[key]
-            for key in ("name", "metric", "jobs", "timing", "target", "baseline", "margin", "budget", "tune_seeds")
+            for key in (
+                "name",
+                "metric",
+                "jobs",
+                "timing",
+                "target",
+                "baseline",
+                "margin",
+                "budget",
+                "tune_seeds",
+                "checkpoint_every",
+            )
             if key in facts
         },
     )

@@ -9,8 +9,9 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.core.checkpoint import Checkpoint
 from paribus.core.plan import PLAN_VERSION, Plan
-from paribus.core.record import Evaluation, Outcome, Status
+from paribus.core.record import FINISHED, Evaluation, Outcome, Status
 from paribus.study.driver import me
 from paribus.study.environment import environment
 from paribus.study.request import Request
@@ -22,7 +23,7 @@ _FLUSH_SECONDS = 0.5
 _POINTS = 5000
 
 
-class Recorder:
+class Recorder(Observer):
     """The observer of a study; several runs may go on at once."""
 
     def __init__(self, store: Store, request: Request, observers: Sequence[Observer]) -> None:
@@ -63,6 +64,9 @@ class Recorder:
             self._numbers[run] = self._store.start(
                 self._arms[run.settings], run.seed, number, self._environment, plan, self._timed
             )
+            begin = Checkpoint.read(run.checkpoint, run.identity()) if run.checkpoint else None
+            if begin is not None:
+                self._store.carry_over(self._numbers[run], begin.step)
         self._epochs[run] = 0
         for other in self._others:
             other.started(run)
@@ -77,10 +81,17 @@ class Recorder:
         for other in self._others:
             other.evaluated(run, row)
 
+    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:
+        assert run.checkpoint is not None
+        self._store.flush(self._numbers[run])  # the curve until then, before what goes on from there
+        checkpoint.write(run.checkpoint, run.identity())
+
     def ended(self, run: Run, outcome: Outcome) -> None:
         if outcome.status in (Status.FAILED, Status.INTERRUPTED):
             outcome = replace(outcome, epochs=self._epochs[run])  # as far as was seen
         self._store.end(self._numbers[run], outcome)
+        if run.checkpoint is not None and outcome.status in FINISHED:
+            run.checkpoint.unlink(missing_ok=True)
         del self._numbers[run], self._epochs[run]
         for other in self._others:
             other.ended(run, outcome)

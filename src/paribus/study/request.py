@@ -16,7 +16,8 @@ from paribus.study.arms import Design, design, parse_seeds
 from paribus.study.tuning import Tune, make_tune
 
 DEFAULT_METRIC = "test_accuracy"
-KEEPABLE = frozenset({"weights", "predictions"})
+KEEPABLE = frozenset({"weights", "predictions", "best"})
+CHECKPOINT_SECONDS = 120.0
 
 _NAME_LENGTH = 80
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}  # Windows
@@ -26,10 +27,11 @@ _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT
 class Request:
     """What a command asks for.
 
-    `keep`: what records hold beside the curve (`weights`, `predictions`); `metrics`: the user's own, beside loss and
-    accuracy; `jobs`: how many runs train at once, None for one, or of those of the fused engine as many as there are
-    cores; `timing`: each run alone in a process of its own, so that its seconds can be compared; `tune`: first choose
-    values for each arm; `blind`: the test split is not looked at.
+    `keep`: what records hold beside the curve (`weights`, `predictions`, `best`); `metrics`: the user's own, beside
+    loss and accuracy; `jobs`: how many runs train at once, None for one, or of those of the fused engine as many as
+    there are cores; `timing`: each run alone in a process of its own, so that its seconds can be compared; `tune`:
+    first choose values for each arm; `blind`: the test split is not looked at; `checkpoint_seconds`: how often a long
+    run's state is kept, to go on from after an interruption.
     """
 
     design: Design
@@ -47,6 +49,7 @@ class Request:
     tune: Tune | None = None
     blind: bool = False
     metrics: tuple[Own, ...] = ()
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Options:
     budget: int | None = None
     tune_seeds: int = 3
     metrics: tuple[Own, ...] = ()
+    checkpoint_every: float = CHECKPOINT_SECONDS
 
 
 def request(
@@ -114,7 +118,11 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     kept = frozenset(options.keep.split(",")) if options.keep else frozenset()
     if unknown := sorted(kept - KEEPABLE):
         mistakes.append(
-            f"--keep {','.join(unknown)} is not allowed: allowed is weights, predictions, or both with a comma"
+            f"--keep {','.join(unknown)} is not allowed: allowed is weights, predictions, best, or some with a comma"
+        )
+    if not options.checkpoint_every > 0:
+        mistakes.append(
+            f"--checkpoint-every {options.checkpoint_every:g} is not allowed: it is a number of seconds above 0"
         )
     if options.jobs is not None and options.jobs < 1:
         mistakes.append(f"--jobs {options.jobs} is not allowed: jobs is a whole number above 0")
@@ -162,7 +170,7 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     return Request(
         made, numbers, options.out if options.out is not None else Path("runs") / folder_name(name), name,
         options.metric, kept, options.jobs, options.timing, target, options.baseline, options.margin, options.command,
-        tune, metrics=options.metrics,
+        tune, metrics=options.metrics, checkpoint_seconds=options.checkpoint_every,
     )  # fmt: skip
 
 

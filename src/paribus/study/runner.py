@@ -8,24 +8,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paribus.core.plan import PLAN_VERSION
-from paribus.core.record import DERIVED_METRICS, RunRecord, Status, StudyRecord
+from paribus.core.record import DERIVED_METRICS, FINISHED, RunRecord, Status, StudyRecord
+from paribus.core.values import cores
 from paribus.core.words import SettingsError
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, carried_out, lock
-from paribus.study.executors import Both, Executor, InProcess, Workers, cores
+from paribus.study.executors import Both, Executor, InProcess, Workers
 from paribus.study.recorder import Recorder
 from paribus.study.request import Request
 from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
 from paribus.tasks import load
 from paribus.training import Observer, Run, sampling
 from paribus.training.door import own_refusal
+from paribus.training.fitness import model_mistakes
 from paribus.training.metrics import refusal as metrics_refusal
 
 SHARED = "shared"
 """In a tuned study's folder: all arms at one value (`stages.py`)."""
 
-FINISHED = (Status.DONE, Status.DIVERGED)
-"""Such a run is not made again; any other is."""
+CHECKPOINTS = "checkpoints"
+"""In a study's folder: where runs on their way stood last."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ def check(request: Request) -> list[str]:
             mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(watched)}")
         if mistake := sampling.mistake(arm.settings, len(task.train)):
             mistakes.append(mistake)
+        if "best" in request.keep and not arm.settings.validation:
+            mistakes.append("--keep best needs a validation split to be best on: give one, as in validation=0.1")
+        mistakes += model_mistakes(arm.settings, task)
         if note := sampling.note(arm.settings, len(task.train)):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
@@ -81,9 +86,15 @@ def prepare(request: Request) -> Work:
             f"--keep is for runs that are trained now: the {len(wanted) - len(missing)} recorded stay as they are; "
             "choose another --name to train them again"
         )
-    if again := sum(_key(arm, seed) in recorded for arm, seed in missing):
-        runs = "1 run" if again == 1 else f"{again} runs"
-        notes.append(f"{runs} had not come to an end: trained again from the start; the earlier attempts stay recorded")
+    begun = [_run(request, arm, seed) for arm, seed in missing if _key(arm, seed) in recorded]
+    going_on = sum(run.checkpoint is not None and run.checkpoint.exists() for run in begun)
+    for count, how in (
+        (going_on, "goes on from its last checkpoint"),
+        (len(begun) - going_on, "trained again from the start"),
+    ):
+        if count:
+            runs = "1 run" if count == 1 else f"{count} runs"
+            notes.append(f"{runs} had not come to an end: {how}; the earlier attempts stay recorded")
     return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)))
 
 
@@ -96,11 +107,20 @@ def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyReco
         work = prepare(request)  # once more, now that nobody else writes
         store = Store.create(request.folder)
         try:
-            runs = [Run(arm.settings, seed, request.keep, request.blind, request.metrics) for arm, seed in work.missing]
+            runs = [_run(request, arm, seed) for arm, seed in work.missing]
             _executor(request).carry_out(runs, Recorder(store, request, observers))
             return store.read()
         finally:
             store.close()
+
+
+def _run(request: Request, arm: Arm, seed: int) -> Run:
+    run = Run(arm.settings, seed, request.keep, request.blind, request.metrics)
+    # runs of the fused engine are over soon, and the seconds of a timed one are those of a run in one piece
+    if arm.settings.implementation == "fused" or request.timing:
+        return run
+    path = request.folder / CHECKPOINTS / f"{run.identity()[:24]}.checkpoint"
+    return replace(run, checkpoint=path, checkpoint_seconds=request.checkpoint_seconds)
 
 
 def _executor(request: Request) -> Executor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
-from paribus.core.settings import Word, spell_all
+from paribus.core.values import Word, spell_all
 from paribus.study.driver import lock
 from paribus.study.request import Request
 from paribus.study.runner import SHARED, check, free, read

@@ -36,7 +36,7 @@ from paribus.core.record import (
     Tuned,
     Tuning,
 )
-from paribus.core.settings import Word
+from paribus.core.values import Word
 
 SCHEMA_VERSION = 1
 FILE = "study.sqlite"
@@ -230,6 +230,20 @@ class Store:
         self._pending[run], self._rows[run] = [], 0
         return run
 
+    def carry_over(self, run: int, step: int) -> None:
+        """Begin a run's curve with that of the attempt before, as far as this step: it goes on from there."""
+        before = self._db.execute(
+            "SELECT old.id FROM runs AS old JOIN runs AS new ON old.arm = new.arm AND old.seed = new.seed "
+            "WHERE new.id = ? AND old.attempt < new.attempt ORDER BY old.attempt DESC LIMIT 1",
+            (run,),
+        ).fetchone()
+        curve = self._curves("WHERE run = ?", before).get(before[0], {}) if before else {}
+        kept = int((curve["step"] <= step).sum()) if curve else 0
+        if kept:
+            columns = {name: column[:kept] for name, column in curve.items()}
+            self._db.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, _pack(columns)))
+            self._rows[run] = kept
+
     def append(self, run: int, row: Evaluation) -> None:
         """Add an evaluation to a run's curve; it is on disk after the next `flush`."""
         self._pending[run].append(row)
@@ -266,7 +280,7 @@ class Store:
         ).rowcount
 
     def artifact(self, arm: str, seed: int, kind: str) -> bytes | None:
-        """`weights` (safetensors) or `predictions` (.npz) of the last attempt at a run, None where not kept."""
+        """`weights` and `best` (safetensors) or `predictions` of the last attempt at a run, None where not kept."""
         row = self._db.execute(
             "SELECT content FROM artifacts JOIN runs ON runs.id = run JOIN arms ON arms.id = arm "
             "WHERE arms.name = ? AND seed = ? AND kind = ? ORDER BY attempt DESC",
@@ -374,6 +388,7 @@ def _columns(rows: Sequence[Evaluation]) -> Curve:
         name: [getattr(row, name) for row in rows] for name in ("step", "epoch", "train_seconds", "eval_seconds")
     }
     columns |= {metric: [row.metrics[metric] for row in rows] for metric in rows[0].metrics}
+    columns |= {meter: [row.meters[meter] for row in rows] for meter in rows[0].meters}
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
@@ -419,6 +434,10 @@ def _artifacts(outcome: Outcome) -> dict[str, bytes]:
         contents["weights"] = save(dict(outcome.weights))
     if outcome.predictions is not None:
         contents["predictions"] = _pack({"predictions": outcome.predictions})
+    if outcome.best is not None:
+        from safetensors.numpy import save
+
+        contents["best"] = save(dict(outcome.best.weights), {"step": str(outcome.best.step)})
     if outcome.boundary is not None:
         contents["boundary"] = _pack(asdict(outcome.boundary))
     return contents

@@ -17,7 +17,9 @@ import numpy as np
 
 from paribus.core.plan import Plan
 from paribus.core.record import Candidate, StudyRecord, Tuned
-from paribus.core.settings import REGISTRIES, Settings, Word, spell_all
+from paribus.core.sections import REGISTRIES
+from paribus.core.settings import Settings
+from paribus.core.values import Word, spell_all
 from paribus.core.words import SettingsError, all_settings, build, parse_words
 from paribus.study.arms import Arm, Design
 from paribus.study.store import canonical

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paribus.core.settings import Digits
+from paribus.core.sections import Digits
 from paribus.tasks.pool import Arrays, Pool, cached
 
 

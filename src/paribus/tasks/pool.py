@@ -20,9 +20,9 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 @dataclass(frozen=True)
 class Pool:
     """Examples in their original order: inputs (n, *input_shape), classes (n,). The last `test` are the test split;
-    with 0 it has yet to be drawn."""
+    with 0 it has yet to be drawn. Images may be bytes: `Task.floats` makes numbers of them."""
 
-    x: NDArray[np.floating]
+    x: NDArray[np.floating] | NDArray[np.uint8]
     y: NDArray[np.int64]
     classes: int
     source: str

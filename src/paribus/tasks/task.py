@@ -7,29 +7,55 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paribus.core.plan import Plan
 from paribus.core.record import TaskCard
-from paribus.core.settings import OwnData, Settings, TaskSettings
+from paribus.core.sections import Cifar10, OwnData, Tabular, TaskSettings
+from paribus.core.settings import Settings
+from paribus.tasks.cifar10 import balanced, stored
 from paribus.tasks.digits import digits
 from paribus.tasks.pool import Pool
 from paribus.tasks.toy import blobs, circles, moons
 
-POOLS: dict[str, Callable[..., Pool]] = {"moons": moons, "circles": circles, "blobs": blobs, "digits": digits}
+
+def _cifar10(settings: Cifar10) -> Pool:
+    there = stored()
+    n = len(there.labels) - there.test
+    parts = [(settings.n_train, slice(0, n)), (settings.n_test, slice(n, None))]
+    labels = there.labels.astype(np.int64)
+    if [count for count, _ in parts] == [n, there.test]:
+        return Pool(there.images, labels, 10, there.source, there.test)
+    rows = [np.arange(n + there.test)[part][balanced(labels[part], count, there.fingerprint)] for count, part in parts]
+    source = f"{there.source}; {settings.n_train} and {settings.n_test} of them, the same of each class"
+    chosen = np.concatenate(rows)
+    return Pool(there.images[chosen], labels[chosen], 10, source, settings.n_test)
+
+
+POOLS: dict[str, Callable[..., Pool]] = {
+    "moons": moons,
+    "circles": circles,
+    "blobs": blobs,
+    "digits": digits,
+    "cifar10": _cifar10,
+}
 
 _FIXED_SPLIT = 1
 """`split=fixed` is scikit-learn's `train_test_split(..., random_state=1)`."""
 
 
+Inputs = NDArray[np.floating] | NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class Split:
-    """Inputs, shape (examples, *input_shape), float64 or float32; classes 0, 1, ..., shape (examples,), int64."""
+    """Inputs, shape (examples, *input_shape), float64, float32 or, of images, bytes; classes 0, 1, ..., shape
+    (examples,), int64."""
 
-    x: NDArray[np.floating]
+    x: Inputs
     y: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -37,13 +63,35 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How bytes become numbers: (x - mean) / std for each channel, both of shape (channels, 1, 1)."""
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Task:
-    """Data with its splits, and what a record says of them. The metric is accuracy, the loss a mean over examples."""
+    """Data with its splits, and what a record says of them. The metric is accuracy, the loss a mean over examples.
+
+    `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of bytes.
+    """
 
     train: Split
     validation: Split | None
     test: Split
     card: TaskCard
+    image: tuple[int, int, int] | None = None
+    scale: Scale | None = None
+
+    def floats(self, x: Inputs, dtype: np.dtype[Any]) -> NDArray[np.floating]:
+        """Inputs as numbers of a type; bytes are scaled."""
+        numbers: NDArray[np.floating] = x.astype(dtype, copy=False)
+        if self.scale is None:
+            return numbers
+        numbers -= self.scale.mean.astype(dtype)
+        numbers /= self.scale.std.astype(dtype)
+        return numbers
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -86,13 +134,15 @@ def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: 
     order = fixed.permutation(n) if how == "fixed" else Plan(seed).split_permutation(n)
     if pool.test:
         order = np.concatenate([np.arange(n, n + pool.test), order])
-    n_test = pool.test or math.ceil(settings.test_share * len(order))
+    tabular = settings if isinstance(settings, Tabular) else None
+    n_test = pool.test if tabular is None else pool.test or math.ceil(tabular.test_share * len(order))
+    share = f"test_share={tabular.test_share:g}" if tabular else f"{pool.test} test examples"
     n_validation = round(validation * (len(order) - n_test))
     n_train = len(order) - n_test - n_validation
     for name, size, cure in (
-        ("test", n_test, f"test_share={settings.test_share:g}"),
+        ("test", n_test, share),
         ("validation", n_validation if validation else 1, f"validation={validation:g}"),
-        ("training", n_train, f"test_share={settings.test_share:g} and validation={validation:g}"),
+        ("training", n_train, f"{share} and validation={validation:g}"),
     ):
         if size < 1:
             raise ValueError(f"the {name} split of {settings.name} is empty: {len(order)} examples with {cure}")
@@ -101,7 +151,7 @@ def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: 
         "validation": order[n_test : n_test + n_validation],
         "train": order[n_test + n_validation :],
     }
-    x = _standardised(pool.x, parts["train"]) if settings.standardise else pool.x
+    x = _standardised(pool.x, parts["train"]) if tabular and tabular.standardise else pool.x
     splits = {name: Split(x[rows], pool.y[rows]) for name, rows in parts.items() if len(rows)}
     card = TaskCard(
         name=settings.name,
@@ -115,7 +165,32 @@ def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: 
         test=n_test,
         overlap=overlap(splits["train"].x, splits["test"].x),
     )
-    return Task(splits["train"], splits.get("validation"), splits["test"], card)
+    scale = _scale(splits["train"].x, settings) if x.dtype == np.uint8 else None
+    return Task(splits["train"], splits.get("validation"), splits["test"], card, _image(settings, card), scale)
+
+
+def _image(settings: TaskSettings, card: TaskCard) -> tuple[int, int, int] | None:
+    """As stored: (channels, height, width), or (height, width) of a single channel."""
+    match card.input_shape:
+        case _ if settings.image is not None:
+            return settings.image
+        case (channels, height, width):
+            return channels, height, width
+        case (height, width):
+            return 1, height, width
+    return None
+
+
+def _scale(images: Inputs, settings: TaskSettings) -> Scale:
+    """By each channel's mean and standard deviation over the training split, or to the interval from 0 to 1."""
+    channels = images.shape[1]
+    if not (isinstance(settings, Cifar10) and settings.normalise):
+        return Scale(np.zeros((channels, 1, 1)), np.full((channels, 1, 1), 255.0))
+    counts = np.stack([np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(channels)])
+    values, total = np.arange(256), counts.sum(axis=1, keepdims=True)
+    mean = (counts * values).sum(axis=1, keepdims=True) / total
+    variance = (counts * (values - mean) ** 2).sum(axis=1, keepdims=True) / total
+    return Scale(mean[:, :, None], np.sqrt(np.where(variance > 0, variance, 1.0))[:, :, None])
 
 
 def fingerprint(*arrays: NDArray[np.generic]) -> str:
@@ -142,7 +217,7 @@ def overlap(train: NDArray[np.generic], test: NDArray[np.generic]) -> int:
     return sum(row.tobytes() in seen for row in test)
 
 
-def _standardised(x: NDArray[np.floating], train: NDArray[np.int64]) -> NDArray[np.floating]:
+def _standardised(x: Inputs, train: NDArray[np.int64]) -> NDArray[np.floating]:
     """Mean and standard deviation of the training rows alone; a constant feature is only centred."""
     mean, std = x[train].mean(axis=0), x[train].std(axis=0)
     scaled: NDArray[np.floating] = (x - mean) / np.where(std > 0, std, 1.0)

@@ -8,13 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from paribus.core.checkpoint import Checkpoint
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
-from paribus.core.settings import OwnModel, Settings
+from paribus.core.sections import OwnModel
+from paribus.core.settings import Settings
 from paribus.models.initialisation import initial_values
 from paribus.tasks import Task
 from paribus.training.learner import Learner
-from paribus.training.loop import fit
+from paribus.training.loop import Watch, fit
+from paribus.training.meters import Meters
 from paribus.training.probes import boundary
 from paribus.training.randomness import global_randomness
 from paribus.training.run import Observer, Run
@@ -81,8 +84,25 @@ def _train_paired(run: Run, plan: Plan, task: Task, observer: Observer) -> Outco
         except Exception as error:
             raise _ObserverFailed from error
 
+    def saved(checkpoint: Checkpoint) -> None:
+        try:
+            observer.checkpointed(run, checkpoint)
+        except Exception as error:
+            raise _ObserverFailed from error
+
     splits = [split for split in task.splits if not (run.blind and split == "test")]
-    outcome = fit(run.settings, plan, task, learner, evaluated, splits, run.metrics)
+    begin = Checkpoint.read(run.checkpoint, run.identity()) if run.checkpoint else None
+    if begin is not None:
+        learner.restore(begin.learner)
+    meters = Meters(run.settings.device)
+    try:
+        watch = Watch(
+            evaluated, splits, run.metrics, meters.read, saved if run.checkpoint_seconds else None,
+            run.checkpoint_seconds, "best" in run.keep,
+        )  # fmt: skip
+        outcome = fit(run.settings, plan, task, learner, watch, begin)
+    finally:
+        meters.close()
     if outcome.status is not Status.DONE or run.blind:
         return outcome
     return replace(

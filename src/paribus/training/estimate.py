@@ -32,7 +32,7 @@ def estimate(settings: Settings, task: Task) -> float:
         begun = perf_counter()
         first = settings.model_copy(update={"epochs": max(1, min(settings.epochs, _STEPS))})
         for epoch, batches in enumerate(sampling.epochs(first, plan, len(task.train))):
-            learner.begin_epoch(batches)
+            learner.begin_epoch(epoch, batches)
             for examples in islice(batches, _STEPS + 1 - len(laps)):
                 lap = perf_counter()
                 learner.step(examples, epoch)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.core.plan import Indices
+from paribus.tasks.task import Inputs
 
 
 class Learner(Protocol):
@@ -23,8 +24,8 @@ class Learner(Protocol):
     def scale_lr(self, factor: float) -> None:
         """The learning rate of the steps that follow: the settings' times this."""
 
-    def begin_epoch(self, batches: list[Indices]) -> None:
-        """The epoch's batches, before its first step: where batches are made in another way than by index."""
+    def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
+        """The batches of an epoch that are to come, before the first of them."""
 
     def step(self, examples: Indices, epoch: int) -> SupportsFloat:
         """One step of the optimizer on these training examples; the batch's mean loss before it.
@@ -35,8 +36,14 @@ class Learner(Protocol):
     def evaluate(self, split: str) -> tuple[float, float]:
         """Mean loss and accuracy over a whole split, in evaluation mode."""
 
-    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
         """The logits of each input, shape (inputs, classes), in evaluation mode."""
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
-        """Copies of the parameters."""
+        """Copies of the parameters, and of what else a model keeps, as running statistics."""
+
+    def state(self) -> bytes:
+        """Model and optimizer as they stand between two steps."""
+
+    def restore(self, state: bytes) -> None:
+        """As `state` left them, to the last bit."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 
+from paribus.core.checkpoint import Best, Checkpoint
 from paribus.core.own import Own
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
@@ -16,64 +18,103 @@ from paribus.training.learner import Learner
 from paribus.training.metrics import measure
 
 
+@dataclass
+class Watch:
+    """What is done beside training: `evaluated` is told of each evaluation of the `splits`, with `metrics` of the
+    user's own and what `meters` read; `save` gets a checkpoint every `save_seconds`; `keep_best` keeps the weights
+    that are best on validation data."""
+
+    evaluated: Callable[[Evaluation], None]
+    splits: Sequence[str]
+    metrics: Sequence[Own] = ()
+    meters: Callable[[], Mapping[str, float]] = field(default=dict)
+    save: Callable[[Checkpoint], None] | None = None
+    save_seconds: float = math.inf
+    keep_best: bool = False
+
+
 def fit(
-    settings: Settings,
-    plan: Plan,
-    task: Task,
-    learner: Learner,
-    evaluated: Callable[[Evaluation], None],
-    splits: Sequence[str],
-    metrics: Sequence[Own] = (),
+    settings: Settings, plan: Plan, task: Task, learner: Learner, watch: Watch, begin: Checkpoint | None = None
 ) -> Outcome:
-    """Train for `settings.epochs` epochs; evaluate the splits, by `metrics` too, at every interval and at the end.
+    """Train for `settings.epochs` epochs, from the start or a checkpoint; evaluate at every interval and at the end.
 
     A loss that is not finite ends the run as diverged in that epoch: the evaluations so far stand, and none that is
     not finite is reported.
     """
-    steps_per_epoch = steps_in_epoch(settings, len(task.train))
-    interval, total = settings.eval_every.in_steps(steps_per_epoch), settings.epochs * steps_per_epoch
-    train_seconds = eval_seconds = 0.0
-    scheduled = settings.schedule.kind != "constant"
-    within_epochs = settings.schedule.changes_within_epochs()
-    step = 0
-    since = perf_counter()
-
-    def evaluate() -> bool:
-        """Whether every metric is finite; the clock stands still for training meanwhile."""
-        nonlocal train_seconds, eval_seconds, since
-        begun = perf_counter()
-        train_seconds += begun - since
-        found: dict[str, float] = {}
-        for split in splits:
-            found[f"{split}_loss"], found[f"{split}_accuracy"] = learner.evaluate(split)
-        finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
-        if metrics and finite:
-            for split in splits:
-                x, y = task.splits[split].x, task.splits[split].y
-                found |= {f"{split}_{name}": value for name, value in measure(metrics, learner.logits(x), y).items()}
-        since = perf_counter()
-        eval_seconds += since - begun
-        if finite:
-            evaluated(Evaluation(step, step / steps_per_epoch, train_seconds, eval_seconds, found))
-            since = perf_counter()  # what the observer does is nobody's time
-        return finite
-
-    if total == 0 and not evaluate():
+    per_epoch = steps_in_epoch(settings, len(task.train))
+    interval, total = settings.eval_every.in_steps(per_epoch), settings.epochs * per_epoch
+    scheduled, within_epochs = settings.schedule.kind != "constant", settings.schedule.changes_within_epochs()
+    clock = _Clock(watch, task, learner, per_epoch, sampling.examples_in_epoch(settings, len(task.train)), begin)
+    if total == 0 and not clock.evaluate(0):
         return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
-    for epoch, batches in enumerate(sampling.epochs(settings, plan, len(task.train))):
-        loss = 0.0
-        learner.begin_epoch(batches)
-        for examples in batches:
-            if step == 0 or (scheduled and (within_epochs or examples is batches[0])):
-                learner.scale_lr(settings.schedule.factor(step, steps_per_epoch, settings.epochs))
+    step = begin.step if begin else 0
+    first = step // per_epoch if total else 0
+    for epoch, batches in enumerate(sampling.epochs(settings, plan, len(task.train), first), first):
+        loss, ahead = 0.0, step - epoch * per_epoch
+        learner.begin_epoch(epoch, batches[ahead:])
+        for place, examples in enumerate(batches[ahead:], ahead):
+            if place == ahead or (scheduled and within_epochs):
+                learner.scale_lr(settings.schedule.factor(step, per_epoch, settings.epochs))
             loss = loss + learner.step(examples, epoch)  # type: ignore[operator]  # a float, or a tensor read once an epoch
             step += 1
-            if (step % interval == 0 or step == total) and not evaluate():
-                return _diverged(epoch, f"an evaluation after step {step} was not finite")
+            if (step % interval == 0 or step == total) and not clock.evaluate(step):
+                return _diverged(epoch, f"an evaluation after step {step} was not finite", clock)
+            if clock.wants_saving() and step < total and math.isfinite(float(loss)):
+                clock.save(step)
         if not math.isfinite(float(loss)):
-            return _diverged(epoch, f"a loss by step {step} was not finite")
-    return Outcome(Status.DONE, settings.epochs)
+            return _diverged(epoch, f"a loss by step {step} was not finite", clock)
+    return Outcome(Status.DONE, settings.epochs, best=clock.best)
 
 
-def _diverged(epoch: int, what: str) -> Outcome:
-    return Outcome(Status.DIVERGED, epoch, f"in epoch {epoch + 1}: {what}")
+class _Clock:
+    """Evaluations and checkpoints, and whose time they are: training's stands still meanwhile."""
+
+    def __init__(
+        self, watch: Watch, task: Task, learner: Learner, per_epoch: int, examples: int, begin: Checkpoint | None
+    ) -> None:
+        self._watch, self._task, self._learner = watch, task, learner
+        self._per_epoch, self._examples = per_epoch, examples
+        self._train = begin.train_seconds if begin else 0.0
+        self._eval = begin.eval_seconds if begin else 0.0
+        self.best = begin.best if begin else None
+        self._since = self._saved = perf_counter()
+
+    def evaluate(self, step: int) -> bool:
+        """Whether every metric is finite; if so the evaluation is told."""
+        watch, learner = self._watch, self._learner
+        begun = perf_counter()
+        self._train += begun - self._since
+        found: dict[str, float] = {}
+        for split in watch.splits:
+            found[f"{split}_loss"], found[f"{split}_accuracy"] = learner.evaluate(split)
+        finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
+        if watch.metrics and finite:
+            for split in watch.splits:
+                x, y = self._task.splits[split].x, self._task.splits[split].y
+                values = measure(watch.metrics, learner.logits(x), y)
+                found |= {f"{split}_{name}": value for name, value in values.items()}
+        if watch.keep_best and finite:
+            self.best = Best.of(self.best, step, found, learner.weights)
+        self._since = perf_counter()
+        self._eval += self._since - begun
+        if finite:
+            epoch = step / self._per_epoch
+            rate = epoch * self._examples / self._train if self._train else 0.0
+            meters = {"examples_per_second": rate, **watch.meters()}
+            watch.evaluated(Evaluation(step, epoch, self._train, self._eval, found, meters))
+            self._since = perf_counter()  # what the observer does is nobody's time
+        return finite
+
+    def wants_saving(self) -> bool:
+        return self._watch.save is not None and perf_counter() - self._saved >= self._watch.save_seconds
+
+    def save(self, step: int) -> None:
+        assert self._watch.save is not None
+        begun = perf_counter()
+        self._train += begun - self._since
+        self._watch.save(Checkpoint(step, self._train, self._eval, self._learner.state(), self.best))
+        self._since = self._saved = perf_counter()
+
+
+def _diverged(epoch: int, what: str, clock: _Clock) -> Outcome:
+    return Outcome(Status.DIVERGED, epoch, f"in epoch {epoch + 1}: {what}", best=clock.best)

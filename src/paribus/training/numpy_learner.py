@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.byhand.layers import SoftmaxCrossEntropy
+from paribus.byhand.cnn import Cnn
+from paribus.byhand.layers import Array, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.optimizers import OPTIMIZERS, clip_by_global_norm
 from paribus.core.plan import Indices, Plan
+from paribus.core.sections import Cnn as CnnSettings
 from paribus.core.settings import Settings
 from paribus.tasks import Task
+from paribus.tasks.task import Inputs
+
+_AT_ONCE = 1000
+"""Images that are evaluated at once."""
 
 
 class NumpyLearner:
     """Forward, backward and update by hand; see `learner.Learner`."""
 
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
-        dtype = np.dtype(settings.precision).type
-        self._plan = plan
-        self._data = {
-            name: (split.x.reshape(len(split), -1).astype(dtype), split.y) for name, split in task.splits.items()
-        }
+        self._settings, self._task, self._plan = settings, task, plan
+        self._dtype = np.dtype(settings.precision)
+        self._shape: tuple[int, ...] = (math.prod(task.card.input_shape),)
+        self._hidden: tuple[int, ...] = ()
+        self._dropout = 0.0
+        self.model: Any  # Mlp or Cnn: two models with the same verbs
+        if isinstance(settings.model, CnnSettings):
+            assert task.image is not None
+            self._shape = task.image
+            self.model = Cnn(task.image, task.card.classes, settings.model.width, self._dtype.type)
+        else:
+            self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
+            self.model = Mlp([*self._shape, *self._hidden, task.card.classes], self._dropout, self._dtype.type)
+        self._data = {name: (self._inputs(split.x), split.y) for name, split in task.splits.items()}
         self._x, self._y = self._data["train"]
-        hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
-        self._hidden = hidden
-        self.model = Mlp([math.prod(task.card.input_shape), *hidden, task.card.classes], self._dropout, dtype)
         self.loss = SoftmaxCrossEntropy()
         make = OPTIMIZERS[settings.optimizer.name]
         self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
         self._rate, self._clip = self.optimizer.lr, settings.clip
+
+    def _inputs(self, x: Inputs) -> NDArray[np.floating]:
+        return self._task.floats(x, self._dtype).reshape(len(x), *self._shape)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: value.shape for name, value in self.model.parameters.items()}
@@ -43,16 +60,17 @@ class NumpyLearner:
     def scale_lr(self, factor: float) -> None:
         self.optimizer.lr = self._rate * factor
 
-    def begin_epoch(self, batches: list[Indices]) -> None:
+    def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
         pass
 
     def step(self, examples: Indices, epoch: int) -> float:
-        keep = (
-            [self._plan.keep(epoch, examples, i, units, self._dropout) for i, units in enumerate(self._hidden)]
-            if self._dropout
-            else ()
-        )
-        loss = self.loss.forward(self.model.forward(self._x[examples], keep), self._y[examples])
+        x, y = self._x[examples], self._y[examples]
+        if self._dropout:
+            keep = [self._plan.keep(epoch, examples, i, units, self._dropout) for i, units in enumerate(self._hidden)]
+            logits = self.model.forward(x, keep)
+        else:
+            logits = self.model.forward(x)
+        loss = self.loss.forward(logits, y, self._settings.label_smoothing)
         gradients = self.model.backward(self.loss.backward())
         if self._clip is not None:
             clip_by_global_norm(gradients, self._clip)
@@ -61,11 +79,40 @@ class NumpyLearner:
 
     def evaluate(self, split: str) -> tuple[float, float]:
         x, y = self._data[split]
-        logits = self.model.forward(x)
+        if split == "train" and self._settings.eval_train != "all":
+            x, y = x[: self._settings.eval_train], y[: self._settings.eval_train]
+        logits = self._logits(x)
         return self.loss.forward(logits, y), float((logits.argmax(axis=1) == y).mean())
 
-    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        return self.model.forward(x.reshape(len(x), -1).astype(self._x.dtype))
+    def _logits(self, x: Array) -> Array:
+        if isinstance(self.model, Mlp):
+            return self.model.forward(x)
+        self.model.train(False)
+        logits = np.concatenate([self.model.forward(x[i : i + _AT_ONCE]) for i in range(0, len(x), _AT_ONCE)])
+        self.model.train()
+        return logits
+
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        return self._logits(self._inputs(x))
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
-        return {name: value.copy() for name, value in self.model.parameters.items()}
+        buffers = {} if isinstance(self.model, Mlp) else self.model.buffers
+        return {name: value.copy() for name, value in {**self.model.parameters, **buffers}.items()}
+
+    def state(self) -> bytes:
+        content = io.BytesIO()
+        arrays: dict[str, Any] = {f"model:{name}": value for name, value in self.weights().items()}
+        arrays |= {f"optimizer:{name}": value for name, value in self.optimizer.state().items()}
+        np.savez(content, **arrays)
+        return content.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        with np.load(io.BytesIO(state), allow_pickle=False) as found:
+            parts: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}}
+            for key in found.files:
+                part, _, name = key.partition(":")
+                parts[part][name] = found[key]
+        buffers = {} if isinstance(self.model, Mlp) else self.model.buffers
+        for name, array in {**self.model.parameters, **buffers}.items():
+            array[...] = parts["model"][name]
+        self.optimizer.restore(parts["optimizer"])

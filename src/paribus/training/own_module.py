@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from paribus.core.plan import Indices, Plan
-from paribus.core.settings import OwnModel, Settings
+from paribus.core.sections import OwnModel
+from paribus.core.settings import Settings, steps_in_epoch
 from paribus.tasks import Task
 from paribus.training.randomness import global_randomness
 from paribus.training.sampling import epochs
 from paribus.training.torch_learner import TorchLearner
-
-_CHUNK = 4096
-"""Examples that are evaluated at once."""
 
 
 class OwnModule(TorchLearner):
@@ -29,44 +25,35 @@ class OwnModule(TorchLearner):
 
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
         super().__init__(settings, task, plan)
-        self._steps = 0
+        self._per_epoch = steps_in_epoch(settings, len(task.train))
         self._states: Iterator[int] = iter(())
 
     def _make_model(self, settings: Settings, task: Task) -> nn.Module:  # noqa: ARG002
         assert isinstance(settings.model, OwnModel)
+        self._dropout = 0.0
         module = settings.model.factory.thing()
         if not isinstance(module, nn.Module):
             raise TypeError(f"its function gave {type(module).__name__}, not an nn.Module")
         return module.to(self._dtype).train()
 
-    def _inputs(self, x: NDArray[np.floating]) -> Tensor:
-        return torch.from_numpy(x).to(self._dtype)
+    def _input_shape(self, settings: Settings, task: Task) -> tuple[int, ...]:  # noqa: ARG002
+        return task.card.input_shape
 
-    def begin_epoch(self, batches: list[Indices]) -> None:
-        super().begin_epoch(batches)
-        self._states = iter(self._plan.generator_states(self._steps + 1, len(batches)))
+    def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
+        super().begin_epoch(epoch, batches)
+        ahead = self._per_epoch - len(batches)  # taken before a checkpoint
+        self._states = iter(self._plan.generator_states(epoch * self._per_epoch + ahead + 1, len(batches)))
 
     def step(self, examples: Indices, epoch: int) -> Tensor:
-        self._steps += 1
         state = next(self._states)
         torch.default_generator.manual_seed(state)  # torch.manual_seed formats a stack trace for each absent device
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed(state)
         return super().step(examples, epoch)
 
-    def _training_logits(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:  # noqa: ARG002
-        logits: Tensor = self.model(x)
-        return logits
-
-    def _logits(self, x: Tensor) -> Tensor:
-        self.model.eval()
-        logits = torch.cat([self.model(chunk) for chunk in torch.split(x, _CHUNK)])
-        self.model.train()
-        return logits
-
     def try_out(self, size: int) -> Tensor:
         """Logits of the first `size` training examples, as in training."""
-        logits = self.model(self._x[:size])
+        logits = self.model(self._data.scaled(self._x[:size]))
         if not isinstance(logits, Tensor):
             raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
         return logits
@@ -75,10 +62,6 @@ class OwnModule(TorchLearner):
         """Whether two modules have a parameter in common, so that one run would begin where another ended."""
         mine = {id(parameter) for parameter in self.model.parameters()}
         return any(id(parameter) in mine for parameter in other.model.parameters())
-
-    def weights(self) -> dict[str, NDArray[np.floating]]:
-        """With the buffers, as batch normalisation's running statistics."""
-        return {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
 
 
 def refusal(settings: Settings, task: Task) -> str | None:

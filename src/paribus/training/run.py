@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
+from paribus.core.checkpoint import Checkpoint
 from paribus.core.own import Own
+from paribus.core.plan import PLAN_VERSION
 from paribus.core.record import Evaluation, Outcome
 from paribus.core.settings import Settings
 
@@ -14,8 +18,9 @@ from paribus.core.settings import Settings
 class Run:
     """One arm with one seed.
 
-    `keep`: what the record is to hold beside the curve (`weights`, `predictions`); `blind`: the test split is not
-    looked at; `metrics`: the user's own.
+    `keep`: what the record is to hold beside the curve (`weights`, `predictions`, `best`); `blind`: the test split is
+    not looked at; `metrics`: the user's own; `checkpoint`: the file that it goes on from where it is there, and
+    `checkpoint_seconds` how often a newer one is told, 0 for never.
     """
 
     settings: Settings
@@ -23,16 +28,26 @@ class Run:
     keep: frozenset[str] = frozenset()
     blind: bool = False
     metrics: tuple[Own, ...] = ()
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 0.0
+
+    def identity(self) -> str:
+        """What makes this run another than all others: its settings, its seed, the plan's version."""
+        facts = [PLAN_VERSION, self.seed, self.blind, sorted(self.settings.flat().items())]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-class Observer(Protocol):
-    """Who is told what happens."""
+class Observer:
+    """Who is told what happens; a subclass answers what it wants to hear."""
 
     def started(self, run: Run) -> None:
         """A run begins."""
 
     def evaluated(self, run: Run, row: Evaluation) -> None:
         """A run was evaluated."""
+
+    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:
+        """A run can go on from here."""
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """A run is over, however it ended."""

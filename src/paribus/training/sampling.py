@@ -12,8 +12,8 @@ _EXAMPLES_AT_ONCE = 2**18
 """Orders are drawn for many epochs at once, a few MB of them, as the plan draws 20 times faster that way."""
 
 
-def epochs(settings: Settings, plan: Plan, n_train: int) -> Iterator[list[Indices]]:
-    """For each epoch, the examples of its steps.
+def epochs(settings: Settings, plan: Plan, n_train: int, begin: int = 0) -> Iterator[list[Indices]]:
+    """For each epoch from `begin` on, the examples of its steps.
 
     Arms that differ in batch size cut the same order differently.
 
@@ -27,11 +27,27 @@ def epochs(settings: Settings, plan: Plan, n_train: int) -> Iterator[list[Indice
     # With repeats and all steps: as many draws as one pass has examples, so that its last batch is as short.
     size = steps * batch if repeats and settings.steps_per_epoch != "all" else n_train
     at_once = max(1, _EXAMPLES_AT_ONCE // size)
-    for first in range(0, settings.epochs, at_once):
+    for first in range(begin, settings.epochs, at_once):
         count = min(at_once, settings.epochs - first)
         orders = plan.draws(first, count, size, n_train) if repeats else plan.permutations(first, count, n_train)
         for order in orders:
             yield [order[start : start + batch] for start in range(0, size, batch)][:steps]
+
+
+def examples_in_epoch(settings: Settings, n_train: int) -> int:
+    """How many examples the steps of an epoch take."""
+    if settings.steps_per_epoch == "all":
+        return n_train
+    most = n_train if settings.sampler == "shuffle" else math.inf
+    return int(min(settings.steps_per_epoch * settings.batch_size, most))
+
+
+def smallest_batch(settings: Settings, n_train: int) -> int:
+    """The fewest examples that a step takes: the last batch of an epoch may be short."""
+    if settings.steps_per_epoch == "all" or settings.sampler == "shuffle":
+        taken = examples_in_epoch(settings, n_train)
+        return taken % settings.batch_size or min(settings.batch_size, taken)
+    return settings.batch_size
 
 
 def mistake(settings: Settings, n_train: int) -> str | None:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from paribus.core.checkpoint import Best
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
 from paribus.fused import mlp
@@ -17,6 +19,7 @@ from paribus.fused.compile import ready
 from paribus.fused.engine import Mlp
 from paribus.models.initialisation import initial_values
 from paribus.tasks import Task
+from paribus.tasks.task import Inputs
 from paribus.training.metrics import measure
 from paribus.training.probes import boundary
 from paribus.training.run import Observer, Run
@@ -36,6 +39,7 @@ class _Training:
         self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
         self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
+        self.best: Best | None = None
         self.splits = [split for split in task.splits if not (run.blind and split == "test")]
 
     def go_on(self, stop: threading.Event) -> None:
@@ -46,11 +50,14 @@ class _Training:
                 engine = Mlp(settings, self.task, self.run.seed, self.splits)
                 engine.load(initial_values(engine.shapes(), settings.init, Plan(self.run.seed)))
                 self.engine = engine
-                more = True
+                more, best = True, "best" in self.run.keep
                 while more and not stop.is_set():
-                    more = engine.advance(to_evaluation=bool(self.run.metrics))
+                    more = engine.advance(to_evaluation=best or bool(self.run.metrics))
                     if self.run.metrics and len(self.own) < engine.run[0]["row"]:
-                        self.own.append(self._measured(engine))
+                        self.own.append(self._measured())
+                    if best and self.evaluated < engine.run[0]["row"]:
+                        row = engine.rows[self.evaluated].tolist()
+                        self.best = Best.of(self.best, int(row[mlp.STEP]), self._metrics(row), engine.weights)
                     self.evaluated = int(engine.run[0]["row"])  # now, as within a slice a row may stand half written
                 if not more:
                     self.outcome = self._ended(engine)
@@ -59,11 +66,15 @@ class _Training:
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
             self.outcome = Outcome(Status.FAILED, 0, reason)
 
-    def _measured(self, engine: Mlp) -> dict[str, float]:
+    def _logits(self, x: Inputs) -> NDArray[np.floating]:
+        assert self.engine is not None
+        return self.engine.logits(self.task.floats(x, self.engine.p.dtype))
+
+    def _measured(self) -> dict[str, float]:
         found: dict[str, float] = {}
         for name in self.splits:
             split = self.task.splits[name]
-            values = measure(self.run.metrics, engine.logits(split.x), split.y)
+            values = measure(self.run.metrics, self._logits(split.x), split.y)
             found |= {f"{name}_{metric}": value for metric, value in values.items()}
         return found
 
@@ -77,10 +88,7 @@ class _Training:
         found = []
         for number in range(self.told, last):
             row = engine.rows[number].tolist()
-            metrics = {}
-            for i, split in enumerate(self.splits):
-                place = mlp.FIRST_METRIC + 2 * i
-                metrics[f"{split}_loss"], metrics[f"{split}_accuracy"] = row[place], row[place + 1]
+            metrics = self._metrics(row)
             if self.run.metrics:
                 metrics |= self.own[number]
             step = int(row[mlp.STEP])
@@ -88,15 +96,22 @@ class _Training:
         self.told = last
         return found
 
+    def _metrics(self, row: Sequence[float]) -> dict[str, float]:
+        found = {}
+        for i, split in enumerate(self.splits):
+            place = mlp.FIRST_METRIC + 2 * i
+            found[f"{split}_loss"], found[f"{split}_accuracy"] = row[place], row[place + 1]
+        return found
+
     def _ended(self, engine: Mlp) -> Outcome:
         """How it ended, with what is to be kept of it."""
         state = engine.run[0]
         if state["ended"] != mlp.DONE:
             return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
-        outcome = Outcome(Status.DONE, self.run.settings.epochs)
+        outcome = Outcome(Status.DONE, self.run.settings.epochs, best=self.best)
         if self.run.blind:
             return outcome
-        predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
+        predicted = self._logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
         return replace(
             outcome,
             weights=engine.weights() if "weights" in self.run.keep else None,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
+import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -13,57 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.core.plan import Indices, Plan
-from paribus.core.settings import OptimizerSettings, OwnOptimizer, Settings
+from paribus.core.sections import Cnn as CnnSettings
+from paribus.core.sections import Sgd
+from paribus.core.settings import Settings
+from paribus.models.cnn import Cnn
 from paribus.models.mlp import Mlp
 from paribus.tasks import Task
+from paribus.tasks.task import Inputs
+from paribus.training.inputs import DeviceInputs
+from paribus.training.torch_optimizers import make_optimizer, shrink
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
-def lean(optimizer: type[Optimizer]) -> type[Optimizer]:
-    """The same optimizer, without `torch._dynamo`, whose import at the first call takes as long as PyTorch's own.
-
-    PyTorch wraps these methods so that `torch.compile` leaves them alone; `functools.wraps` keeps what is inside. Where
-    a release wraps them no longer, this is the optimizer itself.
-    """
-
-    def step(self: Optimizer, closure: None = None) -> None:
-        with torch.no_grad():
-            inspect.unwrap(optimizer.step)(self, closure)
-
-    step.hooked = True  # type: ignore[attr-defined]  # no profiler around each step
-    add_param_group = inspect.unwrap(optimizer.add_param_group)
-    return type(optimizer.__name__, (optimizer,), {"add_param_group": add_param_group, "step": step})
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    return settings
-
-
-def _with_betas(settings: dict[str, Any]) -> dict[str, Any]:
-    return {"betas": (settings.pop("beta1"), settings.pop("beta2")), **settings}
-
-
-OPTIMIZERS: dict[str, tuple[type[Optimizer], Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    "sgd": (SGD, _plain),
-    "adam": (Adam, _with_betas),
-    "adamw": (AdamW, _with_betas),
-    "rmsprop": (RMSprop, _plain),
-}
-"""PyTorch's class for each optimizer, and how settings become its arguments."""
-
-
-def make_optimizer(settings: OptimizerSettings | OwnOptimizer, parameters: Iterable[Tensor]) -> Optimizer:
-    """PyTorch's optimizer with these settings, or the user's own."""
-    if isinstance(settings, OwnOptimizer):
-        made = settings.factory.thing(parameters, **({} if settings.lr is None else {"lr": settings.lr}))
-        if not isinstance(made, Optimizer):
-            raise TypeError(f"its function gave {type(made).__name__}, not a torch.optim.Optimizer")
-        return made
-    kind, arguments = OPTIMIZERS[settings.name]
-    return lean(kind)(parameters, **arguments(settings.model_dump(exclude={"name"})))
+_AT_ONCE = {"cpu": 2**21, "cuda": 2**24}
+"""Input numbers that are evaluated at once."""
 
 
 class PlannedBatches:
@@ -83,21 +48,21 @@ class TorchLearner:
     """Autograd and `torch.optim`; see `learner.Learner`."""
 
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
-        self._dtype = getattr(torch, settings.precision)
-        self._plan = plan
-        self._data = {
-            name: (
-                self._inputs(split.x),
-                torch.from_numpy(split.y.copy()),
-            )
-            for name, split in task.splits.items()
-        }
-        self._x, self._y = self._data["train"]
-        self.model = self._make_model(settings, task)
+        self._dtype, self._plan, self._settings = DTYPES[settings.precision], plan, settings
+        self._bf16 = settings.precision == "bf16"
+        self._device = torch.device(settings.device)
+        self._data = DeviceInputs(settings, task, plan, self._input_shape(settings, task), self._dtype)
+        self._x, self._y = self._data.splits["train"]
+        self.model = self._make_model(settings, task).to(self._device)
+        if settings.memory == "channels_last":
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._train_forward = torch.compile(self.model) if settings.compile else self.model
         self._parameters = dict(self.model.named_parameters())
         self.optimizer = make_optimizer(settings.optimizer, self._parameters.values())
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
-        self._clip = settings.clip
+        self._clip, self._smoothing = settings.clip, settings.label_smoothing
+        one = settings.optimizer
+        self._shrinks = one if isinstance(one, Sgd) and one.decoupled and one.weight_decay else None
         self._planned = PlannedBatches()
         self._loader = (
             # a generator of its own: the loader draws a seed for its workers from the global one
@@ -106,13 +71,21 @@ class TorchLearner:
             else None
         )
 
+    def _input_shape(self, settings: Settings, task: Task) -> tuple[int, ...]:
+        if isinstance(settings.model, CnnSettings):
+            assert task.image is not None
+            return task.image
+        return (math.prod(task.card.input_shape),)
+
     def _make_model(self, settings: Settings, task: Task) -> nn.Module:
+        self._hidden: tuple[int, ...] = ()
+        self._dropout = 0.0
+        if isinstance(settings.model, CnnSettings):
+            assert task.image is not None
+            return Cnn(task.image, task.card.classes, settings.model.width, self._dtype)
         self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
         sizes = [math.prod(task.card.input_shape), *self._hidden, task.card.classes]
         return Mlp(sizes, self._dropout, self._dtype)
-
-    def _inputs(self, x: NDArray[np.floating]) -> Tensor:
-        return torch.from_numpy(x.reshape(len(x), -1)).to(self._dtype)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -126,52 +99,90 @@ class TorchLearner:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
-    def begin_epoch(self, batches: list[Indices]) -> None:
+    def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
         if self._loader is not None:
             self._planned.batches = batches
             self._batches = iter(self._loader)
+        elif not self._data.plain:
+            self._data.begin_epoch(epoch, batches)
+
+    def _batch(self, examples: Indices) -> tuple[Tensor, Tensor]:
+        if self._loader is not None:
+            x, y = next(self._batches)
+            return self._data.scaled(x), y
+        if self._data.plain:
+            rows = torch.from_numpy(examples)
+            return self._x[rows], self._y[rows]
+        return self._data.next_batch(len(examples))
 
     def step(self, examples: Indices, epoch: int) -> Tensor:
-        if self._loader is None:
-            rows = torch.from_numpy(examples)
-            x, y = self._x[rows], self._y[rows]
+        x, y = self._batch(examples)
+        if self._bf16:
+            with torch.autocast(self._device.type, torch.bfloat16):
+                logits = self._training_logits(x, examples, epoch).float()
         else:
-            x, y = next(self._batches)
-        loss = cross_entropy(self._training_logits(x, examples, epoch), y)
+            logits = self._training_logits(x, examples, epoch)
+        loss = cross_entropy(logits, y, label_smoothing=self._smoothing)
         for parameter in self._parameters.values():
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
             clip_grad_norm_(self._parameters.values(), self._clip)
+        if self._shrinks is not None:
+            shrink(self.optimizer, self._shrinks)
         self.optimizer.step()
         return loss.detach()
 
     def _training_logits(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:
-        keep = (
-            [
-                torch.from_numpy(self._plan.keep(epoch, examples, i, units, self._dropout))
-                for i, units in enumerate(self._hidden)
-            ]
-            if self._dropout
-            else ()
-        )
-        logits: Tensor = self.model(x, keep)
-        return logits
+        if not self._dropout:
+            logits: Tensor = self._train_forward(x)
+            return logits
+        keep = [
+            torch.from_numpy(self._plan.keep(epoch, examples, i, units, self._dropout)).to(self._device)
+            for i, units in enumerate(self._hidden)
+        ]
+        dropped: Tensor = self._train_forward(x, keep)
+        return dropped
 
     def _logits(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(x)
-        return logits
+        """Logits of kept examples in evaluation mode, as many at once as fit easily."""
+        if self._data.plain and isinstance(self.model, Mlp):
+            logits: Tensor = self.model(x)
+            return logits
+        self.model.eval()
+        chunk = min(4096, max(1, _AT_ONCE[self._device.type] // math.prod(x.shape[1:])))
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            found = [self.model(self._data.scaled(part)) for part in torch.split(x, chunk)]
+        self.model.train()
+        return torch.cat(found).to(self._dtype)
 
     def evaluate(self, split: str) -> tuple[float, float]:
-        x, y = self._data[split]
+        x, y = self._data.splits[split]
+        if split == "train" and self._settings.eval_train != "all":
+            x, y = x[: self._settings.eval_train], y[: self._settings.eval_train]
         with torch.inference_mode():
             logits = self._logits(x)
             return cross_entropy(logits, y).item(), (logits.argmax(dim=1) == y).double().mean().item()
 
-    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
         with torch.inference_mode():
-            found: NDArray[np.floating] = self._logits(self._inputs(x)).numpy()
+            found: NDArray[np.floating] = self._logits(self._data.to_device(x)).cpu().numpy()
         return found
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
-        return {name: value.detach().numpy().copy() for name, value in self._parameters.items()}
+        """With the buffers, as batch normalisation's running statistics."""
+        return {
+            name: value.detach().cpu().numpy().copy()
+            for name, value in self.model.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+
+    def state(self) -> bytes:
+        content = io.BytesIO()
+        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, content)
+        return content.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        found = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
+        self.model.load_state_dict(found["model"])
+        self.optimizer.load_state_dict(found["optimizer"])

@@ -1,0 +1,115 @@
+"""The recurrent network by hand, with backpropagation through time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.byhand.layers import Array
+
+
+class Rnn:
+    """h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b_h) for t = 1, ..., T, from h(0) = 0;  o = W_ph h(T) + b_o, the logits.
+
+    Parameters: `w_hx` (hidden, inputs), `w_hh` (hidden, hidden), `b_h` (hidden,), `w_ph` (classes, hidden), `b_o`
+    (classes,), at 0 until they are loaded. The loss L is taken from o alone, once, after the last step.
+
+    Backward, with a row for each example and z(t) for the argument of tanh, from dL/do:
+
+        dW_ph   = do^T h(T),   db_o = sum over examples of do
+        dh(T)   = do W_ph
+        dz(t)   = dh(t) (1 - h(t)^2)                     tanh' = 1 - tanh^2, unit by unit
+        dh(t-1) = dz(t) W_hh                             all of dL/dh(t-1): L meets it through h(t) only
+        dW_hx   = sum over t of dz(t)^T x(t)             the same weights at each step: their gradients add up
+        dW_hh   = sum over t of dz(t)^T h(t-1)
+        db_h    = sum over t and examples of dz(t)
+
+    Every h(t) and dz(t) is kept: 2 T examples hidden numbers.
+
+    Source: P. J. Werbos, Backpropagation through time: what it does and how to do it (Proc. IEEE 1990).
+
+    >>> model = Rnn(inputs=1, hidden=3, classes=10)
+    >>> {name: value.shape for name, value in model.parameters.items()}
+    {'w_hx': (3, 1), 'w_hh': (3, 3), 'b_h': (3,), 'w_ph': (10, 3), 'b_o': (10,)}
+    >>> model.forward(np.ones((5, 4, 1))).shape
+    (5, 10)
+    """
+
+    def __init__(self, inputs: int, hidden: int, classes: int, dtype: type[np.floating] = np.float64) -> None:
+        shapes = {
+            "w_hx": (hidden, inputs),
+            "w_hh": (hidden, hidden),
+            "b_h": (hidden,),
+            "w_ph": (classes, hidden),
+            "b_o": (classes,),
+        }
+        self.parameters: dict[str, Array] = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+
+    def load(self, values: Mapping[str, Array]) -> None:
+        """Copy values into the parameters, in place, rounded to their type."""
+        for name, parameter in self.parameters.items():
+            parameter[...] = values[name]
+
+    def forward(self, x: Array) -> Array:
+        """Logits (examples, classes) for x (examples, T, inputs)."""
+        w_hx, w_hh, b_h, w_ph, b_o = self.parameters.values()
+        self._x = np.ascontiguousarray(x.swapaxes(0, 1))  # (T, examples, inputs): a step's rows lie together
+        steps, examples, _ = self._x.shape
+        h = np.zeros((steps + 1, examples, len(b_h)), b_h.dtype)
+        # W_hx x(t) + b_h for all steps at once, where h(t) will stand
+        np.add(_rows(self._x) @ w_hx.T, b_h, out=_rows(h[1:]))
+        carried = np.empty_like(h[0])
+        for before, now in pairwise(h):
+            now += np.matmul(before, w_hh.T, out=carried)
+            np.tanh(now, out=now)
+        self._h = h
+        logits: Array = h[-1] @ w_ph.T + b_o
+        return logits
+
+    def backward(self, dlogits: Array) -> dict[str, Array]:
+        """dL/d(parameter) for every parameter, from dL/do (examples, classes) of the last `forward`."""
+        w_hh, w_ph = self.parameters["w_hh"], self.parameters["w_ph"]
+        before, h = self._h[:-1], self._h[1:]
+        dz = np.empty_like(h)
+        self._dh_last = dh = dlogits @ w_ph
+        for t in range(len(h) - 1, -1, -1):
+            np.multiply(dh, 1 - h[t] * h[t], out=dz[t])
+            dh = dz[t] @ w_hh
+        self._dz, self._w_hh = dz, w_hh.copy()
+        return {
+            "w_hx": _rows(dz).T @ _rows(self._x),
+            "w_hh": _rows(dz).T @ _rows(before),
+            "b_h": _rows(dz).sum(axis=0),
+            "w_ph": dlogits.T @ h[-1],
+            "b_o": dlogits.sum(axis=0),
+        }
+
+    def state_gradient_norms(self) -> NDArray[np.float64]:
+        """|dL/dh(t)| for t = 1, ..., T, of the last `backward`, shape (T,): how far back the loss is felt.
+
+        The root of the sum over examples and units of the squares. L is a mean over examples, and so each example's
+        part in it is 1 / examples. Squares are taken of float64 numbers scaled to 1: those of a gradient of 1e-30 are
+        no float32 numbers.
+
+        >>> model = Rnn(inputs=1, hidden=1, classes=1)
+        >>> model.load({name: np.full(value.shape, 0.5) for name, value in model.parameters.items()})
+        >>> _ = model.forward(np.zeros((1, 3, 1))), model.backward(np.ones((1, 1)))
+        >>> model.state_gradient_norms().round(3).tolist()
+        [0.042, 0.138, 0.5]
+        """
+        return np.array([*(_norm(dz @ self._w_hh) for dz in self._dz[1:]), _norm(self._dh_last)])
+
+
+def _rows(a: Array) -> Array:
+    """(T, examples, n) -> (T examples, n), the same memory."""
+    return a.reshape(-1, a.shape[-1])
+
+
+def _norm(a: Array) -> float:
+    largest = float(np.abs(a).max())
+    if not 0 < largest < np.inf:
+        return largest
+    return largest * float(np.linalg.norm(a.astype(np.float64) / largest))
