@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from platformdirs import user_cache_path
 
@@ -12,7 +13,7 @@ from paribus.core.record import Evaluation, Outcome
 from paribus.core.settings import Settings
 from paribus.core.words import build, parse_words
 from paribus.tasks import load
-from paribus.training import Run, train
+from paribus.training import Observer, Run, train
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -25,24 +26,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
     patch.undo()
 
 
-class Recorder:
+class Recorder(Observer):
     """An observer that keeps what it is told."""
 
     def __init__(self) -> None:
         self.rows: list[Evaluation] = []
         self.outcomes: list[Outcome] = []
 
-    def started(self, run: Run) -> None:
-        pass
-
     def evaluated(self, run: Run, row: Evaluation) -> None:
         self.rows.append(row)
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
-
-    def said(self, line: str) -> None:
-        pass
 
     def curve(self, metric: str) -> list[float]:
         return [row.metrics[metric] for row in self.rows]
@@ -63,3 +58,26 @@ def fit() -> Callable[..., Recorder]:
         return recorder
 
     return fitted
+
+
+def norm_gap(one: np.ndarray, other: np.ndarray) -> float:
+    """|one - other| / |other|, norms over everything."""
+    return float(np.linalg.norm(one - other)) / max(float(np.linalg.norm(other)), 1e-300)
+
+
+def final_weights(recorder: Recorder) -> np.ndarray:
+    weights = recorder.outcomes[0].weights
+    assert weights is not None
+    return np.concatenate([weights[name].ravel() for name in sorted(weights)])
+
+
+WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "up": lambda value: np.full(value.shape, np.inf),
+    "down": lambda value: np.full(value.shape, -np.inf),
+    "by turns": lambda value: np.where(np.arange(value.size).reshape(value.shape) % 2, np.inf, -np.inf),
+}
+
+
+def one_ulp(values: dict[str, np.ndarray], way: str) -> dict[str, np.ndarray]:
+    """Every value moved by one unit in the last place."""
+    return {name: np.nextafter(value, WAYS[way](value)) for name, value in values.items()}

@@ -22,13 +22,9 @@ from paribus.models.initialisation import initial_values
 from paribus.models.mlp import Mlp as TorchMlp
 from paribus.training.torch_optimizers import OPTIMIZERS as TORCH
 from paribus.training.torch_optimizers import lean
+from tests.conftest import norm_gap
 
 SIZES = {0: [3, 4], 1: [2, 20, 2], 4: [5, 7, 3, 6, 4, 3], "one unit": [2, 1, 2], "wide": [64, 64, 64, 10]}
-
-
-def norm_gap(one: np.ndarray, other: np.ndarray) -> float:
-    """|one - other| / |other|, norms over everything."""
-    return float(np.linalg.norm(one - other)) / max(float(np.linalg.norm(other)), 1e-300)
 
 
 def both(sizes: list[int], dropout: float, dtype: str, seed: int = 0) -> tuple[Mlp, TorchMlp]:

@@ -18,6 +18,7 @@ from paribus.byhand.convolution import BatchNorm2d, Conv2d, Flatten, MaxPool2d
 from paribus.byhand.layers import Layer, ReLU, SoftmaxCrossEntropy
 from paribus.byhand.optimizers import Sgd
 from paribus.models.cnn import Cnn as TorchCnn
+from tests.conftest import norm_gap
 
 PRECISIONS = [("float64", 1e-10), ("float32", 3e-5)]
 SHAPES = [(1, 1, 1, 1), (1, 3, 4, 4), (5, 2, 7, 5), (33, 4, 2, 3), (2, 3, 32, 32)]
@@ -33,12 +34,6 @@ def _one_thread() -> Iterator[None]:
     with threadpool_limits(1):
         yield
     torch.set_num_threads(threads)
-
-
-def norm_gap(found: np.ndarray, expected: np.ndarray, beside: np.ndarray | None = None) -> float:
-    """|found - expected| / |beside|, or / |expected|: norms over everything."""
-    scale = float(np.linalg.norm(expected if beside is None else beside))
-    return float(np.linalg.norm(found - expected)) / max(scale, 1e-300)
 
 
 def assert_same_layer(hand: Layer, auto: nn.Module, x: np.ndarray, tolerance: float) -> None:

@@ -36,7 +36,9 @@ def test_the_reports_settings_are_the_defaults(task: str, epochs: int) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_settings_survive_being_written_down(task: str) -> None:
-    settings = build({"task": task, "model": "mlp", "model.hidden": "3x4", "eval_every": "7steps", "steps_per_epoch": "2"})
+    settings = build(
+        {"task": task, "model": "mlp", "model.hidden": "3x4", "eval_every": "7steps", "steps_per_epoch": "2"}
+    )
     flat = settings.flat()
     assert build(flat) == settings
     assert build({name: str(value) for name, value in flat.items()}) == settings

@@ -18,7 +18,7 @@ from paribus.tasks import load
 from paribus.training import Run, door, sampling, train
 from paribus.training.door import make_learner
 from paribus.training.threads import threads
-from tests.conftest import Recorder, settings_of
+from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
 
 Fit = Callable[..., Recorder]
 IMPLEMENTATIONS = ("numpy", "torch", "fused")
@@ -35,12 +35,6 @@ SAME = [
     "task=digits epochs=4 precision=float64 clip=0.5 momentum=0.9 schedule=multistep:1+3:0.1",
     "task=moons epochs=9 precision=float64 init=default schedule=warmup:10steps:cosine clip=0.1",
 ]
-
-
-def final_weights(recorder: Recorder) -> np.ndarray:
-    weights = recorder.outcomes[0].weights
-    assert weights is not None
-    return np.concatenate([value.ravel() for value in weights.values()])
 
 
 def variants(words: str) -> list[str]:
@@ -62,13 +56,6 @@ def test_all_implementations_are_one_trajectory(fit: Fit, words: str) -> None:
         for metric in one.rows[0].metrics:
             np.testing.assert_allclose(one.curve(metric), other.curve(metric), atol=1e-12, rtol=0, err_msg=metric)
         assert [row.step for row in one.rows] == [row.step for row in other.rows]
-
-
-WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "up": lambda value: np.full(value.shape, np.inf),
-    "down": lambda value: np.full(value.shape, -np.inf),
-    "by turns": lambda value: np.where(np.arange(value.size).reshape(value.shape) % 2, np.inf, -np.inf),
-}
 
 
 @pytest.mark.parametrize("word", ["onecycle", "warmup:9steps", "multistep:2+4:0.1", "constant"])
@@ -104,11 +91,6 @@ def test_the_loop_is_a_plain_pytorch_loop_with_pytorchs_schedule(fit: Fit, word:
     theirs = np.concatenate([parameter.detach().numpy().ravel() for parameter in model.parameters()])
     begin = np.concatenate([value.ravel() for value in start.values()])
     assert np.linalg.norm(final_weights(recorder) - theirs) <= 1e-11 * np.linalg.norm(theirs - begin)
-
-
-def one_ulp(values: dict[str, np.ndarray], way: str) -> dict[str, np.ndarray]:
-    """Every value moved by one unit in the last place."""
-    return {name: np.nextafter(value, WAYS[way](value)) for name, value in values.items()}
 
 
 @pytest.mark.parametrize("task", ["moons", "circles", "blobs"])
@@ -298,7 +280,7 @@ def test_training_imports_neither_dynamo_nor_scikit_learn() -> None:
     """Each takes a second, as long as PyTorch itself."""
     code = """
 import sys
-from tests.conftest import Recorder, settings_of
+from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
 from paribus.tasks import load
 from paribus.training import Run, train
 settings = settings_of("task=moons epochs=1 implementation=torch")

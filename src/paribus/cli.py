@@ -254,6 +254,7 @@ def get(
     quiet: Quiet = False,
 ) -> None:
     """Download a data set, or import a copy of it: paribus data get cifar10 --from PATH"""
+    from paribus.report.progress import DownloadBar
     from paribus.tasks import cifar10
 
     if name != "cifar10":
@@ -266,7 +267,7 @@ def get(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
-        folder = cifar10.get(source, say, _Bar(console))
+        folder = cifar10.get(source, say, DownloadBar(console))
         if not quiet:
             sys.stdout.write(f"cifar10 is in {folder}: {cifar10.stored().source}\n")
     except cifar10.DataError as error:
@@ -274,31 +275,6 @@ def get(
     except KeyboardInterrupt:
         say("interrupted; nothing was imported")
         raise typer.Exit(130) from None
-
-
-class _Bar:
-    """The progress bar that a download or an import moves, drawn by Rich where there is a terminal."""
-
-    total: float = 0
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import Progress
-
-        self._live = Progress(console=console, transient=True, disable=not console.is_terminal)
-
-    def update(self, n: float) -> None:
-        if not self._live.task_ids:
-            self._live.add_task("", total=self.total or None)
-            self._live.start()
-        self._live.advance(self._live.task_ids[0], n)
-
-    def reset(self) -> None:
-        self._live.reset(self._live.task_ids[0])
-
-    def close(self) -> None:
-        self._live.stop()
-        for task in self._live.task_ids:
-            self._live.remove_task(task)
 
 
 @app.command()

@@ -85,11 +85,11 @@ class Checkpoint:
         line, _, body = content.partition(b"\n")
         try:
             head = json.loads(line)
-        except ValueError:
+            if head["version"] != _VERSION or head["identity"] != identity:
+                return None
+            middle, end = head["lengths"][0], sum(head["lengths"])
+        except (ValueError, KeyError, TypeError):
             return None
-        if head["version"] != _VERSION or head["identity"] != identity:
-            return None
-        middle, end = head["lengths"][0], sum(head["lengths"])
         learner, packed = body[:middle], body[middle:end]
         if len(body) != end or head["checksum"] != _checksum(learner, packed):
             return None

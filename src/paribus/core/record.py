@@ -134,6 +134,40 @@ class Boundary:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """Decision boundaries on the way: `classes[k, i, j]` as in `Boundary`, at `epochs[k]`."""
+
+    extent: NDArray[np.float64]
+    epochs: NDArray[np.float64]
+    classes: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The test images whose wrong class a model was surest of: `images` (k, channels, height, width), bytes; their
+    classes, those predicted, and the probability that it gave them."""
+
+    images: NDArray[np.uint8]
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probability: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a page shows of one run beside its curves, each None where the task has none.
+
+    `confusion[t, p]`: how many test examples of class t were taken for p; `state_gradients` (2, time steps): the norm
+    of the loss's gradient with respect to each h(t), before the first step and after the last.
+    """
+
+    frames: Frames | None = None
+    confusion: NDArray[np.int64] | None = None
+    mistakes: Mistakes | None = None
+    state_gradients: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended. `epochs`: how many it completed; `error`: why it diverged or failed; `best`: its weights where
     it was best on validation data."""
@@ -145,12 +179,13 @@ class Outcome:
     predictions: NDArray[np.int64] | None = None
     boundary: Boundary | None = None
     best: Best | None = None
+    pictures: Pictures = Pictures()
 
 
 @dataclass(frozen=True)
 class RunRecord:
     """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ...;
-    `boundary`: of the arm's first run that has one; `environment`: versions, machine, command."""
+    `boundary` and `pictures`: of the arm's first run that has them; `environment`: versions, machine, command."""
 
     seed: int
     status: Status
@@ -165,6 +200,7 @@ class RunRecord:
     boundary: Boundary | None = None
     points: Mapping[str, NDArray[np.float64]] | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
+    pictures: Pictures = Pictures()
 
     def seconds_per_epoch(self) -> float | None:
         """Training time over epochs; None unless the run had the machine to itself and reached its end."""

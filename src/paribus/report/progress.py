@@ -81,6 +81,30 @@ class Bar(Observer):
         self._shown[run] = epoch
 
 
+class DownloadBar:
+    """The bar that a download or an import moves (the contract of pooch's progress bars)."""
+
+    total: float = 0
+
+    def __init__(self, console: Console) -> None:
+        self._live = Progress(console=console, transient=True, disable=not console.is_terminal)
+
+    def update(self, n: float) -> None:
+        if not self._live.task_ids:
+            self._live.add_task("", total=self.total or None)
+            self._live.start()
+        self._live.advance(self._live.task_ids[0], n)
+
+    def reset(self) -> None:
+        for task in self._live.task_ids:
+            self._live.reset(task)
+
+    def close(self) -> None:
+        self._live.stop()
+        for task in self._live.task_ids:
+            self._live.remove_task(task)
+
+
 def _line(run: Run, row: Evaluation) -> str:
     split = "validation" if run.blind else "test"
     return f"seed {run.seed}, epoch {row.epoch:g}, {split} accuracy {100 * row.metrics[f'{split}_accuracy']:.1f} %"

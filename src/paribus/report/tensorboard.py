@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord
+from paribus.core.record import METERS, ArmRecord, RunRecord, Status, StudyRecord
 from paribus.findings.summary import metrics, summarise
 from paribus.report.curves import arm_picture
 from paribus.study.request import folder_name
@@ -168,7 +168,12 @@ class Events:
 
 def _tags(study: StudyRecord) -> dict[str, str]:
     """A curve's column -> its name in TensorBoard, which groups by what stands before the slash."""
-    return {name: f"{name.partition('_')[2]}/{name.partition('_')[0]}" for name in metrics(study)}
+    tags = {name: f"{name.partition('_')[2]}/{name.partition('_')[0]}" for name in metrics(study)}
+    recorded = {column for arm in study.arms for run in arm.runs for column in run.curve}
+    metered = {name: f"meters/{name}" for name in METERS if name in recorded}
+    if metered:
+        metered |= {"train_seconds": "seconds/train", "eval_seconds": "seconds/evaluation"}
+    return tags | metered
 
 
 def _scalars(values: Mapping[str, float]) -> Any:

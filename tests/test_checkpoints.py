@@ -1,0 +1,190 @@
+"""Long runs: killed in the middle, they go on from their last checkpoint to the same end, bit for bit."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load as load_weights
+from torch import nn
+
+import paribus
+from paribus.core.checkpoint import Best, Checkpoint
+from paribus.core.own import own
+from paribus.core.record import Evaluation, Outcome, Status
+from paribus.study.request import Options, Request, request
+from paribus.study.runner import CHECKPOINTS, carry_out, prepare
+from paribus.study.store import Store
+from paribus.tasks import load
+from paribus.training import Observer, Run, train
+from tests.conftest import Recorder, final_weights, settings_of
+from tests.test_study import assert_same_curves, runs
+
+RUNS = {
+    "by hand": "task=moons implementation=numpy optimizer=adam init=default dropout=0.2 hidden=9x5 epochs=6",
+    "momentum by hand": "task=moons implementation=numpy momentum=0.9 schedule=onecycle epochs=6 sampler=replacement",
+    "centered by hand": "task=moons implementation=numpy optimizer=rmsprop centered=true momentum=0.5 epochs=6",
+    "torch": "task=moons implementation=torch optimizer=rmsprop momentum=0.9 centered=true dropout=0.3 epochs=6",
+    "dataloader": "task=moons implementation=torch loader=dataloader momentum=0.9 epochs=6 schedule=multistep:2:0.1",
+    "cnn by hand": "task=digits model=cnn implementation=numpy width=0.125 momentum=0.9 epochs=2 batch_size=300",
+    "cnn": "task=digits model=cnn width=0.125 optimizer=adam epochs=2 batch_size=300 flip=true crop=1 schedule=onecycle",
+    "bf16": "task=digits model=cnn width=0.125 recipe=modern epochs=2 batch_size=300 validation=0.1 eval_train=100",
+}
+
+
+class Keeper(Recorder):
+    """Writes every checkpoint; ends the run as if it were killed after some of them."""
+
+    def __init__(self, path: Path, survive: int) -> None:
+        super().__init__()
+        self.path, self.survive, self.steps = path, survive, list[int]()
+
+    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:
+        checkpoint.write(self.path, run.identity())
+        self.steps.append(checkpoint.step)
+        if len(self.steps) == self.survive:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("words", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("after", [1, 4, 9])
+def test_a_run_goes_on_to_the_same_weights(tmp_path: Path, words: str, after: int) -> None:
+    """From within an epoch and from its end: curves, weights and statistics to the last bit."""
+    settings = settings_of(words)
+    task, keep = load(settings, 3), frozenset({"weights"} | ({"best"} if settings.validation else set()))
+    whole = Recorder()
+    train([Run(settings, 3, keep)], task, whole)
+    run = Run(settings, 3, keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)  # after every step
+    keeper = Keeper(tmp_path / "c", after)
+    with pytest.raises(KeyboardInterrupt):
+        train([run], task, keeper)
+    assert keeper.steps == list(range(1, after + 1)) or "bf16" in words or "cnn" in words
+    rest = Recorder()
+    train([replace(run, checkpoint_seconds=0.0)], task, rest)
+    np.testing.assert_array_equal(final_weights(rest), final_weights(whole))
+    told = [*(row for row in keeper.rows if row.step <= keeper.steps[-1]), *rest.rows]
+    assert [row.step for row in told] == [row.step for row in whole.rows]
+    assert [row.metrics for row in told] == [row.metrics for row in whole.rows]
+    seconds = [row.train_seconds for row in told]
+    assert seconds == sorted(seconds)
+    if settings.validation:
+        assert rest.outcomes[0].best.step == whole.outcomes[0].best.step
+        for name, value in whole.outcomes[0].best.weights.items():
+            np.testing.assert_array_equal(rest.outcomes[0].best.weights[name], value)
+
+
+def test_a_module_of_ones_own_goes_on_with_the_same_noise(tmp_path: Path) -> None:
+    def noisy() -> nn.Module:
+        return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 2))
+
+    from paribus.core.words import build
+
+    settings = build({"task": "moons", "model": own(noisy), "epochs": 3, "optimizer.momentum": 0.9})
+    task, whole = load(settings, 0), Recorder()
+    train([Run(settings, 0, frozenset({"weights"}))], task, whole)
+    run = Run(settings, 0, frozenset({"weights"}), checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
+    with pytest.raises(KeyboardInterrupt):
+        train([run], task, Keeper(tmp_path / "c", 10))
+    rest = Recorder()
+    train([run], task, rest)
+    np.testing.assert_array_equal(final_weights(rest), final_weights(whole))
+
+
+# --- in a study ---
+
+
+WORDS = ["digits", "model=cnn", "width=0.125", "epochs=8", "momentum=0.9", "lr=0.01,0.05"]
+
+
+def ask(folder: Path, words: list[str] = WORDS, **options: object) -> Request:
+    task, *rest = words
+    return request(task, rest, Options("2", out=folder, checkpoint_every=0.05, **options), compare=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_study_goes_on_from_its_checkpoints(tmp_path: Path, jobs: int) -> None:
+    command = [sys.executable, "-m", "paribus", "compare", *WORDS, "--seeds", "2", "--out", str(tmp_path / "s"),
+               "--checkpoint-every", "0.05", "--jobs", str(jobs), "--quiet"]  # fmt: skip
+    killed = 0
+    for _ in range(2):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / CHECKPOINTS).glob("*.checkpoint")}
+        while time.monotonic() < until and process.poll() is None:
+            there = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / CHECKPOINTS).glob("*.checkpoint")}
+            if any(before.get(path) != at for path, at in there.items()):
+                break
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed == 2
+    notes = prepare(ask(tmp_path / "s")).notes
+    assert any("goes on from its last checkpoint" in note for note in notes)
+    study = carry_out(ask(tmp_path / "s"))
+    whole = carry_out(ask(tmp_path / "whole"))
+    assert_same_curves(study, whole)
+    assert {run.attempt for run in runs(study).values()} & {2, 3}
+    assert not list((tmp_path / "s" / CHECKPOINTS).glob("*"))  # what is done needs none
+
+
+def test_what_a_checkpoint_is_not(tmp_path: Path) -> None:
+    """Damaged, or another run's: the run begins again, and its record says so by its whole curve."""
+    checkpoint = Checkpoint(7, 1.5, 0.5, b"state" * 100, Best(5, 0.9, 0.1, {"w": np.arange(3.0)}))
+    path = tmp_path / "c"
+    checkpoint.write(path, "me")
+    found = Checkpoint.read(path, "me")
+    assert found is not None
+    assert (found.step, found.train_seconds, found.eval_seconds, found.learner) == (7, 1.5, 0.5, b"state" * 100)
+    assert found.best is not None
+    assert (found.best.step, found.best.weights["w"].tolist()) == (5, [0, 1, 2])
+    assert Checkpoint.read(path, "another") is None
+    assert Checkpoint.read(tmp_path / "none", "me") is None
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole.replace(b"state", b"stale", 1), b"", b"\n", b"[]\n", b"{}\n"):
+        path.write_bytes(content)
+        assert Checkpoint.read(path, "me") is None
+
+
+def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path) -> None:
+    class Interrupting(Observer):
+        def evaluated(self, run: Run, row: Evaluation) -> None:
+            if row.epoch == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(ask(tmp_path / "s"), [Interrupting()])
+    (path,) = (tmp_path / "s" / CHECKPOINTS).glob("*.checkpoint")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert_same_curves(carry_out(ask(tmp_path / "s")), carry_out(ask(tmp_path / "whole")))
+
+
+# --- best on validation data ---
+
+
+@pytest.mark.parametrize("implementation", ["numpy", "torch", "fused"])
+def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path: Path, implementation: str) -> None:
+    words = f"digits implementation={implementation} epochs=6 validation=0.3 lr=0.5 momentum=0.9"
+    task, *rest = words.split()
+    asked = request(task, rest, Options("1", out=tmp_path / "s", keep="best"), compare=False)
+    run = runs(carry_out(asked))["", 0]
+    accuracy, loss = run.curve["validation_accuracy"], run.curve["validation_loss"]
+    at = max(range(len(accuracy)), key=lambda i: (accuracy[i], -loss[i]))
+    store = Store.open(tmp_path / "s")
+    content = store.artifact("", 0, "best")
+    store.close()
+    settings = settings_of(f"task={words}")
+    short = settings.model_copy(update={"epochs": at + 1})
+    outcomes: list[Outcome] = train([Run(short, 0, frozenset({"weights"}))], load(short, 0), Recorder())
+    assert outcomes[0].status is Status.DONE
+    assert content is not None
+    for name, value in load_weights(content).items():
+        np.testing.assert_array_equal(value, outcomes[0].weights[name])
+    shown = paribus.open(tmp_path / "s").table()
+    assert shown["best_test_accuracy"][0] == run.curve["test_accuracy"][accuracy.argmax()]

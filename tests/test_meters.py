@@ -1,0 +1,117 @@
+"""What a run takes: seconds, images a second, memory; on a GPU what its sampler saw."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+import paribus
+from paribus.core.record import METERS
+from paribus.report.show import as_json
+from paribus.study.request import Options, request
+from paribus.study.runner import carry_out
+from paribus.training.meters import Meters, Sampler, peak_memory_mb
+
+
+class Card:
+    """A GPU that is busy half of the time at 100 W, or does not tell."""
+
+    def __init__(self, tells: bool = True) -> None:
+        self.tells, self.open = tells, True
+
+    def utilisation(self) -> float:
+        if not self.tells:
+            raise OSError("not supported")
+        return 0.5
+
+    def power(self) -> float:
+        return 100.0
+
+    def close(self) -> None:
+        self.open = False
+
+
+def test_a_gpu_is_sampled_in_time_not_in_samples() -> None:
+    card, begun = Card(), monotonic()
+    sampler = Sampler(card, seconds=0.005)
+    assert math.isnan(sampler.read()["gpu_energy_j"]) or sampler.read()["gpu_utilisation"] == 0.5
+    sleep(0.25)
+    found = sampler.read()
+    passed = monotonic() - begun
+    sampler.close()
+    assert found["gpu_utilisation"] == pytest.approx(0.5)
+    assert found["gpu_power_w"] == pytest.approx(100)
+    assert 0.5 * 100 * passed < found["gpu_energy_j"] <= 100 * passed
+    assert not card.open
+
+
+def test_a_card_that_does_not_tell_has_no_figure() -> None:
+    sampler = Sampler(Card(tells=False), seconds=0.005)
+    sleep(0.1)
+    assert all(math.isnan(value) for value in sampler.read().values())
+    assert sampler.read().keys() == {"gpu_utilisation", "gpu_power_w", "gpu_energy_j"}
+    sampler.close()
+
+
+def test_the_cpus_meters_are_memory_alone() -> None:
+    meters = Meters("cpu")
+    assert meters.read().keys() == {"peak_memory_mb"}
+    meters.close()
+
+
+def test_peak_memory_is_the_most_that_was_resident() -> None:
+    """Of a process of its own, beside what the system says of it."""
+    code = (
+        "import numpy as np, psutil\n"
+        "from paribus.training.meters import peak_memory_mb\n"
+        "before = peak_memory_mb()\n"
+        "there = np.ones(2**23)\n"  # 64 MiB
+        "now = psutil.Process().memory_info().rss / 2**20\n"
+        "del there\n"
+        "print(before, now, peak_memory_mb())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, now, peak = map(float, done.stdout.split())
+    assert peak >= before + 60
+    assert peak == pytest.approx(now, rel=0.05)
+    assert peak_memory_mb() > 0
+
+
+def test_a_timed_study_has_them_and_another_has_nulls(tmp_path: Path) -> None:
+    words = ["model=cnn", "width=0.125", "batch_size=128,512", "epochs=2"]
+    timed, plain = (
+        carry_out(request("digits", words, Options("1", out=tmp_path / name, timing=timing), compare=True))
+        for name, timing in (("timed", True), ("plain", False))
+    )
+    arms = as_json(timed)["arms"]
+    for arm, run in zip(arms, (arm.runs[0] for arm in timed.arms), strict=True):
+        found = {name: summary["mean"] for name, summary in arm["metrics"].items()}
+        assert found["examples_per_second"] == pytest.approx(1437 / found["seconds_per_epoch"])
+        assert found["seconds_per_evaluation"] == pytest.approx(run.curve["eval_seconds"][-1] / 2)
+        assert found["peak_memory_mb"] > 100
+        assert not {name for name in found if name.startswith("gpu")}
+    assert {"examples_per_second", "peak_memory_mb"} <= plain.arms[0].runs[0].curve.keys()  # seen, not compared
+    assert not set(as_json(plain)["arms"][0]["metrics"]) & {*METERS, "seconds_per_evaluation"}
+    table = paribus.open(tmp_path / "timed").table()
+    assert (table["examples_per_second"] > 0).all()
+
+
+def test_tensorboard_shows_them(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from paribus.report.tensorboard import Events
+
+    study = carry_out(request("digits", ["model=cnn", "width=0.125", "epochs=2"], Options("1", out=tmp_path / "s"), compare=False))  # fmt: skip
+    events = Events(tmp_path / "s")
+    events.sync(study)
+    events.close()
+    (place,) = (path for path in (tmp_path / "s" / "events").rglob("seed-0"))
+    found = EventAccumulator(str(place)).Reload()
+    tags = set(found.Tags()["scalars"])
+    assert {"meters/examples_per_second", "meters/peak_memory_mb", "seconds/train", "seconds/evaluation"} <= tags
+    assert [event.step for event in found.Scalars("meters/examples_per_second")] == [12, 24]
