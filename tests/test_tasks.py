@@ -24,7 +24,9 @@ REPORT = {
 
 
 def test_every_task_has_its_data() -> None:
-    assert set(TASKS) == set(POOLS) == {*REPORT, "cifar10"}  # of that, test_cifar10.py
+    assert (
+        set(TASKS) == set(POOLS) == {*REPORT, "cifar10", "palindrome"}
+    )  # of those, test_cifar10.py and test_palindrome.py
 
 
 @pytest.mark.parametrize("name", REPORT)

@@ -48,7 +48,7 @@ def test_all_implementations_are_one_trajectory(fit: Fit, words: str) -> None:
     one, *others = (fit(variant, seed=3) for variant in variants(words))
     settings = settings_of(variants(words)[0])
     learner = make_learner(settings, load(settings, 3), Plan(3))
-    start = np.concatenate([value.ravel() for value in learner.weights().values()])
+    start = np.concatenate([value.ravel() for _, value in sorted(learner.weights().items())])
     update = final_weights(one) - start
     assert np.linalg.norm(update) > 1e-6
     for other in others:
@@ -88,8 +88,9 @@ def test_the_loop_is_a_plain_pytorch_loop_with_pytorchs_schedule(fit: Fit, word:
                 by_step.step()
         if by_epoch:
             by_epoch.step()
-    theirs = np.concatenate([parameter.detach().numpy().ravel() for parameter in model.parameters()])
-    begin = np.concatenate([value.ravel() for value in start.values()])
+    ends = dict(zip(start, model.parameters(), strict=True))
+    theirs = np.concatenate([ends[name].detach().numpy().ravel() for name in sorted(start)])
+    begin = np.concatenate([start[name].ravel() for name in sorted(start)])
     assert np.linalg.norm(final_weights(recorder) - theirs) <= 1e-11 * np.linalg.norm(theirs - begin)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from paribus.core.record import StudyRecord
+    from paribus.findings.claims import Verdict
     from paribus.study.request import Request
 
 app = typer.Typer(
@@ -196,6 +197,77 @@ def show(
 
 
 @app.command()
+def reproduce(
+    part: Annotated[str | None, typer.Argument(help="part1, part2 or part3; all by default.", metavar="[PART]")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="full: the report's own settings; laptop: reduced ones, nothing to download.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Other seeds than the files'.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder; by default runs/reproduction-SCALE.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The source report again, with repeats: every experiment, and the verdict on each claim."""
+    from paribus.core.cuda import sees_cuda
+    from paribus.core.words import SettingsError, near_miss
+    from paribus.reproduction import PARTS, SCALES, files
+    from paribus.study.file import read_file
+    from paribus.study.runner import read
+    from paribus.study.store import StoreError
+
+    chosen = scale or ("full" if sees_cuda() else "laptop")
+    if chosen not in SCALES:
+        _refuse([f"--scale {scale} is not allowed: scale is laptop or full"])
+    if part is not None and part not in PARTS:
+        _refuse([f"there is no part {part!r}: {near_miss(part, PARTS)}"])
+    folder = out or Path("runs") / f"reproduction-{chosen}"
+    console = _console(stderr=as_json, quiet=quiet)
+    try:
+        asked = [read_file(path, folder / path.stem, _command(), seeds) for path in files(part, chosen)]
+        if mistakes := _mistakes(asked):  # before any compute is spent
+            _refuse(mistakes)
+        whole = True
+        for request in asked:
+            console.print(
+                f"{request.name}: {len(request.design.arms)} arms, {len(request.seeds)} seeds", highlight=False
+            )
+            done, _ = _carry_out_stage(request, request, console, as_json=False, quiet=True)
+            whole = whole and done
+    except (SettingsError, StoreError) as error:
+        _refuse(str(error).splitlines())
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on with the runs that are missing")
+        raise typer.Exit(130) from None
+    page = _page([read(request.folder) for request in asked], folder / "report.html", as_json, quiet)
+    console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
+    if not whole:
+        raise typer.Exit(3)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Studies' folders, or one that holds several.", metavar="RUNS")],
+    out: Annotated[Path | None, typer.Option(help="The page; by default report.html in the first folder.")] = None,
+    files: Annotated[
+        Path | None, typer.Option(help="Also write figures (PNG, SVG) and tables (CSV, Markdown) there.")
+    ] = None,
+) -> None:
+    """One HTML page with verdicts, differences, curves and tables; it opens with no network."""
+    from paribus.report.files import write_files
+    from paribus.report.page import write_page
+    from paribus.study.runner import read_all
+    from paribus.study.store import StoreError
+
+    try:
+        studies = read_all(runs)
+    except StoreError as error:
+        _refuse([str(error)])
+    written = [write_page(studies, out or runs[0] / "report.html", _verdicts(studies))]
+    written += write_files(studies, files, _verdicts(studies)) if files is not None else []
+    print("written: " + "  ".join(map(str, written)))
+
+
+@app.command()
 def judge(
     scores: Annotated[Path, typer.Argument(help="Columns arm, seed, and one or more metrics.", metavar="SCORES.csv")],
     metric: Annotated[str | None, typer.Option(help="The primary metric; by default the first.")] = None,
@@ -314,6 +386,42 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|r
 
         _refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
     _console().print(listing(what))
+
+
+def _mistakes(asked: list[Request]) -> list[str]:
+    """What stands in the way of any of several studies."""
+    from paribus.core.words import SettingsError
+    from paribus.study.runner import prepare
+    from paribus.study.store import StoreError
+
+    found = []
+    for request in asked:
+        try:
+            prepare(request)
+        except (SettingsError, StoreError) as error:
+            found += [f"{request.name}: {line}" for line in str(error).splitlines()]
+    return found
+
+
+def _verdicts(studies: list[StudyRecord]) -> list[Verdict]:
+    from paribus.findings.claims import combined, verdicts
+
+    return combined([one for study in studies for one in verdicts(study)])
+
+
+def _page(studies: list[StudyRecord], out: Path, as_json: bool, quiet: bool) -> Path:
+    """Say the verdicts on all claims, and write the page."""
+    from dataclasses import asdict
+
+    from paribus.report.page import write_page
+    from paribus.report.tables import verdicts_table
+
+    found = _verdicts(studies)
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n")
+    elif not quiet:
+        _console().print(verdicts_table(found))
+    return write_page(studies, out, found)
 
 
 def _words(words: list[str] | None, device: str | None) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from paribus.core.recipes import RECIPES
-from paribus.core.sections import Cnn, Mlp, OptimizerSettings, OwnModel, OwnOptimizer, Sgd
+from paribus.core.sections import Cnn, Gru, Lstm, Mlp, OptimizerSettings, OwnModel, OwnOptimizer, Sgd
 from paribus.core.settings import Settings
 from paribus.core.values import Initialisation, spell, word
 
@@ -76,12 +76,14 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
     if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
         yield f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
-    if isinstance(model, Mlp) and given.get("memory") == "channels_last":
-        yield "memory=channels_last has no effect with model=mlp: its inputs are rows, not images"
+    if not isinstance(model, Cnn | OwnModel | None) and given.get("memory") == "channels_last":
+        yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
 
 
 def _of_implementation(settings: Settings) -> Iterator[str]:
     mine, flat = settings.implementation, settings.flat()
+    if mine == "numpy" and isinstance(settings.model, Lstm | Gru):
+        yield f"implementation=numpy has no {settings.model.name}: it has mlp, cnn and rnn; take implementation=torch"
     if mine == "fused" and not isinstance(settings.model, OwnModel) and settings.model.name not in FUSED_MODELS:
         yield (
             f"implementation=fused has no {settings.model.name}: it has {' and '.join(FUSED_MODELS)}; "

@@ -44,7 +44,7 @@ RECIPES: dict[str, Recipe] = {
             "label_smoothing": 0.1,
             "flip": True,
             "crop": 2,
-            "batch_size": 128,
+            "batch_size": 64,
             "epochs": 16,
             "eval_every": 1,
             "eval_train": 5000,

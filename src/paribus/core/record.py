@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.core.checkpoint import Best
+from paribus.core.claims import Claim
 from paribus.core.values import Word
 
 SPLITS = ("train", "validation", "test")
@@ -296,3 +297,4 @@ class StudyRecord:
     baseline: str | None = None
     margin: float | None = None
     tuning: Tuning | None = None
+    claims: tuple[Claim, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from paribus.core.own import Own
-from paribus.core.values import Sizes, Word
+from paribus.core.values import AutoCount, Sizes, Word
 
 
 def setting(default: Any, meaning: str, allowed: str, **bounds: Any) -> Any:
@@ -158,6 +158,47 @@ class Cifar10(TaskSettings):
     )
 
 
+class Palindrome(TaskSettings):
+    """Palindromes of decimal digits, whose last digit is to be told from the others: `tasks.palindrome`."""
+
+    summary = "palindromes: read all digits but the last, tell the last, which is the first again; 10 classes"
+    # The source report's; that its batches are drawn with repeats, 100 an epoch, is inferred, as is the optimizer.
+    defaults = {
+        "model": "rnn",
+        "init": "default",
+        "optimizer": "rmsprop",
+        "optimizer.lr": 0.001,
+        "clip": 10,
+        "sampler": "replacement",
+        "steps_per_epoch": 100,
+        "epochs": 50,
+    }
+
+    name: Literal["palindrome"] = "palindrome"
+    length: int = setting(
+        10, "digits that are read; the whole palindrome has one more", "a whole number from 1 to 1000", ge=1, le=1000
+    )
+    n_train: AutoCount = setting(
+        "auto",
+        "training sequences; auto: 12800, or 6 in 7 of all there are",
+        "auto, or a whole number from 1 to 1000000",
+    )
+    n_test: AutoCount = setting(
+        "auto",
+        "test sequences; auto: 2000, or 1 in 7 of all there are",
+        "auto, or a whole number from 1 to 1000000",
+    )
+    encoding: Literal["scalar", "onehot"] = setting(
+        "scalar", "how a digit is given: as one number, or as ten of which one is 1", "scalar or onehot"
+    )
+    overlap: bool = setting(
+        False, "test sequences may stand in the training split too, where there are few", "true or false"
+    )
+    random_state: int = setting(
+        1, "what the sequences are drawn by", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1
+    )
+
+
 class OwnData(Tabular):
     """Data of the user's own, made by `paribus.data`."""
 
@@ -203,6 +244,39 @@ class Cnn(ModelSettings):
 
     name: Literal["cnn"] = "cnn"
     width: float = setting(1.0, "every number of channels is multiplied with this", "a number above 0", gt=0, le=16)
+
+
+class _Recurrent(ModelSettings):
+    hidden: int = setting(128, "units of the state", "a whole number above 0", ge=1)
+    recurrent: Literal["same", "orthogonal", "identity"] = setting(
+        "same",
+        "initial values of the matrix from state to state; same: by init, as the others",
+        "same, orthogonal or identity",
+    )
+
+
+class Rnn(_Recurrent):
+    """h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b_h), read out after the last step."""
+
+    summary = "the source report's recurrent network: a tanh cell, read out after the last step"
+
+    name: Literal["rnn"] = "rnn"
+
+
+class Lstm(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997), as `torch.nn.LSTM`."""
+
+    summary = "long short-term memory, read out after the last step"
+
+    name: Literal["lstm"] = "lstm"
+
+
+class Gru(_Recurrent):
+    """Gated recurrent units (Cho et al. 2014), as `torch.nn.GRU`."""
+
+    summary = "gated recurrent units, read out after the last step"
+
+    name: Literal["gru"] = "gru"
 
 
 class OwnModel(ModelSettings):
@@ -314,8 +388,10 @@ TASKS: dict[str, type[TaskSettings]] = {
     "blobs": Blobs,
     "digits": Digits,
     "cifar10": Cifar10,
+    "palindrome": Palindrome,
 }
-MODELS: dict[str, type[ModelSettings]] = {"mlp": Mlp, "cnn": Cnn}
+MODELS: dict[str, type[ModelSettings]] = {"mlp": Mlp, "cnn": Cnn, "rnn": Rnn, "lstm": Lstm, "gru": Gru}
+RECURRENT = (Rnn, Lstm, Gru)
 OPTIMIZERS: dict[str, type[OptimizerSettings]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
 REGISTRIES: dict[str, dict[str, type[Section]]] = {
     "task": dict(TASKS),

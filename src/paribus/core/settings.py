@@ -178,6 +178,12 @@ def common_settings() -> list[str]:
     return [name for name in Settings.model_fields if name not in REGISTRIES]
 
 
+def evaluations(settings: Settings, n_train: int) -> int:
+    """How often a run is evaluated."""
+    per_epoch = steps_in_epoch(settings, n_train)
+    return max(1, math.ceil(settings.epochs * per_epoch / settings.eval_every.in_steps(per_epoch)))
+
+
 def steps_in_epoch(settings: Settings, n_train: int) -> int:
     """Steps that one epoch takes on `n_train` examples; the last batch may be short."""
     passes = math.ceil(n_train / settings.batch_size)

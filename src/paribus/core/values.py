@@ -14,6 +14,8 @@ from paribus.core.schedules import Schedule
 
 Word = bool | int | float | str
 
+MOST = 1_000_000
+
 
 def cores() -> int:
     """How many cores this process may use."""
@@ -118,6 +120,16 @@ def parse_count(value: object) -> int | Literal["all"]:
     return count
 
 
+def parse_auto_count(value: object) -> int | Literal["auto"]:
+    """A whole number from 1 to 1,000,000, or `auto`."""
+    if value == "auto":
+        return "auto"
+    count = parse_count(value)
+    if count == "all" or count > MOST:
+        raise ValueError
+    return count
+
+
 def parse_threads(value: object) -> int:
     """A number of threads; `all` is as many as this process has cores.
 
@@ -142,6 +154,7 @@ Sizes = Annotated[tuple[int, ...], BeforeValidator(parse_sizes)]
 Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
 Interval = Annotated[Every, BeforeValidator(Every.parse)]
 Count = Annotated[int | Literal["all"], BeforeValidator(parse_count)]
+AutoCount = Annotated[int | Literal["auto"], BeforeValidator(parse_auto_count)]
 Threads = Annotated[int, BeforeValidator(parse_threads)]
 Clip = Annotated[float | None, BeforeValidator(parse_clip)]
 LrSchedule = Annotated[Schedule, BeforeValidator(Schedule.parse)]

@@ -1,12 +1,31 @@
-"""Claims: what somebody concluded, the study that tests it, and the verdict that its findings give."""
+"""The verdict on a claim, from a study's records.
+
+A claim holds where all of its conditions are supported, each by its own 95 % interval: to be wrong, every one of them
+would have to be wrong (an intersection-union test). It does not hold where one of them is refuted, by an interval at
+0.05 / conditions. Else it is not shown; and where the study has not the arms or the figures, not tested.
+
+Source: R. L. Berger, Multiparameter hypothesis testing and acceptance sampling (Technometrics 1982).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.claims import Claim, Condition
+from paribus.core.record import StudyRecord
+from paribus.findings.differences import ALPHA, t_interval, too_few
+from paribus.findings.summary import values
+from paribus.findings.units import label, scale
+
 Answer = Literal["holds", "does not hold", "not shown", "not tested at this scale"]
+_Found = Literal["supported", "refuted", "open", "untested"]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -19,3 +38,154 @@ class Verdict:
     reason: str
     study: str | None = None
     figures: Mapping[str, float | str | None] = field(default_factory=dict)
+
+
+def verdicts(study: StudyRecord) -> list[Verdict]:
+    """On every claim that a study has."""
+    return [verdict(claim, study) for claim in study.claims]
+
+
+def verdict(claim: Claim, study: StudyRecord) -> Verdict:
+    """On one claim, with the figures of each of its conditions."""
+    judged = [_judge(one, study, len(claim.conditions)) for one in claim.conditions]
+    answers = [found for found, _, _ in judged]
+    figures: dict[str, float | str | None] = {}
+    for found, told, interval in judged:
+        low, high = interval or (None, None)
+        figures |= {told: found, f"{told}, low": low, f"{told}, high": high}
+    reason = "; ".join(told if found != "untested" else f"not tested: {told}" for found, told, _ in judged)
+    return Verdict(claim.id, claim.text, _answer(answers), reason, study.name, figures)
+
+
+def combined(found: Sequence[Verdict]) -> list[Verdict]:
+    """Verdicts of several studies with one id as one, in the order of their first: all must hold, one is enough to
+    refute."""
+    together: dict[str, list[Verdict]] = {}
+    for one in found:
+        together.setdefault(one.id, []).append(one)
+    return [_combine(parts) for parts in together.values()]
+
+
+def _combine(parts: list[Verdict]) -> Verdict:
+    if len(parts) == 1:
+        return parts[0]
+    tested = [one.answer for one in parts if one.answer != "not tested at this scale"]
+    answer: Answer = "not tested at this scale"
+    if tested:
+        answer = "not shown"
+        if "does not hold" in tested:
+            answer = "does not hold"
+        elif all(one == "holds" for one in tested):
+            answer = "holds"
+    reason = ". ".join(f"{one.study}: {one.reason}" for one in parts)
+    figures = {f"{one.study}: {key}": value for one in parts for key, value in one.figures.items()}
+    studies = ", ".join(str(one.study) for one in parts)
+    return Verdict(parts[0].id, parts[0].claim, answer, reason, studies, figures)
+
+
+def _answer(found: Sequence[_Found]) -> Answer:
+    if "refuted" in found:
+        return "does not hold"
+    tested = [one for one in found if one != "untested"]
+    if not tested:
+        return "not tested at this scale"
+    return "holds" if all(one == "supported" for one in tested) else "not shown"
+
+
+def _judge(condition: Condition, study: StudyRecord, conditions: int) -> tuple[_Found, str, Interval | None]:
+    """What was found, in words and as the 95 % interval that says so."""
+    arms = {arm.name: arm for arm in study.arms}
+    if missing := [name for name in condition.arms if name not in arms]:
+        return "untested", f"there is no arm {', '.join(missing)}", None
+    metric = condition.metric
+    columns = [values(study, arms[name], metric) for name in condition.arms]
+    if not any(value is not None for column in columns for value in column):
+        return "untested", f"{label(metric)} is not measured", None
+    if condition.arm is not None:
+        return _level(condition, columns[0], conditions)
+    rows = [(x, y) for x, y in zip(*columns, strict=True)]
+    if metric.endswith("_to_target") and sum((x is None) != (y is None) for x, y in rows) > len(rows) / 2:
+        reached = [sum(value is not None for value in column) for column in columns]
+        told = " and ".join(
+            f"{n} of {len(rows)} runs of {name}" for n, name in zip(reached, condition.arms, strict=True)
+        )
+        refuted = condition.higher is None or reached[0] > reached[1]  # never is later than any epoch
+        return "refuted" if refuted else "supported", f"{told} reach the target", None
+    pairs = np.array([(x, y) for x, y in rows if x is not None and y is not None], dtype=np.float64).reshape(-1, 2)
+    if condition.ratio is not None:
+        return _ratio(condition, pairs, conditions)
+    return _difference(condition, pairs, conditions)
+
+
+def _level(
+    condition: Condition, column: Sequence[float | None], conditions: int
+) -> tuple[_Found, str, Interval | None]:
+    present = np.array([value for value in column if value is not None], dtype=np.float64)
+    bound, sign = (condition.at_least, 1.0) if condition.at_least is not None else (condition.at_most, -1.0)
+    assert bound is not None
+    asked = f"{'at least' if sign > 0 else 'at most'} {_figure(condition.metric, bound)} was claimed"
+    told = f"{label(condition.metric)} of {condition.arm} {_mean(condition.metric, present)}, {asked}"
+    return _one_sided(sign * (present - bound), conditions), told, t_interval(present, ALPHA)
+
+
+def _difference(
+    condition: Condition, pairs: NDArray[np.float64], conditions: int
+) -> tuple[_Found, str, Interval | None]:
+    d, metric, (a, b) = pairs[:, 0] - pairs[:, 1], condition.metric, condition.arms
+    told = f"{label(metric)} {a} - {b} {_mean(metric, d, signed=True)}"
+    interval = t_interval(d, ALPHA)
+    if condition.alike is None:
+        more = f", above {_figure(metric, condition.by)} was claimed" if condition.by else ""
+        return _one_sided(d - condition.by, conditions), told + more, interval
+    margin = float(condition.margin or 0.0)
+    told += f", within {_figure(metric, margin)} was claimed"
+    inner, outer = t_interval(d, 2 * ALPHA), t_interval(d, ALPHA / conditions)
+    if inner is None or outer is None or too_few(len(d), conditions):
+        return "open", told, interval
+    if -margin < inner[0] and inner[1] < margin:
+        return "supported", told, interval
+    return ("refuted" if outer[0] > margin or outer[1] < -margin else "open"), told, interval
+
+
+def _ratio(condition: Condition, pairs: NDArray[np.float64], conditions: int) -> tuple[_Found, str, Interval | None]:
+    assert condition.between is not None
+    a, b = condition.arms
+    low, high = condition.between
+    positive = pairs[(pairs > 0).all(axis=1)]
+    d = np.log(positive[:, 0]) - np.log(positive[:, 1])
+    inner, outer = t_interval(d, ALPHA), t_interval(d, ALPHA / conditions)
+    head = f"{label(condition.metric)} {a} over {b}"
+    asked = f"{low:g} to {high:g} was claimed"
+    if inner is None or outer is None or too_few(len(d), conditions):
+        return "open", f"{head}: too few seeds, {asked}", None
+    ends = math.exp(inner[0]), math.exp(inner[1])
+    told = f"{head} {math.exp(d.mean()):.3g} ({ends[0]:.3g} to {ends[1]:.3g}), {asked}"
+    if low <= ends[0] and ends[1] <= high:
+        return "supported", told, ends
+    outside = math.exp(outer[0]) > high or math.exp(outer[1]) < low
+    return ("refuted" if outside else "open"), told, ends
+
+
+def _one_sided(d: NDArray[np.float64], conditions: int) -> _Found:
+    """Whether the mean is above 0."""
+    inner, outer = t_interval(d, ALPHA), t_interval(d, ALPHA / conditions)
+    if inner is None or outer is None or too_few(len(d), conditions):
+        return "open"
+    if inner[0] > 0:
+        return "supported"
+    return "refuted" if outer[1] <= 0 else "open"
+
+
+def _figure(metric: str, value: float, signed: bool = False) -> str:
+    by, places = scale(metric)
+    return f"{by * value:+.{places}f}" if signed else f"{by * value:.{places}f}"
+
+
+def _mean(metric: str, d: NDArray[np.float64], signed: bool = False) -> str:
+    if not len(d):
+        return "is missing"
+    interval = t_interval(d, ALPHA)
+    told = _figure(metric, float(d.mean()), signed)
+    if interval is None:
+        return told
+    return f"{told} ({_figure(metric, interval[0], signed)} to {_figure(metric, interval[1], signed)})"

@@ -42,16 +42,16 @@ def summarise(values: Sequence[float | None]) -> Summary:
         return Summary(kept, n, mean, sd, t_interval(present, ALPHA))
 
 
-def jitter(run: RunRecord) -> float | None:
-    """How unquiet a curve is: the standard deviation of the train loss's change from one evaluation to the next.
+def jitter(run: RunRecord, metric: str = "train_loss") -> float | None:
+    """How unquiet a curve is: the standard deviation of a metric's change from one evaluation to the next.
 
     Over the second half of the curve, where most of the descent is past; None where a run did not reach its end or was
     evaluated fewer than ten times. With `eval_every=1` the changes are from epoch to epoch.
     """
-    loss = run.curve.get("train_loss")
-    if run.final("train_loss") is None or loss is None or len(loss) < 10:
+    column = run.curve.get(metric)
+    if run.final(metric) is None or column is None or len(column) < 10:
         return None
-    second = loss[len(loss) // 2 :]
+    second = column[len(column) // 2 :]
     return float((second[1:] - second[:-1]).std(ddof=1))
 
 
@@ -64,8 +64,8 @@ def value(run: RunRecord, metric: str, target: Target | None) -> float | None:
             return run.seconds_per_evaluation()
         case "best_test_accuracy":
             return run.best_on_validation("test_accuracy")
-        case "train_loss_jitter":
-            return jitter(run)
+        case _ if metric.endswith("_jitter"):
+            return jitter(run, metric.removesuffix("_jitter"))
         case "epochs_to_target":
             return epochs_to(run, target) if target else None
         case "seconds_to_target":

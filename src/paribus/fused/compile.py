@@ -1,9 +1,9 @@
 """The first compile of the loops, which takes a while and is told of.
 
-It is done once for a machine and a precision, in a process of its own that does nothing else, and every process then
-loads the result: so all of them run the same code, to the last bit.
+It is done once for a machine, a model and a precision, in a process of its own that does nothing else, and every
+process then loads the result: so all of them run the same code, to the last bit.
 
-    python -m paribus.fused.compile float32 FOLDER
+    python -m paribus.fused.compile mlp float32 FOLDER
 """
 
 from __future__ import annotations
@@ -20,54 +20,68 @@ from filelock import FileLock
 
 from paribus.core.record import TaskCard
 from paribus.core.words import build
-from paribus.fused import engine
 from paribus.fused.compiled import FOLDER
+from paribus.fused.engine import Engine
 from paribus.tasks.task import Split, Task
 
-_done: set[str] = set()
+_done: set[tuple[str, str]] = set()
 _guard = threading.Lock()
 
+_CALLED = {"mlp": "training loops", "rnn": "recurrent training loops"}
 
-def ready(precision: str, say: Callable[[str], None]) -> None:
-    """Compile the loops for a precision, or load them where that was done before on this machine."""
+
+def engine_of(model: str) -> type[Engine]:
+    """The engine of a model."""
+    if model == "rnn":
+        from paribus.fused.rnn_engine import Rnn
+
+        return Rnn
+    from paribus.fused.engine import Mlp
+
+    return Mlp
+
+
+def ready(precision: str, say: Callable[[str], None], model: str = "mlp") -> None:
+    """Compile a model's loops for a precision, or load them where that was done before on this machine."""
     with _guard:
-        if precision in _done:
+        if (model, precision) in _done:
             return
-        folder = FOLDER and FOLDER / precision
+        folder = FOLDER and FOLDER / f"{model}-{precision}"
+        what = f"compiling the {_CALLED[model]} for {precision}"
         if folder is None:
-            say(f"compiling the training loops for {precision}, as no cache folder can be written: about 15 s")
+            say(f"{what}, as no cache folder can be written: about 15 s")
         elif not folder.is_dir():
             with FileLock(f"{folder}.lock"):  # whoever comes second waits, and finds it done
                 if not folder.is_dir():
-                    say(f"compiling the training loops for {precision}, this once: about 15 s")
-                    _compile(precision, folder)
-        engine.use(precision, folder)
-        _try_out(precision)
-        _done.add(precision)
+                    say(f"{what}, this once: about 15 s")
+                    _compile(model, precision, folder)
+        engine_of(model).use(precision, folder)
+        _try_out(model, precision)
+        _done.add((model, precision))
 
 
-def _compile(precision: str, folder: Path) -> None:
+def _compile(model: str, precision: str, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     # -P: a file in this folder that is called as one of Numba's modules is not taken for it
-    command = [sys.executable, "-P", "-m", "paribus.fused.compile", precision, str(part)]
+    command = [sys.executable, "-P", "-m", "paribus.fused.compile", model, precision, str(part)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"the training loops could not be compiled: {done.stderr[-2000:]}")
+        raise RuntimeError(f"the {_CALLED[model]} could not be compiled: {done.stderr[-2000:]}")
     part.rename(folder)
 
 
-def _try_out(precision: str) -> None:
+def _try_out(model: str, precision: str) -> None:
     """Every loop once."""
     x, y = np.zeros((2, 1)), np.array([0, 1])
     task = Task(Split(x, y), None, Split(x, y), TaskCard("none", "none", "none", "none", 2, (1,), 2, 0, 2, 0))
-    words = {"task": "moons", "precision": precision, "model.hidden": 1, "implementation": "fused"}
+    words = {"task": "moons", "model": model, "precision": precision, "model.hidden": 1, "implementation": "torch"}
     for epochs in (1, 0):
-        run = engine.Mlp(build({**words, "epochs": epochs}), task, 0, ["train", "test"])
+        run = engine_of(model)(build({**words, "epochs": epochs}), task, 0, ["train", "test"])
         run.advance()
         run.logits(x)
 
 
 if __name__ == "__main__":
-    engine.use(sys.argv[1], Path(sys.argv[2]))
-    _try_out(sys.argv[1])
+    engine_of(sys.argv[1]).use(sys.argv[2], Path(sys.argv[3]))
+    _try_out(sys.argv[1], sys.argv[2])

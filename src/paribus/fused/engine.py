@@ -1,25 +1,28 @@
-"""From settings to the compiled loop's arrays."""
+"""One run's arrays, and how far it is: what every engine is, and that of the multilayer perceptron."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.sections import Adam, AdamW, RmsProp, Sgd
-from paribus.core.settings import Settings, steps_in_epoch
-from paribus.fused import mlp, optimizers
+from paribus.core.settings import Settings
+from paribus.fused import mlp, steps
 from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
+from paribus.fused.course import Course
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS
 from paribus.tasks import Task
+from paribus.tasks.task import Inputs
 
 _WIDE = 2**14
 """A layer of so many weights is multiplied by BLAS."""
@@ -27,98 +30,157 @@ _WIDE = 2**14
 _SLICE_FLOPS = 5e8
 """Between two looks at whether to stop: a few hundredths of a second."""
 
-_entries: dict[str, Any] = {}
+_entries: dict[tuple[str, str], dict[str, Any]] = {}
 
 
-def use(precision: str, folder: Path | None) -> None:
-    """Take the loops of a precision from a folder, where they are compiled to if they are not there."""
-    _entries[precision] = {one: entry(getattr(mlp, one), folder) for one in ("train", "evaluate", "logits")}
+class Engine(ABC):
+    """One run's arrays, and how far it is.
 
+    `run`: see `steps.RUN`; `rows`: its evaluations, see the columns there; `p`: its parameters, one after another.
+    """
 
-class Mlp:
-    """One run's arrays, and how far it is. `splits`: those that are evaluated, the training split first."""
+    model: ClassVar[str]
+    loops: ClassVar[ModuleType]
 
-    def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
-        self._loops = _entries[settings.precision]
-        real = np.dtype(settings.precision)
-        sizes = [math.prod(task.card.input_shape), *settings.mlp.hidden, task.card.classes]
-        self.layout, self._work = _layout(tuple(sizes))
-        x, y, bounds, blocks = _examples(task, real, tuple(splits), bool(self.layout[0, mlp.WIDE]))
-        n, steps = len(task.train), steps_in_epoch(settings, len(task.train))
-        self.run = np.zeros(1, mlp.RUN)
-        run = self.run[0]
-        batch = min(settings.batch_size, n) if settings.sampler == "shuffle" else settings.batch_size
-        counted = settings.sampler == "replacement" and settings.steps_per_epoch != "all"
-        facts: dict[str, Any] = {
-            "seed": seed, "optimizer": _kind(settings), "repeats": settings.sampler == "replacement", "batch": batch,
-            "examples": n, "epoch_examples": steps * batch if counted else n, "steps_per_epoch": steps,
-            "total": settings.epochs * steps, "interval": settings.eval_every.in_steps(steps),
-            "dropout": settings.mlp.dropout > 0, "drop_below": round(settings.mlp.dropout * 2**32),
-            "keep_scale": 1 / (1 - settings.mlp.dropout), "clip": settings.clip or 0.0, "work": self._work,
-        }  # fmt: skip
-        facts["rates"], rates = _rates(settings, steps)
+    @classmethod
+    def use(cls, precision: str, folder: Path | None) -> None:
+        """Take the loops for a precision from a folder, where they are compiled to if they are not there."""
+        names = ("train", "evaluate", "logits")
+        _entries[cls.model, precision] = {one: entry(getattr(cls.loops, one), folder) for one in names}
+
+    def _begin(self, course: Course, shapes: Mapping[str, tuple[int, ...]], splits: int, step_flops: float) -> None:
+        """Arrays for a course, and for as many splits as are evaluated."""
+        self._loops = _entries[self.model, course.precision]
+        self._shapes = dict(shapes)
+        real, facts = np.dtype(course.precision), course.facts
+        self.run = np.zeros(1, steps.RUN)
         for name, value in facts.items():
-            run[name] = value
-        count = int(self.layout[-1, mlp.BIAS] + self.layout[-1, mlp.N_OUT])
-        self.p = _aligned(count, real)
-        state = [_aligned(count if used else 0, real) for used in _used(settings)]
-        self._s = _aligned(self._work + WORK_ROWS * ROW, real)
-        self._wide = _room(self.layout, real)
-        exponents = _exponents(real)
-        self.rows = np.zeros((facts["total"] // facts["interval"] + 1, mlp.FIRST_METRIC + 2 * (len(bounds) - 1)))
-        order = np.zeros(batch if facts["repeats"] else n, np.int64)
+            self.run[0][name] = value
+        count = sum(map(math.prod, self._shapes.values()))
+        self.p, g = aligned(count, real), aligned(count, real)
+        self.rows = np.zeros((facts["total"] // facts["interval"] + 1, steps.FIRST_METRIC + 2 * splits))
+        order = np.zeros(facts["batch"] if facts["repeats"] else facts["examples"], np.int64)
         words = np.zeros((4, max(len(order) // 4 + 2, BATCH)), np.uint64)
-        self._arrays = (
-            self.run, self.layout, _hyper(settings), rates, self.p, _aligned(count, real), *state, self._s, x, y,
-            bounds, blocks, order, words, np.zeros((4, 1), np.uint64), self._wide, exponents, self.rows, make_clock(),
-        )  # fmt: skip
-        self._evaluation = (self._s, x, y, bounds, blocks, self._wide, exponents, self.rows)
-        self._slice = max(1, int(_SLICE_FLOPS / (6 * count * batch)))
-
-    def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
-        """Set the parameters, in the order of the model."""
-        self.p[:] = np.concatenate([self._kept(name, value).ravel() for name, value in values.items()])
+        states = (aligned(count if used else 0, real) for used in course.states)
+        self._moved = (course.hyper, course.rates, self.p, g, *states)
+        self._drawn = (order, words, np.zeros((4, 1), np.uint64))
+        self._exponents = _exponents(real)
+        self._clock = make_clock()
+        self._slice = max(1, int(_SLICE_FLOPS / step_flops))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The parameters' names and shapes, in the order of the model."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for i, row in enumerate(self.layout):
-            shapes[f"linears.{i}.weight"] = (int(row[mlp.N_OUT]), int(row[mlp.N_IN]))
-            shapes[f"linears.{i}.bias"] = (int(row[mlp.N_OUT]),)
-        return shapes
+        return dict(self._shapes)
+
+    def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
+        """Set the parameters, in the order of the model."""
+        self.p[:] = np.concatenate([self._turned(name, value).ravel() for name, value in values.items()])
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters."""
         found, at = {}, 0
-        for name, shape in self.shapes().items():
-            kept = self.p[at : at + math.prod(shape)].reshape(self._kept(name, np.empty(shape)).shape)
-            found[name] = np.array(self._kept(name, kept), order="C")
+        for name, shape in self._shapes.items():
+            kept = self.p[at : at + math.prod(shape)].reshape(self._turned(name, np.empty(shape)).shape)
+            found[name] = np.array(self._turned(name, kept), order="C")
             at += math.prod(shape)
         return found
-
-    def _kept(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
-        """A parameter as it lies in `p`, and back again: the weights of a wide layer are turned."""
-        wide = name.endswith("weight") and self.layout[int(name.split(".")[1]), mlp.WIDE]
-        return value.T if wide else value
 
     def advance(self, to_evaluation: bool = False) -> bool:
         """Train for a moment, or until the next evaluation; whether there is more to train."""
         run = self.run[0]
         step, total, interval = int(run["step"]), int(run["total"]), int(run["interval"])
         if total == 0:
-            finite = self._loops["evaluate"](self.run, self.layout, self.p, *self._evaluation)
-            run["row"], run["ended"] = int(finite), mlp.DONE if finite else mlp.EVALUATION_NOT_FINITE
+            finite = self._evaluate()
+            run["row"], run["ended"] = int(finite), steps.DONE if finite else steps.EVALUATION_NOT_FINITE
             return False
         until = step + interval - step % interval if to_evaluation else step + self._slice
-        self._loops["train"](*self._arrays, min(until, total))
-        return bool(run["ended"] == mlp.RUNNING)
+        self._train(min(until, total))
+        return bool(run["ended"] == steps.RUNNING)
 
-    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+    def meters(self, row: int) -> dict[str, float]:
+        """What clipping did since the evaluation before: the mean norm of the gradient before it, and the share of the
+        steps whose gradient it changed. Nothing without clipping, or before the first step."""
+        if not self.run[0]["clip"] or not self.rows[row, steps.STEP]:
+            return {}
+        norm, share = self.rows[row, [steps.GRADIENT_NORM, steps.CLIPPED_SHARE]].tolist()
+        return {"gradient_norm": norm, "clipped_share": share}
+
+    @abstractmethod
+    def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
+        """`splits`: those that are evaluated, the training split first."""
+
+    @abstractmethod
+    def inputs(self, task: Task, x: Inputs) -> NDArray[Any]:
+        """A task's inputs, as `logits` takes them."""
+
+    @abstractmethod
+    def logits(self, x: NDArray[Any]) -> NDArray[np.floating]:
         """The logits of each input, shape (inputs, classes)."""
-        inputs = np.ascontiguousarray(x.reshape(len(x), -1), dtype=self.p.dtype)
+
+    @abstractmethod
+    def _train(self, until: int) -> None: ...
+
+    @abstractmethod
+    def _evaluate(self) -> bool: ...
+
+    @abstractmethod
+    def _turned(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        """A parameter as it lies in `p`, and back again: some weights are turned."""
+
+
+class Mlp(Engine):
+    """The multilayer perceptron."""
+
+    model: ClassVar = "mlp"
+    loops: ClassVar = mlp
+
+    def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
+        real, course = np.dtype(settings.precision), Course.of(settings, seed, len(task.train))
+        sizes = (task.floats(task.train.x[:1], real).size, *settings.mlp.hidden, task.card.classes)
+        self.layout, work = _layout(sizes)
+        x, y, bounds, blocks = _examples(task, real, tuple(splits), bool(self.layout[0, mlp.WIDE]))
+        count = int(self.layout[-1, mlp.BIAS] + self.layout[-1, mlp.N_OUT])
+        self._begin(course, _shapes(sizes), len(bounds) - 1, 6 * count * course.facts["batch"])
+        run, dropout = self.run[0], settings.mlp.dropout
+        run["dropout"], run["drop_below"], run["keep_scale"] = dropout > 0, round(dropout * 2**32), 1 / (1 - dropout)
+        run["work"] = work
+        self._s = aligned(work + WORK_ROWS * ROW, real)
+        self._wide = _room(self.layout, real)
+        self._data = (self._s, x, y, bounds, blocks)
+
+    def inputs(self, task: Task, x: Inputs) -> NDArray[Any]:
+        """Numbers."""
+        return task.floats(x, self.p.dtype)
+
+    def logits(self, x: NDArray[Any]) -> NDArray[np.floating]:
+        """The logits of each input, shape (inputs, classes)."""
+        numbers = np.ascontiguousarray(x.reshape(len(x), -1), dtype=self.p.dtype)
         out = np.zeros((len(x), int(self.layout[-1, mlp.N_OUT])), self.p.dtype)
-        self._loops["logits"](self.layout, self.p, self._s, inputs, self._wide, out)
+        self._loops["logits"](self.layout, self.p, self._s, numbers, self._wide, out)
         return out
+
+    def _train(self, until: int) -> None:
+        self._loops["train"](
+            self.run, self.layout, *self._moved, *self._data, *self._drawn, self._wide, self._exponents, self.rows,
+            self._clock, until,
+        )  # fmt: skip
+
+    def _evaluate(self) -> bool:
+        return bool(
+            self._loops["evaluate"](self.run, self.layout, self.p, *self._data, self._wide, self._exponents, self.rows)
+        )
+
+    def _turned(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        wide = name.endswith("weight") and self.layout[int(name.split(".")[1]), mlp.WIDE]
+        return value.T if wide else value
+
+
+def _shapes(sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+        shapes[f"linears.{i}.weight"] = (n_out, n_in)
+        shapes[f"linears.{i}.bias"] = (n_out,)
+    return shapes
 
 
 @lru_cache(maxsize=64)
@@ -137,92 +199,63 @@ def _layout(sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], int]:
     return np.array(rows, np.int64), int(2 * begins[-1])
 
 
-def _aligned(size: int, real: np.dtype[Any]) -> NDArray[Any]:
-    """Zeros that begin at a line of the cache: vectors that lie across two lines take a third longer."""
-    raw = np.zeros(size * real.itemsize + 64, np.uint8)
-    first = -raw.ctypes.data % 64
-    return raw[first : first + size * real.itemsize].view(real)
-
-
 def _room(layout: NDArray[np.int64], real: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
     """For wide layers, BATCH examples: the data, outputs, gradients; weights; the inputs of those after the first."""
     wide = layout[layout[:, mlp.WIDE] == 1]
     n_in, n_out = (int(wide[:, column].max(initial=0)) for column in (mlp.N_IN, mlp.N_OUT))
     weights = int((wide[:, mlp.N_IN] * wide[:, mlp.N_OUT]).max(initial=0))
-    return tuple(_aligned(size, real) for size in (n_in * BATCH, n_out * BATCH, n_in * BATCH, weights, n_in * BATCH))
+    return tuple(aligned(size, real) for size in (n_in * BATCH, n_out * BATCH, n_in * BATCH, weights, n_in * BATCH))
 
 
 _Examples = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
-_held: dict[tuple[str, str, tuple[str, ...], bool], _Examples] = {}
 
 
 def _examples(task: Task, real: np.dtype[Any], splits: tuple[str, ...], wide: bool) -> _Examples:
     """Some splits, one after another, and where each begins; and for a first layer that is not wide the same as rows,
-    BATCH examples of a split at once. The last task's are kept for the runs that follow."""
-    global _held
-    key = (task.card.fingerprint, real.name, splits, wide)
-    found = _held.get(key)
-    if found is None:
+    BATCH examples of a split at once."""
+
+    def made() -> _Examples:
         parts = [task.splits[name] for name in splits]
         x = np.concatenate([task.floats(part.x, real).reshape(len(part), -1) for part in parts])
         bounds = np.cumsum([0, *map(len, parts)])
         starts = [begin for first, last in pairwise(bounds.tolist()) for begin in range(first, last, BATCH) if not wide]
         ends = [min(begin + BATCH, next(end for end in bounds.tolist() if end > begin)) for begin in starts]
-        blocks = _aligned(len(starts) * x.shape[1] * ROW, real)
+        blocks = aligned(len(starts) * x.shape[1] * ROW, real)
         for block, (begin, end) in enumerate(zip(starts, ends, strict=True)):
             place = block * x.shape[1] * ROW
             rows = blocks[place : place + x.shape[1] * ROW].reshape(x.shape[1], ROW)
             rows[:, : end - begin] = x[begin:end].T
-        found = np.ascontiguousarray(x), np.concatenate([part.y for part in parts]), bounds, blocks
+        return np.ascontiguousarray(x), np.concatenate([part.y for part in parts]), bounds, blocks
+
+    return held(("mlp", *identity(task), real.name, splits, wide), made)
+
+
+_Made = TypeVar("_Made")
+_held: dict[tuple[Any, ...], Any] = {}
+
+
+def held(key: tuple[Any, ...], make: Callable[[], _Made]) -> _Made:
+    """What is made for a key. The last one's is kept, for the runs that follow on the same data."""
+    global _held
+    found = _held.get(key)
+    if found is None:
+        found = make()
         _held = {key: found}
-    return found
+    made: _Made = found
+    return made
 
 
-def _kind(settings: Settings) -> int:
-    names = {"sgd": optimizers.SGD, "adam": optimizers.ADAM, "adamw": optimizers.ADAMW, "rmsprop": optimizers.RMSPROP}
-    return names[settings.optimizer.name]
+def identity(task: Task) -> tuple[Any, ...]:
+    """What makes its numbers others than all other tasks': the data, and how they are scaled or encoded."""
+    scale = task.scale
+    return task.card.fingerprint, task.encoding, scale and (scale.mean.tobytes(), scale.std.tobytes())
 
 
-def _hyper(settings: Settings) -> NDArray[np.float64]:
-    """See `optimizers.update`."""
-    one = settings.optimizer
-    match one:
-        case Sgd():
-            own: tuple[float, ...] = (one.momentum, one.dampening, 0, 0, one.nesterov)
-        case Adam() | AdamW():
-            own = (one.beta1, one.beta2, one.eps, 0, 0)
-        case RmsProp():
-            own = (one.alpha, 0, one.eps, one.momentum, one.centered)
-        case _:
-            raise NotImplementedError(one.name)
-    return np.array([one.weight_decay, *own], dtype=np.float64)
-
-
-def _used(settings: Settings) -> tuple[bool, bool, bool]:
-    """Which of the three states of a parameter the optimizer has."""
-    one = settings.optimizer
-    match one:
-        case Sgd():
-            return one.momentum != 0, False, False
-        case RmsProp():
-            return True, one.centered, one.momentum != 0
-    return True, True, False
-
-
-def _rates(settings: Settings, steps: int) -> tuple[int, NDArray[np.float64]]:
-    lr = settings.optimizer.lr
-    assert lr is not None
-    if settings.schedule.kind == "constant":
-        return mlp.ONE_RATE, np.array([lr])
-    within = settings.schedule.changes_within_epochs()
-    factors = _factors(settings.schedule, steps, settings.epochs, within)
-    return mlp.RATE_A_STEP if within else mlp.RATE_AN_EPOCH, lr * factors
-
-
-@lru_cache(maxsize=16)
-def _factors(schedule: Any, steps: int, epochs: int, within: bool) -> NDArray[np.float64]:
-    firsts = range(0, steps * epochs, 1 if within else steps)
-    return np.array([schedule.factor(step, steps, epochs) for step in firsts] or [1.0])
+def aligned(size: int, real: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin at a line of the cache: vectors that lie across two lines take a third longer."""
+    raw = np.zeros(size * real.itemsize + 64, np.uint8)
+    first = -raw.ctypes.data % 64
+    return raw[first : first + size * real.itemsize].view(real)
 
 
 @lru_cache(maxsize=2)

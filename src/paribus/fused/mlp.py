@@ -3,13 +3,11 @@ evaluation."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from paribus.fused.clock import seconds
 from paribus.fused.compiled import compiled
-from paribus.fused.draws import masks, permutation, repeats
+from paribus.fused.draws import masks
 from paribus.fused.layers import (
     example_major,
     forward,
@@ -20,26 +18,22 @@ from paribus.fused.layers import (
     weight_gradient,
     weight_gradient_blas,
 )
-from paribus.fused.optimizers import clip, update
 from paribus.fused.rows import BATCH, LINE, ROW, get, put
-from paribus.fused.softmax import LABEL, RIGHT, TOTAL, rightly, softmax
+from paribus.fused.softmax import softmax
+from paribus.fused.steps import (
+    DONE,
+    RUNNING,
+    choose,
+    chosen_labels,
+    due,
+    enter,
+    labels,
+    look_at_losses,
+    move,
+    record,
+    score,
+)
 
-RUN = np.dtype([
-    # what it is
-    ("seed", np.uint64), ("optimizer", np.int64), ("repeats", np.int64), ("batch", np.int64), ("examples", np.int64),
-    ("epoch_examples", np.int64), ("steps_per_epoch", np.int64), ("total", np.int64), ("interval", np.int64),
-    ("rates", np.int64), ("dropout", np.int64), ("drop_below", np.uint64), ("keep_scale", np.float64),
-    ("clip", np.float64), ("work", np.int64),
-    # how far it is
-    ("step", np.int64), ("row", np.int64), ("ended", np.int64), ("loss", np.float64), ("train_seconds", np.float64),
-    ("eval_seconds", np.float64),
-])  # fmt: skip
-"""The numbers of a run. `rates`: whether there is one learning rate in all, one an epoch or one a step; `work`: where
-its rows of work begin; `loss`: finite as long as all losses of the epoch are."""
-
-ONE_RATE, RATE_AN_EPOCH, RATE_A_STEP = 0, 1, 2
-RUNNING, DONE, LOSS_NOT_FINITE, EVALUATION_NOT_FINITE = 0, 1, 2, 3
-STEP, TRAIN_SECONDS, EVAL_SECONDS, FIRST_METRIC = 0, 1, 2, 3
 N_IN, N_OUT, WEIGHT, BIAS, WIDE, INPUT, OUTPUT, INPUT_GRADIENT, OUTPUT_GRADIENT = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 
@@ -78,43 +72,22 @@ def train(
     run = runs[0]
     since = seconds(clock)
     while run.step < until:
-        epoch, place = run.step // run.steps_per_epoch, run.step % run.steps_per_epoch
-        begin = place * run.batch
-        n = min(run.batch, run.epoch_examples - begin)
-        if run.repeats:
-            repeats(order, begin, n, run.examples, words, spare, np.uint64(epoch), run.seed)
-            begin = 0
-        elif place == 0:
-            permutation(order, run.examples, words, spare, np.uint64(epoch), run.seed)
+        epoch = run.step // run.steps_per_epoch
+        begin, n = choose(run, order, words, spare)
         for first in range(0, n, BATCH):
             chosen = order[begin + first : begin + min(n, first + BATCH)]
             run.loss += _gradient(run, layout, p, g, s, x, y, chosen, n, first > 0, words, wide, exponents, epoch)
-        if run.clip > 0:
-            clip(g, run.clip)
-        rate = lrs[0]
-        if run.rates == RATE_AN_EPOCH:
-            rate = lrs[epoch]
-        elif run.rates == RATE_A_STEP:
-            rate = lrs[run.step]
-        run.step += 1
-        update(run.optimizer, p, g, s1, s2, s3, h, rate, run.step)
-        if run.step % run.interval == 0 or run.step == run.total:
+        move(run, h, lrs, p, g, s1, s2, s3)
+        if due(run):
             now = seconds(clock)
             run.train_seconds += now - since
             finite = evaluate(runs, layout, p, s, x, y, bounds, blocks, wide, exponents, rows)
             since = seconds(clock)
             run.eval_seconds += since - now
-            if not finite:
-                run.ended = EVALUATION_NOT_FINITE
-                return
-            rows[run.row, STEP] = run.step
-            rows[run.row, TRAIN_SECONDS], rows[run.row, EVAL_SECONDS] = run.train_seconds, run.eval_seconds
-            run.row += 1
-        if place == run.steps_per_epoch - 1:
-            if not math.isfinite(run.loss):
-                run.ended = LOSS_NOT_FINITE
-                return
-            run.loss = 0.0
+            record(run, rows, finite)
+        look_at_losses(run)
+        if run.ended != RUNNING:
+            return
     if run.step == run.total:
         run.ended = DONE
     run.train_seconds += seconds(clock) - since
@@ -125,25 +98,17 @@ def evaluate(runs, layout, p, s, x, y, bounds, blocks, wide, exponents, rows):
     """Mean loss and accuracy of every split, into the next row; whether all are finite."""
     run, layers, finite = runs[0], len(layout), True
     z, dz, classes = layout[layers - 1, OUTPUT], layout[layers - 1, OUTPUT_GRADIENT], layout[layers - 1, N_OUT]
-    bits, powers, constants = exponents
-    share, block = s.dtype.type(1), 0
+    block = 0
     for split in range(len(bounds) - 1):
         loss, right = 0.0, 0
         for begin in range(bounds[split], bounds[split + 1], BATCH):
             n = min(BATCH, bounds[split + 1] - begin)
-            _labels(s, y, begin, n, run.work)
+            labels(s, y, begin, n, run.work)
             inputs = x[begin : begin + n]
             _forward(layout, p, blocks, block * layout[0, N_IN] * ROW, s, n, wide, inputs)
             block += 1
-            right += rightly(s, z, run.work, classes, n)
-            softmax(s, z, dz, run.work, classes, n, share, bits, powers, constants)
-            for i in range(n):
-                told = math.log(np.float64(get(s, run.work + TOTAL * ROW + i)))
-                loss += told - np.float64(get(s, run.work + RIGHT * ROW + i))
-        count = bounds[split + 1] - bounds[split]
-        rows[run.row, FIRST_METRIC + 2 * split] = loss / count
-        rows[run.row, FIRST_METRIC + 2 * split + 1] = right / count
-        finite = finite and math.isfinite(loss)
+            loss, right = score(s, z, dz, run.work, classes, n, exponents, loss, right)
+        finite = enter(run, rows, split, loss, right, bounds[split + 1] - bounds[split]) and finite
     return finite
 
 
@@ -183,10 +148,8 @@ def _gradient(run, layout, p, g, s, x, y, chosen, batch, more, words, wide, expo
 @compiled
 def _gather(s, x, y, chosen, n, layout, inputs, work):
     """A batch: its classes, and its inputs as rows, or example-major for a wide first layer."""
-    features, real = layout[0, N_IN], s.dtype.type
-    label, a = work + LABEL * ROW, layout[0, INPUT]
-    for i in range(n):
-        put(s, label + i, real(y[chosen[i]]))
+    features, a = layout[0, N_IN], layout[0, INPUT]
+    chosen_labels(s, y, chosen, n, work)
     if layout[0, WIDE]:
         _copy(x, chosen, n, inputs[: n * features].reshape(n, features))
         return
@@ -195,14 +158,6 @@ def _gather(s, x, y, chosen, n, layout, inputs, work):
         for k in range(features):
             for i in range(first, last):
                 put(s, a + k * ROW + i, x[chosen[i], k])
-
-
-@compiled
-def _labels(s, y, begin, n, work):
-    """The classes of n examples in a row, as numbers."""
-    real, label = s.dtype.type, work + LABEL * ROW
-    for i in range(n):
-        put(s, label + i, real(y[begin + i]))
 
 
 @compiled

@@ -13,15 +13,17 @@ SGD, ADAM, ADAMW, RMSPROP = 0, 1, 2, 3
 
 @compiled
 def clip(g, limit):
-    """Scale the gradients by min(1, limit / (norm + 1e-6)), in place."""
+    """Scale the gradients by min(1, limit / (norm + 1e-6)), in place; returns the norm before."""
     total = 0.0
     for i in range(len(g)):
         total += np.float64(g[i]) * np.float64(g[i])
-    scale = limit / (math.sqrt(total) + 1e-6)
+    norm = math.sqrt(total)
+    scale = limit / (norm + 1e-6)
     if scale < 1:
         factor = g.dtype.type(scale)
         for i in range(len(g)):
             g[i] *= factor
+    return norm
 
 
 @compiled

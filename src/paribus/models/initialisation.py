@@ -18,11 +18,15 @@ from paribus.core.values import Initialisation
 Values = NDArray[np.float64]
 
 
-def initial_values(shapes: Mapping[str, tuple[int, ...]], init: Initialisation, plan: Plan) -> dict[str, Values]:
+def initial_values(
+    shapes: Mapping[str, tuple[int, ...]], init: Initialisation, plan: Plan, recurrent: str = "same"
+) -> dict[str, Values]:
     """Initial values for named parameters, float64, in the order given.
 
     A weight has two axes or more, (out, in, ...), with fan_in = in * ..., fan_out = out * ...; a bias has one axis and
-    follows its weight. Biases start at 0, but for `default`. A norm's scale is 1 and its shift 0, whatever `init`.
+    follows its weight. Biases start at 0, but for `default`. A norm's scale is 1 and its shift 0, whatever `init`. In a
+    recurrent layer `default` has b = 1 / sqrt(hidden) for everything. `recurrent`: of the matrix from state to state,
+    gate by gate; `same` (as the others), `orthogonal` or `identity`.
 
     | init              | weights                                           |
     |-------------------|---------------------------------------------------|
@@ -35,7 +39,9 @@ def initial_values(shapes: Mapping[str, tuple[int, ...]], init: Initialisation, 
     | `orthogonal`      | orthonormal rows or columns                       |
     | `report`          | convolutions N(0, 2 / fan_out); as xavier_normal  |
 
-    Source: `torch.nn.init` and `torch.nn.Linear`; Glorot and Bengio (2010); He et al. (2015); Saxe et al. (2014).
+    Source: `torch.nn.init`, `torch.nn.Linear` and `torch.nn.RNN`; Glorot and Bengio (2010); He et al. (2015); Saxe et
+    al. (2014); for the identity Le et al., A simple way to initialize recurrent networks of rectified linear units
+    (2015).
 
     >>> values = initial_values({"0.weight": (3, 2), "0.bias": (3,)}, Initialisation("normal", 0.001), Plan(0))
     >>> values["0.bias"].tolist()
@@ -43,9 +49,14 @@ def initial_values(shapes: Mapping[str, tuple[int, ...]], init: Initialisation, 
     """
     values: dict[str, Values] = {}
     fan_in = 1
+    hidden = next((shape[1] for name, shape in shapes.items() if name in _STATE_TO_STATE), 0)
     for tensor, (name, shape) in enumerate(shapes.items()):
         if ".norm." in name:
             values[name] = np.full(shape, float(name.endswith("weight")))
+        elif name in _STATE_TO_STATE and recurrent != "same":
+            values[name] = _gate_by_gate(plan, tensor, shape, recurrent)
+        elif hidden and init.kind == "default":
+            values[name] = _uniform(plan, tensor, shape, 1 / math.sqrt(hidden))
         elif len(shape) > 1:
             fan_in = math.prod(shape[1:])
             values[name] = WEIGHTS[init.kind](plan, tensor, shape, init)
@@ -54,6 +65,18 @@ def initial_values(shapes: Mapping[str, tuple[int, ...]], init: Initialisation, 
         else:
             values[name] = np.zeros(shape)
     return values
+
+
+_STATE_TO_STATE = ("w_hh", "recurrent.weight_hh_l0")
+
+
+def _gate_by_gate(plan: Plan, tensor: int, shape: tuple[int, ...], kind: str) -> Values:
+    """(gates hidden, hidden): a square matrix for each gate."""
+    hidden = shape[1]
+    if kind == "identity":
+        return np.tile(np.eye(hidden), (shape[0] // hidden, 1))
+    normals = plan.normals(tensor, shape).reshape(-1, hidden, hidden)
+    return np.concatenate([_orthonormal(one) for one in normals])
 
 
 def _uniform(plan: Plan, tensor: int, shape: tuple[int, ...], bound: float) -> Values:
@@ -99,11 +122,14 @@ def _report(plan: Plan, tensor: int, shape: tuple[int, ...], init: Initialisatio
 
 def _orthogonal(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initialisation) -> Values:
     """Q of the QR factors of a normal matrix, signs fixed by R's diagonal, so that Q is uniform (Mezzadri 2007)."""
-    flat = plan.normals(tensor, shape).reshape(shape[0], -1)
+    return _orthonormal(plan.normals(tensor, shape).reshape(shape[0], -1)).reshape(shape)
+
+
+def _orthonormal(flat: Values) -> Values:
     tall = flat if flat.shape[0] >= flat.shape[1] else flat.T
     q, r = np.linalg.qr(tall)
     q = q * np.sign(np.diag(r))
-    return np.ascontiguousarray(q if tall is flat else q.T).reshape(shape)
+    return np.ascontiguousarray(q if tall is flat else q.T)
 
 
 WEIGHTS: dict[str, Callable[[Plan, int, tuple[int, ...], Initialisation], Values]] = {

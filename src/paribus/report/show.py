@@ -8,6 +8,7 @@ from typing import Any
 
 from paribus.core.record import ArmRecord, StudyRecord
 from paribus.findings.agreement import agreements
+from paribus.findings.claims import verdicts
 from paribus.findings.study import all_differences, warnings
 from paribus.findings.summary import summaries
 from paribus.findings.targets import earlier, reached
@@ -37,6 +38,7 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
         "differences": [asdict(found) for found in all_differences(study)],
         "tuning": [{**asdict(one), "at_edge": bool(one.edges)} for one in study.tuning.arms] if study.tuning else [],
         "shared": as_json(study.tuning.shared) if study.tuning and study.tuning.shared else None,
+        "claims": [asdict(one) for one in verdicts(study)],
         "diagnoses": [],
     })  # fmt: skip
     return contents

@@ -15,11 +15,13 @@ from rich.text import Text
 from paribus.core.record import ArmRecord, Status, StudyRecord, Target
 from paribus.core.values import spell
 from paribus.findings.agreement import Agreement, agreements
+from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.differences import ALPHA, Difference
 from paribus.findings.study import study_differences, warnings
 from paribus.findings.summary import Summary, metrics, summarise, values
 from paribus.findings.targets import earlier, reached
 from paribus.findings.unequal import unequal
+from paribus.findings.units import label, scale, title
 from paribus.study.dry_run import Expected
 
 _MOST_ROWS = 15
@@ -46,7 +48,7 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     left = width - 2 - sum(_room(column) for column in columns)
     omitted = []
     for name in names:
-        column = [_heading(_title(name)), *(cell(name, summary[name]) for summary in found)]
+        column = [_heading(title(name)), *(cell(name, summary[name]) for summary in found)]
         if left >= _room(column) or name == study.primary_metric:
             columns.append(column)
             left -= _room(column)
@@ -57,8 +59,8 @@ def results(study: StudyRecord, width: int) -> RenderableType:
         table.add_column(column[0], justify="left" if i < labels else "right", overflow="fold")
     for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(Text, row))
-    title = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
-    lines: list[RenderableType] = [title, *(Text(line, style="bold") for line in unequal(study)), table]
+    heading = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
+    lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in unequal(study)), table]
     if omitted:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
@@ -70,7 +72,19 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
         lines += ["", differences_table(study_differences(study), labels_of, margin=study.margin)]
+    if study.claims:
+        lines += ["", verdicts_table(verdicts(study))]
     return Group(*lines)
+
+
+def verdicts_table(found: Sequence[Verdict]) -> RenderableType:
+    """The verdict on each claim, with its reason."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    for column in ("claim", "", "verdict", "because"):
+        table.add_column(column, overflow="fold", no_wrap=column == "claim")
+    for one in found:
+        table.add_row(Text(one.id), Text(one.claim), Text(one.answer, style="bold"), Text(one.reason))
+    return table
 
 
 def dry_run_table(folder: Path, stages: Sequence[Expected]) -> RenderableType:
@@ -167,26 +181,6 @@ def _heading(name: str) -> str:
 def _room(column: list[str]) -> int:
     """The width that a column takes, with the gap beside it."""
     return max(len(line) for text in column for line in text.splitlines()) + 2
-
-
-def scale(metric: str) -> tuple[float, int]:
-    """What a metric is multiplied with for people, and its decimal places; `_title` names the unit that makes."""
-    if metric.endswith("accuracy"):
-        return 100, 2
-    if metric == "seconds_per_epoch":
-        return 1e3, 3
-    return (1e6, 1) if metric.endswith("jitter") else (1, 4)
-
-
-def _title(metric: str) -> str:
-    if metric == "seconds_per_epoch":
-        return "ms_per_epoch"
-    return metric + " %" * metric.endswith("accuracy") + "_x 1e6" * metric.endswith("jitter")
-
-
-def label(metric: str) -> str:
-    """A metric's name and unit in a sentence."""
-    return _title(metric).replace("_", " ")
 
 
 def cell(name: str, summary: Summary) -> str:

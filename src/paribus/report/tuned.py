@@ -13,7 +13,8 @@ from paribus.core.record import Status, StudyRecord, Tuning
 from paribus.core.values import Word, spell, spell_all
 from paribus.findings.study import study_differences
 from paribus.findings.summary import summaries
-from paribus.report.tables import PLUS_MINUS, arm_label, cell, differences_table, label, notes, results, scale
+from paribus.findings.units import label, scale
+from paribus.report.tables import PLUS_MINUS, arm_label, cell, differences_table, notes, results
 
 _MOST_CANDIDATES = 30
 

@@ -17,6 +17,14 @@ lr = "1e-5:1e-1:9"
 [[arms]]                  # instead of factors, or as well: arms by name
 name = "the report's NumPy"
 sampler = "replacement"
+
+[[claims]]                # optional: what was concluded, to be judged (core/claims.py lists the kinds of condition)
+id = "C1"
+claim = "0.1 is better than 0.01"
+[[claims.conditions]]
+metric = "test_accuracy"
+higher = "lr=0.1"
+lower = "lr=0.01"
 """
 
 from __future__ import annotations
@@ -28,6 +36,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from paribus.core.claims import Claim
 from paribus.core.record import StudyRecord, Tuning
 from paribus.core.sections import OWN
 from paribus.core.values import Word, spell, spell_all
@@ -57,11 +66,12 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "factors": ((dict,), "a table of settings, each with a list of values"),
     "tune": ((dict,), 'a table of settings, each with a range ("1e-5:1e-1:9") or a list of values'),
     "arms": ((list,), "tables, each with a name and settings"),
+    "claims": ((list,), "tables, each with an id, a claim and conditions"),
 }
 
 
-def read_file(path: Path, out: Path | None = None, command: str = "") -> Request:
-    """The request that a file describes; SettingsError with all that is wrong with it."""
+def read_file(path: Path, out: Path | None = None, command: str = "", seeds: str | None = None) -> Request:
+    """The request that a file describes, on other seeds if they are given; SettingsError with all that is wrong."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SettingsError([f"{path} has {path.stat().st_size} bytes: a study file has at most {_MOST_BYTES}"])
@@ -73,12 +83,12 @@ def read_file(path: Path, out: Path | None = None, command: str = "") -> Request
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, too deep, or a number of thousands of digits
         raise SettingsError([f"{path} is not TOML: {str(error)[:200]}"]) from None
     try:
-        return _request(facts, path.stem, out, command)
+        return _request(facts, path.stem, out, command, seeds)
     except SettingsError as error:
         raise SettingsError([f"{path}: {mistake}" for mistake in error.mistakes]) from None
 
 
-def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str) -> Request:
+def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str, other: str | None) -> Request:
     mistakes = []
     for key, content in facts.items():
         if key not in _KEYS:
@@ -91,11 +101,12 @@ def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str
         raise SettingsError(mistakes)
     seeds = facts.get("seeds", 3)
     options = Options(
-        seeds=f"{','.join(map(str, seeds))}," if isinstance(seeds, list) else str(seeds),
+        seeds=other or (f"{','.join(map(str, seeds))}," if isinstance(seeds, list) else str(seeds)),
         out=out,
         keep=",".join(map(str, facts.get("keep", []))) or None,
         command=command,
         tune=_tune(facts.get("tune", {})),
+        claims=_claims(facts.get("claims", [])),
         **{
             key: facts[key]
             for key in (
@@ -114,6 +125,13 @@ def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str
         },
     )
     return make_request(lambda: _design(facts), stem, options)
+
+
+def _claims(tables: Sequence[Any]) -> tuple[Claim, ...]:
+    try:
+        return tuple(Claim.of(one) for one in tables)
+    except ValueError as error:
+        raise SettingsError([str(error)]) from None
 
 
 def _tune(table: Mapping[str, Any]) -> list[str]:
@@ -264,7 +282,17 @@ def as_toml(study: StudyRecord) -> str:
         own = {key: value for key, value in flat.items() if key not in shared and (key != "task" or task is None)}
         lines += ["", "[[arms]]", f"name = {_toml(arm.name or study.name)}"]
         lines += [f"{_toml(key)} = {_toml(value)}" for key, value in own.items()]
+    lines += [line for claim in study.claims for line in _claim_lines(claim)]
     return "\n".join(lines) + "\n"
+
+
+def _claim_lines(claim: Claim) -> list[str]:
+    facts = claim.as_data()
+    lines = ["", "[[claims]]", f"id = {_toml(claim.id)}", f"claim = {_toml(claim.text)}"]
+    for condition in facts["conditions"]:
+        lines += ["[[claims.conditions]]"]
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in condition.items()]
+    return lines
 
 
 def _tune_lines(tune: Tuning) -> list[str]:

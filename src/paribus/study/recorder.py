@@ -50,6 +50,8 @@ class Recorder(Observer):
             store.set("margin", request.margin)
             store.set("metrics", {metric.name: str(metric) for metric in request.metrics})
             store.set("plan_version", PLAN_VERSION)
+            if whole:
+                store.set("claims", [claim.as_data() for claim in request.claims])
             store.set("seeds", request.seeds)
             self._environment = store.add_environment(surroundings)
             self._arms = {

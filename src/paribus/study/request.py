@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paribus.core.claims import Claim
 from paribus.core.own import Own
 from paribus.core.record import Target
 from paribus.core.words import SettingsError, near_miss
@@ -50,6 +51,7 @@ class Request:
     blind: bool = False
     metrics: tuple[Own, ...] = ()
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Options:
     tune_seeds: int = 3
     metrics: tuple[Own, ...] = ()
     checkpoint_every: float = CHECKPOINT_SECONDS
+    claims: tuple[Claim, ...] = ()
 
 
 def request(
@@ -151,6 +154,9 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     arms = [arm.name for arm in made.arms] if made else []
     if made and options.baseline is not None and options.baseline not in arms:
         mistakes.append(f"--baseline {options.baseline} is no arm: {near_miss(options.baseline, arms)}")
+    for claim in options.claims:
+        for name in dict.fromkeys(name for one in claim.conditions for name in one.arms if made and name not in arms):
+            mistakes.append(f"claim {claim.id} speaks of {name!r}, which is no arm: {near_miss(name, arms)}")
     tune: Tune | None = None
     if options.tune and made and numbers:
         try:
@@ -171,6 +177,7 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
         made, numbers, options.out if options.out is not None else Path("runs") / folder_name(name), name,
         options.metric, kept, options.jobs, options.timing, target, options.baseline, options.margin, options.command,
         tune, metrics=options.metrics, checkpoint_seconds=options.checkpoint_every,
+        claims=options.claims,
     )  # fmt: skip
 
 

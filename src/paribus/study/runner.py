@@ -115,7 +115,8 @@ def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyReco
 
 
 def _run(request: Request, arm: Arm, seed: int) -> Run:
-    run = Run(arm.settings, seed, request.keep, request.blind, request.metrics)
+    first = seed == request.seeds[0] and not request.blind
+    run = Run(arm.settings, seed, request.keep, request.blind, request.metrics, pictures=first)
     # runs of the fused engine are over soon, and the seconds of a timed one are those of a run in one piece
     if arm.settings.implementation == "fused" or request.timing:
         return run
@@ -149,6 +150,24 @@ def read(folder: Path) -> StudyRecord:
     if carried_out(folder):
         return study
     return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])
+
+
+def read_all(folders: Sequence[Path]) -> list[StudyRecord]:
+    """The records of several folders; one without a study stands for those in it, in the order of their beginning."""
+    found: list[StudyRecord] = []
+    for folder in folders:
+        if (folder / FILE).exists():
+            found.append(read(folder))
+            continue
+        inside = [read(path.parent) for path in sorted(folder.glob(f"*/{FILE}"))]
+        if not inside:
+            raise NoStudyError(f"{folder} holds no study: there is no {FILE} in it, nor in a folder of it")
+        found += sorted(inside, key=_begun)
+    return found
+
+
+def _begun(study: StudyRecord) -> float:
+    return min((run.started for arm in study.arms for run in arm.runs), default=0.0)
 
 
 def _orphaned(run: RunRecord) -> RunRecord:

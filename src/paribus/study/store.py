@@ -14,20 +14,24 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.core.claims import Claim
 from paribus.core.record import (
     ArmRecord,
     Boundary,
     Candidate,
     Curve,
     Evaluation,
+    Frames,
+    Mistakes,
     Outcome,
+    Pictures,
     RunRecord,
     Status,
     StudyRecord,
@@ -310,6 +314,8 @@ class Store:
             "ON arm = a AND seed = s)"
         )
         boundaries = {run: Boundary(**_unpack(content)) for run, content in firsts}
+        packed_pictures = self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'pictures'")
+        pictures = {run: unpack_pictures(_unpack(content)) for run, content in packed_pictures}
         described = self._db.execute("SELECT id, description FROM environments")
         environments = {number: json.loads(text) for number, text in described}
         runs: dict[int, dict[int, RunRecord]] = {}
@@ -344,6 +350,7 @@ class Store:
                 boundaries.get(id_),
                 points.get(task),
                 environments[environment],
+                pictures.get(id_, Pictures()),
             )
         arms = [
             ArmRecord(name, json.loads(settings), [run for _, run in sorted(runs.get(arm, {}).items())])
@@ -361,6 +368,7 @@ class Store:
             baseline=self.get("baseline"),
             margin=self.get("margin"),
             tuning=_tuning(self.get("tune"), self.get("tuned")),
+            claims=tuple(Claim.of(one) for one in self.get("claims") or ()),
         )
 
     def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:
@@ -438,9 +446,38 @@ def _artifacts(outcome: Outcome) -> dict[str, bytes]:
         from safetensors.numpy import save
 
         contents["best"] = save(dict(outcome.best.weights), {"step": str(outcome.best.step)})
+    if shown := pack_pictures(outcome.pictures):
+        contents["pictures"] = _pack(shown)
     if outcome.boundary is not None:
         contents["boundary"] = _pack(asdict(outcome.boundary))
     return contents
+
+
+def pack_pictures(pictures: Pictures) -> dict[str, NDArray[Any]]:
+    """Arrays by name, `frames.epochs`; none where there is nothing to show."""
+    found: dict[str, NDArray[Any]] = {}
+    for part in fields(pictures):
+        value = getattr(pictures, part.name)
+        if isinstance(value, np.ndarray):
+            found[part.name] = value
+        elif value is not None:
+            found |= {f"{part.name}.{name}": array for name, array in asdict(value).items()}
+    return found
+
+
+def unpack_pictures(arrays: Mapping[str, NDArray[Any]]) -> Pictures:
+    """What `pack_pictures` packed."""
+    parts: dict[str, dict[str, NDArray[Any]]] = {"frames": {}, "mistakes": {}}
+    for key, array in arrays.items():
+        part, _, name = key.partition(".")
+        if name:
+            parts[part][name] = array
+    return Pictures(
+        Frames(**parts["frames"]) if parts["frames"] else None,
+        arrays.get("confusion"),
+        Mistakes(**parts["mistakes"]) if parts["mistakes"] else None,
+        arrays.get("state_gradients"),
+    )
 
 
 def _tuning(tune: dict[str, Any] | None, tuned: dict[str, Any] | None) -> Tuning | None:

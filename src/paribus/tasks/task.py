@@ -14,10 +14,19 @@ from numpy.typing import NDArray
 
 from paribus.core.plan import Plan
 from paribus.core.record import TaskCard
-from paribus.core.sections import Cifar10, OwnData, Tabular, TaskSettings
+from paribus.core.sections import Cifar10, OwnData, Palindrome, Tabular, TaskSettings
 from paribus.core.settings import Settings
 from paribus.tasks.cifar10 import balanced, stored
 from paribus.tasks.digits import digits
+from paribus.tasks.palindrome import (
+    ENCODINGS,
+    distinct,
+    draw_halves,
+    encode,
+    lookup_accuracy,
+    palindromes,
+    shares,
+)
 from paribus.tasks.pool import Pool
 from paribus.tasks.toy import blobs, circles, moons
 
@@ -35,12 +44,27 @@ def _cifar10(settings: Cifar10) -> Pool:
     return Pool(there.images[chosen], labels[chosen], 10, source, settings.n_test)
 
 
+def _palindrome(settings: Palindrome) -> Pool:
+    length, sizes = settings.length, (settings.n_train, settings.n_test)
+    asked = [default if size == "auto" else size for size, default in zip(sizes, (12_800, 2_000), strict=True)]
+    n_train, n_test = shares(length, asked[0], asked[1], settings.overlap, asked="auto" not in sizes)
+    halves = draw_halves(length, n_train, n_test, settings.random_state, settings.overlap)
+    (train_x, train_y), (test_x, test_y) = (palindromes(half, length) for half in halves)
+    table = lookup_accuracy(train_x, train_y, test_x, test_y)
+    source = (
+        f"palindromes of {length} digits and one more, {distinct(length):,} in all; a table of the training sequences "
+        f"tells {100 * table:.1f} % of the test sequences' last digits"
+    )
+    return Pool(np.concatenate([train_x, test_x]), np.concatenate([train_y, test_y]), 10, source, n_test)
+
+
 POOLS: dict[str, Callable[..., Pool]] = {
     "moons": moons,
     "circles": circles,
     "blobs": blobs,
     "digits": digits,
     "cifar10": _cifar10,
+    "palindrome": _palindrome,
 }
 
 _FIXED_SPLIT = 1
@@ -74,7 +98,8 @@ class Scale:
 class Task:
     """Data with its splits, and what a record says of them. The metric is accuracy, the loss a mean over examples.
 
-    `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of bytes.
+    `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of its bytes;
+    `encoding`: of digits.
     """
 
     train: Split
@@ -83,9 +108,22 @@ class Task:
     card: TaskCard
     image: tuple[int, int, int] | None = None
     scale: Scale | None = None
+    encoding: str | None = None
+
+    @property
+    def sequence(self) -> tuple[int, int] | None:
+        """The shape (steps, inputs) of an example as a sequence, where it can be one."""
+        match self.card.input_shape:
+            case (steps,):
+                return steps, ENCODINGS[self.encoding or "scalar"]
+            case (steps, inputs):
+                return steps, inputs
+        return None
 
     def floats(self, x: Inputs, dtype: np.dtype[Any]) -> NDArray[np.floating]:
-        """Inputs as numbers of a type; bytes are scaled."""
+        """Inputs as numbers of a type; bytes of images are scaled, digits encoded."""
+        if self.encoding is not None:
+            return encode(x.astype(np.uint8, copy=False), self.encoding, dtype)
         numbers: NDArray[np.floating] = x.astype(dtype, copy=False)
         if self.scale is None:
             return numbers
@@ -165,8 +203,17 @@ def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: 
         test=n_test,
         overlap=overlap(splits["train"].x, splits["test"].x),
     )
-    scale = _scale(splits["train"].x, settings) if x.dtype == np.uint8 else None
-    return Task(splits["train"], splits.get("validation"), splits["test"], card, _image(settings, card), scale)
+    digits_ = isinstance(settings, Palindrome)
+    scale = _scale(splits["train"].x, settings) if x.dtype == np.uint8 and not digits_ else None
+    return Task(
+        splits["train"],
+        splits.get("validation"),
+        splits["test"],
+        card,
+        _image(settings, card),
+        scale,
+        settings.encoding if isinstance(settings, Palindrome) else None,
+    )
 
 
 def _image(settings: TaskSettings, card: TaskCard) -> tuple[int, int, int] | None:

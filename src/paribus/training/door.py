@@ -10,15 +10,16 @@ import numpy as np
 
 from paribus.core.checkpoint import Checkpoint
 from paribus.core.plan import Plan
-from paribus.core.record import Evaluation, Outcome, Status
+from paribus.core.record import Evaluation, Outcome, Pictures, Status
 from paribus.core.sections import OwnModel
-from paribus.core.settings import Settings
+from paribus.core.settings import Settings, evaluations
 from paribus.models.initialisation import initial_values
 from paribus.tasks import Task
+from paribus.training.fitness import recurrent
 from paribus.training.learner import Learner
 from paribus.training.loop import Watch, fit
 from paribus.training.meters import Meters
-from paribus.training.probes import boundary
+from paribus.training.probes import Film, boundary, pictures, state_gradients
 from paribus.training.randomness import global_randomness
 from paribus.training.run import Observer, Run
 from paribus.training.threads import threads
@@ -65,7 +66,7 @@ def make_learner(settings: Settings, task: Task, plan: Plan) -> Learner:
     """The learner of an implementation, at the plan's initial values."""
     learner = IMPLEMENTATIONS[settings.implementation](settings, task, plan)
     if not isinstance(settings.model, OwnModel):  # a user's module has set them, under the plan's generator state
-        learner.load(initial_values(learner.shapes(), settings.init, plan))
+        learner.load(initial_values(learner.shapes(), settings.init, plan, recurrent(settings)))
     return learner
 
 
@@ -78,7 +79,12 @@ def _train_one(run: Run, task: Task, observer: Observer) -> Outcome:
 def _train_paired(run: Run, plan: Plan, task: Task, observer: Observer) -> Outcome:
     learner = make_learner(run.settings, task, plan)
 
+    film = Film(evaluations(run.settings, len(task.train))) if run.pictures else None
+    begun = state_gradients(run.settings, learner, task) if run.pictures else None
+
     def evaluated(row: Evaluation) -> None:
+        if film is not None:
+            film.look(row.epoch, learner, task)
         try:
             observer.evaluated(run, row)
         except Exception as error:
@@ -109,7 +115,10 @@ def _train_paired(run: Run, plan: Plan, task: Task, observer: Observer) -> Outco
         outcome,
         weights=learner.weights() if "weights" in run.keep else None,
         predictions=learner.logits(task.test.x).argmax(axis=1) if "predictions" in run.keep else None,
-        boundary=boundary(learner, task),
+        boundary=(last := boundary(learner, task)),
+        pictures=pictures(run.settings, learner, task, begun, film.frames(outcome.epochs, last))
+        if film is not None
+        else Pictures(),
     )
 
 

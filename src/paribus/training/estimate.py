@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from itertools import islice
 from time import perf_counter
 
 from paribus.core.plan import Plan
-from paribus.core.settings import Settings, steps_in_epoch
+from paribus.core.settings import Settings, evaluations, steps_in_epoch
 from paribus.tasks import Task
 from paribus.training import sampling
 from paribus.training.door import make_learner
@@ -44,9 +43,8 @@ def estimate(settings: Settings, task: Task) -> float:
             learner.evaluate(split)
         evaluation = perf_counter() - begun
     steps = settings.epochs * steps_in_epoch(settings, len(task.train))
-    evaluations = math.ceil(steps / settings.eval_every.in_steps(steps_in_epoch(settings, len(task.train))))
     counted = sorted(laps[1:] or laps)
-    return steps * counted[len(counted) // 2] + max(evaluations, 1) * evaluation
+    return steps * counted[len(counted) // 2] + evaluations(settings, len(task.train)) * evaluation
 
 
 def _estimate_fused(settings: Settings, task: Task) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from paribus.core.architecture import cnn_layers
-from paribus.core.sections import Cnn
+from paribus.core.sections import RECURRENT, Cnn
 from paribus.core.settings import Settings
 from paribus.tasks import Task
 from paribus.training.sampling import smallest_batch
@@ -12,6 +12,12 @@ from paribus.training.sampling import smallest_batch
 def model_mistakes(settings: Settings, task: Task) -> list[str]:
     """What the data refuse of a model's settings."""
     found = []
+    if isinstance(settings.model, RECURRENT) and task.sequence is None:
+        found.append(
+            f"model={settings.model.name} takes sequences, and an example of {task.card.name} has shape "
+            f"{task.card.input_shape}: take another model, or data of shape (examples, steps) or (examples, steps, "
+            "inputs)"
+        )
     if task.image is None:
         shape = task.card.input_shape
         asked = [name for name in ("flip", "crop", "cutout") if getattr(settings, name)]
@@ -38,3 +44,8 @@ def _norm_mistakes(settings: Settings, model: Cnn, task: Task, image: tuple[int,
         f"of {image[1]}x{image[2]} end in maps of one pixel: batch normalisation has no variance over a single value; "
         "take another batch_size"
     ]
+
+
+def recurrent(settings: Settings) -> str:
+    """How the matrix from state to state begins, where the model has one."""
+    return settings.model.recurrent if isinstance(settings.model, RECURRENT) else "same"

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from paribus.core.plan import Indices, Plan
 from paribus.core.settings import Settings
@@ -16,9 +17,9 @@ from paribus.training.augment import Augmentation, EpochDraws
 
 
 class DeviceInputs:
-    """All splits, resident on the device for the whole run; bytes stay bytes there and are scaled batch by batch.
+    """All splits, resident on the device for the whole run; bytes stay bytes there, and become numbers batch by batch.
 
-    `shape`: an example's as the model takes it: (features,), or (channels, height, width).
+    `shape`: an example's as the model takes it: (features,), (channels, height, width) or (steps, inputs).
     """
 
     def __init__(self, settings: Settings, task: Task, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -32,12 +33,16 @@ class DeviceInputs:
             parts = (task.scale.mean, task.scale.std)
             self._scale = tuple(torch.from_numpy(part).to(self.device, dtype) for part in parts)
             self._kept_shape = task.card.input_shape
+        self._encoding = task.encoding
+        if self._encoding is not None:
+            self._kept_shape = task.card.input_shape
         self.splits = {
             name: (self.to_device(split.x), torch.from_numpy(split.y.copy()).to(self.device))
             for name, split in task.splits.items()
         }
         self.x, self.y = self.splits["train"]
-        self.plain = self._augmentation is None and self._scale is None and self.device.type == "cpu"
+        as_kept = self._augmentation is None and self._scale is None and self._encoding is None
+        self.plain = as_kept and self.device.type == "cpu"
         self._padded = self.x if self._augmentation is None else self._augmentation.padded(self.x)
         self._draws: EpochDraws | None = None
 
@@ -65,7 +70,11 @@ class DeviceInputs:
 
     def scaled(self, x: Tensor, flat: bool = True) -> Tensor:
         """Kept examples as the model takes them."""
-        if self._scale is not None:
+        if self._encoding == "onehot":
+            x = one_hot(x.long(), 10).to(self._dtype)
+        elif self._encoding == "scalar":
+            x = x.to(self._dtype)
+        elif self._scale is not None:
             x = x.to(self._dtype).sub_(self._scale[0]).div_(self._scale[1])
         return self._laid_out(x) if flat else x
 

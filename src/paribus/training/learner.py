@@ -42,6 +42,9 @@ class Learner(Protocol):
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters, and of what else a model keeps, as running statistics."""
 
+    def clipping(self) -> Mapping[str, float]:
+        """What clipping did since this was asked last: `Clipping.read`."""
+
     def state(self) -> bytes:
         """Model and optimizer as they stand between two steps."""
 

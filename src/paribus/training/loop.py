@@ -100,7 +100,7 @@ class _Clock:
         if finite:
             epoch = step / self._per_epoch
             rate = epoch * self._examples / self._train if self._train else 0.0
-            meters = {"examples_per_second": rate, **watch.meters()}
+            meters = {"examples_per_second": rate, **watch.meters(), **learner.clipping()}
             watch.evaluated(Evaluation(step, epoch, self._train, self._eval, found, meters))
             self._since = perf_counter()  # what the observer does is nobody's time
         return finite

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +13,14 @@ from paribus.byhand.cnn import Cnn
 from paribus.byhand.layers import Array, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.optimizers import OPTIMIZERS, clip_by_global_norm
+from paribus.byhand.rnn import Rnn
 from paribus.core.plan import Indices, Plan
 from paribus.core.sections import Cnn as CnnSettings
+from paribus.core.sections import Rnn as RnnSettings
 from paribus.core.settings import Settings
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
+from paribus.training.clipping import Clipping
 
 _AT_ONCE = 1000
 """Images that are evaluated at once."""
@@ -30,23 +32,30 @@ class NumpyLearner:
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
         self._settings, self._task, self._plan = settings, task, plan
         self._dtype = np.dtype(settings.precision)
-        self._shape: tuple[int, ...] = (math.prod(task.card.input_shape),)
         self._hidden: tuple[int, ...] = ()
         self._dropout = 0.0
-        self.model: Any  # Mlp or Cnn: two models with the same verbs
-        if isinstance(settings.model, CnnSettings):
-            assert task.image is not None
-            self._shape = task.image
-            self.model = Cnn(task.image, task.card.classes, settings.model.width, self._dtype.type)
-        else:
-            self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
-            self.model = Mlp([*self._shape, *self._hidden, task.card.classes], self._dropout, self._dtype.type)
+        self._shape: tuple[int, ...] = (-1,)
+        self.model: Any  # three models with the same verbs
+        match settings.model:
+            case CnnSettings(width=width):
+                assert task.image is not None
+                self._shape = task.image
+                self.model = Cnn(task.image, task.card.classes, width, self._dtype.type)
+            case RnnSettings(hidden=units):
+                assert task.sequence is not None
+                self._shape = task.sequence
+                self.model = Rnn(task.sequence[1], units, task.card.classes, self._dtype.type)
+            case _:
+                self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
+                n_in = self._inputs(task.test.x[:1]).shape[1]
+                self.model = Mlp([n_in, *self._hidden, task.card.classes], self._dropout, self._dtype.type)
         self._data = {name: (self._inputs(split.x), split.y) for name, split in task.splits.items()}
         self._x, self._y = self._data["train"]
         self.loss = SoftmaxCrossEntropy()
         make = OPTIMIZERS[settings.optimizer.name]
         self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
         self._rate, self._clip = self.optimizer.lr, settings.clip
+        self._clipping = Clipping(settings.clip)
 
     def _inputs(self, x: Inputs) -> NDArray[np.floating]:
         return self._task.floats(x, self._dtype).reshape(len(x), *self._shape)
@@ -73,7 +82,7 @@ class NumpyLearner:
         loss = self.loss.forward(logits, y, self._settings.label_smoothing)
         gradients = self.model.backward(self.loss.backward())
         if self._clip is not None:
-            clip_by_global_norm(gradients, self._clip)
+            self._clipping.add(clip_by_global_norm(gradients, self._clip))
         self.optimizer.step(gradients)
         return loss
 
@@ -87,23 +96,29 @@ class NumpyLearner:
     def _logits(self, x: Array) -> Array:
         if isinstance(self.model, Mlp):
             return self.model.forward(x)
-        self.model.train(False)
-        logits = np.concatenate([self.model.forward(x[i : i + _AT_ONCE]) for i in range(0, len(x), _AT_ONCE)])
-        self.model.train()
+        if isinstance(self.model, Cnn):
+            self.model.train(False)
+        at_once = _AT_ONCE if isinstance(self.model, Cnn) else max(1, 20 * _AT_ONCE // x.shape[1])
+        logits = np.concatenate([self.model.forward(x[i : i + at_once]) for i in range(0, len(x), at_once)])
+        if isinstance(self.model, Cnn):
+            self.model.train()
         return logits
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
         return self._logits(self._inputs(x))
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
-        buffers = {} if isinstance(self.model, Mlp) else self.model.buffers
+        buffers = self.model.buffers if isinstance(self.model, Cnn) else {}
         return {name: value.copy() for name, value in {**self.model.parameters, **buffers}.items()}
+
+    def clipping(self) -> dict[str, float]:
+        return self._clipping.read()
 
     def state(self) -> bytes:
         content = io.BytesIO()
         arrays: dict[str, Any] = {f"model:{name}": value for name, value in self.weights().items()}
         arrays |= {f"optimizer:{name}": value for name, value in self.optimizer.state().items()}
-        np.savez(content, **arrays)
+        np.savez(content, clipping=np.array(self._clipping.state()), **arrays)
         return content.getvalue()
 
     def restore(self, state: bytes) -> None:
@@ -111,8 +126,10 @@ class NumpyLearner:
             parts: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}}
             for key in found.files:
                 part, _, name = key.partition(":")
-                parts[part][name] = found[key]
-        buffers = {} if isinstance(self.model, Mlp) else self.model.buffers
+                if name:
+                    parts[part][name] = found[key]
+            self._clipping.restore(found["clipping"])
+        buffers = self.model.buffers if isinstance(self.model, Cnn) else {}
         for name, array in {**self.model.parameters, **buffers}.items():
             array[...] = parts["model"][name]
         self.optimizer.restore(parts["optimizer"])

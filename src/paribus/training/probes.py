@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.record import Boundary
+from paribus.byhand.layers import SoftmaxCrossEntropy
+from paribus.byhand.rnn import Rnn
+from paribus.core.record import Boundary, Frames, Mistakes, Pictures
+from paribus.core.sections import Rnn as RnnSettings
+from paribus.core.settings import Settings
 from paribus.tasks import Task
+from paribus.tasks.task import Inputs
+from paribus.training.metrics import softmax
 
 _POINTS = 120
 _MARGIN = 0.1
+_MOST_FRAMES = 16
+_MOST_MISTAKES = 12
+_PROBED = 256
+_AT_ONCE = 1000
 
 
-class _Model(Protocol):
-    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]: ...
+class Model(Protocol):
+    """What probes ask of a model."""
+
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        """Shape (inputs, classes)."""
+
+    def weights(self) -> Mapping[str, NDArray[np.floating]]:
+        """Its parameters, by name."""
 
 
-def boundary(learner: _Model, task: Task) -> Boundary | None:
+def boundary(model: Model, task: Task) -> Boundary | None:
     """The class predicted on a grid over the data, where the task has two inputs."""
     if task.card.input_shape != (2,):
         return None
@@ -28,4 +45,82 @@ def boundary(learner: _Model, task: Task) -> Boundary | None:
     extent = np.stack([low - margin, high + margin], axis=1).ravel()
     empty = Boundary(extent, np.zeros((_POINTS, _POINTS), np.uint8))
     grid = np.stack(np.meshgrid(empty.x, empty.y), axis=-1).reshape(-1, 2)
-    return Boundary(extent, learner.logits(grid).argmax(axis=1).reshape(_POINTS, _POINTS).astype(np.uint8))
+    return Boundary(extent, model.logits(grid).argmax(axis=1).reshape(_POINTS, _POINTS).astype(np.uint8))
+
+
+class Film:
+    """Decision boundaries on the way: at most so many frames, evenly spread as far as they are taken."""
+
+    def __init__(self, evaluations: int) -> None:
+        self._every = max(1, -(-evaluations // _MOST_FRAMES))
+        self._seen = 0
+        self._taken: list[tuple[float, Boundary]] = []
+
+    def look(self, epoch: float, model: Model, task: Task) -> None:
+        """At an evaluation."""
+        self._seen += 1
+        if (self._seen - 1) % self._every == 0 and (found := boundary(model, task)) is not None:
+            self._taken.append((epoch, found))
+
+    def frames(self, epoch: float, last: Boundary | None) -> Frames | None:
+        """All of them, and the last."""
+        taken = [*(one for one in self._taken if one[0] != epoch), *([(epoch, last)] if last is not None else [])]
+        if not taken:
+            return None
+        return Frames(
+            taken[0][1].extent, np.array([at for at, _ in taken]), np.stack([one.classes for _, one in taken])
+        )
+
+
+def pictures(
+    settings: Settings, model: Model, task: Task, begun: NDArray[np.float64] | None, frames: Frames | None
+) -> Pictures:
+    """What a page shows of a run that is done. `begun`: `state_gradients` of its initial values."""
+    confused, mistakes = None, None
+    if task.image is not None:
+        logits = np.concatenate(
+            [model.logits(task.test.x[i : i + _AT_ONCE]) for i in range(0, len(task.test), _AT_ONCE)]
+        )
+        confused = confusion(task.test.y, logits.argmax(axis=1), task.card.classes)
+        mistakes = surest_mistakes(logits, task)
+    now = state_gradients(settings, model, task)
+    gradients = None if now is None or begun is None else np.stack([begun, now])
+    return Pictures(frames, confused, mistakes, gradients)
+
+
+def confusion(y: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How many examples of class t were taken for class p, at [t, p].
+
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    return np.bincount(y * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def surest_mistakes(logits: NDArray[np.floating], task: Task) -> Mistakes:
+    """The test images whose wrong class had the highest probability, the surest first."""
+    chances, y = softmax(logits), task.test.y
+    predicted = chances.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != y)
+    chosen = wrong[np.argsort(-chances[wrong, predicted[wrong]], kind="stable")][:_MOST_MISTAKES]
+    assert task.image is not None
+    images = task.test.x[chosen].reshape(len(chosen), *task.image)
+    if images.dtype != np.uint8:  # numbers of any range: black at the least of all test images, white at the most
+        low, high = float(task.test.x.min()), float(task.test.x.max())
+        images = np.round(255 * (images - low) / ((high - low) or 1.0)).astype(np.uint8)
+    return Mistakes(images, y[chosen], predicted[chosen], chances[chosen, predicted[chosen]])
+
+
+def state_gradients(settings: Settings, model: Model, task: Task) -> NDArray[np.float64] | None:
+    """|dL/dh(t)| for each t, over the first test sequences, of the recurrent network; None of other models.
+
+    How far back the loss is felt: see `byhand.rnn.Rnn.state_gradient_norms`.
+    """
+    if not isinstance(settings.model, RnnSettings) or task.sequence is None:
+        return None
+    x, y = task.test.x[:_PROBED], task.test.y[:_PROBED]
+    hand, loss = Rnn(task.sequence[1], settings.model.hidden, task.card.classes), SoftmaxCrossEntropy()
+    hand.load(model.weights())
+    loss.forward(hand.forward(task.floats(x, np.dtype(np.float64)).reshape(len(x), *task.sequence)), y)
+    hand.backward(loss.backward())
+    return hand.state_gradient_norms()

@@ -20,7 +20,8 @@ class Run:
 
     `keep`: what the record is to hold beside the curve (`weights`, `predictions`, `best`); `blind`: the test split is
     not looked at; `metrics`: the user's own; `checkpoint`: the file that it goes on from where it is there, and
-    `checkpoint_seconds` how often a newer one is told, 0 for never.
+    `checkpoint_seconds` how often a newer one is told, 0 for never; `pictures`: the outcome has what a page shows of
+    one run of each arm.
     """
 
     settings: Settings
@@ -30,6 +31,7 @@ class Run:
     metrics: tuple[Own, ...] = ()
     checkpoint: Path | None = None
     checkpoint_seconds: float = 0.0
+    pictures: bool = False
 
     def identity(self) -> str:
         """What makes this run another than all others: its settings, its seed, the plan's version."""

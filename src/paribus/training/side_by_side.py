@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from paribus.core.checkpoint import Best
 from paribus.core.plan import Plan
 from paribus.core.record import Evaluation, Outcome, Status
-from paribus.fused import mlp
-from paribus.fused.compile import ready
-from paribus.fused.engine import Mlp
+from paribus.fused import steps
+from paribus.fused.compile import engine_of, ready
+from paribus.fused.engine import Engine
 from paribus.models.initialisation import initial_values
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
@@ -35,7 +35,7 @@ class _Training:
 
     def __init__(self, run: Run, task: Task) -> None:
         self.run, self.task = run, task
-        self.engine: Mlp | None = None
+        self.engine: Engine | None = None
         self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
         self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
@@ -47,7 +47,7 @@ class _Training:
         try:
             with np.errstate(all="ignore"):
                 settings = self.run.settings
-                engine = Mlp(settings, self.task, self.run.seed, self.splits)
+                engine = engine_of(settings.model.name)(settings, self.task, self.run.seed, self.splits)
                 engine.load(initial_values(engine.shapes(), settings.init, Plan(self.run.seed)))
                 self.engine = engine
                 more, best = True, "best" in self.run.keep
@@ -57,7 +57,7 @@ class _Training:
                         self.own.append(self._measured())
                     if best and self.evaluated < engine.run[0]["row"]:
                         row = engine.rows[self.evaluated].tolist()
-                        self.best = Best.of(self.best, int(row[mlp.STEP]), self._metrics(row), engine.weights)
+                        self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
                     self.evaluated = int(engine.run[0]["row"])  # now, as within a slice a row may stand half written
                 if not more:
                     self.outcome = self._ended(engine)
@@ -68,7 +68,7 @@ class _Training:
 
     def _logits(self, x: Inputs) -> NDArray[np.floating]:
         assert self.engine is not None
-        return self.engine.logits(self.task.floats(x, self.engine.p.dtype))
+        return self.engine.logits(self.engine.inputs(self.task, x))
 
     def _measured(self) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -91,22 +91,23 @@ class _Training:
             metrics = self._metrics(row)
             if self.run.metrics:
                 metrics |= self.own[number]
-            step = int(row[mlp.STEP])
-            found.append(Evaluation(step, step / per_epoch, row[mlp.TRAIN_SECONDS], row[mlp.EVAL_SECONDS], metrics))
+            step = int(row[steps.STEP])
+            times = row[steps.TRAIN_SECONDS], row[steps.EVAL_SECONDS]
+            found.append(Evaluation(step, step / per_epoch, *times, metrics, engine.meters(number)))
         self.told = last
         return found
 
     def _metrics(self, row: Sequence[float]) -> dict[str, float]:
         found = {}
         for i, split in enumerate(self.splits):
-            place = mlp.FIRST_METRIC + 2 * i
+            place = steps.FIRST_METRIC + 2 * i
             found[f"{split}_loss"], found[f"{split}_accuracy"] = row[place], row[place + 1]
         return found
 
-    def _ended(self, engine: Mlp) -> Outcome:
+    def _ended(self, engine: Engine) -> Outcome:
         """How it ended, with what is to be kept of it."""
         state = engine.run[0]
-        if state["ended"] != mlp.DONE:
+        if state["ended"] != steps.DONE:
             return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
         outcome = Outcome(Status.DONE, self.run.settings.epochs, best=self.best)
         if self.run.blind:
@@ -128,8 +129,8 @@ def train_side_by_side(
     The observer is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
     had evaluated, and is raised again.
     """
-    for precision in dict.fromkeys(run.settings.precision for run in runs):
-        ready(precision, observer.said)
+    for model, precision in dict.fromkeys((run.settings.model.name, run.settings.precision) for run in runs):
+        ready(precision, observer.said, model)
     with one_thread("fused", 1):  # of BLAS, for each run
         return _train(runs, load, observer, threads)
 
@@ -198,5 +199,5 @@ def _diverged(step: int, per_epoch: int, ended: int) -> Outcome:
     if step == 0:
         return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
     epoch = (step - 1) // per_epoch
-    what = f"an evaluation after step {step}" if ended == mlp.EVALUATION_NOT_FINITE else f"a loss by step {step}"
+    what = f"an evaluation after step {step}" if ended == steps.EVALUATION_NOT_FINITE else f"a loss by step {step}"
     return Outcome(Status.DIVERGED, epoch, f"in epoch {epoch + 1}: {what} was not finite")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -15,20 +14,18 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.core.plan import Indices, Plan
-from paribus.core.sections import Cnn as CnnSettings
+from paribus.core.sections import Mlp as MlpSettings
 from paribus.core.sections import Sgd
 from paribus.core.settings import Settings
-from paribus.models.cnn import Cnn
 from paribus.models.mlp import Mlp
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
+from paribus.training.clipping import Clipping
 from paribus.training.inputs import DeviceInputs
+from paribus.training.torch_models import evaluated_at_once, input_shape, make_module
 from paribus.training.torch_optimizers import make_optimizer, shrink
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
-
-_AT_ONCE = {"cpu": 2**21, "cuda": 2**24}
-"""Input numbers that are evaluated at once."""
 
 
 class PlannedBatches:
@@ -51,6 +48,8 @@ class TorchLearner:
         self._dtype, self._plan, self._settings = DTYPES[settings.precision], plan, settings
         self._bf16 = settings.precision == "bf16"
         self._device = torch.device(settings.device)
+        self._hidden: tuple[int, ...] = ()
+        self._dropout = 0.0
         self._data = DeviceInputs(settings, task, plan, self._input_shape(settings, task), self._dtype)
         self._x, self._y = self._data.splits["train"]
         self.model = self._make_model(settings, task).to(self._device)
@@ -61,6 +60,7 @@ class TorchLearner:
         self.optimizer = make_optimizer(settings.optimizer, self._parameters.values())
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self._clip, self._smoothing = settings.clip, settings.label_smoothing
+        self._clipping = Clipping(settings.clip)
         one = settings.optimizer
         self._shrinks = one if isinstance(one, Sgd) and one.decoupled and one.weight_decay else None
         self._planned = PlannedBatches()
@@ -72,20 +72,13 @@ class TorchLearner:
         )
 
     def _input_shape(self, settings: Settings, task: Task) -> tuple[int, ...]:
-        if isinstance(settings.model, CnnSettings):
-            assert task.image is not None
-            return task.image
-        return (math.prod(task.card.input_shape),)
+        return input_shape(settings.model, task)
 
     def _make_model(self, settings: Settings, task: Task) -> nn.Module:
-        self._hidden: tuple[int, ...] = ()
-        self._dropout = 0.0
-        if isinstance(settings.model, CnnSettings):
-            assert task.image is not None
-            return Cnn(task.image, task.card.classes, settings.model.width, self._dtype)
-        self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
-        sizes = [math.prod(task.card.input_shape), *self._hidden, task.card.classes]
-        return Mlp(sizes, self._dropout, self._dtype)
+        model = settings.model
+        if isinstance(model, MlpSettings):
+            self._hidden, self._dropout = model.hidden, model.dropout
+        return make_module(model, self._input_shape(settings, task), task.card.classes, self._dtype)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -127,7 +120,7 @@ class TorchLearner:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
-            clip_grad_norm_(self._parameters.values(), self._clip)
+            self._clipping.add(clip_grad_norm_(self._parameters.values(), self._clip))
         if self._shrinks is not None:
             shrink(self.optimizer, self._shrinks)
         self.optimizer.step()
@@ -150,7 +143,7 @@ class TorchLearner:
             logits: Tensor = self.model(x)
             return logits
         self.model.eval()
-        chunk = min(4096, max(1, _AT_ONCE[self._device.type] // math.prod(x.shape[1:])))
+        chunk = evaluated_at_once(self._settings.model, x, self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             found = [self.model(self._data.scaled(part)) for part in torch.split(x, chunk)]
         self.model.train()
@@ -177,12 +170,21 @@ class TorchLearner:
             if not name.endswith("num_batches_tracked")
         }
 
+    def clipping(self) -> dict[str, float]:
+        return self._clipping.read()
+
     def state(self) -> bytes:
         content = io.BytesIO()
-        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, content)
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "clipping": self._clipping.state(),
+        }
+        torch.save(parts, content)
         return content.getvalue()
 
     def restore(self, state: bytes) -> None:
         found = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
         self.model.load_state_dict(found["model"])
         self.optimizer.load_state_dict(found["optimizer"])
+        self._clipping.restore(found["clipping"])

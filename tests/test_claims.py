@@ -1,0 +1,252 @@
+"""Claims: a verdict moves with its evidence; the report's own are complete at both scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paribus.core.claims import Claim, Condition
+from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord, Target, TaskCard
+from paribus.core.words import SettingsError
+from paribus.findings.claims import Verdict, combined, verdict, verdicts
+from paribus.reproduction import PARTS, SCALES, files
+from paribus.study.file import as_toml, read_file
+from paribus.study.runner import carry_out, read
+
+CARD = TaskCard("moons", "f", "p", "s", 2, (2,), 80, 0, 20, 0)
+
+
+def study(
+    arms: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], claims: Sequence[Claim] = (), target: str | None = None
+) -> StudyRecord:
+    """Arms of runs: of each metric a list of curves, one a seed."""
+    made = []
+    for name, metrics in arms.items():
+        seeds = len(next(iter(metrics.values())))
+        runs = []
+        for seed in range(seeds):
+            columns = {metric: np.array(curves[seed], dtype=float) for metric, curves in metrics.items()}
+            rows = len(next(iter(columns.values())))
+            steps = np.arange(1.0, rows + 1)
+            curve = {"step": steps, "epoch": steps, "train_seconds": steps, "eval_seconds": steps, **columns}
+            runs.append(RunRecord(seed, Status.DONE, None, rows, curve, CARD, "h", 1, timed=True))
+        made.append(ArmRecord(name, {"split": "fixed"}, runs))
+    wanted = Target.parse(target) if target else None
+    return StudyRecord("s", [], list(range(len(made[0].runs))), "test_accuracy", made, named=True, target=wanted, claims=tuple(claims))  # fmt: skip
+
+
+def finals(*values: float) -> dict[str, list[list[float]]]:
+    return {"test_accuracy": [[value] for value in values]}
+
+
+NOISE = np.array([0.00, 0.01, -0.01, 0.005, -0.005, 0.002, -0.003])
+LOW, HIGH = finals(*(0.80 + NOISE)), finals(*(0.90 + NOISE[::-1]))
+
+
+def answer(condition: Condition, arms: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], **more: str) -> str:
+    return verdict(Claim("C", "so it is", (condition,)), study(arms, **more)).answer
+
+
+METRIC = "test_accuracy"
+DIFFERENCE = Condition(METRIC, higher="a", lower="b")
+ALIKE = Condition(METRIC, alike=("a", "b"), margin=0.02)
+RATIO = Condition(METRIC, ratio=("a", "b"), between=(0.8, 0.95))
+LEVEL = Condition(METRIC, arm="a", at_least=0.85)
+
+EVIDENCE = {
+    "a difference, shown": (DIFFERENCE, HIGH, LOW, "holds"),
+    "a difference, the other way": (DIFFERENCE, LOW, HIGH, "does not hold"),
+    "a difference, none": (DIFFERENCE, LOW, LOW, "does not hold"),
+    "a difference, too noisy": (DIFFERENCE, finals(*(0.8 + 10 * NOISE)), finals(*(0.8 - 5 * NOISE)), "not shown"),
+    "a difference of five seeds": (DIFFERENCE, finals(0.9, 0.91, 0.92, 0.9, 0.91), finals(0.8, 0.81, 0.82, 0.8, 0.8), "not shown"),
+    "more than that": (Condition(METRIC, higher="a", lower="b", by=0.05), HIGH, LOW, "holds"),
+    "not so much more": (Condition(METRIC, higher="a", lower="b", by=0.15), HIGH, LOW, "does not hold"),
+    "alike": (ALIKE, LOW, finals(*(0.801 + NOISE)), "holds"),
+    "not alike": (ALIKE, HIGH, LOW, "does not hold"),
+    "alike, not shown": (ALIKE, finals(*(0.8 + 5 * NOISE)), finals(*(0.8 - 5 * NOISE)), "not shown"),
+    "a ratio within": (RATIO, LOW, HIGH, "holds"),
+    "a ratio outside": (RATIO, HIGH, LOW, "does not hold"),
+    "a ratio, too wide": (RATIO, finals(*(0.80 + 16 * NOISE)), HIGH, "not shown"),
+    "a level": (LEVEL, HIGH, LOW, "holds"),
+    "a level, not reached": (LEVEL, LOW, HIGH, "does not hold"),
+    "a level, at its edge": (LEVEL, finals(*(0.85 + NOISE)), HIGH, "not shown"),
+    "a level from above": (Condition(METRIC, arm="a", at_most=0.85), LOW, HIGH, "holds"),
+    "no such arm": (Condition(METRIC, higher="a", lower="c"), HIGH, LOW, "not tested at this scale"),
+    "no such metric": (Condition("gpu_utilisation", higher="a", lower="b"), HIGH, LOW, "not tested at this scale"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "a", "b", "expected"), EVIDENCE.values(), ids=EVIDENCE)
+def test_a_verdict_moves_with_its_evidence(
+    condition: Condition,
+    a: Mapping[str, Sequence[Sequence[float]]],
+    b: Mapping[str, Sequence[Sequence[float]]],
+    expected: str,
+) -> None:
+    assert answer(condition, {"a": a, "b": b}) == expected
+
+
+def test_all_conditions_have_to_hold_and_one_refutes() -> None:
+    arms = study({"a": HIGH, "b": LOW, "c": finals(*(0.9 + 8 * NOISE))})
+    held, refuted, open_, absent = (
+        Condition(METRIC, higher="a", lower="b"),
+        Condition(METRIC, higher="b", lower="a"),
+        Condition(METRIC, higher="a", lower="c"),
+        Condition(METRIC, higher="a", lower="d"),
+    )
+    for conditions, expected in (
+        ((held, held), "holds"),
+        ((held, open_), "not shown"),
+        ((held, open_, refuted), "does not hold"),
+        ((held, absent), "holds"),
+        ((absent, absent), "not tested at this scale"),
+    ):
+        found = verdict(Claim("C", "", conditions), arms)
+        assert found.answer == expected
+    assert "not tested: there is no arm d" in verdict(Claim("C", "", (held, absent)), arms).reason
+    assert "test accuracy % a - b +10.00 (+" in verdict(Claim("C", "", (held,)), arms).reason
+
+
+def test_refuting_by_any_of_many_takes_more() -> None:
+    """The same evidence refutes alone, and among forty conditions no longer."""
+    weak = {"a": finals(*(0.8 + NOISE)), "b": finals(*(0.8 + 0.009 - NOISE))}
+    alone = Condition(METRIC, higher="a", lower="b")
+    assert answer(alone, weak) == "not shown" or answer(alone, weak) == "does not hold"
+    edge = {"a": finals(*(0.8 + NOISE)), "b": finals(*(0.8 + 0.016 - NOISE))}
+    assert answer(alone, edge) == "does not hold"
+    many = Claim("C", "", (alone, *[Condition(METRIC, higher="b", lower="a")] * 3))
+    assert verdict(many, study(edge)).answer == "not shown"
+
+
+def test_a_run_that_never_reaches_its_target_is_later_than_any() -> None:
+    quick = {"test_accuracy": [[0.5, 0.9, 0.9]] * 7}
+    never = {"test_accuracy": [[0.5, 0.6, 0.7]] * 7}
+    same = Condition("epochs_to_target", ratio=("a", "b"), between=(0.8, 1.25))
+    later = Condition("epochs_to_target", higher="a", lower="b")
+    target = "test_accuracy=0.85"
+    assert answer(same, {"a": quick, "b": quick}, target=target) == "holds"
+    assert answer(same, {"a": never, "b": quick}, target=target) == "does not hold"
+    assert answer(later, {"a": never, "b": quick}, target=target) == "holds"
+    assert answer(later, {"a": quick, "b": never}, target=target) == "does not hold"
+
+
+def test_claims_of_several_studies_are_one() -> None:
+    one, other, third, none = (
+        Verdict("C", "c", answer, "because", name)  # type: ignore[arg-type]
+        for name, answer in (
+            ("x", "holds"),
+            ("y", "does not hold"),
+            ("z", "not shown"),
+            ("w", "not tested at this scale"),
+        )
+    )
+    for parts, expected in (
+        ((one, one), "holds"),
+        ((one, third), "not shown"),
+        ((one, third, other), "does not hold"),
+        ((one, none), "holds"),
+        ((none, none), "not tested at this scale"),
+    ):
+        (found,) = combined(parts)
+        assert found.answer == expected
+        assert found.reason == ". ".join(f"{part.study}: because" for part in parts)
+    assert [one.id for one in combined([one, Verdict("D", "", "holds", ""), other])] == ["C", "D"]
+
+
+# --- in a file, in a record ---
+
+
+FILE = """
+task = "moons"
+seeds = 2
+[settings]
+epochs = 2
+[[arms]]
+name = "quick"
+lr = 0.5
+[[arms]]
+name = "slow"
+lr = 0.001
+[[claims]]
+id = "mine"
+claim = "a larger rate is better: <b>always</b>"
+[[claims.conditions]]
+metric = "test_loss"
+higher = "slow"
+lower = "quick"
+by = 0.1
+"""
+
+
+def test_claims_of_ones_own_go_into_the_record_and_back_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(FILE)
+    carry_out(read_file(tmp_path / "s.toml", tmp_path / "s"))
+    there = read(tmp_path / "s")
+    (found,) = verdicts(there)
+    assert (found.id, found.answer, found.study) == ("mine", "not shown", "s")
+    (tmp_path / "t.toml").write_text(as_toml(there))
+    assert read_file(tmp_path / "t.toml").claims == there.claims
+    assert there.claims[0].conditions[0] == Condition("test_loss", higher="slow", lower="quick", by=0.1)
+
+
+BAD = {
+    "no arm": ('lower = "quick"', 'lower = "quik"', "claim mine speaks of 'quik', which is no arm: did you mean 'quick'?"),
+    "no condition": ("[[claims.conditions]]", "[other]", "there is no key 'other'"),
+    "no id": ('id = "mine"', "", 'a claim has an id and a claim: write id = "C1"'),
+    "half a condition": ('lower = "quick"', "", "claim mine: a condition has one of these sets of keys"),
+    "two kinds": ("by = 0.1", 'arm = "slow"', "claim mine: a condition has one of these sets of keys"),
+    "three arms alike": ('higher = "slow"\nlower = "quick"\nby = 0.1', 'alike = ["slow", "quick", "slow"]\nmargin = 0.1', "claim mine: alike is a list of two"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), BAD.values(), ids=BAD)
+def test_a_claim_that_is_none_is_refused(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    (tmp_path / "s.toml").write_text(FILE.replace(old, new))
+    with pytest.raises(SettingsError) as caught:
+        read_file(tmp_path / "s.toml")
+    assert any(expected in mistake for mistake in caught.value.mistakes), caught.value.mistakes
+
+
+# --- the source report's ---
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_claim_of_the_report_has_a_study_at_each_scale(scale: str) -> None:
+    asked = [read_file(path) for path in files(None, scale)]
+    ids = {claim.id.partition(",")[0] for request in asked for claim in request.claims}
+    assert ids == {f"C{i}" for i in range(1, 13)}
+    assert [path for part in PARTS for path in files(part, scale)] == files(None, scale)
+    for request in asked:
+        family = max(len(claim.conditions) for claim in request.claims)
+        assert len(request.seeds) >= 6, family
+        assert ("laptop scale" in request.name) == (scale == "laptop") or request.name == "C2" or request.name == "C4"
+        if scale == "laptop":
+            assert {arm.settings.task.name for arm in request.design.arms} <= {
+                "moons",
+                "circles",
+                "blobs",
+                "digits",
+                "palindrome",
+            }
+
+
+def test_at_full_scale_the_settings_are_the_reports() -> None:
+    by_name = {path.stem: read_file(path) for path in files(None, "full")}
+    cnn = by_name["c6-c7"].design.arms[0].settings.flat()
+    assert (cnn["task"], cnn["model.width"], cnn["batch_size"], cnn["epochs"], cnn["optimizer.lr"]) == (
+        "cifar10",
+        1.0,
+        512,
+        200,
+        0.0001,
+    )
+    rates = {arm.settings.flat()["optimizer.lr"] for arm in by_name["c8-c9"].design.arms}
+    assert rates == {0.01, 0.001, 0.0001, 0.00001}
+    assert {str(arm.settings.schedule) for arm in by_name["c8-c9"].design.arms} == {"multistep:80+120:0.1", "multistep:80:0.1", "constant"}  # fmt: skip
+    assert [arm.settings.batch_size for arm in by_name["c10"].design.arms] == [32, 64, 128, 256, 512, 1024]
+    rnn = by_name["c12"].design.arms
+    assert [arm.settings.flat()["task.length"] for arm in rnn] == [2, 3, 5, 8, 10, 15, 20, 30]
+    assert rnn[0].settings.flat()["epochs"] == 50
