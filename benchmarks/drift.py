@@ -11,27 +11,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 
-from paribus.core.plan import Plan
-from paribus.core.record import Evaluation, Outcome
+from paribus.core.record import Evaluation
 from paribus.core.sections import OPTIMIZERS
 from paribus.core.settings import Settings
 from paribus.core.words import build
-from paribus.models.initialisation import initial_values
 from paribus.tasks import Task, load
-from paribus.training.door import IMPLEMENTATIONS
-from paribus.training.loop import fit
+from paribus.training import Observer, Run, door, train
 
 
-class Losses:
+class Losses(Observer):
     """Keeps the train loss."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
 
-    def evaluated(self, row: Evaluation) -> None:
+    def evaluated(self, run: Run, row: Evaluation) -> None:
         self.values.append(row.metrics["train_loss"])
 
 
@@ -46,13 +44,14 @@ WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def losses(settings: Settings, task: Task, seed: int, way: str | None = None) -> np.ndarray:
     """The train loss over the whole curve, from the plan's initial values or one ulp beside them."""
-    plan, kept = Plan(seed), Losses()
-    learner = IMPLEMENTATIONS[settings.implementation](settings, task, plan)
-    values = initial_values(learner.shapes(), settings.init, plan)
-    if way is not None:
-        values = {name: np.nextafter(value, WAYS[way](value)) for name, value in values.items()}
-    learner.load(values)
-    outcome: Outcome = fit(settings, plan, task, learner, kept.evaluated)
+    kept, plain = Losses(), door.initial_values
+
+    def moved(*arguments: object) -> dict[str, np.ndarray]:
+        values = plain(*arguments)  # type: ignore[arg-type]
+        return values if way is None else {key: np.nextafter(value, WAYS[way](value)) for key, value in values.items()}
+
+    with mock.patch.object(door, "initial_values", moved):
+        (outcome,) = train([Run(settings, seed)], task, kept)
     assert outcome.error is None, outcome.error
     return np.array(kept.values)
 

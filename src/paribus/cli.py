@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from paribus.commands import carry_out, console_, print_study, refuse, typed, verdicts_of, with_device
 
-    from paribus.core.record import StudyRecord
-    from paribus.findings.claims import Verdict
+if TYPE_CHECKING:
     from paribus.study.request import Request
 
 app = typer.Typer(
@@ -109,12 +105,12 @@ def train(
         from paribus.study.request import Options, request
 
         options = Options(
-            seeds, name, out, metric, keep, jobs, timing, target, None, None, _command(), tune or (), budget,
+            seeds, name, out, metric, keep, jobs, timing, target, None, None, typed(), tune or (), budget,
             tune_seeds, checkpoint_every=checkpoint_every,
         )  # fmt: skip
-        return request(task, _words(words, device), options, compare=False)
+        return request(task, with_device(words, device), options, compare=False)
 
-    _carry_out(ask, dry_run, as_json, quiet)
+    carry_out(ask, dry_run, as_json, quiet)
 
 
 @app.command()
@@ -148,12 +144,12 @@ def compare(
         from paribus.study.request import Options, request
 
         options = Options(
-            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, _command(), tune or (), budget,
+            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, typed(), tune or (), budget,
             tune_seeds, checkpoint_every=checkpoint_every,
         )  # fmt: skip
-        return request(task, _words(words, device), options, compare=True)
+        return request(task, with_device(words, device), options, compare=True)
 
-    _carry_out(ask, dry_run, as_json, quiet)
+    carry_out(ask, dry_run, as_json, quiet)
 
 
 @app.command()
@@ -167,7 +163,7 @@ def run(
     """Carry out the study in a file; run again, it goes on where it stopped."""
     from paribus.study.file import read_file
 
-    _carry_out(lambda: read_file(file, out, _command()), dry_run, as_json, quiet)
+    carry_out(lambda: read_file(file, out, typed()), dry_run, as_json, quiet)
 
 
 @app.command()
@@ -184,16 +180,16 @@ def show(
     try:
         study = read(runs)
     except StoreError as error:
-        _refuse([str(error)])
+        refuse([str(error)])
     if toml:
         from paribus.study.file import as_toml
 
         try:
             sys.stdout.write(as_toml(study))
         except SettingsError as error:
-            _refuse([f"{runs} {mistake}" for mistake in error.mistakes])
+            refuse([f"{runs} {mistake}" for mistake in error.mistakes])
         return
-    _print(study, as_json)
+    print_study(study, as_json)
 
 
 @app.command()
@@ -208,40 +204,9 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """The source report again, with repeats: every experiment, and the verdict on each claim."""
-    from paribus.core.cuda import sees_cuda
-    from paribus.core.words import SettingsError, near_miss
-    from paribus.reproduction import PARTS, SCALES, files
-    from paribus.study.file import read_file
-    from paribus.study.runner import read
-    from paribus.study.store import StoreError
+    from paribus.commands import reproduce_report
 
-    chosen = scale or ("full" if sees_cuda() else "laptop")
-    if chosen not in SCALES:
-        _refuse([f"--scale {scale} is not allowed: scale is laptop or full"])
-    if part is not None and part not in PARTS:
-        _refuse([f"there is no part {part!r}: {near_miss(part, PARTS)}"])
-    folder = out or Path("runs") / f"reproduction-{chosen}"
-    console = _console(stderr=as_json, quiet=quiet)
-    try:
-        asked = [read_file(path, folder / path.stem, _command(), seeds) for path in files(part, chosen)]
-        if mistakes := _mistakes(asked):  # before any compute is spent
-            _refuse(mistakes)
-        whole = True
-        for request in asked:
-            console.print(
-                f"{request.name}: {len(request.design.arms)} arms, {len(request.seeds)} seeds", highlight=False
-            )
-            done, _ = _carry_out_stage(request, request, console, as_json=False, quiet=True)
-            whole = whole and done
-    except (SettingsError, StoreError) as error:
-        _refuse(str(error).splitlines())
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on with the runs that are missing")
-        raise typer.Exit(130) from None
-    page = _page([read(request.folder) for request in asked], folder / "report.html", as_json, quiet)
-    console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
-    if not whole:
-        raise typer.Exit(3)
+    reproduce_report(part, scale, seeds, out, as_json, quiet)
 
 
 @app.command()
@@ -261,9 +226,9 @@ def report(
     try:
         studies = read_all(runs)
     except StoreError as error:
-        _refuse([str(error)])
-    written = [write_page(studies, out or runs[0] / "report.html", _verdicts(studies))]
-    written += write_files(studies, files, _verdicts(studies)) if files is not None else []
+        refuse([str(error)])
+    written = [write_page(studies, out or runs[0] / "report.html", verdicts_of(studies))]
+    written += write_files(studies, files, verdicts_of(studies)) if files is not None else []
     print("written: " + "  ".join(map(str, written)))
 
 
@@ -284,11 +249,11 @@ def judge(
     try:
         found = judge_scores(scores, metric, baseline, margin)
     except SettingsError as error:
-        _refuse(error.mistakes)
+        refuse(error.mistakes)
     if as_json:
         sys.stdout.write(json.dumps(found.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        _console().print(found.table())
+        console_().print(found.table())
 
 
 @app.command()
@@ -303,7 +268,7 @@ def live(
     try:
         raise typer.Exit(serve(runs, port, lambda line: print(line, flush=True)))
     except StoreError as error:
-        _refuse([str(error)])
+        refuse([str(error)])
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -332,8 +297,8 @@ def get(
     if name != "cifar10":
         from paribus.core.words import near_miss
 
-        _refuse([f"there are no data {name!r} to get: {near_miss(name, ['cifar10'])}"])
-    console = _console(stderr=True, quiet=quiet)
+        refuse([f"there are no data {name!r} to get: {near_miss(name, ['cifar10'])}"])
+    console = console_(stderr=True, quiet=quiet)
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -343,7 +308,7 @@ def get(
         if not quiet:
             sys.stdout.write(f"cifar10 is in {folder}: {cifar10.stored().source}\n")
     except cifar10.DataError as error:
-        _refuse([str(error)])
+        refuse([str(error)])
     except KeyboardInterrupt:
         say("interrupted; nothing was imported")
         raise typer.Exit(130) from None
@@ -365,13 +330,13 @@ def bench(
     from paribus.core.words import SettingsError
 
     try:
-        found = run_bench(words or [], rounds, peers, _console(stderr=True))
+        found = run_bench(words or [], rounds, peers, console_(stderr=True))
     except SettingsError as error:
-        _refuse(error.mistakes)
+        refuse(error.mistakes)
     if as_json:
         sys.stdout.write(json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n")
     else:
-        _console().print(found.table())
+        console_().print(found.table())
     if not found.all_learned:
         raise typer.Exit(3)
 
@@ -384,138 +349,8 @@ def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|r
     if what not in LISTINGS:
         from paribus.core.words import near_miss
 
-        _refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
-    _console().print(listing(what))
-
-
-def _mistakes(asked: list[Request]) -> list[str]:
-    """What stands in the way of any of several studies."""
-    from paribus.core.words import SettingsError
-    from paribus.study.runner import prepare
-    from paribus.study.store import StoreError
-
-    found = []
-    for request in asked:
-        try:
-            prepare(request)
-        except (SettingsError, StoreError) as error:
-            found += [f"{request.name}: {line}" for line in str(error).splitlines()]
-    return found
-
-
-def _verdicts(studies: list[StudyRecord]) -> list[Verdict]:
-    from paribus.findings.claims import combined, verdicts
-
-    return combined([one for study in studies for one in verdicts(study)])
-
-
-def _page(studies: list[StudyRecord], out: Path, as_json: bool, quiet: bool) -> Path:
-    """Say the verdicts on all claims, and write the page."""
-    from dataclasses import asdict
-
-    from paribus.report.page import write_page
-    from paribus.report.tables import verdicts_table
-
-    found = _verdicts(studies)
-    if as_json:
-        sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n")
-    elif not quiet:
-        _console().print(verdicts_table(found))
-    return write_page(studies, out, found)
-
-
-def _words(words: list[str] | None, device: str | None) -> list[str]:
-    return [*(words or []), *([f"device={device}"] if device else [])]
-
-
-def _carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:
-    from paribus.core.words import SettingsError
-    from paribus.study.stages import foreseen, stages
-    from paribus.study.store import StoreError
-
-    console = _console(stderr=as_json, quiet=quiet)
-    whole, written = True, list[Path]()
-    try:
-        asked = ask()
-        if dry_run:
-            from paribus.report.tables import dry_run_table
-            from paribus.study.dry_run import expected
-
-            _console().print(dry_run_table(asked.folder, [expected(stage) for stage in foreseen(asked)]))
-            return
-        for stage in stages(asked):
-            completed, files = _carry_out_stage(stage, asked, console, as_json, quiet)
-            whole, written = whole and completed, written + files
-    except (SettingsError, StoreError) as error:
-        _refuse(str(error).splitlines())
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on with the runs that are missing")
-        raise typer.Exit(130) from None
-    console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
-    if not whole:
-        raise typer.Exit(3)
-
-
-def _carry_out_stage(
-    stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool
-) -> tuple[bool, list[Path]]:
-    """Train what is missing; whether all that counts is done, and the files that were written."""
-    from paribus.report.curves import draw
-    from paribus.report.progress import Bar
-    from paribus.report.tensorboard import Follower
-    from paribus.study.runner import carry_out, complete, prepare, read
-
-    work, last = prepare(stage), stage.folder == asked.folder
-    if asked.tune:
-        console.print(f"{stage.name}: each arm at its own best" if last else stage.name, markup=False, highlight=False)
-    for note in work.notes:
-        console.print(note, markup=False, highlight=False)
-    if work.recorded:
-        console.print(
-            f"{work.recorded} of {work.recorded + len(work.missing)} runs are recorded already", highlight=False
-        )
-    epochs = sum(arm.settings.epochs for arm, _ in work.missing)
-    stage.folder.mkdir(parents=True, exist_ok=True)
-    # beside timed runs nothing else runs: their events are written when they are done
-    with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
-        with Bar(console, len(work.missing), epochs) as bar:
-            study = carry_out(stage, [bar])
-        if last and (not quiet or as_json):
-            _print(read(stage.folder) if asked.tune else study, as_json)
-        written = [stage.folder / "study.sqlite", *([] if stage.blind else draw(study, stage.folder))]
-    with Follower(stage.folder, len(work.missing) if stage.timing else 0):
-        pass
-    # a candidate that diverges is what tuning finds out, and no failure of the study
-    return stage.blind or complete(stage, study), written
-
-
-def _print(study: StudyRecord, as_json: bool) -> None:
-    if as_json:
-        from paribus.report.show import as_json as contract
-
-        sys.stdout.write(json.dumps(contract(study), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    else:
-        from paribus.report.tuned import study_results
-
-        console = _console()
-        console.print(study_results(study, console.width))
-
-
-def _console(stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]
-    from rich.console import Console
-
-    return Console(stderr=stderr, quiet=quiet)
-
-
-def _command() -> str:
-    return shlex.join(["paribus", *sys.argv[1:]])
-
-
-def _refuse(mistakes: list[str]) -> NoReturn:
-    """Say what is wrong, all of it; exit status 2."""
-    head = "paribus: " if len(mistakes) == 1 else f"paribus: {len(mistakes)} mistakes, nothing was started\n  "
-    sys.stderr.write(head + "\n  ".join(mistakes) + "\n")
-    raise typer.Exit(2)
+        refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
+    console_().print(listing(what))
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ def _condition(name: str, facts: Any) -> Condition:
         raise ValueError(
             f"claim {name}: a condition has one of these sets of keys: {ways}; this has {', '.join(sorted(facts))}"
         )
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
     for key in ("alike", "ratio", "between"):
         if key in values and (not isinstance(values[key], tuple) or len(values[key]) != 2):
             raise ValueError(f"claim {name}: {key} is a list of two")

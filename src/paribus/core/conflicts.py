@@ -11,7 +11,7 @@ from paribus.core.sections import Cnn, Gru, Lstm, Mlp, OptimizerSettings, OwnMod
 from paribus.core.settings import Settings
 from paribus.core.values import Initialisation, spell, word
 
-FUSED_MODELS = ("mlp",)
+FUSED_MODELS = ("mlp", "rnn")
 """What the fused engine has loops for."""
 
 ALL = ("numpy", "torch")

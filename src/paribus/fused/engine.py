@@ -99,8 +99,8 @@ class Engine(ABC):
 
     def meters(self, row: int) -> dict[str, float]:
         """What clipping did since the evaluation before: the mean norm of the gradient before it, and the share of the
-        steps whose gradient it changed. Nothing without clipping, or before the first step."""
-        if not self.run[0]["clip"] or not self.rows[row, steps.STEP]:
+        steps whose gradient it changed; nothing without clipping."""
+        if not self.run[0]["clip"]:
             return {}
         norm, share = self.rows[row, [steps.GRADIENT_NORM, steps.CLIPPED_SHARE]].tolist()
         return {"gradient_norm": norm, "clipped_share": share}
@@ -110,12 +110,8 @@ class Engine(ABC):
         """`splits`: those that are evaluated, the training split first."""
 
     @abstractmethod
-    def inputs(self, task: Task, x: Inputs) -> NDArray[Any]:
-        """A task's inputs, as `logits` takes them."""
-
-    @abstractmethod
-    def logits(self, x: NDArray[Any]) -> NDArray[np.floating]:
-        """The logits of each input, shape (inputs, classes)."""
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        """The logits of inputs of the task, as its splits have them; shape (inputs, classes)."""
 
     @abstractmethod
     def _train(self, until: int) -> None: ...
@@ -147,14 +143,11 @@ class Mlp(Engine):
         self._s = aligned(work + WORK_ROWS * ROW, real)
         self._wide = _room(self.layout, real)
         self._data = (self._s, x, y, bounds, blocks)
+        self._task = task
 
-    def inputs(self, task: Task, x: Inputs) -> NDArray[Any]:
-        """Numbers."""
-        return task.floats(x, self.p.dtype)
-
-    def logits(self, x: NDArray[Any]) -> NDArray[np.floating]:
-        """The logits of each input, shape (inputs, classes)."""
-        numbers = np.ascontiguousarray(x.reshape(len(x), -1), dtype=self.p.dtype)
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        """The logits of inputs of the task, as its splits have them; shape (inputs, classes)."""
+        numbers = np.ascontiguousarray(self._task.floats(x, self.p.dtype).reshape(len(x), -1))
         out = np.zeros((len(x), int(self.layout[-1, mlp.N_OUT])), self.p.dtype)
         self._loops["logits"](self.layout, self.p, self._s, numbers, self._wide, out)
         return out

@@ -44,6 +44,9 @@ SIZES = np.dtype([
 at once; `times`: steps of time whose gradient of W_hh is one product; then where each parameter begins."""
 
 
+_TILE = 16
+
+
 class Data(NamedTuple):
     """All splits, one after another, split t from bounds[t] to bounds[t + 1], the training split first.
 
@@ -156,8 +159,7 @@ def _logits(size, p, s, data, which, room, exponents):
 @compiled
 def _begin_step(size, p, g, data, room):
     """What all parts of a batch need: W_hh as it is, the table, and gradients of 0 to add to."""
-    turned = p[size.w_hh : size.w_hh + size.hidden * size.hidden].reshape(size.hidden, size.hidden)
-    _turn(turned, room.w_hh, size.hidden)
+    _turn(p, size.w_hh, room.w_hh, size.hidden)
     g[size.w_hx : size.b_h + size.hidden] = 0
     if size.symbols > 0:
         _table(size, p, data.alphabet, room.table)
@@ -165,14 +167,13 @@ def _begin_step(size, p, g, data, room):
 
 
 @compiled
-def _turn(w, turned, hidden):
-    """w (hidden, hidden) with its axes exchanged, a tile at a time."""
-    tile = 16
-    for first in range(0, hidden, tile):
-        for second in range(0, hidden, tile):
-            for j in range(first, min(first + tile, hidden)):
-                for k in range(second, min(second + tile, hidden)):
-                    turned[j * hidden + k] = w[k, j]
+def _turn(p, w, turned, hidden):
+    """The matrix that begins at `w` with its axes exchanged, a tile at a time."""
+    for first in range(0, hidden, _TILE):
+        for second in range(0, hidden, _TILE):
+            for j in range(first, min(first + _TILE, hidden)):
+                for k in range(second, min(second + _TILE, hidden)):
+                    put(turned, j * hidden + k, get(p, w + k * hidden + j))
 
 
 @compiled
@@ -204,8 +205,9 @@ def _add_product(g, at, a, b, product):
     """a^T b added to the weights at `at`. a: (n, in), b: (n, out)."""
     count = a.shape[1] * b.shape[1]
     np.dot(a.T, b, product[:count].reshape(a.shape[1], b.shape[1]))
+    own = g[at : at + count]
     for k in range(count):
-        g[at + k] += product[k]
+        own[k] += product[k]
 
 
 @compiled

@@ -63,17 +63,13 @@ class Rnn(Engine):
         self._s = aligned((2 * classes + WORK_ROWS) * ROW, real)
         self._data, self._room = data, _room(self._sizes[0], real)
 
-    def inputs(self, task: Task, x: Inputs) -> NDArray[Any]:
-        """Digits as they are, or numbers."""
-        return np.asarray(x) if task.encoding else _sequences(task, x, self.p.dtype)
-
-    def logits(self, x: NDArray[Any]) -> NDArray[np.floating]:
-        """The logits of each input, symbols (n, T) or numbers (n, T, inputs) as the run's are; shape (n, classes)."""
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        """The logits of symbols (n, T) or numbers, as the run's are; shape (n, classes)."""
         size, data = self._sizes[0], self._data
         if len(data.alphabet):
-            data = data._replace(symbols=np.ascontiguousarray(x, dtype=np.uint8))
+            data = data._replace(symbols=_known(x, data.alphabet))
         else:
-            data = data._replace(numbers=np.ascontiguousarray(x.reshape(len(x), size["length"], -1), self.p.dtype))
+            data = data._replace(numbers=np.ascontiguousarray(x.reshape(len(x), int(size["length"]), -1), self.p.dtype))
         out = np.zeros((len(x), int(size["classes"])), self.p.dtype)
         self._loops["logits"](self._sizes, self.p, self._s, data, self._room, self._exponents, out)
         return out
@@ -136,12 +132,20 @@ def _data(task: Task, real: np.dtype[Any], splits: tuple[str, ...]) -> Data:
         if task.encoding is None:
             numbers = np.concatenate([_sequences(task, part.x, real) for part in parts])
             return Data(np.zeros((0, 0), np.uint8), np.zeros((0, 0), real), numbers, y, bounds)
-        digits = np.concatenate([np.asarray(part.x, dtype=np.uint8) for part in parts])
         # what each digit stands for
         alphabet = np.ascontiguousarray(task.floats(np.arange(10, dtype=np.uint8)[:, None], real)[:, 0])
+        digits = _known(np.concatenate([part.x for part in parts]), alphabet)
         return Data(digits, alphabet, np.zeros((0, 0, 0), real), y, bounds)
 
     return held(("rnn", *identity(task), real.name, splits), made)
+
+
+def _known(x: Inputs, alphabet: NDArray[Any]) -> NDArray[np.uint8]:
+    """Symbols, of which the loops take the row of a table without looking."""
+    symbols = np.ascontiguousarray(x, dtype=np.uint8)
+    if symbols.max(initial=0) >= len(alphabet):
+        raise ValueError(f"symbol {symbols.max()} is not allowed: there are {len(alphabet)}, from 0 on")
+    return symbols
 
 
 def _sequences(task: Task, x: Inputs, real: np.dtype[Any]) -> NDArray[Any]:

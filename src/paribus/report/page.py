@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from paribus.core.record import StudyRecord
+from paribus.core.record import RunRecord, StudyRecord
 from paribus.core.values import spell_all
 from paribus.findings.claims import Verdict
 from paribus.report.page_curves import (
@@ -211,7 +211,10 @@ def _pictures(study: StudyRecord, labels: dict[str, str], columns: Columns) -> I
         )
     matrices = confusions(study, labels)
     if matrices:
-        note = "How many test examples of each class (a row) were taken for which (a column); the fuller the colour, the larger the share."
+        note = (
+            "How many test examples of each class (a row) were taken for which (a column); the fuller the colour, the "
+            "larger the share."
+        )
         yield Group("Confusion", note + _some(study, matrices), matrices)
     by_length = lengths(study)
     if by_length is not None:
@@ -227,9 +230,13 @@ def _some(study: StudyRecord, shown: Sequence[object]) -> str:
 
 def _mistakes(study: StudyRecord, labels: dict[str, str]) -> Iterator[tuple[str, list[Mistake]]]:
     """Of each arm the test images whose wrong class it was surest of."""
-    found = panels(study, labels, lambda run: run.pictures.mistakes is not None)
+    found = panels(study, labels, _has_mistakes)
     for panel in found[:MOST_PANELS]:
         yield f"{panel.label}, seed {panel.run.seed}", list(_pictured(panel))
+
+
+def _has_mistakes(run: RunRecord) -> bool:
+    return run.pictures.mistakes is not None and len(run.pictures.mistakes.truth) > 0
 
 
 def _pictured(panel: Panel) -> Iterator[Mistake]:
@@ -277,8 +284,7 @@ def _template(name: str) -> str:
 def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
-    made: Callable[[], str] = get_plotlyjs
-    return made()
+    return str(get_plotlyjs())
 
 
 def _sha256(script: str) -> str:

@@ -21,8 +21,8 @@ MOST_ARMS = 40
 MOST_POINTS = 300
 """Of one line; fewer where a page has very many lines."""
 
-_PAGE_POINTS = 250_000
-_LEAST_POINTS = 40
+_PAGE_POINTS = 120_000
+_LEAST_POINTS = 30
 DASHES = ("solid", "8px,5px", "2px,3px", "12px,4px,2px,4px", "16px,4px")
 """As `report.curves` has them: with eight colours, forty arms before two look the same."""
 
@@ -142,9 +142,11 @@ def _figure(arms: Sequence[ArmRecord], labels: Mapping[str, str], columns: Colum
     for i, arm in enumerate(arms):
         runs = [run for run in arm.runs if len(run.curve.get(metric, ()))]
         same = _alike(runs)
-        for run in runs:
-            if (arm.name, run.seed) in wanted:
-                lines.append(_line(run, metric, i, labels[arm.name], columns, most, alone=len(same) < 2))
+        lines += [
+            _line(run, metric, i, labels[arm.name], columns, most, alone=len(same) < 2)
+            for run in runs
+            if (arm.name, run.seed) in wanted
+        ]
         if len(same) > 1:
             x = same[0].curve["epoch"]
             mean, low, high = band(np.stack([run.curve[metric] for run in same]))
@@ -152,15 +154,13 @@ def _figure(arms: Sequence[ArmRecord], labels: Mapping[str, str], columns: Colum
             name = literal(f"{labels[arm.name]}, mean of {len(same)} seeds")
             at = columns.add(x[kept])
             bands += [
-                {"x": at, "y": shorten(low[kept]), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip",
-                 "arm": i, "part": "low"},
-                {"x": at, "y": shorten(high[kept]), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip",
-                 "fill": "tonexty", "fillcolor": f"@{i % 8}/0.2", "arm": i, "part": "band"},
+                {"x": at, "y": shorten(low[kept]), "line": {"width": 0}, "hoverinfo": "skip", "arm": i, "part": "low"},
+                {"x": at, "y": shorten(high[kept]), "line": {"width": 0}, "hoverinfo": "skip", "arm": i, "part": "band",
+                 "fill": "tonexty", "fillcolor": f"@{i % 8}/0.2"},
             ]  # fmt: skip
             means.append(
-                {"x": at, "y": shorten(mean[kept]), "mode": _mode(kept), "name": name, "arm": i, "part": "mean",
-                 "line": {"color": f"@{i % 8}", "width": 2.4, "dash": DASHES[i % len(DASHES)]},
-                 "hovertemplate": _HOVER}
+                {"x": at, "y": shorten(mean[kept]), "name": name, "arm": i, "part": "mean", **_mode(kept),
+                 "line": {"color": f"@{i % 8}", "width": 2.4, "dash": DASHES[i % len(DASHES)]}}
             )  # fmt: skip
             ends.append(f"{labels[arm.name]} ends at {mean[-1]:.4g}")
         elif runs:
@@ -173,7 +173,7 @@ def _figure(arms: Sequence[ArmRecord], labels: Mapping[str, str], columns: Colum
         [*bands, *lines, *means],
         {"height": 300, "xaxis": {"title": {"text": "epoch"}},
          "yaxis": {**axis, **({"tickformat": "~%", "title": {"text": "share right"}} if share else {})}},
-        {"logx": True, "logy": title.endswith("loss")},
+        {"logx": True, "logy": title.endswith("loss"), "each": {"mode": "lines", "hovertemplate": _HOVER}},
     )  # fmt: skip
 
 
@@ -186,16 +186,16 @@ def _line(
     y = run.curve[metric]
     kept = thinned(y, y, most)
     return {
-        "x": columns.add(run.curve["epoch"][kept]), "y": shorten(y[kept]), "mode": _mode(kept),
+        "x": columns.add(run.curve["epoch"][kept]), "y": shorten(y[kept]), **_mode(kept),
         "name": literal(f"{label}, seed {run.seed}"), "arm": arm, "part": "seed" if not alone else "mean",
         "line": {"color": f"@{arm % 8}", "width": 2 if alone else 1, "dash": DASHES[arm % len(DASHES)]},
-        "opacity": 0.9 if alone else 0.55, "hovertemplate": _HOVER,
+        "opacity": 0.9 if alone else 0.55,
     }  # fmt: skip
 
 
-def _mode(points: NDArray[np.int64]) -> str:
+def _mode(points: NDArray[np.int64]) -> dict[str, str]:
     """A lone point is no line."""
-    return "lines" if len(points) > 1 else "lines+markers"
+    return {"mode": "lines+markers"} if len(points) == 1 else {}
 
 
 def _alike(runs: Sequence[RunRecord]) -> list[RunRecord]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from paribus.core.record import RunRecord, StudyRecord
 from paribus.findings.differences import Difference
+from paribus.findings.units import scale
 from paribus.report.page_curves import DASHES, Figure, Key
 from paribus.report.page_json import Columns, folded, literal, short, shorten
 from paribus.report.page_series import (
@@ -27,7 +28,6 @@ from paribus.report.page_series import (
     tried,
 )
 from paribus.report.page_text import View, amount, metric_name, sentence, unit
-from paribus.report.tables import scale
 
 MOST_ROWS = 40
 SYMBOLS = ("circle", "triangle-up", "square", "diamond", "triangle-down", "cross", "x", "star")
@@ -151,7 +151,8 @@ def _points(run: RunRecord, columns: Columns) -> list[dict[str, Any]]:
             at = x[y == label]
             traces.append(
                 {"x": columns.add(at[:, 0]), "y": columns.add(at[:, 1]), "mode": "markers",
-                 "name": f"class {label}, {split}", "hovertemplate": "%{x:.3~g}, %{y:.3~g}<extra>%{fullData.name}</extra>",
+                 "name": f"class {label}, {split}",
+                 "hovertemplate": "%{x:.3~g}, %{y:.3~g}<extra>%{fullData.name}</extra>",
                  "marker": {"symbol": SYMBOLS[label % 8] + ("" if filled else "-open"), "color": f"@{label % 8}",
                             "size": 5 if filled else 6, "opacity": 0.5 if filled else 1}}
             )  # fmt: skip
@@ -169,7 +170,7 @@ def _confusion(panel: Panel, counts: NDArray[np.int64] | None) -> Figure:
     n = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = n <= _MOST_NUMBERS
-    ticks = {"tick0": 0, "dtick": 1} if few else {}
+    plain = {"showgrid": False, "zeroline": False, "constrain": "domain", **({"tick0": 0, "dtick": 1} if few else {})}
     worst = most_confused(counts)
     caption = f"{panel.label}, seed {panel.run.seed}"
     said = f"Most often taken for another: {', '.join(worst)}." if worst else "No example was taken for another class."
@@ -183,9 +184,8 @@ def _confusion(panel: Panel, counts: NDArray[np.int64] | None) -> Figure:
     return Figure(
         f"confusion-{panel.style}", f"{caption}. {said}", f"Confusion matrix of {caption}. {said}", [trace],
         {"height": 360, "margin": {"l": 44, "r": 8, "t": 8, "b": 44},
-         "xaxis": {"title": {"text": "taken for"}, "showgrid": False, "zeroline": False, "constrain": "domain", **ticks},
-         "yaxis": {"title": {"text": "class"}, "showgrid": False, "zeroline": False, "autorange": "reversed",
-                   "scaleanchor": "x", "constrain": "domain", **ticks}},
+         "xaxis": {"title": {"text": "taken for"}, **plain},
+         "yaxis": {"title": {"text": "class"}, "autorange": "reversed", "scaleanchor": "x", **plain}},
     )  # fmt: skip
 
 
@@ -239,7 +239,8 @@ def _trace(one: Series, hover: str) -> dict[str, Any]:
     colour, dash, symbol = f"@{one.style % 8}", DASHES[one.style % len(DASHES)], SYMBOLS[one.style % 8]
     trace: dict[str, Any] = {
         "x": shorten(one.x), "y": shorten(one.y), "mode": "lines+markers", "name": literal(one.label, 44),
-        "line": {"color": colour, "width": 2, "dash": dash}, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>",
+        "line": {"color": colour, "width": 2, "dash": dash},
+        "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>",
         "marker": {"symbol": symbol, "size": [15 if k == one.chosen else 7 for k in range(len(one.x))]},
     }  # fmt: skip
     if one.high:

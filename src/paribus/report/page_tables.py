@@ -15,18 +15,13 @@ from paribus.core.values import spell
 from paribus.core.words import SettingsError
 from paribus.findings.differences import Difference
 from paribus.findings.summary import Summary, derived_metrics, metrics, summaries, values
+from paribus.findings.units import label
 from paribus.report.page_text import View, count, listed, metric_name
-from paribus.report.tables import cell, label
+from paribus.report.tables import cell
 from paribus.study.file import as_toml
 
 Raw = str | float | int | None
 
-_UNITS = {
-    "peak_memory_mb": "peak memory, MB", "gpu_allocated_mb": "GPU allocated, MB", "gpu_reserved_mb": "GPU reserved, MB",
-    "gpu_utilisation": "GPU utilisation, %", "gpu_power_w": "GPU power, W", "gpu_energy_j": "GPU energy, J",
-    "seconds_per_epoch": "ms an epoch", "examples_per_second": "examples a second",
-    "seconds_per_evaluation": "seconds an evaluation",
-}  # fmt: skip
 _TIMED = ("seconds_per_epoch", "seconds_per_evaluation", *METERS)
 _HIDDEN = {"executable"}  # a path on somebody's disk
 
@@ -99,7 +94,7 @@ def meters(view: View) -> Table | None:
     rows = [
         [Cell(view.labels[arm.name]), *(_measured(name, found[arm.name][name]) for name in shown)] for arm in study.arms
     ]
-    return Table(["arm", *(_UNITS[name] for name in shown)], rows)
+    return Table(["arm", *map(label, shown)], rows)
 
 
 def candidates(view: View) -> Table | None:
@@ -186,9 +181,6 @@ def _maybe(metric: str, found: Summary | None) -> Cell:
 
 
 def _measured(name: str, found: Summary) -> Cell:
-    if name in METERS or name == "seconds_per_evaluation":
-        half = "" if found.ci95 is None or found.mean is None else f" ±{found.ci95[1] - found.mean:.2g}"
-        return Cell("-" if found.mean is None else f"{found.mean:.4g}{half}", found.mean)
     return Cell(cell(name, found), found.mean)
 
 
@@ -262,10 +254,13 @@ def markdown(table: Table) -> str:
     |---|---:|
     | \\\\<b\\\\>\\\\|x | 0.5 |
     """
-    marks = ["---" if i < table.words else "---:" for i in range(len(table.columns))]
-    lines = [" | ".join(map(_plain, table.columns)), "|".join(marks)]
-    lines += [" | ".join(_plain(one.text) for one in row) for row in table.rows]
-    return "".join(f"|{line}|\n" if line == "|".join(marks) else f"| {line} |\n" for line in lines)
+    rule = "|".join("---" if i < table.words else "---:" for i in range(len(table.columns)))
+    lines = [
+        " | ".join(map(_plain, line)) for line in (table.columns, *([one.text for one in row] for row in table.rows))
+    ]
+    return (
+        "".join(f"| {line} |\n" for line in lines[:1]) + f"|{rule}|\n" + "".join(f"| {line} |\n" for line in lines[1:])
+    )
 
 
 def _plain(text: str) -> str:

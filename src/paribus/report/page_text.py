@@ -14,15 +14,16 @@ from paribus.findings.claims import Verdict
 from paribus.findings.differences import Difference, too_few
 from paribus.findings.study import study_differences
 from paribus.findings.summary import summaries
-from paribus.report.tables import agreement_line, arm_label, notes, scale, target_lines
+from paribus.findings.units import scale
+from paribus.report.tables import agreement_line, arm_label, notes, target_lines
 from paribus.report.tuned import edge_lines
 
 _ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds")
 _SMALLEST_P = 1e-4
 FOOTNOTE = (
     "A difference is that of the arm named first less the other, over the same seeds. In brackets its 95 % interval, "
-    "of all pairs of the study at once; p is of the sign-flip test, after Holm over these pairs. Too few seeds: whatever "
-    "they had shown, p could not have come to 0.05."
+    "of all pairs of the study at once; p is of the sign-flip test, after Holm over these pairs. Too few seeds: "
+    "whatever they had shown, p could not have come to 0.05."
 )
 
 
@@ -74,12 +75,12 @@ def metric_name(metric: str) -> str:
 
 
 def unit(metric: str) -> str:
-    """The unit of a difference, as `scale` makes it; empty where it has none."""
-    if metric.endswith("accuracy"):
-        return "points"
-    if metric == "seconds_per_epoch":
-        return "ms"
-    return "millionths" if metric.endswith("jitter") else ""
+    """The unit of a difference, as `scale` makes it; empty where it has none.
+
+    >>> unit("test_accuracy"), unit("seconds_per_epoch"), unit("test_loss")
+    ('points', 'ms', '')
+    """
+    return {100: "points", 1e3: "ms", 1e6: "millionths"}.get(scale(metric)[0], "")
 
 
 def amount(metric: str, value: float, low_high: tuple[float, float] | None) -> tuple[str, str]:
@@ -89,12 +90,15 @@ def amount(metric: str, value: float, low_high: tuple[float, float] | None) -> t
     (('77.6 points', '74.6 to 80.6'), ('0.5', ''))
     """
     by, _ = scale(metric)
+    numbers = [by * one for one in (value, *(low_high or ()))]
     half = None if low_high is None else by * (low_high[1] - low_high[0]) / 2
-    if half and math.isfinite(half) and abs(by * value) < 1e6:
-        places = min(max(1 - math.floor(math.log10(5 * half)), 1), 12)
-        written = [f"{by * one:.{places}f}" for one in (value, *(low_high or ()))]
+    if half and 1e-6 < half < 1e6 and abs(by * value) < 1e6:
+        places = max(1 - math.floor(math.log10(5 * half)), 1)
+        # an end just below 0 is not to read -0.0
+        more = next((n for n in range(3) if all(round(one, places + n) or not one for one in numbers)), 0)
+        written = [f"{round(one, places + more) + 0.0:.{places + more}f}" for one in numbers]
     else:
-        written = [f"{by * one:.3g}" for one in (value, *(low_high or ()))]
+        written = [f"{one:.3g}" for one in numbers]
     named = unit(metric)
     if named == "points" and written[0] in ("1", "-1"):
         named = "point"
@@ -170,8 +174,8 @@ def _too_few(found: Sequence[Difference]) -> list[str]:
         return []
     needed = next(n for n in range(2, 64) if not too_few(n, len(found)))
     return [
-        f"Too few seeds for all {len(found)} pairs: whatever {count(least[0].pairs, 'seed')} had shown, p could not have "
-        f"come to 0.05. It takes at least {needed}."
+        f"Too few seeds for all {len(found)} pairs: whatever {count(least[0].pairs, 'seed')} had shown, p could not "
+        f"have come to 0.05. It takes at least {needed}."
     ]
 
 
@@ -200,7 +204,7 @@ def tally(verdicts: Sequence[Verdict]) -> str:
     >>> tally([Verdict("C1", "...", "holds", "..."), Verdict("C2", "...", "not shown", "...")])
     'Of 2 claims, 1 holds, 1 is not shown.'
     """
-    of = Counter(verdict.answer for verdict in verdicts)
+    of = Counter(str(verdict.answer) for verdict in verdicts)
     said = {
         "holds": ("holds", "hold"),
         "does not hold": ("does not hold", "do not hold"),

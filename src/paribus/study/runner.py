@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paribus.core.plan import PLAN_VERSION
+from paribus.core.recipes import RECIPES
 from paribus.core.record import DERIVED_METRICS, FINISHED, RunRecord, Status, StudyRecord
-from paribus.core.values import cores
+from paribus.core.values import cores, spell_all
 from paribus.core.words import SettingsError
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, carried_out, lock
@@ -41,7 +42,8 @@ class Work:
 
 def check(request: Request) -> list[str]:
     """What there is to say of the settings with these data; SettingsError for what the data refuse."""
-    notes: list[str] = []
+    recipes = dict.fromkeys(arm.settings.recipe for arm in request.design.arms if arm.settings.recipe != "none")
+    notes = [f"recipe={name} is {spell_all(RECIPES[name].settings)}, where nothing else is given" for name in recipes]
     mistakes: list[str] = []
     for arm in request.design.arms:
         try:

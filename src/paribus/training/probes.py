@@ -107,8 +107,8 @@ def surest_mistakes(logits: NDArray[np.floating], task: Task) -> Mistakes:
     images = task.test.x[chosen].reshape(len(chosen), *task.image)
     if images.dtype != np.uint8:  # numbers of any range: black at the least of all test images, white at the most
         low, high = float(task.test.x.min()), float(task.test.x.max())
-        images = np.round(255 * (images - low) / ((high - low) or 1.0)).astype(np.uint8)
-    return Mistakes(images, y[chosen], predicted[chosen], chances[chosen, predicted[chosen]])
+        images = np.round(255 * (images - low) / ((high - low) or 1.0))
+    return Mistakes(images.astype(np.uint8), y[chosen], predicted[chosen], chances[chosen, predicted[chosen]])
 
 
 def state_gradients(settings: Settings, model: Model, task: Task) -> NDArray[np.float64] | None:

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from paribus.core.checkpoint import Best
 from paribus.core.plan import Plan
-from paribus.core.record import Evaluation, Outcome, Status
+from paribus.core.record import Evaluation, Outcome, Pictures, Status
+from paribus.core.settings import evaluations
 from paribus.fused import steps
 from paribus.fused.compile import engine_of, ready
 from paribus.fused.engine import Engine
 from paribus.models.initialisation import initial_values
 from paribus.tasks import Task
-from paribus.tasks.task import Inputs
+from paribus.training.fitness import recurrent
 from paribus.training.metrics import measure
-from paribus.training.probes import boundary
+from paribus.training.probes import Film, boundary, pictures, state_gradients
 from paribus.training.run import Observer, Run
 from paribus.training.threads import threads as one_thread
 
@@ -40,6 +41,8 @@ class _Training:
         self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
         self.best: Best | None = None
+        self.film: Film | None = None
+        self.begun: NDArray[np.float64] | None = None
         self.splits = [split for split in task.splits if not (run.blind and split == "test")]
 
     def go_on(self, stop: threading.Event) -> None:
@@ -48,16 +51,17 @@ class _Training:
             with np.errstate(all="ignore"):
                 settings = self.run.settings
                 engine = engine_of(settings.model.name)(settings, self.task, self.run.seed, self.splits)
-                engine.load(initial_values(engine.shapes(), settings.init, Plan(self.run.seed)))
+                values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
+                engine.load(values)
                 self.engine = engine
-                more, best = True, "best" in self.run.keep
+                if self.run.pictures:
+                    self.begun = state_gradients(settings, engine, self.task)
+                    self.film = Film(evaluations(settings, len(self.task.train)))
+                more, looks = True, bool(self.run.metrics or self.run.pictures or "best" in self.run.keep)
                 while more and not stop.is_set():
-                    more = engine.advance(to_evaluation=best or bool(self.run.metrics))
-                    if self.run.metrics and len(self.own) < engine.run[0]["row"]:
-                        self.own.append(self._measured())
-                    if best and self.evaluated < engine.run[0]["row"]:
-                        row = engine.rows[self.evaluated].tolist()
-                        self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
+                    more = engine.advance(to_evaluation=looks)
+                    if looks and self.evaluated < engine.run[0]["row"]:
+                        self._look(engine)
                     self.evaluated = int(engine.run[0]["row"])  # now, as within a slice a row may stand half written
                 if not more:
                     self.outcome = self._ended(engine)
@@ -66,15 +70,21 @@ class _Training:
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
             self.outcome = Outcome(Status.FAILED, 0, reason)
 
-    def _logits(self, x: Inputs) -> NDArray[np.floating]:
-        assert self.engine is not None
-        return self.engine.logits(self.engine.inputs(self.task, x))
+    def _look(self, engine: Engine) -> None:
+        """At what is wanted of an evaluation beside its metrics."""
+        row = engine.rows[self.evaluated].tolist()
+        if self.run.metrics:
+            self.own.append(self._measured(engine))
+        if "best" in self.run.keep:
+            self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
+        if self.film is not None:
+            self.film.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]), engine, self.task)
 
-    def _measured(self) -> dict[str, float]:
+    def _measured(self, engine: Engine) -> dict[str, float]:
         found: dict[str, float] = {}
         for name in self.splits:
             split = self.task.splits[name]
-            values = measure(self.run.metrics, self._logits(split.x), split.y)
+            values = measure(self.run.metrics, engine.logits(split.x), split.y)
             found |= {f"{name}_{metric}": value for metric, value in values.items()}
         return found
 
@@ -112,12 +122,17 @@ class _Training:
         outcome = Outcome(Status.DONE, self.run.settings.epochs, best=self.best)
         if self.run.blind:
             return outcome
-        predicted = self._logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
+        predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
+        last, shown = boundary(engine, self.task), Pictures()
+        if self.film is not None:
+            frames = self.film.frames(outcome.epochs, last)
+            shown = pictures(self.run.settings, engine, self.task, self.begun, frames)
         return replace(
             outcome,
             weights=engine.weights() if "weights" in self.run.keep else None,
             predictions=predicted,
-            boundary=boundary(engine, self.task),
+            boundary=last,
+            pictures=shown,
         )
 
 

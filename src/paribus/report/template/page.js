@@ -54,7 +54,7 @@
     let floor = Infinity;
     if (log) for (const { y, part } of spec.data) if (part !== "low") for (const one of y) if (one > 0 && one < floor) floor = one;
     return shown.map(({ arm, part, ...rest }) => {
-      const trace = coloured(rest, of);
+      const trace = { ...spec.each, ...coloured(rest, of) }; // what all of them have, and its own
       for (const axis of ["x", "y"]) if (typeof trace[axis] === "number") trace[axis] = columns[trace[axis]];
       // a band that reaches below 0 has no end on a logarithmic axis: it ends at the least value there is
       if (log && part === "low") trace.y = trace.y.map((one) => (one === null ? null : Math.max(one, floor)));

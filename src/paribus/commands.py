@@ -1,0 +1,190 @@
+"""What the commands do with what their words mean: carry out, tell, write. Heavy imports happen inside."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from paribus.core.record import StudyRecord
+    from paribus.findings.claims import Verdict
+    from paribus.study.request import Request
+
+
+def reproduce_report(
+    part: str | None, scale: str | None, seeds: str | None, out: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Every experiment of the source report, then the verdicts and the page."""
+    from paribus.core.cuda import sees_cuda
+    from paribus.core.words import SettingsError, near_miss
+    from paribus.reproduction import PARTS, SCALES, files
+    from paribus.study.file import read_file
+    from paribus.study.runner import read
+    from paribus.study.store import StoreError
+
+    chosen = scale or ("full" if sees_cuda() else "laptop")
+    if chosen not in SCALES:
+        refuse([f"--scale {scale} is not allowed: scale is laptop or full"])
+    if part is not None and part not in PARTS:
+        refuse([f"there is no part {part!r}: {near_miss(part, PARTS)}"])
+    folder = out or Path("runs") / f"reproduction-{chosen}"
+    console = console_(stderr=as_json, quiet=quiet)
+    try:
+        asked = [read_file(path, folder / path.stem, typed(), seeds) for path in files(part, chosen)]
+        if mistakes := mistakes_of(asked):  # before any compute is spent
+            refuse(mistakes)
+        whole = True
+        for request in asked:
+            console.print(
+                f"{request.name}: {len(request.design.arms)} arms, {len(request.seeds)} seeds", highlight=False
+            )
+            done, _ = carry_out_stage(request, request, console, as_json=False, quiet=True)
+            whole = whole and done
+    except (SettingsError, StoreError) as error:
+        refuse(str(error).splitlines())
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on with the runs that are missing")
+        raise typer.Exit(130) from None
+    page = tell_and_write([read(request.folder) for request in asked], folder / "report.html", as_json, quiet)
+    console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
+    if not whole:
+        raise typer.Exit(3)
+
+
+def mistakes_of(asked: list[Request]) -> list[str]:
+    """What stands in the way of any of several studies."""
+    from paribus.core.words import SettingsError
+    from paribus.study.runner import prepare
+    from paribus.study.store import StoreError
+
+    found = []
+    for request in asked:
+        try:
+            prepare(request)
+        except (SettingsError, StoreError) as error:
+            found += [f"{request.name}: {line}" for line in str(error).splitlines()]
+    return found
+
+
+def verdicts_of(studies: list[StudyRecord]) -> list[Verdict]:
+    from paribus.findings.claims import combined, verdicts
+
+    return combined([one for study in studies for one in verdicts(study)])
+
+
+def tell_and_write(studies: list[StudyRecord], out: Path, as_json: bool, quiet: bool) -> Path:
+    """Say the verdicts on all claims, and write the page."""
+    from dataclasses import asdict
+
+    from paribus.report.page import write_page
+    from paribus.report.tables import verdicts_table
+
+    found = verdicts_of(studies)
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n")
+    elif not quiet:
+        console_().print(verdicts_table(found))
+    return write_page(studies, out, found)
+
+
+def with_device(words: list[str] | None, device: str | None) -> list[str]:
+    return [*(words or []), *([f"device={device}"] if device else [])]
+
+
+def carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:
+    from paribus.core.words import SettingsError
+    from paribus.study.stages import foreseen, stages
+    from paribus.study.store import StoreError
+
+    console = console_(stderr=as_json, quiet=quiet)
+    whole, written = True, list[Path]()
+    try:
+        asked = ask()
+        if dry_run:
+            from paribus.report.tables import dry_run_table
+            from paribus.study.dry_run import expected
+
+            console_().print(dry_run_table(asked.folder, [expected(stage) for stage in foreseen(asked)]))
+            return
+        for stage in stages(asked):
+            completed, files = carry_out_stage(stage, asked, console, as_json, quiet)
+            whole, written = whole and completed, written + files
+    except (SettingsError, StoreError) as error:
+        refuse(str(error).splitlines())
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on with the runs that are missing")
+        raise typer.Exit(130) from None
+    console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
+    if not whole:
+        raise typer.Exit(3)
+
+
+def carry_out_stage(
+    stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool
+) -> tuple[bool, list[Path]]:
+    """Train what is missing; whether all that counts is done, and the files that were written."""
+    from paribus.report.curves import draw
+    from paribus.report.progress import Bar
+    from paribus.report.tensorboard import Follower
+    from paribus.study.runner import carry_out as train_missing
+    from paribus.study.runner import complete, prepare, read
+
+    work, last = prepare(stage), stage.folder == asked.folder
+    if asked.tune:
+        console.print(f"{stage.name}: each arm at its own best" if last else stage.name, markup=False, highlight=False)
+    for note in work.notes:
+        console.print(note, markup=False, highlight=False)
+    if work.recorded:
+        console.print(
+            f"{work.recorded} of {work.recorded + len(work.missing)} runs are recorded already", highlight=False
+        )
+    epochs = sum(arm.settings.epochs for arm, _ in work.missing)
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    # beside timed runs nothing else runs: their events are written when they are done
+    with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
+        with Bar(console, len(work.missing), epochs) as bar:
+            study = train_missing(stage, [bar])
+        if last and (not quiet or as_json):
+            print_study(read(stage.folder) if asked.tune else study, as_json)
+        written = [stage.folder / "study.sqlite", *([] if stage.blind else draw(study, stage.folder))]
+    with Follower(stage.folder, len(work.missing) if stage.timing else 0):
+        pass
+    # a candidate that diverges is what tuning finds out, and no failure of the study
+    return stage.blind or complete(stage, study), written
+
+
+def print_study(study: StudyRecord, as_json: bool) -> None:
+    if as_json:
+        from paribus.report.show import as_json as contract
+
+        sys.stdout.write(json.dumps(contract(study), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        from paribus.report.tuned import study_results
+
+        console = console_()
+        console.print(study_results(study, console.width))
+
+
+def console_(stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
+    return Console(stderr=stderr, quiet=quiet)
+
+
+def typed() -> str:
+    return shlex.join(["paribus", *sys.argv[1:]])
+
+
+def refuse(mistakes: list[str]) -> NoReturn:
+    """Say what is wrong, all of it; exit status 2."""
+    head = "paribus: " if len(mistakes) == 1 else f"paribus: {len(mistakes)} mistakes, nothing was started\n  "
+    sys.stderr.write(head + "\n  ".join(mistakes) + "\n")
+    raise typer.Exit(2)

@@ -1,0 +1,134 @@
+"""`paribus reproduce` and `paribus report`: verdicts at the end, a page on disk, killed or not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import paribus.reproduction as reproduction
+from paribus import cli
+from paribus.study.runner import read_all
+from tests.test_study import assert_same_curves
+
+STUDY = """
+name = "{name}"
+task = "moons"
+seeds = 6
+[settings]
+epochs = {epochs}
+implementation = "numpy"
+init = "default"
+[[arms]]
+name = "quick"
+lr = 0.5
+[[arms]]
+name = "slow"
+lr = 0.001
+[[claims]]
+id = "C1"
+claim = "a larger rate is better"
+[[claims.conditions]]
+metric = "test_accuracy"
+higher = "quick"
+lower = "slow"
+[[claims]]
+id = "C2 {name}"
+claim = "the slow one has learned all there is"
+[[claims.conditions]]
+metric = "test_accuracy"
+arm = "slow"
+at_least = 0.99
+"""
+
+
+def reports(folder: Path, epochs: int) -> list[Path]:
+    """Two small studies in the place of the report's."""
+    paths = []
+    for name in ("first", "second"):
+        paths.append(folder / f"{name}.toml")
+        paths[-1].write_text(STUDY.format(name=name, epochs=epochs))
+    return paths
+
+
+def test_it_ends_with_verdicts_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reproduction, "files", lambda part, scale: reports(tmp_path, 20))
+    words = ["reproduce", "--scale", "laptop", "--out", str(tmp_path / "r")]
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 0, done.output
+    assert "first: 2 arms, 6 seeds" in done.output
+    text = " ".join(done.output.split())
+    assert "holds" in text
+    assert "does not hold" in text
+    assert (tmp_path / "r" / "report.html").stat().st_size > 10_000
+    again = CliRunner().invoke(cli.app, [*words, "--json"])
+    found = {one["id"]: one for one in json.loads(again.stdout)}
+    assert {name: one["answer"] for name, one in found.items()} == {
+        "C1": "holds", "C2 first": "does not hold", "C2 second": "does not hold",
+    }  # fmt: skip
+    assert found["C1"]["study"] == "first, second"  # one claim, two studies
+
+
+def test_other_seeds_and_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reproduction, "files", lambda part, scale: reports(tmp_path, 2)[:1])
+    done = CliRunner().invoke(cli.app, ["reproduce", "--seeds", "2", "--scale", "laptop", "--out", str(tmp_path / "r")])
+    assert done.exit_code == 0
+    assert "not shown" in " ".join(done.output.split())  # too few seeds
+    assert [study.seeds for study in read_all([tmp_path / "r"])] == [[0, 1]]
+    page = CliRunner().invoke(cli.app, ["report", str(tmp_path / "r"), "--out", str(tmp_path / "p.html")])
+    assert page.exit_code == 0
+    assert (tmp_path / "p.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["part4"], "there is no part 'part4': did you mean 'part"),
+        (["--scale", "huge"], "--scale huge is not allowed: scale is laptop or full"),
+        (["--seeds", "0"], "--seeds 0 is not allowed"),
+    ],
+)
+def test_what_there_is_not_is_refused(words: list[str], answer: str) -> None:
+    done = CliRunner().invoke(cli.app, ["reproduce", *words])
+    assert done.exit_code == 2
+    assert answer in done.output + str(done.stderr)
+
+
+def test_full_scale_without_its_images_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARIBUS_DATA", str(tmp_path / "none"))
+    done = CliRunner().invoke(cli.app, ["reproduce", "--scale", "full", "--out", str(tmp_path / "r")])
+    assert done.exit_code == 2
+    assert "paribus data get cifar10" in str(done.stderr)
+    assert not (tmp_path / "r").exists()
+
+
+def test_killed_in_the_middle_it_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports(tmp_path, 150)
+    code = (
+        "import paribus.reproduction as r, pathlib\n"
+        f"r.files = lambda part, scale: [pathlib.Path({str(tmp_path)!r}) / f'{{name}}.toml' for name in ('first', 'second')]\n"
+        "from paribus.cli import app\n"
+        f"app(['reproduce', '--scale', 'laptop', '--out', {str(tmp_path / 'r')!r}, '--json'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (tmp_path / "r" / "second" / "study.sqlite").exists():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "r" / "report.html").exists()
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    monkeypatch.setattr(reproduction, "files", lambda part, scale: reports(tmp_path, 150))
+    whole = CliRunner().invoke(cli.app, ["reproduce", "--scale", "laptop", "--out", str(tmp_path / "whole"), "--json"])
+    assert json.loads(ended.stdout) == json.loads(whole.stdout)
+    for one, other in zip(read_all([tmp_path / "r"]), read_all([tmp_path / "whole"]), strict=True):
+        assert_same_curves(one, other)
