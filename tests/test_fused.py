@@ -204,10 +204,10 @@ def test_a_run_that_diverges_stops_alone() -> None:
 def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from paribus.training import side_by_side
 
-    def broken(shapes: object, init: object, plan: Plan) -> object:
+    def broken(shapes: object, init: object, plan: Plan, *more: object) -> object:
         if plan.seed == 1:
             raise MemoryError("no room")
-        return initial_values(shapes, init, plan)  # type: ignore[arg-type]
+        return initial_values(shapes, init, plan, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(side_by_side, "initial_values", broken)
     runs, seen = [Run(settings_of("task=moons epochs=3"), seed) for seed in (0, 1, 2)], Among()

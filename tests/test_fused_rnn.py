@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
@@ -358,6 +360,24 @@ def test_evaluation_takes_little_memory(length: int, count: int) -> None:
         half = slice(split * count // 2, (split + 1) * count // 2)
         found = loss.forward(np.concatenate([hand.forward(encode(part, "onehot", np.float32)) for part in np.array_split(x[half], 20)]), y[half])  # fmt: skip
         assert engine.rows[0, 5 + 2 * split] == pytest.approx(found, rel=1e-5)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_it_halts_within_an_evaluation(epochs: int) -> None:
+    """Which takes seconds; nothing is told of it."""
+    x, y = digits(20_000, 1000)
+    engine = over(x, y, f"epochs={epochs} batch_size=1 sampler=replacement steps_per_epoch=1", 96)
+    more: list[bool] = []
+    thread = threading.Thread(target=lambda: more.append(engine.advance()))
+    thread.start()
+    time.sleep(0.3)
+    assert thread.is_alive()
+    begun = time.monotonic()
+    engine.halt()
+    thread.join()
+    assert time.monotonic() - begun < 0.5
+    assert more == [True]
+    assert engine.run[0]["row"] == 0
 
 
 def test_weights_go_in_and_come_out() -> None:

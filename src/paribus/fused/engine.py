@@ -86,16 +86,22 @@ class Engine(ABC):
         return found
 
     def advance(self, to_evaluation: bool = False) -> bool:
-        """Train for a moment, or until the next evaluation; whether there is more to train."""
+        """Train for a moment, or until the next evaluation if that is nearer; whether there is more to train."""
         run = self.run[0]
         step, total, interval = int(run["step"]), int(run["total"]), int(run["interval"])
         if total == 0:
             finite = self._evaluate()
+            if run["halt"]:
+                return True
             run["row"], run["ended"] = int(finite), steps.DONE if finite else steps.EVALUATION_NOT_FINITE
             return False
-        until = step + interval - step % interval if to_evaluation else step + self._slice
-        self._train(min(until, total))
+        nearest = step + interval - step % interval if to_evaluation else total
+        self._train(min(step + self._slice, nearest, total))
         return bool(run["ended"] == steps.RUNNING)
+
+    def halt(self) -> None:
+        """Have it stop as soon as it can, from another thread; `advance` then returns, and there is no going on."""
+        self.run[0]["halt"] = 1
 
     def meters(self, row: int) -> dict[str, float]:
         """What clipping did since the evaluation before: the mean norm of the gradient before it, and the share of the

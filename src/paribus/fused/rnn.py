@@ -92,6 +92,8 @@ def train(runs, sizes, h, lrs, p, g, s1, s2, s3, s, data, order, words, spare, r
         for first in range(0, n, size.part):
             chosen = order[begin + first : begin + min(n, first + size.part)]
             run.loss += _gradient(run, size, p, g, s, data, chosen, n, first > 0, room, exponents)
+            if run.halt:  # a step over long sequences may take seconds
+                return
         if size.symbols > 0:
             _inputs_gradient(size, g, data.alphabet, room.dtable, room.product)
         move(run, h, lrs, p, g, s1, s2, s3)
@@ -101,6 +103,8 @@ def train(runs, sizes, h, lrs, p, g, s1, s2, s3, s, data, order, words, spare, r
             finite = evaluate(runs, sizes, p, s, data, room, exponents, rows)
             since = seconds(clock)
             run.eval_seconds += since - now
+            if run.halt:
+                return
             record(run, rows, finite)
         look_at_losses(run)
         if run.ended != RUNNING:
@@ -112,7 +116,8 @@ def train(runs, sizes, h, lrs, p, g, s1, s2, s3, s, data, order, words, spare, r
 
 @compiled
 def evaluate(runs, sizes, p, s, data, room, exponents, rows):
-    """Mean loss and accuracy of every split, into the next row; whether all are finite."""
+    """Mean loss and accuracy of every split, into the next row; whether all are finite, or nothing where it is to
+    halt."""
     run, size, finite = runs[0], sizes[0], True
     if size.symbols > 0:
         _table(size, p, data.alphabet, room.table)
@@ -123,6 +128,8 @@ def evaluate(runs, sizes, p, s, data, room, exponents, rows):
             which = _in_a_row(room, begin, min(size.block, end - begin))
             chosen_labels(s, data.y, which, len(which), run.work)
             _logits(size, p, s, data, which, room, exponents)
+            if run.halt:
+                return False
             loss, right = score(s, 0, size.classes * ROW, run.work, size.classes, len(which), exponents, loss, right)
         finite = enter(run, rows, split, loss, right, end - data.bounds[split]) and finite
     return finite

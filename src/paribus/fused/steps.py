@@ -24,10 +24,12 @@ RUN = np.dtype([
     # how far it is
     ("step", np.int64), ("row", np.int64), ("ended", np.int64), ("loss", np.float64), ("norms", np.float64),
     ("clipped", np.int64), ("told", np.int64), ("train_seconds", np.float64), ("eval_seconds", np.float64),
+    ("halt", np.int64),
 ])  # fmt: skip
 """The numbers of a run. `rates`: whether there is one learning rate in all, one an epoch or one a step; `work`: where
 its rows of work begin; `loss`: finite as long as all losses of the epoch are; `norms`, `clipped`: of the steps since
-the evaluation at step `told`, the sum of the gradients' norms before clipping, and how many were clipped."""
+the evaluation at step `told`, the sum of the gradients' norms before clipping, and how many were clipped; `halt`: set
+from outside, to have it stop where it is."""
 
 ONE_RATE, RATE_AN_EPOCH, RATE_A_STEP = 0, 1, 2
 RUNNING, DONE, LOSS_NOT_FINITE, EVALUATION_NOT_FINITE = 0, 1, 2, 3

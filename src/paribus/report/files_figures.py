@@ -58,7 +58,7 @@ def fonts() -> Iterator[None]:
     from matplotlib import font_manager, rc_context
 
     there = {font.name for font in font_manager.fontManager.ttflist}
-    settings = {"font.family": [name for name in _FONTS if name in there], "svg.hashsalt": "paribus"}
+    settings: dict[Any, Any] = {"font.family": [name for name in _FONTS if name in there], "svg.hashsalt": "paribus"}
     with rc_context(settings), catch_warnings():
         filterwarnings("ignore", message="Glyph .* missing from")
         yield

@@ -62,7 +62,7 @@ def thinned(low: Values, high: Values, most: int) -> NDArray[np.int64]:
 
     >>> values = np.array([0.0, 1, 2, 9, 2, 1, 0, 0, -5, 0])
     >>> values[thinned(values, values, 6)].tolist()
-    [0.0, 0.0, 9.0, -5.0, 0.0]
+    [0.0, 9.0, 1.0, -5.0, 0.0]
     """
     n = len(low)
     if n <= most:

@@ -252,7 +252,7 @@ def markdown(table: Table) -> str:
     >>> print(markdown(Table(["arm", "mean"], [[Cell("<b>|x"), Cell("0.5", 0.5)]])), end="")
     | arm | mean |
     |---|---:|
-    | \\\\<b\\\\>\\\\|x | 0.5 |
+    | \\<b\\>\\|x | 0.5 |
     """
     rule = "|".join("---" if i < table.words else "---:" for i in range(len(table.columns)))
     lines = [

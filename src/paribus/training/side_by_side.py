@@ -191,6 +191,10 @@ def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer,
                     outcomes[id(training.run)] = outcome
                     observer.ended(training.run, outcome)
     except BaseException as error:
+        stop.set()
+        for training in going:
+            if training.engine is not None:
+                training.engine.halt()
         _stopped(stop, work, workers)
         if isinstance(error, KeyboardInterrupt):
             for training in going:
