@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test peers format faults clean
 
 demo: $(VENV)/.installed
-	$(BIN)/paribus compare moons implementation=numpy,torch --seeds 3
+	$(BIN)/paribus reproduce --scale laptop
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
