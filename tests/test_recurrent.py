@@ -182,3 +182,8 @@ def test_each_learns_to_remember_three_digits(fit: Fit, model: str) -> None:
     run = fit(f"task=palindrome length=4 model={model} encoding=onehot hidden=32 epochs=4 lr=0.01 implementation=torch")
     assert run.rows[-1].metrics["test_accuracy"] > 0.9
     assert 0 <= run.rows[-1].meters["clipped_share"] <= 1
+
+
+def test_two_digits_are_no_point_of_the_plane(fit: Fit) -> None:
+    assert fit("task=palindrome length=2 epochs=1").outcomes[0].boundary is None
+    assert fit("task=moons epochs=1").outcomes[0].boundary is not None

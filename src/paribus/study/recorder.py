@@ -105,7 +105,7 @@ class Recorder(Observer):
 
 def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:
     """The data of a task in the plane, for its picture."""
-    if task.card.input_shape != (2,):
+    if not task.in_plane:
         return None
     points = {}
     for name, split in (("train", task.train), ("test", task.test)):

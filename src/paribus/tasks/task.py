@@ -111,6 +111,11 @@ class Task:
     encoding: str | None = None
 
     @property
+    def in_plane(self) -> bool:
+        """Whether an example is a point of the plane, and so can be drawn."""
+        return self.card.input_shape == (2,) and self.encoding is None
+
+    @property
     def sequence(self) -> tuple[int, int] | None:
         """The shape (steps, inputs) of an example as a sequence, where it can be one."""
         match self.card.input_shape:

@@ -37,7 +37,7 @@ class Model(Protocol):
 
 def boundary(model: Model, task: Task) -> Boundary | None:
     """The class predicted on a grid over the data, where the task has two inputs."""
-    if task.card.input_shape != (2,):
+    if not task.in_plane:
         return None
     everything = np.concatenate([split.x for split in task.splits.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
