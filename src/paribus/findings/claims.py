@@ -140,11 +140,12 @@ def _difference(
     margin = float(condition.margin or 0.0)
     told += f", within {_figure(metric, margin)} was claimed"
     inner, outer = t_interval(d, 2 * ALPHA), t_interval(d, ALPHA / conditions)
-    if inner is None or outer is None or too_few(len(d), conditions):
+    if inner is None or outer is None or too_few(len(d), 1):
         return "open", told, interval
     if -margin < inner[0] and inner[1] < margin:
         return "supported", told, interval
-    return ("refuted" if outer[0] > margin or outer[1] < -margin else "open"), told, interval
+    outside = (outer[0] > margin or outer[1] < -margin) and not too_few(len(d), conditions)
+    return ("refuted" if outside else "open"), told, interval
 
 
 def _ratio(condition: Condition, pairs: NDArray[np.float64], conditions: int) -> tuple[_Found, str, Interval | None]:
@@ -156,24 +157,24 @@ def _ratio(condition: Condition, pairs: NDArray[np.float64], conditions: int) ->
     inner, outer = t_interval(d, ALPHA), t_interval(d, ALPHA / conditions)
     head = f"{label(condition.metric)} {a} over {b}"
     asked = f"{low:g} to {high:g} was claimed"
-    if inner is None or outer is None or too_few(len(d), conditions):
+    if inner is None or outer is None or too_few(len(d), 1):
         return "open", f"{head}: too few seeds, {asked}", None
     ends = math.exp(inner[0]), math.exp(inner[1])
     told = f"{head} {math.exp(d.mean()):.3g} ({ends[0]:.3g} to {ends[1]:.3g}), {asked}"
     if low <= ends[0] and ends[1] <= high:
         return "supported", told, ends
-    outside = math.exp(outer[0]) > high or math.exp(outer[1]) < low
+    outside = (math.exp(outer[0]) > high or math.exp(outer[1]) < low) and not too_few(len(d), conditions)
     return ("refuted" if outside else "open"), told, ends
 
 
 def _one_sided(d: NDArray[np.float64], conditions: int) -> _Found:
     """Whether the mean is above 0."""
     inner, outer = t_interval(d, ALPHA), t_interval(d, ALPHA / conditions)
-    if inner is None or outer is None or too_few(len(d), conditions):
+    if inner is None or outer is None or too_few(len(d), 1):
         return "open"
     if inner[0] > 0:
         return "supported"
-    return "refuted" if outer[1] <= 0 else "open"
+    return "refuted" if outer[1] <= 0 and not too_few(len(d), conditions) else "open"
 
 
 def _figure(metric: str, value: float, signed: bool = False) -> str:

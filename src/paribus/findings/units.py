@@ -9,7 +9,7 @@ def scale(metric: str) -> tuple[float, int]:
     >>> scale("test_accuracy"), label("seconds_per_epoch")
     ((100, 2), 'ms per epoch')
     """
-    if metric.endswith("accuracy") or metric in ("gpu_utilisation", "clipped_share"):
+    if metric.endswith(("accuracy", "accuracy_jitter")) or metric in ("gpu_utilisation", "clipped_share"):
         return 100, 2
     if metric in ("seconds_per_epoch", "seconds_per_evaluation"):
         return 1e3, 3
@@ -22,8 +22,8 @@ def title(metric: str) -> str:
     """A metric's name and unit, words joined by underscores."""
     if metric.startswith("seconds_per_"):
         return "ms_per_" + metric.removeprefix("seconds_per_")
-    percent = metric.endswith("accuracy") or metric in ("gpu_utilisation", "clipped_share")
-    return metric + " %" * percent + "_x 1e6" * metric.endswith("jitter")
+    percent = metric.endswith(("accuracy", "accuracy_jitter")) or metric in ("gpu_utilisation", "clipped_share")
+    return metric + " %" * percent + "_x 1e6" * metric.endswith("loss_jitter")
 
 
 def label(metric: str) -> str:

@@ -80,10 +80,12 @@ def results(study: StudyRecord, width: int) -> RenderableType:
 def verdicts_table(found: Sequence[Verdict]) -> RenderableType:
     """The verdict on each claim, with its reason."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
-    for column in ("claim", "", "verdict", "because"):
-        table.add_column(column, overflow="fold", no_wrap=column == "claim")
+    table.add_column("claim", overflow="fold", max_width=10)
+    table.add_column("verdict", overflow="fold", max_width=14)
+    table.add_column("what was claimed, and what was found", overflow="fold")
     for one in found:
-        table.add_row(Text(one.id), Text(one.claim), Text(one.answer, style="bold"), Text(one.reason))
+        told = Text(one.claim).append(f"\n{one.reason}", style="dim")
+        table.add_row(Text(one.id), Text(one.answer, style="bold"), told)
     return table
 
 
