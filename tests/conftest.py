@@ -60,9 +60,10 @@ def fit() -> Callable[..., Recorder]:
     return fitted
 
 
-def norm_gap(one: np.ndarray, other: np.ndarray) -> float:
-    """|one - other| / |other|, norms over everything."""
-    return float(np.linalg.norm(one - other)) / max(float(np.linalg.norm(other)), 1e-300)
+def norm_gap(one: np.ndarray, other: np.ndarray, beside: np.ndarray | None = None) -> float:
+    """|one - other| / |beside|, or / |other|: norms over everything."""
+    scale = float(np.linalg.norm(other if beside is None else beside))
+    return float(np.linalg.norm(one - other)) / max(scale, 1e-300)
 
 
 def final_weights(recorder: Recorder) -> np.ndarray:

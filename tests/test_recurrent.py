@@ -123,7 +123,7 @@ def test_the_loop_is_a_plain_pytorch_loop_that_clips_before_the_step(fit: Fit) -
     """`nn.RNN`, with its gradients clipped after backward and before the step."""
     words = "task=palindrome epochs=1 steps_per_epoch=20 precision=float64 clip=0.05 optimizer=sgd lr=0.5 hidden=9"
     recorder = fit(f"{words} implementation=numpy eval_every=20steps", seed=2)
-    settings = settings_of(words)
+    settings = settings_of(f"{words} implementation=numpy")
     task, plan = load(settings, 2), Plan(2)
     start = {name: torch.from_numpy(value) for name, value in make_learner(settings, task, plan).weights().items()}
     cell, out = nn.RNN(1, 9, batch_first=True).double(), nn.Linear(9, 10).double()
@@ -153,7 +153,7 @@ def test_the_loop_is_a_plain_pytorch_loop_that_clips_before_the_step(fit: Fit) -
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
 def test_default_initial_values_are_pytorchs(model: str) -> None:
     """U(-b, b) with b = 1 / sqrt(hidden) for everything, as `nn.RNN`, `nn.LSTM` and `nn.GRU` have it."""
-    settings = settings_of(f"task=palindrome model={model} hidden=25")
+    settings = settings_of(f"task=palindrome model={model} hidden=25 implementation=torch")
     weights = make_learner(settings, load(settings, 0), Plan(0)).weights()
     for name, value in weights.items():
         assert np.abs(value).max() <= 0.2, name
@@ -167,7 +167,7 @@ def test_the_state_to_state_matrix_begins_orthogonal_or_as_identity_gate_by_gate
     model: str, name: str, gates: int
 ) -> None:
     for kind in ("orthogonal", "identity"):
-        settings = settings_of(f"task=palindrome model={model} hidden=13 recurrent={kind}")
+        settings = settings_of(f"task=palindrome model={model} hidden=13 recurrent={kind} implementation=torch")
         matrix = make_learner(settings, load(settings, 0), Plan(0)).weights()[name].reshape(gates, 13, 13)
         for gate in matrix:
             np.testing.assert_allclose(gate @ gate.T, np.eye(13), atol=1e-6)

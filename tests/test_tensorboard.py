@@ -92,7 +92,7 @@ def test_a_run_made_again_replaces_its_events(tmp_path: Path) -> None:
     assert len(scalars(tmp_path / "s" / "events")["hidden=5/seed-0"]["loss/train"]) == 4
 
 
-def eventually(ask_for: Callable[[], Any], seconds: float = 60) -> Any:
+def eventually(ask_for: Callable[[], Any], seconds: float = 150) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         try:
