@@ -8,6 +8,7 @@ process then loads the result: so all of them run the same code, to the last bit
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,9 @@ def _compile(model: str, precision: str, folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     # -P: a file in this folder that is called as one of Numba's modules is not taken for it
     command = [sys.executable, "-P", "-m", "paribus.fused.compile", model, precision, str(part)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # the same order of sets in every process, and so the same code
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(f"the {_CALLED[model]} could not be compiled: {done.stderr[-2000:]}")
     part.rename(folder)
