@@ -89,8 +89,9 @@ def test_other_seeds_and_other_folders(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["part4"], "there is no part 'part4': did you mean 'part"),
-        (["--scale", "huge"], "--scale huge is not allowed: scale is laptop or full"),
+        (["part4"], "there is no part or claim 'part4': did you mean 'part"),
+        (["c13"], "there is no part or claim 'c13': there is part1 to part3, c1 to c12"),
+        (["--scale", "huge"], "--scale huge is not allowed: scale is laptop, hour or full"),
         (["--seeds", "0"], "--seeds 0 is not allowed"),
     ],
 )

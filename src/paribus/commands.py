@@ -25,16 +25,17 @@ def reproduce_report(
     """Every experiment of the source report, then the verdicts and the page."""
     from paribus.core.cuda import sees_cuda
     from paribus.core.words import SettingsError, near_miss
-    from paribus.reproduction import PARTS, SCALES, files
+    from paribus.reproduction import CLAIMS, PARTS, SCALES, files
     from paribus.study.file import read_file
     from paribus.study.runner import read
     from paribus.study.store import StoreError
 
     chosen = scale or ("full" if sees_cuda() else "laptop")
     if chosen not in SCALES:
-        refuse([f"--scale {scale} is not allowed: scale is laptop or full"])
-    if part is not None and part not in PARTS:
-        refuse([f"there is no part {part!r}: {near_miss(part, PARTS)}"])
+        refuse([f"--scale {scale} is not allowed: scale is {', '.join(SCALES[:-1])} or {SCALES[-1]}"])
+    part = part and part.lower()
+    if part is not None and part not in (*PARTS, *CLAIMS):
+        refuse([f"there is no part or claim {part!r}: {near_miss(part, PARTS, 'there is part1 to part3, c1 to c12')}"])
     folder = out or Path("runs") / f"reproduction-{chosen}"
     console = console_(stderr=as_json, quiet=quiet)
     try:

@@ -2,7 +2,7 @@
 
 A claim holds where all of its conditions are supported, each by its own 95 % interval: to be wrong, every one of them
 would have to be wrong (an intersection-union test). It does not hold where one of them is refuted, by an interval at
-0.05 / conditions. Else it is not shown; and where the study has not the arms or the figures, not tested.
+0.05 / conditions. Else it is not shown; and where the study has the arms or the figures of no condition, not tested.
 
 Source: R. L. Berger, Multiparameter hypothesis testing and acceptance sampling (Technometrics 1982).
 """
@@ -86,10 +86,9 @@ def _combine(parts: list[Verdict]) -> Verdict:
 def _answer(found: Sequence[_Found]) -> Answer:
     if "refuted" in found:
         return "does not hold"
-    tested = [one for one in found if one != "untested"]
-    if not tested:
+    if all(one == "untested" for one in found):
         return "not tested at this scale"
-    return "holds" if all(one == "supported" for one in tested) else "not shown"
+    return "holds" if all(one == "supported" for one in found) else "not shown"
 
 
 def _judge(condition: Condition, study: StudyRecord, conditions: int) -> tuple[_Found, str, Interval | None]:

@@ -1,11 +1,12 @@
-"""The source report's experiments as study files, at its own settings (`full`) and reduced (`laptop`), each with the
-claims that it tests."""
+"""The source report's experiments as study files, at its own settings (`full`) and reduced, each with the claims that it
+tests. `laptop` is minutes on two cores and downloads nothing; `hour` is the most that two cores do in about an hour: full
+where they can, CIFAR-10 with fewer images and channels where they cannot."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-SCALES = ("laptop", "full")
+SCALES = ("laptop", "hour", "full")
 
 PARTS: dict[str, tuple[str, ...]] = {
     "part1": ("c1-moons", "c1-circles", "c1-blobs", "c2", "c3", "c4"),
@@ -14,12 +15,22 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """The files of each part, in the order of the claims. `c6-tuned` goes beyond them."""
 
+CLAIMS = tuple(f"c{number}" for number in range(1, 13))
 
-def files(part: str | None, scale: str) -> list[Path]:
-    """The study files of one part, or of all.
+
+def files(asked: str | None, scale: str) -> list[Path]:
+    """The study files of a part, of one claim, or all. What `hour` has no file for, it takes at full scale.
 
     >>> [path.stem for path in files("part3", "laptop")]
     ['c12']
+    >>> [str(path.relative_to(path.parent.parent)) for path in files("c7", "hour") + files("c5", "hour")]
+    ['hour/c6-c7.toml', 'full/c5.toml']
     """
-    here = Path(__file__).parent / scale
-    return [here / f"{name}.toml" for key, names in PARTS.items() if part in (None, key) for name in names]
+    here = Path(__file__).parent
+    names = [
+        name
+        for part, names in PARTS.items()
+        for name in names
+        if asked is None or asked == part or asked in name.split("-")
+    ]
+    return [path if (path := here / scale / f"{name}.toml").exists() else here / "full" / path.name for name in names]
