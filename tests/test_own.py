@@ -229,9 +229,9 @@ def test_metrics_are_scikit_learns_on_every_split(tmp_path: Path) -> None:
     store = Store.open(study.folder)
     content = store.artifact("lr=0.1", 1, "predictions")
     store.close()
-    from paribus.study.store import _unpack
+    from paribus.study.packing import unpack
 
-    assert run.final("test_f1") == f1_score(task.test.y, _unpack(content or b"")["predictions"])
+    assert run.final("test_f1") == f1_score(task.test.y, unpack(content or b"")["predictions"])
     np.testing.assert_allclose(run.curve["validation_surprise"], run.curve["validation_loss"], rtol=1e-5)
     assert run.final("test_hopeless") is None
     assert next(iter(study.differences()["metric"])) == "test_f1"

@@ -194,12 +194,14 @@ def show(
 
 @app.command()
 def reproduce(
-    part: Annotated[str | None, typer.Argument(help="part1 to part3, or a claim, c1 to c12; all by default.", metavar="[PART]")] = None,
+    part: Annotated[
+        str | None, typer.Argument(help="part1 to part3, or c1 to c12; all by default.", metavar="[PART]")
+    ] = None,
     scale: Annotated[
         str | None,
         typer.Option(
             help="laptop: reduced settings, minutes, nothing to download; hour: the most that two cores do in an hour, "
-            "with CIFAR-10; full: the report's own settings, for a GPU. By default full where there is one, else laptop."
+            "with CIFAR-10; full: the report's own settings, for a GPU. Without it, full with a GPU, else laptop."
         ),
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds than the files'.")] = None,

@@ -1,6 +1,8 @@
-"""The source report's experiments as study files, at its own settings (`full`) and reduced, each with the claims that it
-tests. `laptop` is minutes on two cores and downloads nothing; `hour` is the most that two cores do in about an hour: full
-where they can, CIFAR-10 with fewer images and channels where they cannot."""
+"""The source report's experiments as study files, each with the claims that it tests, at three scales.
+
+`full` is the report's own settings. `laptop` takes minutes on two cores and downloads nothing. `hour` is the most that
+two cores do in about an hour: full where they can, CIFAR-10 with fewer images and channels where they cannot.
+"""
 
 from __future__ import annotations
 

@@ -7,14 +7,12 @@ its own, so that an attempt that was killed is kept beside the one that went thr
 from __future__ import annotations
 
 import json
-import math
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +26,6 @@ from paribus.core.record import (
     Candidate,
     Curve,
     Evaluation,
-    Frames,
-    Mistakes,
     Outcome,
     Pictures,
     RunRecord,
@@ -41,6 +37,7 @@ from paribus.core.record import (
     Tuning,
 )
 from paribus.core.values import Word
+from paribus.study.packing import artifacts, curve_columns, pack, unpack, unpack_pictures
 
 SCHEMA_VERSION = 1
 FILE = "study.sqlite"
@@ -196,7 +193,7 @@ class Store:
 
     def add_task(self, card: TaskCard, points: Mapping[str, NDArray[np.generic]] | None) -> int:
         """The number of a task. `points`: what a picture of the data needs."""
-        return self._add("tasks", "card", canonical(asdict(card)), {"points": points and _pack(points)})
+        return self._add("tasks", "card", canonical(asdict(card)), {"points": points and pack(points)})
 
     def add_environment(self, description: Mapping[str, object]) -> int:
         """The number of an environment: versions, machine, command."""
@@ -245,7 +242,7 @@ class Store:
         kept = int((curve["step"] <= step).sum()) if curve else 0
         if kept:
             columns = {name: column[:kept] for name, column in curve.items()}
-            self._db.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, _pack(columns)))
+            self._db.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, pack(columns)))
             self._rows[run] = kept
 
     def append(self, run: int, row: Evaluation) -> None:
@@ -256,7 +253,7 @@ class Store:
         """Commit the evaluations added since the last time."""
         rows = self._pending[run]
         if rows:
-            self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (run, self._rows[run], _pack(_columns(rows))))
+            self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (run, self._rows[run], pack(curve_columns(rows))))
             self._rows[run] += len(rows)
             self._pending[run] = []
 
@@ -267,12 +264,12 @@ class Store:
             curve = self._curves("WHERE run = ?", (run,)).get(run)
             if curve:
                 self._db.execute("DELETE FROM chunks WHERE run = ?", (run,))
-                self._db.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, _pack(curve)))
+                self._db.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, pack(curve)))
             self._db.execute(
                 "UPDATE runs SET status = ?, error = ?, epochs = ?, ended = ? WHERE id = ?",
                 (outcome.status, outcome.error, outcome.epochs, time.time(), run),
             )
-            for kind, content in _artifacts(outcome).items():
+            for kind, content in artifacts(outcome).items():
                 self._db.execute("INSERT INTO artifacts VALUES (?, ?, ?)", (run, kind, content))
         del self._pending[run], self._rows[run]
 
@@ -305,7 +302,7 @@ class Store:
     def _read(self) -> StudyRecord:
         tasks = {row[0]: _card(row[1]) for row in self._db.execute("SELECT id, card FROM tasks")}
         packed = self._db.execute("SELECT id, points FROM tasks WHERE points IS NOT NULL")
-        points = {task: _unpack(content) for task, content in packed}
+        points = {task: unpack(content) for task, content in packed}
         curves = self._curves("", ())
         # a picture shows each arm's first: the others are left where they are
         firsts = self._db.execute(
@@ -313,9 +310,9 @@ class Store:
             "(SELECT arm AS a, min(seed) AS s FROM runs JOIN artifacts ON run = id AND kind = 'boundary' GROUP BY arm) "
             "ON arm = a AND seed = s)"
         )
-        boundaries = {run: Boundary(**_unpack(content)) for run, content in firsts}
+        boundaries = {run: Boundary(**unpack(content)) for run, content in firsts}
         packed_pictures = self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'pictures'")
-        pictures = {run: unpack_pictures(_unpack(content)) for run, content in packed_pictures}
+        pictures = {run: unpack_pictures(unpack(content)) for run, content in packed_pictures}
         described = self._db.execute("SELECT id, description FROM environments")
         environments = {number: json.loads(text) for number, text in described}
         runs: dict[int, dict[int, RunRecord]] = {}
@@ -374,7 +371,7 @@ class Store:
     def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:
         parts: dict[int, list[Curve]] = {}
         for run, columns in self._db.execute(f"SELECT run, columns FROM chunks {where} ORDER BY run, first", values):
-            parts.setdefault(run, []).append(_unpack(columns))
+            parts.setdefault(run, []).append(unpack(columns))
         return {
             run: chunks[0]
             if len(chunks) == 1
@@ -383,101 +380,13 @@ class Store:
         }
 
 
-# --- how things are written ------------------------------------------------------------------------------------------
-
-
 def canonical(value: object) -> str:
     """JSON with its keys sorted: equal for equal values."""
     return json.dumps(value, sort_keys=True)
 
 
-def _columns(rows: Sequence[Evaluation]) -> Curve:
-    columns = {
-        name: [getattr(row, name) for row in rows] for name in ("step", "epoch", "train_seconds", "eval_seconds")
-    }
-    columns |= {metric: [row.metrics[metric] for row in rows] for metric in rows[0].metrics}
-    columns |= {meter: [row.meters[meter] for row in rows] for meter in rows[0].meters}
-    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
-
-
-def _pack(columns: Mapping[str, NDArray[np.generic]]) -> bytes:
-    """A JSON line of names, types and shapes, then the bytes of the arrays, compressed. Bytes of equal weight stand
-    together, which halves the size of smooth columns."""
-    head, body = [], []
-    for name, array in columns.items():
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        head.append([name, little.dtype.str, little.shape])
-        body.append(little.reshape(-1, 1).view(np.uint8).T.tobytes())
-    return zlib.compress(json.dumps(head).encode() + b"\n" + b"".join(body), 6)
-
-
-def _unpack(blob: bytes) -> dict[str, NDArray[Any]]:
-    head, _, body = zlib.decompress(blob).partition(b"\n")
-    described = json.loads(head)
-    if len({(kind, *shape) for _, kind, shape in described}) == 1:  # columns alike, as of a curve: all in one go
-        _, kind, shape = described[0]
-        dtype = np.dtype(kind)
-        cube = np.frombuffer(body, np.uint8).reshape(len(described), dtype.itemsize, -1)
-        whole = np.ascontiguousarray(cube.transpose(0, 2, 1)).view(dtype).reshape(len(described), *shape)
-        return {name: whole[i] for i, (name, _, _) in enumerate(described)}
-    columns, offset = {}, 0
-    for name, kind, shape in described:
-        dtype = np.dtype(kind)
-        size = math.prod(shape) * dtype.itemsize
-        planes = np.frombuffer(body, np.uint8, size, offset).reshape(dtype.itemsize, -1)
-        columns[name] = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
-        offset += size
-    return columns
-
-
 def _epochs_so_far(curve: Curve | None) -> int:
     return int(curve["epoch"][-1]) if curve else 0
-
-
-def _artifacts(outcome: Outcome) -> dict[str, bytes]:
-    contents: dict[str, bytes] = {}
-    if outcome.weights is not None:
-        from safetensors.numpy import save
-
-        contents["weights"] = save(dict(outcome.weights))
-    if outcome.predictions is not None:
-        contents["predictions"] = _pack({"predictions": outcome.predictions})
-    if outcome.best is not None:
-        from safetensors.numpy import save
-
-        contents["best"] = save(dict(outcome.best.weights), {"step": str(outcome.best.step)})
-    if shown := pack_pictures(outcome.pictures):
-        contents["pictures"] = _pack(shown)
-    if outcome.boundary is not None:
-        contents["boundary"] = _pack(asdict(outcome.boundary))
-    return contents
-
-
-def pack_pictures(pictures: Pictures) -> dict[str, NDArray[Any]]:
-    """Arrays by name, `frames.epochs`; none where there is nothing to show."""
-    found: dict[str, NDArray[Any]] = {}
-    for part in fields(pictures):
-        value = getattr(pictures, part.name)
-        if isinstance(value, np.ndarray):
-            found[part.name] = value
-        elif value is not None:
-            found |= {f"{part.name}.{name}": array for name, array in asdict(value).items()}
-    return found
-
-
-def unpack_pictures(arrays: Mapping[str, NDArray[Any]]) -> Pictures:
-    """What `pack_pictures` packed."""
-    parts: dict[str, dict[str, NDArray[Any]]] = {"frames": {}, "mistakes": {}}
-    for key, array in arrays.items():
-        part, _, name = key.partition(".")
-        if name:
-            parts[part][name] = array
-    return Pictures(
-        Frames(**parts["frames"]) if parts["frames"] else None,
-        arrays.get("confusion"),
-        Mistakes(**parts["mistakes"]) if parts["mistakes"] else None,
-        arrays.get("state_gradients"),
-    )
 
 
 def _tuning(tune: dict[str, Any] | None, tuned: dict[str, Any] | None) -> Tuning | None:

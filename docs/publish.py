@@ -1,0 +1,88 @@
+"""Publish what `paribus reproduce` found: the page, the verdicts as data, and the tables made from them.
+
+    paribus reproduce                       # runs/reproduction-laptop
+    paribus reproduce --scale hour          # runs/reproduction-hour
+    python docs/publish.py                  # from those two into docs/reproduction and the README
+
+The tables stand between `<!-- NAME -->` and `<!-- /NAME -->`; a test compares them with the data beside the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from paribus.commands import verdicts_of
+from paribus.report.files import write_files
+from paribus.report.page import write_page
+from paribus.study.runner import read_all
+
+DOCS = Path(__file__).parent
+PUBLISHED = DOCS / "reproduction"
+FIGURE = "C12"  # whose curves the README shows
+
+Rows = list[dict[str, str]]
+
+
+def answers(scale: str) -> Rows:
+    """The published verdicts of a scale: id, claim, verdict, because, study."""
+    with (PUBLISHED / f"verdicts-{scale}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def short_table() -> str:
+    """Claim by claim, the verdict at both scales."""
+    hour = {row["id"]: row["verdict"] for row in answers("hour")}
+    rows = [(f"**{row['id']}** {row['claim']}", row["verdict"], hour[row["id"]]) for row in answers("laptop")]
+    return _markdown(("claim", "laptop: minutes", "hour: larger"), rows)
+
+
+def long_table() -> str:
+    """Claim by claim at the larger scale, with the figures."""
+    rows = [(f"**{row['id']}** {row['claim']}", row["verdict"], row["because"]) for row in answers("hour")]
+    return _markdown(("claim", "verdict", "because"), rows)
+
+
+def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+TABLES = {DOCS.parent / "README.md": ("verdicts", short_table), PUBLISHED / "README.md": ("reasons", long_table)}
+
+
+def between(text: str, name: str) -> re.Match[str]:
+    """What stands between a name's marks; ValueError where they are missing."""
+    found = re.search(rf"(?<=<!-- {name} -->\n).*?(?=\n<!-- /{name} -->)", text, flags=re.DOTALL)
+    if found is None:
+        raise ValueError(f"there are no marks <!-- {name} --> and <!-- /{name} -->")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder of both")
+    runs = parser.parse_args().runs
+    for scale in ("laptop", "hour"):
+        studies = read_all([runs / f"reproduction-{scale}"])
+        with tempfile.TemporaryDirectory() as folder:
+            write_files(studies, Path(folder), verdicts_of(studies))
+            shutil.copy(Path(folder) / "verdicts.csv", PUBLISHED / f"verdicts-{scale}.csv")
+            if scale == "hour":
+                (curves,) = Path(folder).glob(f"{FIGURE}*/curves.png")
+                shutil.copy(curves, DOCS / "images" / "reproduction.png")
+        if scale == "hour":
+            write_page(studies, PUBLISHED / "report.html", verdicts_of(studies))
+    for path, (name, table) in TABLES.items():
+        text = path.read_text(encoding="utf-8")
+        place = between(text, name)
+        path.write_text(text[: place.start()] + table() + text[place.end() :], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

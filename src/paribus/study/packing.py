@@ -1,0 +1,107 @@
+"""Arrays of a record as bytes, and back: curves, predictions, weights and pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.core.record import Curve, Evaluation, Frames, Mistakes, Outcome, Pictures
+
+
+def curve_columns(rows: Sequence[Evaluation]) -> Curve:
+    """Evaluations as arrays, one of each number."""
+    columns = {
+        name: [getattr(row, name) for row in rows] for name in ("step", "epoch", "train_seconds", "eval_seconds")
+    }
+    columns |= {metric: [row.metrics[metric] for row in rows] for metric in rows[0].metrics}
+    columns |= {meter: [row.meters[meter] for row in rows] for meter in rows[0].meters}
+    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+
+def pack(columns: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """A JSON line of names, types and shapes, then the bytes of the arrays, compressed. Bytes of equal weight stand
+    together, which halves the size of smooth columns."""
+    head, body = [], []
+    for name, array in columns.items():
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        head.append([name, little.dtype.str, little.shape])
+        body.append(little.reshape(-1, 1).view(np.uint8).T.tobytes())
+    return zlib.compress(json.dumps(head).encode() + b"\n" + b"".join(body), 6)
+
+
+def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
+    """What `pack` packed.
+
+    >>> unpack(pack({"loss": np.array([2.0, 1.5])}))
+    {'loss': array([2. , 1.5])}
+    """
+    head, _, body = zlib.decompress(blob).partition(b"\n")
+    described = json.loads(head)
+    if len({(kind, *shape) for _, kind, shape in described}) == 1:  # columns alike, as of a curve: all in one go
+        _, kind, shape = described[0]
+        dtype = np.dtype(kind)
+        cube = np.frombuffer(body, np.uint8).reshape(len(described), dtype.itemsize, -1)
+        whole = np.ascontiguousarray(cube.transpose(0, 2, 1)).view(dtype).reshape(len(described), *shape)
+        return {name: whole[i] for i, (name, _, _) in enumerate(described)}
+    columns, offset = {}, 0
+    for name, kind, shape in described:
+        dtype = np.dtype(kind)
+        size = math.prod(shape) * dtype.itemsize
+        planes = np.frombuffer(body, np.uint8, size, offset).reshape(dtype.itemsize, -1)
+        columns[name] = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+        offset += size
+    return columns
+
+
+def artifacts(outcome: Outcome) -> dict[str, bytes]:
+    """What is kept of a run beside its curve, each under its kind."""
+    contents: dict[str, bytes] = {}
+    if outcome.weights is not None:
+        from safetensors.numpy import save
+
+        contents["weights"] = save(dict(outcome.weights))
+    if outcome.predictions is not None:
+        contents["predictions"] = pack({"predictions": outcome.predictions})
+    if outcome.best is not None:
+        from safetensors.numpy import save
+
+        contents["best"] = save(dict(outcome.best.weights), {"step": str(outcome.best.step)})
+    if shown := pack_pictures(outcome.pictures):
+        contents["pictures"] = pack(shown)
+    if outcome.boundary is not None:
+        contents["boundary"] = pack(asdict(outcome.boundary))
+    return contents
+
+
+def pack_pictures(pictures: Pictures) -> dict[str, NDArray[Any]]:
+    """Arrays by name, `frames.epochs`; none where there is nothing to show."""
+    found: dict[str, NDArray[Any]] = {}
+    for part in fields(pictures):
+        value = getattr(pictures, part.name)
+        if isinstance(value, np.ndarray):
+            found[part.name] = value
+        elif value is not None:
+            found |= {f"{part.name}.{name}": array for name, array in asdict(value).items()}
+    return found
+
+
+def unpack_pictures(arrays: Mapping[str, NDArray[Any]]) -> Pictures:
+    """What `pack_pictures` packed."""
+    parts: dict[str, dict[str, NDArray[Any]]] = {"frames": {}, "mistakes": {}}
+    for key, array in arrays.items():
+        part, _, name = key.partition(".")
+        if name:
+            parts[part][name] = array
+    return Pictures(
+        Frames(**parts["frames"]) if parts["frames"] else None,
+        arrays.get("confusion"),
+        Mistakes(**parts["mistakes"]) if parts["mistakes"] else None,
+        arrays.get("state_gradients"),
+    )
