@@ -5,17 +5,23 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test peers format faults clean
+.PHONY: demo test peers format faults browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/paribus reproduce --scale laptop
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto
+
+# The page is tested in Debian's Chromium: installed where that needs no password, else those tests are skipped.
+browser:
+	@command -v chromium > /dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install chromium; } > /dev/null 2>&1 || \
+		echo "no chromium here (apt-get install chromium): the tests of the page in a browser will be skipped"
 
 # Lightning, skorch and JAX beside Paribus, each for a moment: that they run, and learn.
 peers: $(VENV)/.installed-dev

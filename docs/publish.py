@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from paribus.commands import verdicts_of
+from paribus.commands import TITLE, verdicts_of
 from paribus.report.files import write_files
 from paribus.report.page import write_page
 from paribus.study.runner import read_all
@@ -77,7 +77,7 @@ def main() -> None:
                 (curves,) = Path(folder).glob(f"{FIGURE}*/curves.png")
                 shutil.copy(curves, DOCS / "images" / "reproduction.png")
         if scale == "hour":
-            write_page(studies, PUBLISHED / "report.html", verdicts_of(studies))
+            write_page(studies, PUBLISHED / "report.html", verdicts_of(studies), TITLE.format(scale))
     for path, (name, table) in TABLES.items():
         text = path.read_text(encoding="utf-8")
         place = between(text, name)

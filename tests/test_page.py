@@ -37,7 +37,7 @@ from paribus.core.record import (
     Tuning,
 )
 from paribus.core.sections import OWN
-from paribus.findings.claims import Verdict
+from paribus.findings.claims import Found, Verdict
 from paribus.findings.differences import Difference
 from paribus.findings.study import study_differences
 from paribus.report.files import write_files
@@ -147,8 +147,9 @@ def evil(seeds: int = 12) -> StudyRecord:
 
 
 VERDICTS = [
-    Verdict("C1", "it converges", "holds", "260 and 270 epochs", "a study", {"epochs": 260.0, "b": None}),
+    Verdict("C1", "it converges", "holds", "", "a study", [Found("supported", "260 and 270 epochs", (0.9, 1.1))]),
     Verdict("C2", EVIL, "does not hold", EVIL, EVIL),
+    Verdict("C3", EVIL, "not shown", "", EVIL, [Found("open", EVIL)]),
 ]
 
 
@@ -204,7 +205,7 @@ def test_the_answer_comes_first_and_what_repeats_it_last() -> None:
     study.arms[1].runs[2] = replace(study.arms[1].runs[2], status=Status.DIVERGED, error="in epoch 3: the loss is nan")
     text = page([study], VERDICTS)
     order = place(
-        text, "<h1>a study</h1>", "Of 2 claims, 1 holds, 1 does not hold.", "260 and 270 epochs",
+        text, "<h1>a study</h1>", "Of 3 claims, 1 holds, 1 does not hold, 1 is not shown.", "260 and 270 epochs",
         "the loss is nan", "optimizer=sgd diverged", "adam is higher than sgd in test accuracy by", "<h3>Differences</h3>",
         "<h3>Curves</h3>", "<h3>Results</h3>", "<h3>Time and memory</h3>", "<h3>Data and decision boundary</h3>",
         "To repeat it", SURROUNDINGS["command"], "paribus run STUDY.toml", "seeds</dt><dd>0 to 7", CARD.fingerprint, "2.13.0",
@@ -357,7 +358,7 @@ def test_many_pairs_with_too_few_seeds_are_told_at_once() -> None:
 
 
 def test_claims_are_counted() -> None:
-    assert tally([*VERDICTS, *VERDICTS]) == "Of 4 claims, 2 hold, 2 do not hold."
+    assert tally([*VERDICTS, *VERDICTS]) == "Of 6 claims, 2 hold, 2 do not hold, 2 are not shown."
 
 
 # --- text is text ----------------------------------------------------------------------------------------------------
@@ -499,7 +500,7 @@ def test_what_is_not_finite_is_null() -> None:
     study = made(["adam", "sgd"], seeds=2)
     for arm in study.arms:
         arm.runs[0].curve["test_loss"][[2, 5]] = np.nan, np.inf
-    text = page([study], [Verdict("C", "c", "not shown", "r", None, {"x": float("nan")})])
+    text = page([study], [Verdict("C", "c", "not shown", "r")])
     (payload,) = Seen(text).payloads()
     lines = [one["y"] for one in payload["figures"]["test_loss"]["data"] if one["part"] == "seed"]
     assert [lines[0][k] for k in (2, 5)] == [None, None]

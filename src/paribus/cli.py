@@ -219,6 +219,7 @@ def reproduce(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Studies' folders, or one that holds several.", metavar="RUNS")],
     out: Annotated[Path | None, typer.Option(help="The page; by default report.html in the first folder.")] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title; by default the study's name.")] = None,
     files: Annotated[
         Path | None, typer.Option(help="Also write figures (PNG, SVG) and tables (CSV, Markdown) there.")
     ] = None,
@@ -233,7 +234,7 @@ def report(
         studies = read_all(runs)
     except StoreError as error:
         refuse([str(error)])
-    written = [write_page(studies, out or runs[0] / "report.html", verdicts_of(studies))]
+    written = [write_page(studies, out or runs[0] / "report.html", verdicts_of(studies), title)]
     written += write_files(studies, files, verdicts_of(studies)) if files is not None else []
     print("written: " + "  ".join(map(str, written)))
 

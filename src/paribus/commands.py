@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from paribus.study.request import Request
 
 
+TITLE = "A course report again, with repeats ({} scale)"
+
+
 def reproduce_report(
     part: str | None, scale: str | None, seeds: str | None, out: Path | None, as_json: bool, quiet: bool
 ) -> None:
@@ -54,7 +57,9 @@ def reproduce_report(
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
-    page = tell_and_write([read(request.folder) for request in asked], folder / "report.html", as_json, quiet)
+    page = tell_and_write(
+        [read(request.folder) for request in asked], folder / "report.html", TITLE.format(chosen), as_json, quiet
+    )
     console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
     if not whole:
         raise typer.Exit(3)
@@ -81,7 +86,7 @@ def verdicts_of(studies: list[StudyRecord]) -> list[Verdict]:
     return combined([one for study in studies for one in verdicts(study)])
 
 
-def tell_and_write(studies: list[StudyRecord], out: Path, as_json: bool, quiet: bool) -> Path:
+def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: bool, quiet: bool) -> Path:
     """Say the verdicts on all claims, and write the page."""
     from dataclasses import asdict
 
@@ -93,7 +98,7 @@ def tell_and_write(studies: list[StudyRecord], out: Path, as_json: bool, quiet: 
         sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n")
     elif not quiet:
         console_().print(verdicts_table(found))
-    return write_page(studies, out, found)
+    return write_page(studies, out, found, title)
 
 
 def with_device(words: list[str] | None, device: str | None) -> list[str]:

@@ -10,8 +10,8 @@ Source: R. L. Berger, Multiparameter hypothesis testing and acceptance sampling 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,20 +24,28 @@ from paribus.findings.summary import values
 from paribus.findings.units import label, scale
 
 Answer = Literal["holds", "does not hold", "not shown", "not tested at this scale"]
-_Found = Literal["supported", "refuted", "open", "untested"]
-Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a study found on one condition: in words and, where there is one, as the 95 % interval that says so."""
+
+    answer: Literal["supported", "refuted", "open", "untested"]
+    told: str
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one claim. `id`: its name (`C1`); `reason`: a sentence with figures; `study`: that it rests on."""
+    """On one claim. `id`: its name (`C1`); `reason`: a sentence with figures; `study`: that it rests on; `conditions`:
+    what was found on each, the sentence in its parts."""
 
     id: str
     claim: str
     answer: Answer
     reason: str
     study: str | None = None
-    figures: Mapping[str, float | str | None] = field(default_factory=dict)
+    conditions: Sequence[Found] = ()
 
 
 def verdicts(study: StudyRecord) -> list[Verdict]:
@@ -48,13 +56,8 @@ def verdicts(study: StudyRecord) -> list[Verdict]:
 def verdict(claim: Claim, study: StudyRecord) -> Verdict:
     """On one claim, with the figures of each of its conditions."""
     judged = [_judge(one, study, len(claim.conditions)) for one in claim.conditions]
-    answers = [found for found, _, _ in judged]
-    figures: dict[str, float | str | None] = {}
-    for found, told, interval in judged:
-        low, high = interval or (None, None)
-        figures |= {told: found, f"{told}, low": low, f"{told}, high": high}
-    reason = "; ".join(told if found != "untested" else f"not tested: {told}" for found, told, _ in judged)
-    return Verdict(claim.id, claim.text, _answer(answers), reason, study.name, figures)
+    reason = "; ".join(one.told if one.answer != "untested" else f"not tested: {one.told}" for one in judged)
+    return Verdict(claim.id, claim.text, _answer(judged), reason, study.name, judged)
 
 
 def combined(found: Sequence[Verdict]) -> list[Verdict]:
@@ -69,104 +72,98 @@ def combined(found: Sequence[Verdict]) -> list[Verdict]:
 def _combine(parts: list[Verdict]) -> Verdict:
     if len(parts) == 1:
         return parts[0]
-    tested = [one.answer for one in parts if one.answer != "not tested at this scale"]
-    answer: Answer = "not tested at this scale"
-    if tested:
-        answer = "not shown"
-        if "does not hold" in tested:
-            answer = "does not hold"
-        elif all(one == "holds" for one in tested):
-            answer = "holds"
+    answers = {one.answer for one in parts}
+    answer: Answer = "not shown"
+    if "does not hold" in answers:
+        answer = "does not hold"
+    elif len(answers) == 1:
+        (answer,) = answers
     reason = ". ".join(f"{one.study}: {one.reason}" for one in parts)
-    figures = {f"{one.study}: {key}": value for one in parts for key, value in one.figures.items()}
+    conditions = [replace(found, told=f"{one.study}: {found.told}") for one in parts for found in one.conditions]
     studies = ", ".join(str(one.study) for one in parts)
-    return Verdict(parts[0].id, parts[0].claim, answer, reason, studies, figures)
+    return Verdict(parts[0].id, parts[0].claim, answer, reason, studies, conditions)
 
 
-def _answer(found: Sequence[_Found]) -> Answer:
-    if "refuted" in found:
+def _answer(found: Sequence[Found]) -> Answer:
+    answers = {one.answer for one in found}
+    if "refuted" in answers:
         return "does not hold"
-    if all(one == "untested" for one in found):
+    if answers == {"untested"}:
         return "not tested at this scale"
-    return "holds" if all(one == "supported" for one in found) else "not shown"
+    return "holds" if answers == {"supported"} else "not shown"
 
 
-def _judge(condition: Condition, study: StudyRecord, conditions: int) -> tuple[_Found, str, Interval | None]:
-    """What was found, in words and as the 95 % interval that says so."""
+def _judge(condition: Condition, study: StudyRecord, conditions: int) -> Found:
     arms = {arm.name: arm for arm in study.arms}
     if missing := [name for name in condition.arms if name not in arms]:
-        return "untested", f"there is no arm {', '.join(missing)}", None
+        return Found("untested", f"there is no arm {', '.join(missing)}")
     metric = condition.metric
     columns = [values(study, arms[name], metric) for name in condition.arms]
     if not any(value is not None for column in columns for value in column):
-        return "untested", f"{label(metric)} is not measured", None
+        return Found("untested", f"{label(metric)} is not measured")
     if condition.arm is not None:
         return _level(condition, columns[0], conditions)
     rows = [(x, y) for x, y in zip(*columns, strict=True)]
     if metric.endswith("_to_target") and sum((x is None) != (y is None) for x, y in rows) > len(rows) / 2:
         reached = [sum(value is not None for value in column) for column in columns]
         told = " and ".join(
-            f"{n} of {len(rows)} runs of {name}" for n, name in zip(reached, condition.arms, strict=True)
+            f"{n} of {len(rows)} runs of {_quoted(name)}" for n, name in zip(reached, condition.arms, strict=True)
         )
         refuted = condition.higher is None or reached[0] > reached[1]  # never is later than any epoch
-        return "refuted" if refuted else "supported", f"{told} reach the target", None
+        return Found("refuted" if refuted else "supported", f"{told} reach the target")
     pairs = np.array([(x, y) for x, y in rows if x is not None and y is not None], dtype=np.float64).reshape(-1, 2)
     if condition.ratio is not None:
         return _ratio(condition, pairs, conditions)
     return _difference(condition, pairs, conditions)
 
 
-def _level(
-    condition: Condition, column: Sequence[float | None], conditions: int
-) -> tuple[_Found, str, Interval | None]:
+def _level(condition: Condition, column: Sequence[float | None], conditions: int) -> Found:
     present = np.array([value for value in column if value is not None], dtype=np.float64)
     bound, sign = (condition.at_least, 1.0) if condition.at_least is not None else (condition.at_most, -1.0)
     assert bound is not None
-    asked = f"{'at least' if sign > 0 else 'at most'} {_figure(condition.metric, bound)} was claimed"
-    told = f"{label(condition.metric)} of {condition.arm} {_mean(condition.metric, present)}, {asked}"
-    return _one_sided(sign * (present - bound), conditions), told, t_interval(present, ALPHA)
+    asked = f"claimed: {'at least' if sign > 0 else 'at most'} {_figure(condition.metric, bound)}"
+    told = f"{label(condition.metric)}: {_quoted(condition.arm)} {_mean(condition.metric, present)}, {asked}"
+    return Found(_one_sided(sign * (present - bound), conditions), told, t_interval(present, ALPHA))
 
 
-def _difference(
-    condition: Condition, pairs: NDArray[np.float64], conditions: int
-) -> tuple[_Found, str, Interval | None]:
+def _difference(condition: Condition, pairs: NDArray[np.float64], conditions: int) -> Found:
     d, metric, (a, b) = pairs[:, 0] - pairs[:, 1], condition.metric, condition.arms
-    told = f"{label(metric)} {a} - {b} {_mean(metric, d, signed=True)}"
+    told = f"{label(metric)}: {_quoted(a)} - {_quoted(b)} {_mean(metric, d, signed=True)}"
     interval = t_interval(d, ALPHA)
     if condition.alike is None:
-        more = f", above {_figure(metric, condition.by)} was claimed" if condition.by else ""
-        return _one_sided(d - condition.by, conditions), told + more, interval
+        more = f", claimed: above {_figure(metric, condition.by)}" if condition.by else ""
+        return Found(_one_sided(d - condition.by, conditions), told + more, interval)
     margin = float(condition.margin or 0.0)
-    told += f", within {_figure(metric, margin)} was claimed"
+    told += f", claimed: within {_figure(metric, margin)}"
     inner, outer = t_interval(d, 2 * ALPHA), t_interval(d, ALPHA / conditions)
     if inner is None or outer is None or too_few(len(d), 1):
-        return "open", told, interval
+        return Found("open", told, interval)
     if -margin < inner[0] and inner[1] < margin:
-        return "supported", told, interval
+        return Found("supported", told, interval)
     outside = (outer[0] > margin or outer[1] < -margin) and not too_few(len(d), conditions)
-    return ("refuted" if outside else "open"), told, interval
+    return Found("refuted" if outside else "open", told, interval)
 
 
-def _ratio(condition: Condition, pairs: NDArray[np.float64], conditions: int) -> tuple[_Found, str, Interval | None]:
+def _ratio(condition: Condition, pairs: NDArray[np.float64], conditions: int) -> Found:
     assert condition.between is not None
     a, b = condition.arms
     low, high = condition.between
     positive = pairs[(pairs > 0).all(axis=1)]
     d = np.log(positive[:, 0]) - np.log(positive[:, 1])
     inner, outer = t_interval(d, ALPHA), t_interval(d, ALPHA / conditions)
-    head = f"{label(condition.metric)} {a} over {b}"
-    asked = f"{low:g} to {high:g} was claimed"
+    head = f"{label(condition.metric)}: {_quoted(a)} / {_quoted(b)}"
+    asked = f"claimed: {low:g} to {high:g}"
     if inner is None or outer is None or too_few(len(d), 1):
-        return "open", f"{head}: too few seeds, {asked}", None
+        return Found("open", f"{head} has too few seeds, {asked}")
     ends = math.exp(inner[0]), math.exp(inner[1])
     told = f"{head} {math.exp(d.mean()):.3g} ({ends[0]:.3g} to {ends[1]:.3g}), {asked}"
     if low <= ends[0] and ends[1] <= high:
-        return "supported", told, ends
+        return Found("supported", told, ends)
     outside = (math.exp(outer[0]) > high or math.exp(outer[1]) < low) and not too_few(len(d), conditions)
-    return ("refuted" if outside else "open"), told, ends
+    return Found("refuted" if outside else "open", told, ends)
 
 
-def _one_sided(d: NDArray[np.float64], conditions: int) -> _Found:
+def _one_sided(d: NDArray[np.float64], conditions: int) -> Literal["supported", "refuted", "open"]:
     """Whether the mean is above 0."""
     inner, outer = t_interval(d, ALPHA), t_interval(d, ALPHA / conditions)
     if inner is None or outer is None or too_few(len(d), 1):
@@ -174,6 +171,11 @@ def _one_sided(d: NDArray[np.float64], conditions: int) -> _Found:
     if inner[0] > 0:
         return "supported"
     return "refuted" if outer[1] <= 0 and not too_few(len(d), conditions) else "open"
+
+
+def _quoted(arm: str | None) -> str:
+    """A name that may hold commas, dashes and numbers."""
+    return f"“{arm}”"
 
 
 def _figure(metric: str, value: float, signed: bool = False) -> str:

@@ -13,6 +13,8 @@ def scale(metric: str) -> tuple[float, int]:
         return 100, 2
     if metric in ("seconds_per_epoch", "seconds_per_evaluation"):
         return 1e3, 3
+    if metric == "epochs_to_target":
+        return 1, 0
     if metric in ("examples_per_second", "peak_memory_mb") or metric.startswith("gpu_"):
         return 1, 1
     return (1e6, 1) if metric.endswith("jitter") else (1, 4)
@@ -27,5 +29,10 @@ def title(metric: str) -> str:
 
 
 def label(metric: str) -> str:
-    """A metric's name and unit in a sentence."""
-    return title(metric).replace("_", " ")
+    """A metric's name and unit in a sentence.
+
+    >>> label("test_accuracy"), label("peak_memory_mb")
+    ('test accuracy %', 'peak memory MB')
+    """
+    words = title(metric).replace("_", " ")
+    return words.removesuffix(" mb") + " MB" if words.endswith(" mb") else words

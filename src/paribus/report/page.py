@@ -143,6 +143,8 @@ def page(studies: Sequence[StudyRecord], verdicts: Sequence[Verdict] = (), title
         links={section.name: section.id for section in sections}, css=_template("page.css"), scripts=scripts,
         policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()), version=version("paribus"),
         most_sentences=_MOST_SENTENCES[len(sections) > 1], most_hidden=_MOST_HIDDEN, plus_minus=PLUS_MINUS,
+        # where verdicts are the answer, each study's sentences stand with the study
+        folded=len(sections) > 1 and bool(verdicts),
         footnote=FOOTNOTE if any(section.compared for section in sections) else "",
     )  # fmt: skip
     return html

@@ -163,7 +163,9 @@ def _answer(view: View, title: str) -> Answer:
     study, found = view.study, view.found
     sentences = [*_too_few(found), *(sentence(one, view.labels, study.margin) for one in found)] or _levels(view)
     more = [agreement_line(one) for one in agreements(study)]
-    more += [" ".join(map(str.strip, target_lines(study, study.target)))] if study.target is not None else []
+    if study.target is not None:
+        head, *lines = map(str.strip, target_lines(study, study.target))
+        more.append(f"{head} {'; '.join(lines)}.")
     return Answer(title, notes(study), sentences, more)
 
 

@@ -77,14 +77,19 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     return Group(*lines)
 
 
+_MARKS = {"supported": "+", "refuted": "-", "open": "?", "untested": "."}
+"""Of what was found on a condition."""
+
+
 def verdicts_table(found: Sequence[Verdict]) -> RenderableType:
-    """The verdict on each claim, with its reason."""
+    """The verdict on each claim, and what was found on each of its conditions."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("claim", overflow="fold", max_width=10)
     table.add_column("verdict", overflow="fold", max_width=14)
     table.add_column("what was claimed, and what was found", overflow="fold")
     for one in found:
-        told = Text(one.claim).append(f"\n{one.reason}", style="dim")
+        lines = [f"{_MARKS[found.answer]} {found.told}" for found in one.conditions] or [one.reason]
+        told = Text(one.claim).append("\n" + "\n".join(lines), style="dim")
         table.add_row(Text(one.id), Text(one.answer, style="bold"), told)
     return table
 
