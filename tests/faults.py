@@ -90,6 +90,7 @@ FAULTS = [
     ("study/store.py", "points.get(task),", "next(iter(points.values()), None),", "test_study.py"),
     ("study/executors.py", "waiting.appendleft(worker.run)", "pass", "test_study.py"),
     ("study/executors.py", "tries[worker.run] < _TRIES", "True", "test_study.py"),
+    ("study/request.py", "threads * (options.jobs or 1) > cores()", "False", "test_files.py"),
     ("study/file.py", "if key not in _KEYS:", "if False:", "test_files.py"),
     ("study/file.py", "RecursionError", "ZeroDivisionError", "test_files.py"),
     ("study/file.py", "lines += [f\"margin = ", "[f\"margin = ", "test_files.py"),

@@ -100,6 +100,10 @@ BAD = {
     "no target": ('task = "moons"\nmetric = "epochs_to_target"', "--metric epochs_to_target cannot be the primary one"),
     "margin": ('task = "moons"\nmargin = -1', "--margin -1 is not allowed: margin is a finite number above 0"),
     "jobs": ('task = "moons"\njobs = 0', "--jobs 0 is not allowed"),
+    "more threads than cores": (
+        'task = "moons"\njobs = 999\n[settings]\nimplementation = "torch"\nthreads = 2',
+        "--jobs 999 with threads=2 asks for 1998 threads",
+    ),
     "timing and jobs": ('task = "moons"\njobs = 2\ntiming = true', "--jobs 2 and --timing exclude each other"),
     "seeds repeated": ('task = "moons"\nseeds = [1, 1]', "--seeds 1,1,: 1 is repeated"),
     "a setting twice": ('task = "moons"\n[settings]\nlr = 0.1\n"optimizer.lr" = 0.2', "settings: optimizer.lr is given twice"),

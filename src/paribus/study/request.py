@@ -12,6 +12,7 @@ from pathlib import Path
 from paribus.core.claims import Claim
 from paribus.core.own import Own
 from paribus.core.record import Target
+from paribus.core.values import cores
 from paribus.core.words import SettingsError, near_miss
 from paribus.study.arms import Design, design, parse_seeds
 from paribus.study.tuning import Tune, make_tune
@@ -154,6 +155,12 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     arms = [arm.name for arm in made.arms] if made else []
     if made and options.baseline is not None and options.baseline not in arms:
         mistakes.append(f"--baseline {options.baseline} is no arm: {near_miss(options.baseline, arms)}")
+    threads = max((arm.settings.threads for arm in made.arms), default=1) if made else 1
+    if threads > 1 and (options.jobs or 1) > 1 and threads * (options.jobs or 1) > cores():
+        mistakes.append(
+            f"--jobs {options.jobs} with threads={threads} asks for {threads * (options.jobs or 1)} threads of "
+            f"{cores()} cores, which is several times slower than either alone: give threads=1, or no --jobs"
+        )
     for claim in options.claims:
         for name in dict.fromkeys(name for one in claim.conditions for name in one.arms if made and name not in arms):
             mistakes.append(f"claim {claim.id} speaks of {name!r}, which is no arm: {near_miss(name, arms)}")
