@@ -26,6 +26,7 @@ LENGTHS = (10, 20, 30, 50, 100, 200)
 RATES = (0.0001, 0.0003, 0.001, 0.003)
 EPOCHS = 15  # of 100 steps of 128 sequences
 TARGET = 0.99
+GATED = (20, 50)  # for LSTM and GRU, a millisecond a digit and step
 
 _CELLS: dict[str, dict[str, Any]] = {
     "report": {"encoding": "scalar", "model": "rnn"},
@@ -113,7 +114,7 @@ def main() -> None:
     )
     found: dict[str, list[Attempt]] = {}
     for name in asked.networks or NETWORKS:
-        for length in LENGTHS:
+        for length in GATED if NETWORKS[name]["model"] != "rnn" else LENGTHS:
             found.setdefault(name, []).append(attempt(asked.folder, name, length))
             print(row(name, found[name][-1]), flush=True)
             if np.mean(found[name][-1].accuracies) < TARGET:

@@ -1,6 +1,6 @@
 """Publish what `paribus reproduce` found: the page, the verdicts as data, and the tables made from them.
 
-    paribus reproduce                       # runs/reproduction-laptop
+    paribus reproduce --scale laptop        # runs/reproduction-laptop
     paribus reproduce --scale hour          # runs/reproduction-hour
     python docs/publish.py                  # from those two into docs/reproduction and the README
 
@@ -50,7 +50,7 @@ def long_table() -> str:
 
 def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 TABLES = {DOCS.parent / "README.md": ("verdicts", short_table), PUBLISHED / "README.md": ("reasons", long_table)}
@@ -58,7 +58,7 @@ TABLES = {DOCS.parent / "README.md": ("verdicts", short_table), PUBLISHED / "REA
 
 def between(text: str, name: str) -> re.Match[str]:
     """What stands between a name's marks; ValueError where they are missing."""
-    found = re.search(rf"(?<=<!-- {name} -->\n).*?(?=\n<!-- /{name} -->)", text, flags=re.DOTALL)
+    found = re.search(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", text, flags=re.DOTALL)
     if found is None:
         raise ValueError(f"there are no marks <!-- {name} --> and <!-- /{name} -->")
     return found

@@ -186,6 +186,7 @@ FAULTS = [
     ("fused/rnn_engine.py", "        return value.T", "        return value", "test_fused_rnn.py"),
     ("fused/rnn_engine.py", "symbols.max(initial=0) >= len(alphabet)", "symbols.max(initial=0) > len(alphabet)", "test_fused_rnn.py"),
     ("fused/rnn_engine.py", '("rnn", *identity(task), real.name, splits)', '("rnn", real.name, splits)', "test_fused_rnn.py"),
+    ("training/estimate.py", "engine = engine_of(model)(", 'engine = engine_of("mlp")(', "test_fused_rnn.py"),
     ("fused/tanh.py", "far = e < third", "far = e < one", "test_fused_rnn.py"),
     ("fused/tanh.py", "t = lowest if t < lowest else t", "t = t", "test_fused_rnn.py"),
     ("fused/tanh.py", "_signed(one - value if far else value, x)", "one - value if far else value", "test_fused_rnn.py"),

@@ -31,6 +31,7 @@ from paribus.tasks import Task, load
 from paribus.tasks.palindrome import encode
 from paribus.tasks.task import Scale, Split
 from paribus.training import Run, side_by_side, train
+from paribus.training.estimate import estimate
 from paribus.training.fitness import recurrent
 from paribus.training.side_by_side import train_side_by_side
 from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
@@ -434,6 +435,12 @@ def test_what_clipping_did_to_the_perceptron(words: str) -> None:
     assert len(shares) == 4
     for mine, theirs in zip(one.rows, other.rows, strict=True):
         assert mine.meters["gradient_norm"] == pytest.approx(theirs.meters["gradient_norm"], rel=1e-10)
+
+
+def test_what_a_run_will_take_is_foretold() -> None:
+    for words in ("task=palindrome length=5", "task=palindrome length=5 implementation=torch", "task=moons"):
+        settings = settings_of(f"{words} epochs=2")
+        assert 0 < estimate(settings, load(settings, 0)) < 60
 
 
 def test_without_clipping_nothing_is_said_of_it() -> None:

@@ -26,7 +26,7 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="Settings as key=value; `paribus list settings` names them.", metavar="[KEY=VALUE]..."),
 ]
-TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs, digits or cifar10.", metavar="TASK")]
+TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs, digits, cifar10 or palindrome.", metavar="TASK")]
 Seeds = Annotated[str, typer.Option(help="How many seeds (10: 0 to 9), or which (3,5,8; one as 3,).")]
 Name = Annotated[str | None, typer.Option(help="The study's name; by default made from its words.")]
 Out = Annotated[Path | None, typer.Option(help="The folder for its records; by default runs/NAME.")]

@@ -48,12 +48,12 @@ def estimate(settings: Settings, task: Task) -> float:
 
 
 def _estimate_fused(settings: Settings, task: Task) -> float:
-    from paribus.fused.compile import ready
-    from paribus.fused.engine import Mlp
+    from paribus.fused.compile import engine_of, ready
 
-    ready(settings.precision, lambda line: print(line, file=sys.stderr))
+    model = settings.model.name
+    ready(settings.precision, lambda line: print(line, file=sys.stderr), model)
     with threads("fused", 1):
-        engine = Mlp(settings, task, 0, list(task.splits))
+        engine = engine_of(model)(settings, task, 0, list(task.splits))
         engine.advance()
         state = engine.run[0]
     steps = settings.epochs * steps_in_epoch(settings, len(task.train))
