@@ -24,7 +24,7 @@ from paribus.study.runner import read_all
 
 DOCS = Path(__file__).parent
 PUBLISHED = DOCS / "reproduction"
-FIGURE = "C12"  # whose curves the README shows
+FIGURES = {"C12*/lengths.png": "reproduction.png", "C10*/differences.png": "batch-sizes.png"}
 
 Rows = list[dict[str, str]]
 
@@ -74,8 +74,9 @@ def main() -> None:
             write_files(studies, Path(folder), verdicts_of(studies))
             shutil.copy(Path(folder) / "verdicts.csv", PUBLISHED / f"verdicts-{scale}.csv")
             if scale == "hour":
-                (curves,) = Path(folder).glob(f"{FIGURE}*/curves.png")
-                shutil.copy(curves, DOCS / "images" / "reproduction.png")
+                for pattern, name in FIGURES.items():
+                    (figure,) = Path(folder).glob(pattern)
+                    shutil.copy(figure, DOCS / "images" / name)
         if scale == "hour":
             write_page(studies, PUBLISHED / "report.html", verdicts_of(studies), TITLE.format(scale))
     for path, (name, table) in TABLES.items():
