@@ -30,9 +30,9 @@ Rows = list[dict[str, str]]
 
 
 def answers(scale: str) -> Rows:
-    """The published verdicts of a scale: id, claim, verdict, because, study."""
+    """The published verdicts of a scale, in the claims' order: id, claim, verdict, because, study."""
     with (PUBLISHED / f"verdicts-{scale}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return sorted(csv.DictReader(file), key=lambda row: int(re.sub(r"\D.*", "", row["id"][1:])))
 
 
 def short_table() -> str:
