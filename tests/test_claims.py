@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,70 @@ def test_a_run_that_never_reaches_its_target_is_later_than_any() -> None:
     assert answer(later, {"a": quick, "b": never}, target=target) == "does not hold"
 
 
+SOONER = Condition("epochs_to_target", higher="a", lower="b")
+LATER = Condition("epochs_to_target", higher="b", lower="a")
+NEVER, AT_ONCE = [0.5, 0.6, 0.7], [0.5, 0.9, 0.9]
+
+
+@pytest.mark.parametrize(
+    "condition", [SOONER, LATER, Condition("epochs_to_target", ratio=("a", "b"), between=(0.8, 1.25))]
+)
+def test_as_many_that_never_reach_it_say_nothing(condition: Condition) -> None:
+    a = {"test_accuracy": [NEVER] * 3 + [AT_ONCE] * 7}
+    b = {"test_accuracy": [AT_ONCE] * 7 + [NEVER] * 3}
+    assert answer(condition, {"a": a, "b": b}, target="test_accuracy=0.85") == "not shown"
+    assert answer(condition, {"a": {"test_accuracy": [NEVER]}, "b": {"test_accuracy": [AT_ONCE]}},
+                  target="test_accuracy=0.85") == "not shown"  # one seed  # fmt: skip
+
+
+def test_a_level_that_some_runs_never_reach_is_not_shown() -> None:
+    a = {"test_accuracy": [NEVER] * 4 + [AT_ONCE] * 6}
+    level = Condition("epochs_to_target", arm="a", at_most=25.0)
+    assert answer(level, {"a": a, "b": a}, target="test_accuracy=0.85") == "not shown"
+    assert answer(level, {"a": {"test_accuracy": [AT_ONCE] * 6}, "b": a}, target="test_accuracy=0.85") == "holds"
+
+
+def with_status(one: StudyRecord, arm: int, status: Status, seeds: Sequence[int]) -> StudyRecord:
+    arms = list(one.arms)
+    runs = [replace(run, status=status) if run.seed in seeds else run for run in arms[arm].runs]
+    arms[arm] = replace(arms[arm], runs=runs)
+    return replace(one, arms=arms)
+
+
+def test_a_run_that_failed_is_no_run_that_never_reached_it() -> None:
+    both = study(
+        {"a": {"test_accuracy": [AT_ONCE] * 7}, "b": {"test_accuracy": [AT_ONCE] * 7}}, target="test_accuracy=0.85"
+    )
+    failed = with_status(both, 1, Status.FAILED, range(7))
+    assert verdict(Claim("C", "", (LATER,)), failed).answer == "not shown"
+
+
+def test_runs_that_are_left_do_not_speak_for_those_that_diverged() -> None:
+    both = study(
+        {"a": finals(*[0.9 + 0.001 * k for k in range(12)]), "b": finals(*[0.8 + 0.002 * (k % 3) for k in range(12)])}
+    )
+    assert verdict(Claim("C", "", (DIFFERENCE,)), both).answer == "holds"
+    some = verdict(Claim("C", "", (DIFFERENCE,)), with_status(both, 0, Status.DIVERGED, range(6)))
+    assert some.answer == "not shown"
+    assert "over 6 of 12 seeds" in some.reason
+
+
+def test_likeness_is_judged_by_the_interval_that_is_shown() -> None:
+    d = 0.01 * np.array([0.13, 0.5, 0.9, 1.3, 1.7, 0.9, 0.94])
+    arms = {"a": finals(*(0.8 + d)), "b": finals(*[0.8] * 7)}
+    (low, high) = verdict(Claim("C", "", (ALIKE,)), study(arms)).conditions[0].interval or (0, 0)
+    assert low < high
+    for margin, expected in ((high + 1e-6, "holds"), (high - 1e-6, "not shown")):
+        assert answer(Condition(METRIC, alike=("a", "b"), margin=margin), arms) == expected
+
+
+def test_conditions_of_several_studies_count_together() -> None:
+    edge = {"a": finals(*(0.8 + NOISE)), "b": finals(*(0.8 + 0.016 - NOISE))}
+    one = study(edge, [Claim("C", "", (DIFFERENCE,))])
+    assert [found.answer for found in verdicts(one)] == ["does not hold"]
+    assert [found.answer for found in verdicts(one, one, one, one)] == ["not shown"]
+
+
 def test_claims_of_several_studies_are_one() -> None:
     one, other, third, none = (
         Verdict("C", "c", answer, "because", name)  # type: ignore[arg-type]
@@ -198,6 +263,8 @@ BAD = {
     "no id": ('id = "mine"', "", 'a claim has an id and a claim: write id = "C1"'),
     "half a condition": ('lower = "quick"', "", "claim mine: a condition has one of these sets of keys"),
     "two kinds": ("by = 0.1", 'arm = "slow"', "claim mine: a condition has one of these sets of keys"),
+    "a number in quotes": ("by = 0.1", 'by = "0.1"', "claim mine: by = '0.1' is not allowed: it is a number"),
+    "a range upside down": ('higher = "slow"\nlower = "quick"\nby = 0.1', 'ratio = ["slow", "quick"]\nbetween = [50, 10]', "claim mine: between is two ratios, the lower first"),
     "three arms alike": ('higher = "slow"\nlower = "quick"\nby = 0.1', 'alike = ["slow", "quick", "slow"]\nmargin = 0.1', "claim mine: alike is a list of two"),
 }  # fmt: skip
 

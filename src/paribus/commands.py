@@ -58,7 +58,11 @@ def reproduce_report(
         console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
     page = tell_and_write(
-        [read(request.folder) for request in asked], folder / "report.html", TITLE.format(chosen), as_json, quiet
+        [read(request.folder) for request in asked],
+        folder / f"report{f'-{part}' if part else ''}.html",
+        TITLE.format(chosen),
+        as_json,
+        quiet,
     )
     console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
     if not whole:
@@ -81,9 +85,9 @@ def mistakes_of(asked: list[Request]) -> list[str]:
 
 
 def verdicts_of(studies: list[StudyRecord]) -> list[Verdict]:
-    from paribus.findings.claims import combined, verdicts
+    from paribus.findings.claims import verdicts
 
-    return combined([one for study in studies for one in verdicts(study)])
+    return verdicts(*studies)
 
 
 def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: bool, quiet: bool) -> Path:

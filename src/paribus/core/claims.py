@@ -3,6 +3,7 @@ them, its record keeps them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,10 +94,18 @@ def _condition(name: str, facts: Any) -> Condition:
     ):
         ways = "; ".join("metric, " + ", ".join(sorted(need | more)) for need, more in Condition.KINDS.values())
         raise ValueError(
-            f"claim {name}: a condition has one of these sets of keys: {ways}; this has {', '.join(sorted(facts))}"
+            f"claim {name}: a condition has one of these sets of keys: {ways}; this has "
+            f"{', '.join(sorted(keys)) or 'none of them'}"
         )
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
     for key in ("alike", "ratio", "between"):
         if key in values and (not isinstance(values[key], tuple) or len(values[key]) != 2):
             raise ValueError(f"claim {name}: {key} is a list of two")
+    for key in ("by", "margin", "at_least", "at_most", "between"):
+        numbers = values.get(key, 0.0) if key == "between" else (values.get(key, 0.0),)
+        for number in numbers if isinstance(numbers, tuple) else ():
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                raise ValueError(f"claim {name}: {key} = {number!r} is not allowed: it is a number, as in {key} = 0.02")
+    if "between" in values and not 0 < values["between"][0] < values["between"][1]:
+        raise ValueError(f"claim {name}: between is two ratios, the lower first, as in between = [0.8, 1.25]")
     return Condition(**values)

@@ -10,17 +10,20 @@ Source: R. L. Berger, Multiparameter hypothesis testing and acceptance sampling 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paribus.core.claims import Claim, Condition
-from paribus.core.record import StudyRecord
+from paribus.core.record import Status, StudyRecord
 from paribus.findings.differences import ALPHA, t_interval, too_few
 from paribus.findings.summary import values
+from paribus.findings.targets import ENDED, rank_test
 from paribus.findings.units import label, scale
 
 Answer = Literal["holds", "does not hold", "not shown", "not tested at this scale"]
@@ -48,14 +51,19 @@ class Verdict:
     conditions: Sequence[Found] = ()
 
 
-def verdicts(study: StudyRecord) -> list[Verdict]:
-    """On every claim that a study has."""
-    return [verdict(claim, study) for claim in study.claims]
+def verdicts(*studies: StudyRecord) -> list[Verdict]:
+    """On every claim that the studies have. One that several have rests on all of them: all must hold, one is enough to
+    refute, and its conditions count together."""
+    counts = Counter[str]()
+    for study in studies:
+        for claim in study.claims:
+            counts[claim.id] += len(claim.conditions)
+    return combined([verdict(claim, study, counts[claim.id]) for study in studies for claim in study.claims])
 
 
-def verdict(claim: Claim, study: StudyRecord) -> Verdict:
-    """On one claim, with the figures of each of its conditions."""
-    judged = [_judge(one, study, len(claim.conditions)) for one in claim.conditions]
+def verdict(claim: Claim, study: StudyRecord, conditions: int | None = None) -> Verdict:
+    """On one claim, with what was found on each of its conditions. `conditions`: how many it has in all studies."""
+    judged = [_judge(one, study, conditions or len(claim.conditions)) for one in claim.conditions]
     reason = "; ".join(one.told if one.answer != "untested" else f"not tested: {one.told}" for one in judged)
     return Verdict(claim.id, claim.text, _answer(judged), reason, study.name, judged)
 
@@ -101,24 +109,58 @@ def _judge(condition: Condition, study: StudyRecord, conditions: int) -> Found:
     columns = [values(study, arms[name], metric) for name in condition.arms]
     if not any(value is not None for column in columns for value in column):
         return Found("untested", f"{label(metric)} is not measured")
+    if metric.endswith("_to_target"):
+        ended = [
+            {
+                seed: math.inf if value is None else value
+                for seed, value in zip(study.seeds, column, strict=True)
+                if seed in {run.seed for run in arms[name].runs if run.status in ENDED}
+            }
+            for name, column in zip(condition.arms, columns, strict=True)
+        ]
+        if any(math.inf in of.values() for of in ended):
+            return _with_never(condition, ended, conditions)
+    rows = [row for row in zip(*columns, strict=True) if None not in row]
+    pairs = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns))
     if condition.arm is not None:
-        return _level(condition, columns[0], conditions)
-    rows = [(x, y) for x, y in zip(*columns, strict=True)]
-    if metric.endswith("_to_target") and sum((x is None) != (y is None) for x, y in rows) > len(rows) / 2:
-        reached = [sum(value is not None for value in column) for column in columns]
-        told = " and ".join(
-            f"{n} of {len(rows)} runs of {_quoted(name)}" for n, name in zip(reached, condition.arms, strict=True)
-        )
-        refuted = condition.higher is None or reached[0] > reached[1]  # never is later than any epoch
-        return Found("refuted" if refuted else "supported", f"{told} reach the target")
-    pairs = np.array([(x, y) for x, y in rows if x is not None and y is not None], dtype=np.float64).reshape(-1, 2)
-    if condition.ratio is not None:
-        return _ratio(condition, pairs, conditions)
-    return _difference(condition, pairs, conditions)
+        found = _level(condition, pairs[:, 0], conditions)
+    elif condition.ratio is not None:
+        found = _ratio(condition, pairs, conditions)
+    else:
+        found = _difference(condition, pairs, conditions)
+    if len(pairs) == len(study.seeds):
+        return found
+    # the runs that are left flatter an arm whose others diverged
+    lost = any(run.status is Status.DIVERGED for name in condition.arms for run in arms[name].runs)
+    answer = "open" if lost and found.answer == "supported" else found.answer
+    return Found(answer, f"{found.told}, over {len(pairs)} of {len(study.seeds)} seeds", found.interval)
 
 
-def _level(condition: Condition, column: Sequence[float | None], conditions: int) -> Found:
-    present = np.array([value for value in column if value is not None], dtype=np.float64)
+def _with_never(condition: Condition, ended: Sequence[dict[int, float]], conditions: int) -> Found:
+    """Where some runs never reached the target, which is later than any epoch: by ranks. `ended`: of each arm, the runs
+    that ended by themselves, by seed."""
+    reached = [sum(map(math.isfinite, of.values())) for of in ended]
+    told = " and ".join(
+        f"{n} of {len(of)} runs of {_quoted(name)}" for n, of, name in zip(reached, ended, condition.arms, strict=True)
+    )
+    told += " reach the target"
+    if condition.arm is not None:
+        return Found("open", told)
+    pairs, p, first = rank_test(*ended)
+    if p is None or too_few(pairs, 1):
+        return Found("open", f"{told}: too few seeds")
+    told += f" (ranks, p = {p:.2g})"
+    sure = p <= ALPHA / conditions and not too_few(pairs, conditions)
+    if condition.higher is not None:
+        if p <= ALPHA and not first and not condition.by:
+            return Found("supported", told)
+        return Found("refuted" if sure and first else "open", told)
+    # as like as claimed they are not, where most of one arm's runs arrive and most of the other's never
+    apart = len({math.isfinite(median(of.values())) for of in ended}) == 2
+    return Found("refuted" if sure and apart else "open", told)
+
+
+def _level(condition: Condition, present: NDArray[np.float64], conditions: int) -> Found:
     bound, sign = (condition.at_least, 1.0) if condition.at_least is not None else (condition.at_most, -1.0)
     assert bound is not None
     asked = f"claimed: {'at least' if sign > 0 else 'at most'} {_figure(condition.metric, bound)}"
@@ -135,10 +177,10 @@ def _difference(condition: Condition, pairs: NDArray[np.float64], conditions: in
         return Found(_one_sided(d - condition.by, conditions), told + more, interval)
     margin = float(condition.margin or 0.0)
     told += f", claimed: within {_figure(metric, margin)}"
-    inner, outer = t_interval(d, 2 * ALPHA), t_interval(d, ALPHA / conditions)
-    if inner is None or outer is None or too_few(len(d), 1):
+    outer = t_interval(d, ALPHA / conditions)
+    if interval is None or outer is None or too_few(len(d), 1):
         return Found("open", told, interval)
-    if -margin < inner[0] and inner[1] < margin:
+    if -margin < interval[0] and interval[1] < margin:
         return Found("supported", told, interval)
     outside = (outer[0] > margin or outer[1] < -margin) and not too_few(len(d), conditions)
     return Found("refuted" if outside else "open", told, interval)

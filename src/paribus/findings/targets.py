@@ -84,20 +84,25 @@ def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
     }
     pairs = [(a, b) for a, b in combinations(by_arm, 2) if study.baseline is None]
     pairs += [(name, study.baseline) for name in by_arm if study.baseline is not None and name != study.baseline]
-    tested = [_rank_test(by_arm[a], by_arm[b]) for a, b in pairs]
+    tested = [rank_test(by_arm[a], by_arm[b]) for a, b in pairs]
     adjusted = holm([p for _, p, _ in tested])
     return [Earlier(a, b, n, p, q, first) for (a, b), (n, p, first), q in zip(pairs, tested, adjusted, strict=True)]
 
 
-def _or_never(epochs: float | None) -> float:
-    return math.inf if epochs is None else epochs
+def rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None, bool]:
+    """Of values by seed, infinity for never: pairs, the sign-flip p of their ranks, and whether a's are the lower.
 
-
-def _rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None, bool]:
+    >>> rank_test({0: 20.0, 1: 30.0}, {0: float("inf"), 1: 90.0})
+    (2, 0.5, True)
+    """
     seeds = sorted(a.keys() & b.keys())
     ranks = mid_ranks([a[seed] for seed in seeds] + [b[seed] for seed in seeds])
     d = ranks[: len(seeds)] - ranks[len(seeds) :]
     return len(seeds), sign_flip_p(d), bool(d.sum() < 0)
+
+
+def _or_never(epochs: float | None) -> float:
+    return math.inf if epochs is None else epochs
 
 
 def mid_ranks(values: Sequence[float]) -> NDArray[np.float64]:

@@ -25,8 +25,8 @@ def files(asked: str | None, scale: str) -> list[Path]:
 
     >>> [path.stem for path in files("part3", "laptop")]
     ['c12']
-    >>> [str(path.relative_to(path.parent.parent)) for path in files("c7", "hour") + files("c5", "hour")]
-    ['hour/c6-c7.toml', 'full/c5.toml']
+    >>> [str(path.relative_to(path.parent.parent)) for path in files("c7", "hour") + files("c12", "hour")]
+    ['hour/c6-c7.toml', 'full/c12.toml']
     """
     here = Path(__file__).parent
     names = [

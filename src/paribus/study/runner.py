@@ -142,6 +142,7 @@ def complete(request: Request, study: StudyRecord) -> bool:
 
 def read(folder: Path) -> StudyRecord:
     """The records of a folder. A run that is `running` while its process is gone counts as interrupted."""
+    going_on = carried_out(folder)  # asked first: what ends meanwhile was not orphaned
     store = Store.open(folder)
     try:
         study = store.read()
@@ -149,7 +150,7 @@ def read(folder: Path) -> StudyRecord:
         store.close()
     if study.tuning is not None and (folder / SHARED / FILE).exists():
         study = replace(study, tuning=replace(study.tuning, shared=read(folder / SHARED)))
-    if carried_out(folder):
+    if going_on:
         return study
     return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])
 
