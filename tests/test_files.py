@@ -96,6 +96,7 @@ BAD = {
     "arm twice": ('task = "moons"\n[[arms]]\nname = "a"\n[[arms]]\nname = "a"\nlr = 1.0', "arms: 'a' is given more than once"),
     "same arm": ('task = "moons"\n[[arms]]\nname = "a"\n[[arms]]\nname = "b"', "b is the same as a: two arms differ in a setting"),
     "no such baseline": ('task = "moons"\nbaseline = "c"\n[factors]\nlr = [1.0, 2.0]', "--baseline c is no arm"),
+    "memory without a clock": ('task = "moons"\nmetric = "peak_memory_mb"', "--metric peak_memory_mb needs --timing"),
     "time without a clock": ('task = "moons"\nmetric = "seconds_per_epoch"', "--metric seconds_per_epoch needs --timing"),
     "no target": ('task = "moons"\nmetric = "epochs_to_target"', "--metric epochs_to_target cannot be the primary one"),
     "margin": ('task = "moons"\nmargin = -1', "--margin -1 is not allowed: margin is a finite number above 0"),

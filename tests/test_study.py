@@ -134,6 +134,10 @@ def test_what_the_data_refuse_is_refused_before_anything_is_written(tmp_path: Pa
         prepare(ask(tmp_path / "s", "moons n=10 test_share=0.95"))
     with pytest.raises(SettingsError, match="--metric accuracy is not measured: allowed is train_accuracy"):
         prepare(ask(tmp_path / "s", "moons", metric="accuracy"))
+    asked = ask(tmp_path / "s", "moons")
+    for metric in ("best_test_accuracy", "gpu_utilisation"):
+        with pytest.raises(SettingsError, match=f"--metric {metric} is not measured"):
+            prepare(replace(asked, metric=metric, timing=True))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from paribus.core.claims import Claim
 from paribus.core.own import Own
-from paribus.core.record import Target
+from paribus.core.record import METERS, Target
 from paribus.core.values import cores
 from paribus.core.words import SettingsError, near_miss
 from paribus.study.arms import Design, design, parse_seeds
@@ -148,9 +148,9 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
             f"--metric {options.metric} cannot be the primary one: a run that never reaches the target has none. Give "
             "--target alone: it is judged by ranks, in which never is later than any epoch"
         )
-    if options.metric.startswith("seconds") and not options.timing:
+    if (options.metric.startswith("seconds") or options.metric in METERS) and not options.timing:
         mistakes.append(
-            f"--metric {options.metric} needs --timing: a time counts only of a run that had the machine to itself"
+            f"--metric {options.metric} needs --timing: it counts only of a run that had the machine to itself"
         )
     arms = [arm.name for arm in made.arms] if made else []
     if made and options.baseline is not None and options.baseline not in arms:

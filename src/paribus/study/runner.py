@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paribus.core.plan import PLAN_VERSION
 from paribus.core.recipes import RECIPES
-from paribus.core.record import DERIVED_METRICS, FINISHED, RunRecord, Status, StudyRecord
+from paribus.core.record import DERIVED_METRICS, FINISHED, METERS, RunRecord, Status, StudyRecord
 from paribus.core.values import cores, spell_all
 from paribus.core.words import SettingsError
 from paribus.study.arms import Arm
@@ -53,10 +53,12 @@ def check(request: Request) -> list[str]:
             continue
         splits = [split for split in task.splits if not (request.blind and split == "test")]
         names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
-        metrics = [*(f"{split}_{name}" for split in splits for name in names), *DERIVED_METRICS]
+        watched = [f"{split}_{name}" for split in splits for name in names]
+        absent = set() if "validation" in splits else {"best_test_accuracy"}
+        absent |= {name for name in METERS if name.startswith("gpu_") and arm.settings.device != "cuda"}
+        metrics = [*watched, *(name for name in DERIVED_METRICS if name not in absent)]
         if request.metric not in metrics:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
-        watched = metrics[: -len(DERIVED_METRICS)]
         if request.target is not None and request.target.metric not in watched:
             mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(watched)}")
         if mistake := sampling.mistake(arm.settings, len(task.train)):
