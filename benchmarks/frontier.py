@@ -98,7 +98,7 @@ def draw(found: dict[str, list[Attempt]], out: Path) -> None:
         panel.set_xlabel("digits read")
     for panel in panels[:, 0]:
         panel.set_ylabel("test accuracy %")
-    panels[0, 0].legend(frameon=False, loc="lower left")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2)
     figure.savefig(out, dpi=150)
 
 

@@ -26,15 +26,23 @@ class SettingsError(ValueError):
         super().__init__("\n".join(self.mistakes))
 
 
+_ALIASES = {"learning_rate": "lr", "batch": "batch_size", "n_epochs": "epochs", "layers": "hidden", "opt": "optimizer"}
+"""What settings are called elsewhere."""
+
+
 def near_miss(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """`did you mean 'moons'?`, or what there is.
 
     >>> near_miss("mons", ["moons", "blobs"])
     "did you mean 'moons'?"
+    >>> near_miss("SGD", ["sgd", "adam"]), near_miss("learning_rate", ["lr", "epochs"])
+    ("did you mean 'sgd'?", "did you mean 'lr'?")
     """
     names = sorted(known)
-    close = get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else otherwise or f"there is {', '.join(names)}"
+    lower = {one.lower(): one for one in reversed(names)}
+    meant = _ALIASES.get(name.lower(), name.lower())
+    close = [meant] if meant in lower else get_close_matches(meant, lower, n=1)
+    return f"did you mean {lower[close[0]]!r}?" if close else otherwise or f"there is {', '.join(names)}"
 
 
 def all_settings() -> dict[str, list[tuple[str, FieldInfo]]]:
@@ -116,6 +124,11 @@ def build(values: Mapping[str, Any]) -> Settings:
     task = OwnData if isinstance(values.get("task"), Own) else TASKS.get(str(values.get("task")))
     if task is None:
         name = str(values.get("task"))
+        if "." in name:
+            raise SettingsError(
+                [f"there is no task {name!r}: a file of one's own is read in Python, with paribus.data(pandas.read_csv("
+                 f"{name!r}), target=COLUMN)"]
+            )  # fmt: skip
         raise SettingsError([f"there is no task {name!r}: {near_miss(name, TASKS)}"])
     merged = {**_starting_values(task, values), **values}
     for kind in OWN:  # what a task's runs start from is for the models and optimizers that there are

@@ -74,7 +74,9 @@ def _given(test: Any, target: str | None, columns: list[Any] | None) -> tuple[An
 def _pair(x: Any, y: Any, target: str | None, what: str) -> tuple[NDArray[np.floating], NDArray[Any]]:
     if target is not None:
         if not hasattr(x, "columns"):
-            raise ValueError(f"target={target!r} is a column's name: {what} are no pandas frame, give x and y")
+            raise ValueError(
+                f"target={target!r} is a column's name: {what} are no pandas frame; read a file with pandas.read_csv"
+            )
         if target not in x.columns:
             raise ValueError(f"target={target!r} is no column of {what}: there is {', '.join(map(str, x.columns))}")
         x, y = x.drop(columns=[target]), x[target]
