@@ -50,7 +50,7 @@ def reproduce_report(
             console.print(
                 f"{request.name}: {len(request.design.arms)} arms, {len(request.seeds)} seeds", highlight=False
             )
-            done, _ = carry_out_stage(request, request, console, as_json=False, quiet=True)
+            done, _ = carry_out_stage(request, request, console, as_json=False, quiet=True, pictures=False)
             whole = whole and done
     except (SettingsError, StoreError) as error:
         refuse(str(error).splitlines())
@@ -138,7 +138,7 @@ def carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: b
 
 
 def carry_out_stage(
-    stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool
+    stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool, pictures: bool = True
 ) -> tuple[bool, list[Path]]:
     """Train what is missing; whether all that counts is done, and the files that were written."""
     from paribus.report.curves import draw
@@ -164,7 +164,7 @@ def carry_out_stage(
             study = train_missing(stage, [bar])
         if last and (not quiet or as_json):
             print_study(read(stage.folder) if asked.tune else study, as_json)
-        written = [stage.folder / "study.sqlite", *([] if stage.blind else draw(study, stage.folder))]
+        written = [stage.folder / "study.sqlite", *(draw(study, stage.folder) if pictures and not stage.blind else [])]
     with Follower(stage.folder, len(work.missing) if stage.timing else 0):
         pass
     # a candidate that diverges is what tuning finds out, and no failure of the study
