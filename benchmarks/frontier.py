@@ -57,7 +57,7 @@ def attempt(folder: Path, name: str, length: int) -> Attempt:
         "palindrome", lr=list(RATES), validation=0.1, seeds=[2**31], metric="validation_loss", out=place / "tried",
         **words,
     )  # fmt: skip
-    scores = tried.table().fillna({"validation_loss": np.inf}).groupby("optimizer.lr")["validation_loss"].mean()
+    scores = tried.table().set_index("optimizer.lr")["validation_loss"].fillna(np.inf)
     rate = float(scores.idxmin())
     final = place / f"five-{rate:g}"
     clock = final / "seconds.txt"
@@ -105,9 +105,11 @@ def draw(found: dict[str, list[Attempt]], out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], default=[])
+    parser.add_argument("networks", nargs="*", help=f"some of {', '.join(NETWORKS)}; by default all")
     parser.add_argument("--figure", type=Path)
     asked = parser.parse_args()
+    if unknown := [name for name in asked.networks if name not in NETWORKS]:
+        parser.error(f"there is no network {', '.join(unknown)}: there is {', '.join(NETWORKS)}")
     print(
         "| network | length | learning rate | test accuracy %, mean of five | least | seconds of the five |\n"
         "|---|---|---|---|---|---|"

@@ -14,25 +14,33 @@ import csv
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from paribus.commands import TITLE, verdicts_of
+from paribus.findings.claims import Verdict, verdicts
 from paribus.report.files import write_files
 from paribus.report.page import write_page
+from paribus.reproduction import TITLE
 from paribus.study.runner import read_all
 
 DOCS = Path(__file__).parent
 PUBLISHED = DOCS / "reproduction"
-FIGURES = {"C12*/lengths.png": "reproduction.png", "C10*/differences.png": "batch-sizes.png"}
-
-Rows = list[dict[str, str]]
+FIGURES = {"C12": ("lengths.png", "reproduction.png"), "C10": ("differences.png", "batch-sizes.png")}
 
 
-def answers(scale: str) -> Rows:
-    """The published verdicts of a scale, in the claims' order: id, claim, verdict, because, study."""
+def publish(scale: str, found: Sequence[Verdict]) -> None:
+    """Verdicts as data, in the claims' order: id, claim, verdict, because, study."""
+    with (PUBLISHED / f"verdicts-{scale}.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "claim", "verdict", "because", "study"])
+        for one in sorted(found, key=lambda one: int(re.findall(r"\d+", one.id)[0])):
+            writer.writerow([one.id, one.claim, one.answer, one.reason, one.study])
+
+
+def answers(scale: str) -> list[dict[str, str]]:
+    """The published verdicts of a scale."""
     with (PUBLISHED / f"verdicts-{scale}.csv").open(encoding="utf-8", newline="") as file:
-        return sorted(csv.DictReader(file), key=lambda row: int(re.sub(r"\D.*", "", row["id"][1:])))
+        return list(csv.DictReader(file))
 
 
 def short_table() -> str:
@@ -68,17 +76,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder of both")
     runs = parser.parse_args().runs
-    for scale in ("laptop", "hour"):
-        studies = read_all([runs / f"reproduction-{scale}"])
-        with tempfile.TemporaryDirectory() as folder:
-            write_files(studies, Path(folder), verdicts_of(studies))
-            shutil.copy(Path(folder) / "verdicts.csv", PUBLISHED / f"verdicts-{scale}.csv")
-            if scale == "hour":
-                for pattern, name in FIGURES.items():
-                    (figure,) = Path(folder).glob(pattern)
-                    shutil.copy(figure, DOCS / "images" / name)
-        if scale == "hour":
-            write_page(studies, PUBLISHED / "report.html", verdicts_of(studies), TITLE.format(scale))
+    studies = {scale: read_all([runs / f"reproduction-{scale}"]) for scale in ("laptop", "hour")}
+    found = {scale: verdicts(*of) for scale, of in studies.items()}
+    for scale, of in found.items():
+        publish(scale, of)
+    write_page(studies["hour"], PUBLISHED / "report.html", found["hour"], TITLE.format("hour"))
+    for study in studies["hour"]:
+        made, name = FIGURES.get(study.name.partition(" ")[0], ("", ""))
+        if made:
+            with tempfile.TemporaryDirectory() as folder:
+                write_files([study], Path(folder))
+                shutil.copy(Path(folder) / made, DOCS / "images" / name)
     for path, (name, table) in TABLES.items():
         text = path.read_text(encoding="utf-8")
         place = between(text, name)

@@ -357,6 +357,15 @@ def test_many_pairs_with_too_few_seeds_are_told_at_once() -> None:
     assert len(found.sentences) == 4
 
 
+def test_beside_claims_each_studys_sentences_stand_with_the_study() -> None:
+    both = [made(["adam", "sgd"], name="first"), made(["adam", "sgd"], name="second")]
+    sentences = '<ul class="sentences">'
+    for verdicts, expected in ((VERDICTS, False), ((), True)):
+        text = page(both, verdicts)
+        assert text.count(sentences) == 2
+        assert (text.index(sentences) < text.index('<section class="study" id="s0"')) == expected
+
+
 def test_claims_are_counted() -> None:
     assert tally([*VERDICTS, *VERDICTS]) == "Of 6 claims, 2 hold, 2 do not hold, 2 are not shown."
 

@@ -66,7 +66,11 @@ def test_it_ends_with_verdicts_and_a_page(tmp_path: Path, monkeypatch: pytest.Mo
     text = " ".join(done.output.split())
     assert "holds" in text
     assert "does not hold" in text
-    assert (tmp_path / "r" / "report.html").stat().st_size > 10_000
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "<h1>A course report again, with repeats (laptop scale)</h1>" in page
+    part = CliRunner().invoke(cli.app, [*words[:1], "c7", *words[1:]])
+    assert part.exit_code == 0
+    assert (tmp_path / "r" / "report-c7.html").exists()  # what is asked for alone does not take the whole's place
     again = CliRunner().invoke(cli.app, [*words, "--json"])
     found = {one["id"]: one for one in json.loads(again.stdout)}
     assert {name: one["answer"] for name, one in found.items()} == {
@@ -81,9 +85,11 @@ def test_other_seeds_and_other_folders(tmp_path: Path, monkeypatch: pytest.Monke
     assert done.exit_code == 0
     assert "not shown" in " ".join(done.output.split())  # too few seeds
     assert [study.seeds for study in read_all([tmp_path / "r"])] == [[0, 1]]
-    page = CliRunner().invoke(cli.app, ["report", str(tmp_path / "r"), "--out", str(tmp_path / "p.html")])
+    page = CliRunner().invoke(
+        cli.app, ["report", str(tmp_path / "r"), "--out", str(tmp_path / "p.html"), "--title", "T & U"]
+    )
     assert page.exit_code == 0
-    assert (tmp_path / "p.html").exists()
+    assert "<h1>T &amp; U</h1>" in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paribus.commands import carry_out, console_, print_study, refuse, typed, verdicts_of, with_device
+from paribus.commands import carry_out, console_, print_study, refuse, typed, with_device
 
 if TYPE_CHECKING:
     from paribus.study.request import Request
@@ -225,6 +225,7 @@ def report(
     ] = None,
 ) -> None:
     """One HTML page with verdicts, differences, curves and tables; it opens with no network."""
+    from paribus.findings.claims import verdicts
     from paribus.report.files import write_files
     from paribus.report.page import write_page
     from paribus.study.runner import read_all
@@ -234,8 +235,9 @@ def report(
         studies = read_all(runs)
     except StoreError as error:
         refuse([str(error)])
-    written = [write_page(studies, out or runs[0] / "report.html", verdicts_of(studies), title)]
-    written += write_files(studies, files, verdicts_of(studies)) if files is not None else []
+    found = verdicts(*studies)
+    written = [write_page(studies, out or runs[0] / "report.html", found, title)]
+    written += write_files(studies, files, found) if files is not None else []
     print("written: " + "  ".join(map(str, written)))
 
 

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from paribus.core.record import StudyRecord
-    from paribus.findings.claims import Verdict
     from paribus.study.request import Request
-
-
-TITLE = "A course report again, with repeats ({} scale)"
 
 
 def reproduce_report(
@@ -28,7 +24,7 @@ def reproduce_report(
     """Every experiment of the source report, then the verdicts and the page."""
     from paribus.core.cuda import sees_cuda
     from paribus.core.words import SettingsError, near_miss
-    from paribus.reproduction import CLAIMS, PARTS, SCALES, files
+    from paribus.reproduction import CLAIMS, PARTS, SCALES, TITLE, files
     from paribus.study.file import read_file
     from paribus.study.runner import read
     from paribus.study.store import StoreError
@@ -57,13 +53,8 @@ def reproduce_report(
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
-    page = tell_and_write(
-        [read(request.folder) for request in asked],
-        folder / f"report{f'-{part}' if part else ''}.html",
-        TITLE.format(chosen),
-        as_json,
-        quiet,
-    )
+    out = folder / (f"report-{part}.html" if part else "report.html")
+    page = tell_and_write([read(request.folder) for request in asked], out, TITLE.format(chosen), as_json, quiet)
     console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
     if not whole:
         raise typer.Exit(3)
@@ -84,20 +75,15 @@ def mistakes_of(asked: list[Request]) -> list[str]:
     return found
 
 
-def verdicts_of(studies: list[StudyRecord]) -> list[Verdict]:
-    from paribus.findings.claims import verdicts
-
-    return verdicts(*studies)
-
-
 def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: bool, quiet: bool) -> Path:
     """Say the verdicts on all claims, and write the page."""
     from dataclasses import asdict
 
+    from paribus.findings.claims import verdicts
     from paribus.report.page import write_page
     from paribus.report.tables import verdicts_table
 
-    found = verdicts_of(studies)
+    found = verdicts(*studies)
     if as_json:
         sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n")
     elif not quiet:

@@ -101,11 +101,12 @@ def _condition(name: str, facts: Any) -> Condition:
     for key in ("alike", "ratio", "between"):
         if key in values and (not isinstance(values[key], tuple) or len(values[key]) != 2):
             raise ValueError(f"claim {name}: {key} is a list of two")
-    for key in ("by", "margin", "at_least", "at_most", "between"):
-        numbers = values.get(key, 0.0) if key == "between" else (values.get(key, 0.0),)
-        for number in numbers if isinstance(numbers, tuple) else ():
+    for key in sorted(values.keys() & {"by", "margin", "at_least", "at_most", "between"}):
+        for number in values[key] if key == "between" else [values[key]]:
             if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
                 raise ValueError(f"claim {name}: {key} = {number!r} is not allowed: it is a number, as in {key} = 0.02")
     if "between" in values and not 0 < values["between"][0] < values["between"][1]:
-        raise ValueError(f"claim {name}: between is two ratios, the lower first, as in between = [0.8, 1.25]")
+        raise ValueError(
+            f"claim {name}: between is two ratios, the lower first, both above 0, as in between = [0.8, 1.25]"
+        )
     return Condition(**values)

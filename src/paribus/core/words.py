@@ -26,22 +26,17 @@ class SettingsError(ValueError):
         super().__init__("\n".join(self.mistakes))
 
 
-_ALIASES = {"learning_rate": "lr", "batch": "batch_size", "n_epochs": "epochs", "layers": "hidden", "opt": "optimizer"}
-"""What settings are called elsewhere."""
-
-
 def near_miss(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """`did you mean 'moons'?`, or what there is.
 
     >>> near_miss("mons", ["moons", "blobs"])
     "did you mean 'moons'?"
-    >>> near_miss("SGD", ["sgd", "adam"]), near_miss("learning_rate", ["lr", "epochs"])
-    ("did you mean 'sgd'?", "did you mean 'lr'?")
+    >>> near_miss("SGD", ["sgd", "adam"])
+    "did you mean 'sgd'?"
     """
     names = sorted(known)
     lower = {one.lower(): one for one in reversed(names)}
-    meant = _ALIASES.get(name.lower(), name.lower())
-    close = [meant] if meant in lower else get_close_matches(meant, lower, n=1)
+    close = get_close_matches(name.lower(), lower, n=1)
     return f"did you mean {lower[close[0]]!r}?" if close else otherwise or f"there is {', '.join(names)}"
 
 
@@ -59,11 +54,25 @@ def all_settings() -> dict[str, list[tuple[str, FieldInfo]]]:
     return found
 
 
+_ELSEWHERE = {
+    "learning_rate": "lr",
+    "batch": "batch_size",
+    "n_epochs": "epochs",
+    "layers": "hidden",
+    "opt": "optimizer",
+}
+"""What settings are called elsewhere."""
+
+
 def full_name(name: str) -> str:
     """The one full name that `name` is or ends; SettingsError where none or several do.
 
     >>> full_name("lr"), full_name("task.noise"), full_name("epochs")
     ('optimizer.lr', 'task.noise', 'epochs')
+    >>> full_name("learning_rate")
+    Traceback (most recent call last):
+    ...
+    paribus.core.words.SettingsError: there is no setting 'learning_rate': did you mean 'lr'?
     """
     known = all_settings()
     if name in known:
@@ -74,9 +83,8 @@ def full_name(name: str) -> str:
     if ends:
         raise SettingsError([f"{name} is the end of {' and '.join(ends)}: write the full name"])
     short = {full.rpartition(".")[2] for full in known} | set(known)
-    raise SettingsError(
-        [f"there is no setting {name!r}: {near_miss(name, short, '`paribus list settings` names them all')}"]
-    )
+    otherwise = "`paribus list settings` names them all"
+    raise SettingsError([f"there is no setting {name!r}: {near_miss(_ELSEWHERE.get(name, name), short, otherwise)}"])
 
 
 def parse_words(words: Sequence[str]) -> dict[str, list[str]]:
@@ -124,12 +132,8 @@ def build(values: Mapping[str, Any]) -> Settings:
     task = OwnData if isinstance(values.get("task"), Own) else TASKS.get(str(values.get("task")))
     if task is None:
         name = str(values.get("task"))
-        if "." in name:
-            raise SettingsError(
-                [f"there is no task {name!r}: a file of one's own is read in Python, with paribus.data(pandas.read_csv("
-                 f"{name!r}), target=COLUMN)"]
-            )  # fmt: skip
-        raise SettingsError([f"there is no task {name!r}: {near_miss(name, TASKS)}"])
+        own = f"a file of your own is read in Python: paribus.data(pandas.read_csv({name!r}), target=COLUMN)"
+        raise SettingsError([f"there is no task {name!r}: {own if '.' in name else near_miss(name, TASKS)}"])
     merged = {**_starting_values(task, values), **values}
     for kind in OWN:  # what a task's runs start from is for the models and optimizers that there are
         if isinstance(merged.get(kind), Own):

@@ -3,6 +3,7 @@
 A claim holds where all of its conditions are supported, each by its own 95 % interval: to be wrong, every one of them
 would have to be wrong (an intersection-union test). It does not hold where one of them is refuted, by an interval at
 0.05 / conditions. Else it is not shown; and where the study has the arms or the figures of no condition, not tested.
+Where runs never reached a target, ranks take the place of intervals.
 
 Source: R. L. Berger, Multiparameter hypothesis testing and acceptance sampling (Technometrics 1982).
 """
@@ -23,7 +24,7 @@ from paribus.core.claims import Claim, Condition
 from paribus.core.record import Status, StudyRecord
 from paribus.findings.differences import ALPHA, t_interval, too_few
 from paribus.findings.summary import values
-from paribus.findings.targets import ENDED, rank_test
+from paribus.findings.targets import by_seed, epochs_to, rank_test, seconds_to
 from paribus.findings.units import label, scale
 
 Answer = Literal["holds", "does not hold", "not shown", "not tested at this scale"]
@@ -109,15 +110,9 @@ def _judge(condition: Condition, study: StudyRecord, conditions: int) -> Found:
     columns = [values(study, arms[name], metric) for name in condition.arms]
     if not any(value is not None for column in columns for value in column):
         return Found("untested", f"{label(metric)} is not measured")
-    if metric.endswith("_to_target"):
-        ended = [
-            {
-                seed: math.inf if value is None else value
-                for seed, value in zip(study.seeds, column, strict=True)
-                if seed in {run.seed for run in arms[name].runs if run.status in ENDED}
-            }
-            for name, column in zip(condition.arms, columns, strict=True)
-        ]
+    if metric.endswith("_to_target") and study.target is not None:
+        when = seconds_to if metric.startswith("seconds") else epochs_to
+        ended = [by_seed(arms[name], study.target, when) for name in condition.arms]
         if any(math.inf in of.values() for of in ended):
             return _with_never(condition, ended, conditions)
     rows = [row for row in zip(*columns, strict=True) if None not in row]

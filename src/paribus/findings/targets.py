@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.record import RunRecord, Status, StudyRecord, Target
+from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 from paribus.findings.differences import holm, sign_flip_p
 
 ENDED = (Status.DONE, Status.DIVERGED)
@@ -65,11 +65,26 @@ def seconds_to(run: RunRecord, target: Target) -> float | None:
     return None if at is None or not run.timed else float(run.curve["train_seconds"][at])
 
 
+def by_seed(
+    arm: ArmRecord, target: Target, when: Callable[[RunRecord, Target], float | None] = epochs_to
+) -> dict[int, float]:
+    """When the runs that ended by themselves reached it, by seed: infinity for never. `when`: `epochs_to`, or
+    `seconds_to`, which leaves out the runs that it says nothing of."""
+    found = {}
+    for run in arm.runs:
+        at = when(run, target)
+        if run.status in ENDED and epochs_to(run, target) is None:
+            found[run.seed] = math.inf
+        elif at is not None:
+            found[run.seed] = at
+    return found
+
+
 def reached(study: StudyRecord, target: Target) -> list[Reached]:
     """Each arm's count and median, over the runs that ended by themselves."""
     found = []
     for arm in study.arms:
-        epochs = [_or_never(epochs_to(run, target)) for run in arm.runs if run.status in ENDED]
+        epochs = list(by_seed(arm, target).values())
         middle = median(epochs) if epochs else math.inf
         count = sum(map(math.isfinite, epochs))
         found.append(Reached(arm.name, count, len(epochs), middle if math.isfinite(middle) else None))
@@ -78,10 +93,7 @@ def reached(study: StudyRecord, target: Target) -> list[Reached]:
 
 def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
     """Every pair of arms, or all against the baseline."""
-    by_arm = {
-        arm.name: {run.seed: _or_never(epochs_to(run, target)) for run in arm.runs if run.status in ENDED}
-        for arm in study.arms
-    }
+    by_arm = {arm.name: by_seed(arm, target) for arm in study.arms}
     pairs = [(a, b) for a, b in combinations(by_arm, 2) if study.baseline is None]
     pairs += [(name, study.baseline) for name in by_arm if study.baseline is not None and name != study.baseline]
     tested = [rank_test(by_arm[a], by_arm[b]) for a, b in pairs]
@@ -99,10 +111,6 @@ def rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | No
     ranks = mid_ranks([a[seed] for seed in seeds] + [b[seed] for seed in seeds])
     d = ranks[: len(seeds)] - ranks[len(seeds) :]
     return len(seeds), sign_flip_p(d), bool(d.sum() < 0)
-
-
-def _or_never(epochs: float | None) -> float:
-    return math.inf if epochs is None else epochs
 
 
 def mid_ranks(values: Sequence[float]) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+TITLE = "A course report again, with repeats ({} scale)"
+
 SCALES = ("laptop", "hour", "full")
 
 PARTS: dict[str, tuple[str, ...]] = {

@@ -155,11 +155,11 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     arms = [arm.name for arm in made.arms] if made else []
     if made and options.baseline is not None and options.baseline not in arms:
         mistakes.append(f"--baseline {options.baseline} is no arm: {near_miss(options.baseline, arms)}")
-    threads = max((arm.settings.threads for arm in made.arms), default=1) if made else 1
-    if threads > 1 and (options.jobs or 1) > 1 and threads * (options.jobs or 1) > cores():
+    jobs, threads = options.jobs or 1, max((arm.settings.threads for arm in made.arms), default=1) if made else 1
+    if min(jobs, threads) > 1 and jobs * threads > cores():
         mistakes.append(
-            f"--jobs {options.jobs} with threads={threads} asks for {threads * (options.jobs or 1)} threads of "
-            f"{cores()} cores, which is several times slower than either alone: give threads=1, or no --jobs"
+            f"--jobs {jobs} with threads={threads} asks for {jobs * threads} threads of {cores()} cores, "
+            "which is several times slower than either alone: give threads=1, or no --jobs"
         )
     for claim in options.claims:
         for name in dict.fromkeys(name for one in claim.conditions for name in one.arms if made and name not in arms):
