@@ -15,12 +15,14 @@ from unittest import mock
 
 import numpy as np
 
-from paribus.core.record import Evaluation
-from paribus.core.sections import OPTIMIZERS
-from paribus.core.settings import Settings
-from paribus.core.words import build
+from paribus.backends.dispatch import train
+from paribus.config.overrides import build
+from paribus.config.sections import OPTIMIZERS
+from paribus.config.settings import Settings
+from paribus.records.record import Evaluation
+from paribus.records.run import Observer, Run
 from paribus.tasks import Task, load
-from paribus.training import Observer, Run, door, train
+from paribus.training import door
 
 
 class Losses(Observer):

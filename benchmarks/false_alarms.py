@@ -16,11 +16,12 @@ import sys
 
 import numpy as np
 
-from paribus.core.record import Evaluation, Outcome
-from paribus.core.words import build
+from paribus.backends.dispatch import train
+from paribus.config.overrides import build
 from paribus.findings.differences import differences, power
+from paribus.records.record import Evaluation, Outcome
+from paribus.records.run import Run
 from paribus.tasks import load
-from paribus.training import Run, train
 
 SEEDS = (8, 16)
 WORDS = {"task": "moons", "init": "default", "optimizer.lr": 0.1, "epochs": 8, "eval_every": 8, "model.hidden": 8}

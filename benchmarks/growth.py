@@ -9,11 +9,11 @@ from __future__ import annotations
 from statistics import median
 from time import perf_counter
 
-from paribus.core.settings import steps_in_epoch
-from paribus.core.words import build
+from paribus.backends.fused_runner import train_side_by_side
+from paribus.config.overrides import build
+from paribus.config.settings import steps_in_epoch
+from paribus.records.run import Observer, Run
 from paribus.tasks import load
-from paribus.training import Observer, Run
-from paribus.training.side_by_side import train_side_by_side
 
 ROUNDS = 5
 

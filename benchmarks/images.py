@@ -19,12 +19,12 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import paribus
-from paribus.core.plan import Plan
-from paribus.core.values import cores
-from paribus.core.words import build
+from paribus.backends.dispatch import make_learner
+from paribus.config.overrides import build
+from paribus.config.values import cores
+from paribus.plan import Plan
 from paribus.tasks import Task, load
 from paribus.training import sampling
-from paribus.training.door import make_learner
 from paribus.training.threads import threads
 
 ROWS = [64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"]

@@ -16,12 +16,13 @@ from time import perf_counter
 
 from rich.console import Console
 
-from paribus.report.progress import Bar
+from paribus.backends.dispatch import train
+from paribus.records.run import Observer, Run
 from paribus.report.tensorboard import Follower
-from paribus.study.request import Options, request
+from paribus.report.terminal.progress import Bar
 from paribus.study.runner import carry_out
+from paribus.study.spec import Options, request
 from paribus.tasks import load
-from paribus.training import Observer, Run, train
 
 RUNS = 20
 

@@ -17,11 +17,11 @@ from growth import Nobody
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from paribus.core.settings import Settings
-from paribus.core.words import build, parse_words
+from paribus.backends.fused_runner import train_side_by_side
+from paribus.config.overrides import build, parse_words
+from paribus.config.settings import Settings
+from paribus.records.run import Run
 from paribus.tasks import Task, load
-from paribus.training import Run
-from paribus.training.side_by_side import train_side_by_side
 from paribus.training.threads import threads
 
 ROUNDS = 5

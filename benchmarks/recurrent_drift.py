@@ -12,8 +12,8 @@ import numpy as np
 from drift import WAYS, losses
 from matplotlib.figure import Figure
 
-from paribus.core.words import build
-from paribus.report.curves import COLOURS
+from paribus.config.overrides import build
+from paribus.report.files.curves import COLOURS
 from paribus.tasks import load
 
 

@@ -14,11 +14,12 @@ import numpy as np
 from growth import Nobody
 
 import paribus
+from paribus.backends.dispatch import train
 from paribus.bench.contestants import indexed_loop
-from paribus.core.settings import Settings
-from paribus.core.words import build
+from paribus.config.overrides import build
+from paribus.config.settings import Settings
+from paribus.records.run import Run
 from paribus.tasks import Task, load
-from paribus.training import Run, train
 from paribus.training.threads import threads
 
 EXAMPLES, EPOCHS, ROUNDS = 20_000, 3, 5

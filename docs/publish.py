@@ -18,10 +18,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from paribus.findings.claims import Verdict, verdicts
-from paribus.report.files import write_files
-from paribus.report.page import write_page
+from paribus.report.files.files import write_files
+from paribus.report.page.page import write_page
 from paribus.reproduction import TITLE
-from paribus.study.runner import read_all
+from paribus.study.reading import read_all
 
 DOCS = Path(__file__).parent
 PUBLISHED = DOCS / "reproduction"

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from platformdirs import user_cache_path
 
-from paribus.core.record import Evaluation, Outcome
-from paribus.core.settings import Settings
-from paribus.core.words import build, parse_words
+from paribus.backends.dispatch import train
+from paribus.config.overrides import build, parse_words
+from paribus.config.settings import Settings
+from paribus.records.record import Evaluation, Outcome
+from paribus.records.run import Observer, Run
 from paribus.tasks import load
-from paribus.training import Observer, Run, train
 
 
 @pytest.fixture(autouse=True, scope="session")

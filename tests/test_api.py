@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import paribus
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
 from paribus.study.runner import carry_out
 from tests.test_study import ask, assert_same_curves
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from paribus.bench.clock import flops_of_a_step
 from paribus.bench.command import run_bench
 from paribus.bench.contestants import CONTESTANTS, PEERS
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
 from paribus.tasks import load
 from tests.conftest import settings_of
 from tests.test_cli import paribus

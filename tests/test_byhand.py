@@ -9,19 +9,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
+from paribus.backends.torch.optimizers import OPTIMIZERS as TORCH
+from paribus.backends.torch.optimizers import lean
 from paribus.byhand.layers import Dropout, Linear, ReLU, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.optimizers import OPTIMIZERS as HAND
 from paribus.byhand.optimizers import clip_by_global_norm
-from paribus.core.plan import Plan
-from paribus.core.schedules import Schedule
-from paribus.core.sections import OPTIMIZERS
-from paribus.core.values import Initialisation
-from paribus.core.words import SettingsError, build
+from paribus.config.overrides import SettingsError, build
+from paribus.config.schedules import Schedule
+from paribus.config.sections import OPTIMIZERS
+from paribus.config.values import Initialisation
 from paribus.models.initialisation import initial_values
 from paribus.models.mlp import Mlp as TorchMlp
-from paribus.training.torch_optimizers import OPTIMIZERS as TORCH
-from paribus.training.torch_optimizers import lean
+from paribus.plan import Plan
 from tests.conftest import norm_gap
 
 SIZES = {0: [3, 4], 1: [2, 20, 2], 4: [5, 7, 3, 6, 4, 3], "one unit": [2, 1, 2], "wide": [64, 64, 64, 10]}

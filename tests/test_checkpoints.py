@@ -15,14 +15,15 @@ from safetensors.numpy import load as load_weights
 from torch import nn
 
 import paribus
-from paribus.core.checkpoint import Best, Checkpoint
-from paribus.core.own import own
-from paribus.core.record import Evaluation, Outcome, Status
-from paribus.study.request import Options, Request, request
+from paribus.backends.dispatch import train
+from paribus.config.user_code import own
+from paribus.records.checkpoint import Best, Checkpoint
+from paribus.records.record import Evaluation, Outcome, Status
+from paribus.records.run import Observer, Run
 from paribus.study.runner import CHECKPOINTS, carry_out, prepare
+from paribus.study.spec import Options, Request, request
 from paribus.study.store import Store
 from paribus.tasks import load
-from paribus.training import Observer, Run, train
 from tests.conftest import Recorder, final_weights, settings_of
 from tests.test_study import assert_same_curves, runs
 
@@ -83,7 +84,7 @@ def test_a_module_of_ones_own_goes_on_with_the_same_noise(tmp_path: Path) -> Non
     def noisy() -> nn.Module:
         return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 2))
 
-    from paribus.core.words import build
+    from paribus.config.overrides import build
 
     settings = build({"task": "moons", "model": own(noisy), "epochs": 3, "optimizer.momentum": 0.9})
     task, whole = load(settings, 0), Recorder()

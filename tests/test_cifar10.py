@@ -35,8 +35,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from paribus import cli
-from paribus.core.plan import Plan
-from paribus.report.progress import DownloadBar
+from paribus.plan import Plan
+from paribus.report.terminal.progress import DownloadBar
 from paribus.tasks import cifar10
 from paribus.tasks.cifar10 import OFFICIAL, DataError, Official, balanced, get, stored
 from paribus.tasks.cifar10_files import Archive

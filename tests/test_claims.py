@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from paribus.core.claims import Claim, Condition
-from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord, Target, TaskCard
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
 from paribus.findings.claims import Verdict, combined, verdict, verdicts
 from paribus.findings.differences import too_few
+from paribus.records.claims import Claim, Condition
+from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target, TaskCard
 from paribus.reproduction import PARTS, SCALES, files
-from paribus.study.file import as_toml, read_file
-from paribus.study.runner import carry_out, read
+from paribus.study.file import read_file
+from paribus.study.reading import read
+from paribus.study.runner import carry_out
+from paribus.study.toml import as_toml
 
 CARD = TaskCard("moons", "f", "p", "s", 2, (2,), 80, 0, 20, 0)
 

@@ -10,17 +10,18 @@ import torch
 from torch import nn
 
 import paribus
-from paribus.core.plan import Plan
-from paribus.core.record import Outcome
-from paribus.core.sections import Sgd
-from paribus.core.words import SettingsError, build
-from paribus.study.request import Options, request
+from paribus.backends.dispatch import make_learner, train
+from paribus.backends.torch.augment import Augmentation, EpochDraws
+from paribus.backends.torch.optimizers import make_optimizer, shrink
+from paribus.config.overrides import SettingsError, build
+from paribus.config.sections import Sgd
+from paribus.plan import Plan
+from paribus.records.record import Outcome
+from paribus.records.run import Run
 from paribus.study.runner import prepare
+from paribus.study.spec import Options, request
 from paribus.tasks import load
-from paribus.training import Run, door, train
-from paribus.training.augment import Augmentation, EpochDraws
-from paribus.training.door import make_learner
-from paribus.training.torch_optimizers import make_optimizer, shrink
+from paribus.training import door
 from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
 
 Fit = Callable[..., Recorder]

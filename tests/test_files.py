@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
 from paribus.findings.study import study_differences
 from paribus.reproduction import files
-from paribus.study.file import as_toml, read_file
-from paribus.study.request import Options, Request, request
-from paribus.study.runner import carry_out, complete, prepare, read
+from paribus.study.file import read_file
+from paribus.study.reading import read
+from paribus.study.runner import carry_out, complete, prepare
+from paribus.study.spec import Options, Request, request
 from paribus.study.store import StoreError
+from paribus.study.toml import as_toml
 from paribus.tasks import cifar10
 from tests.test_study import assert_same_curves
 

@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import torch
 
-from paribus.core.plan import Plan
-from paribus.core.record import Evaluation, Outcome, Status
+from paribus.backends.dispatch import make_learner, train
+from paribus.backends.fused_runner import train_side_by_side
 from paribus.fused.compile import ready
 from paribus.fused.rows import BATCH
 from paribus.fused.softmax import exp
 from paribus.models.initialisation import initial_values
-from paribus.study.runner import read
+from paribus.plan import Plan
+from paribus.records.record import Evaluation, Outcome, Status
+from paribus.records.run import Run
+from paribus.study.reading import read
 from paribus.tasks import load
-from paribus.training import Run, train
-from paribus.training.door import make_learner
-from paribus.training.side_by_side import train_side_by_side
 from tests.conftest import Recorder, settings_of
 
 Fit = Callable[..., Recorder]
@@ -202,7 +202,7 @@ def test_a_run_that_diverges_stops_alone() -> None:
 
 
 def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from paribus.training import side_by_side
+    from paribus.backends import fused_runner as side_by_side
 
     def broken(shapes: object, init: object, plan: Plan, *more: object) -> object:
         if plan.seed == 1:
@@ -269,7 +269,7 @@ def test_times_are_those_of_the_clock(fit: Fit) -> None:
 
 
 def test_what_it_cannot_have_is_said() -> None:
-    from paribus.core.words import SettingsError
+    from paribus.config.overrides import SettingsError
 
     for words, answer in (
         ("loader=dataloader", "loader=dataloader has no effect with implementation=fused"),
@@ -283,7 +283,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     code = (
         "from paribus.fused.compiled import FOLDER; assert FOLDER is None\n"
         "from paribus.fused.draws import permutation; import numpy as np\n"
-        "from paribus.core.plan import Plan\n"
+        "from paribus.plan import Plan\n"
         "order, words, spare = np.zeros(9, np.int64), np.zeros((4, 9), np.uint64), np.zeros((4, 1), np.uint64)\n"
         "permutation(order, 9, words, spare, np.uint64(2), np.uint64(7))\n"
         "assert order.tolist() == Plan(7).permutations(2, 1, 9)[0].tolist()\n"

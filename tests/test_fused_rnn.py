@@ -14,26 +14,28 @@ import numpy as np
 import pytest
 
 from paribus import data
+from paribus.backends.compatibility import recurrent
+from paribus.backends.dispatch import train
+from paribus.backends.estimate import estimate
+from paribus.backends.fused_runner import train_side_by_side
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn as ByHand
-from paribus.core.plan import Plan
-from paribus.core.record import Evaluation, Outcome, Status
-from paribus.core.settings import Settings
-from paribus.core.words import build, parse_words
+from paribus.config.overrides import build, parse_words
+from paribus.config.settings import Settings
 from paribus.fused.compile import ready
-from paribus.fused.course import Course
 from paribus.fused.engine import _constants
+from paribus.fused.loop_config import Course
 from paribus.fused.rnn import Data
 from paribus.fused.rnn_engine import Rnn
 from paribus.fused.tanh import tanh
 from paribus.models.initialisation import initial_values
+from paribus.plan import Plan
+from paribus.records.record import Evaluation, Outcome, Status
+from paribus.records.run import Run
 from paribus.tasks import Task, load
 from paribus.tasks.palindrome import encode
 from paribus.tasks.task import Scale, Split
-from paribus.training import Run, side_by_side, train
-from paribus.training.estimate import estimate
-from paribus.training.fitness import recurrent
-from paribus.training.side_by_side import train_side_by_side
+from paribus.training import side_by_side
 from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
 
 FACTORS = {

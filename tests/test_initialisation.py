@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.stats import ks_2samp
 
-from paribus.core.plan import Plan
-from paribus.core.values import Initialisation
+from paribus.config.values import Initialisation
 from paribus.models.initialisation import WEIGHTS, initial_values
+from paribus.plan import Plan
 
 SHAPE = (120, 90)
 THEIRS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
 from paribus.findings.differences import differences
-from paribus.report.judge import judge
+from paribus.findings.judge import judge
 from tests.test_cli import paribus
 
 GOOD = "arm,seed,accuracy,loss\n" + "".join(

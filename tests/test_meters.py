@@ -11,10 +11,10 @@ from time import monotonic, sleep
 import pytest
 
 import paribus
-from paribus.core.record import METERS
+from paribus.records.record import METERS
 from paribus.report.show import as_json
-from paribus.study.request import Options, request
 from paribus.study.runner import carry_out
+from paribus.study.spec import Options, request
 from paribus.training.meters import Meters, Sampler, peak_memory_mb
 
 

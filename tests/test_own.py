@@ -22,13 +22,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import TensorDataset
 
 import paribus
-from paribus.core.own import Own, code_fingerprint, own
-from paribus.core.plan import Plan
-from paribus.core.record import METERS
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
+from paribus.config.user_code import Own, code_fingerprint, own
 from paribus.findings.study import study_differences
-from paribus.study.file import as_toml
+from paribus.plan import Plan
+from paribus.records.record import METERS
 from paribus.study.store import Store, StoreError
+from paribus.study.toml import as_toml
 from paribus.tasks.task import load
 from tests.conftest import settings_of
 from tests.test_study import assert_same_curves
@@ -159,7 +159,7 @@ def test_a_module_is_trained_as_a_loop_written_apart_trains_it(tmp_path: Path) -
 
 
 def study_task(**settings: Any) -> Any:
-    from paribus.core.sections import OwnData
+    from paribus.config.sections import OwnData
 
     return OwnData(name="mine", arrays=TASK, **settings)
 

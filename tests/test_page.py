@@ -22,7 +22,11 @@ from PIL import Image
 from scipy.stats import t as student
 
 import paribus
-from paribus.core.record import (
+from paribus.config.sections import OWN
+from paribus.findings.claims import Found, Verdict
+from paribus.findings.differences import Difference
+from paribus.findings.study import study_differences
+from paribus.records.record import (
     ArmRecord,
     Boundary,
     Candidate,
@@ -36,18 +40,14 @@ from paribus.core.record import (
     Tuned,
     Tuning,
 )
-from paribus.core.sections import OWN
-from paribus.findings.claims import Found, Verdict
-from paribus.findings.differences import Difference
-from paribus.findings.study import study_differences
-from paribus.report.files import write_files
-from paribus.report.page import page, write_page
-from paribus.report.page_curves import band, curve_figures, drawn, most_points, thinned
-from paribus.report.page_figures import boundaries, confusions, forest, lengths, state_gradients, tuned
-from paribus.report.page_json import Columns, literal, to_json
-from paribus.report.page_series import boundary_frames, class_png, mistake_png
-from paribus.report.page_tables import Cell, Table, markdown, results_csv, runs_csv
-from paribus.report.page_text import View, amount, answers, sentence, tally
+from paribus.report.files.files import write_files
+from paribus.report.page.curves import band, curve_figures, drawn, most_points, thinned
+from paribus.report.page.figures import boundaries, confusions, forest, lengths, state_gradients, tuned
+from paribus.report.page.json import Columns, literal, to_json
+from paribus.report.page.page import page, write_page
+from paribus.report.page.tables import Cell, Table, markdown, results_csv, runs_csv
+from paribus.report.page.text import View, amount, answers, sentence, tally
+from paribus.report.series import boundary_frames, class_png, mistake_png
 from paribus.study.file import read_file
 
 CARD = TaskCard("moons", "f" * 64, "b" * 64, "scikit-learn make_moons", 2, (2,), 80, 0, 20, 0)

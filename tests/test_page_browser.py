@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from paribus.report.page import write_page
-from paribus.report.page_tables import results_csv, runs_csv
-from paribus.report.page_text import View
+from paribus.report.page.page import write_page
+from paribus.report.page.tables import results_csv, runs_csv
+from paribus.report.page.text import View
 from tests.test_page import (
     EVIL,
     NAMES,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from paribus.core.plan import philox
+from paribus.plan import philox
 from paribus.tasks.palindrome import (
     Digits,
     distinct,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, chisquare, kstest, spearmanr
 
-from paribus.core.plan import MAX_SEED, Plan, Stream, philox
+from paribus.plan import MAX_SEED, Plan, Stream, philox
 
 # Random123 1.14, tests/kat_vectors, philox4x32 with 10 rounds: counter, key, answer.
 KNOWN_ANSWERS = [

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from paribus import data
-from paribus.core.plan import Plan
-from paribus.core.words import SettingsError
+from paribus.backends import dispatch as door
+from paribus.backends.dispatch import make_learner
+from paribus.config.overrides import SettingsError
 from paribus.models.initialisation import initial_values
-from paribus.study.request import Options, request
+from paribus.plan import Plan
 from paribus.study.runner import prepare
+from paribus.study.spec import Options, request
 from paribus.tasks import load
-from paribus.training import door
-from paribus.training.door import make_learner
 from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
 
 Fit = Callable[..., Recorder]

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from scipy.stats import t
 
-from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord, TaskCard
 from paribus.findings.agreement import agreements
+from paribus.findings.confounders import unequal
 from paribus.findings.summary import summarise
-from paribus.findings.unequal import unequal
-from paribus.report.curves import curves, data, draw
-from paribus.report.listing import LISTINGS, listing
+from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, TaskCard
+from paribus.report.files.curves import curves, data, draw
 from paribus.report.show import as_json
-from paribus.report.tables import results
+from paribus.report.terminal.listing import LISTINGS, listing
+from paribus.report.terminal.tables import results
 from paribus.study.runner import carry_out
 from tests.test_study import ask
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import paribus.reproduction as reproduction
 from paribus import cli
-from paribus.study.runner import read_all
+from paribus.study.reading import read_all
 from tests.test_study import assert_same_curves
 
 STUDY = """

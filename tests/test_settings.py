@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paribus.core.sections import REGISTRIES, TASKS
-from paribus.core.settings import Settings
-from paribus.core.values import Every
-from paribus.core.words import SettingsError, all_settings, build, full_name, parse_words
+from paribus.config.overrides import SettingsError, all_settings, build, full_name, parse_words
+from paribus.config.sections import REGISTRIES, TASKS
+from paribus.config.settings import Settings
+from paribus.config.values import Every
 from paribus.study.arms import design, parse_seeds
 from tests.conftest import settings_of
 

@@ -17,14 +17,16 @@ import psutil
 import pytest
 from safetensors.numpy import load as load_weights
 
-from paribus.core.record import METERS, Evaluation, Outcome, RunRecord, Status, StudyRecord
-from paribus.core.words import SettingsError
+from paribus.backends.dispatch import IMPLEMENTATIONS
+from paribus.config.overrides import SettingsError
+from paribus.records.record import METERS, Evaluation, Outcome, RunRecord, Status, StudyRecord
 from paribus.study import store as store_module
 from paribus.study.driver import lock
-from paribus.study.request import Options, Request, folder_name, request
-from paribus.study.runner import carry_out, prepare, read
+from paribus.study.names import folder_name
+from paribus.study.reading import read
+from paribus.study.runner import carry_out, prepare
+from paribus.study.spec import Options, Request, request
 from paribus.study.store import FILE, SCHEMA_VERSION, Store, StoreError
-from paribus.training.door import IMPLEMENTATIONS
 
 
 def ask(folder: Path, words: str, seeds: str = "2", keep: str | None = None, metric: str = "test_accuracy") -> Request:

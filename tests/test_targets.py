@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from paribus.core.record import RunRecord, Status, Target
 from paribus.findings.targets import earlier, epochs_to, mid_ranks, reached, seconds_to
+from paribus.records.record import RunRecord, Status, Target
 from tests.test_report import arm, record, study
 
 TARGET = Target("test_accuracy", 0.6)

@@ -9,10 +9,10 @@ import pytest
 from sklearn.datasets import load_digits, make_blobs, make_circles, make_moons
 from sklearn.model_selection import train_test_split
 
-from paribus.core.sections import TASKS, Moons
+from paribus.config.sections import TASKS, Moons
 from paribus.tasks import POOLS, load
-from paribus.tasks.pool import cached
-from paribus.tasks.task import fingerprint, overlap
+from paribus.tasks.pool import cached, fingerprint
+from paribus.tasks.task import overlap
 from tests.conftest import settings_of
 
 REPORT = {

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from paribus.core.record import Status
+from paribus.records.record import Status
 from paribus.report.tensorboard import Events, free_port, studies_under
-from paribus.study.runner import carry_out, read
+from paribus.study.reading import read
+from paribus.study.runner import carry_out
 from tests.test_study import ask, runs
 
 

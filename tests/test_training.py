@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from paribus.core.plan import Plan
-from paribus.core.record import Status
-from paribus.core.sections import OPTIMIZERS
+from paribus.backends.dispatch import make_learner, train
+from paribus.config.sections import OPTIMIZERS
+from paribus.plan import Plan
+from paribus.records.record import Status
+from paribus.records.run import Run
 from paribus.tasks import load
-from paribus.training import Run, door, sampling, train
-from paribus.training.door import make_learner
+from paribus.training import door, sampling
 from paribus.training.threads import threads
 from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
 
@@ -283,7 +284,8 @@ def test_training_imports_neither_dynamo_nor_scikit_learn() -> None:
 import sys
 from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
 from paribus.tasks import load
-from paribus.training import Run, train
+from paribus.backends.dispatch import train
+from paribus.records.run import Run
 settings = settings_of("task=moons epochs=1 implementation=torch")
 recorder = Recorder()
 train([Run(settings, 0)], load(settings, 0), recorder)

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from paribus.core.record import ArmRecord, Status, StudyRecord
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
+from paribus.records.record import ArmRecord, Status, StudyRecord
 from paribus.report.show import as_json
-from paribus.report.tuned import edge_lines
+from paribus.report.terminal.tuned import edge_lines
 from paribus.study.dry_run import expected
-from paribus.study.file import as_toml, read_file
-from paribus.study.request import Options, Request, request
-from paribus.study.runner import carry_out, read
+from paribus.study.file import read_file
+from paribus.study.reading import read
+from paribus.study.runner import carry_out
+from paribus.study.spec import Options, Request, request
 from paribus.study.stages import foreseen, stages
 from paribus.study.store import StoreError
+from paribus.study.toml import as_toml
 from paribus.study.tuning import FIRST_SEED, decide, parse_tune
 from tests.test_cli import paribus
 from tests.test_study import ask, assert_same_curves

@@ -10,18 +10,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paribus.core.own import Own, own
-from paribus.core.record import Status, StudyRecord
-from paribus.core.values import Word, spell, word
-from paribus.core.words import SettingsError, near_miss
+from paribus.config.overrides import SettingsError, near_miss
+from paribus.config.user_code import Own, own
+from paribus.config.values import Word, spell, word
+from paribus.findings.confounders import unequal
 from paribus.findings.study import all_differences, study_differences, warnings
 from paribus.findings.summary import derived_metrics, metrics, values
-from paribus.findings.unequal import unequal
-from paribus.study.request import CHECKPOINT_SECONDS, DEFAULT_METRIC, Options, request
-from paribus.study.runner import SHARED, carry_out, prepare, read
+from paribus.records.record import Status, StudyRecord
+from paribus.records.run import Observer
+from paribus.study.reading import SHARED, read
+from paribus.study.runner import carry_out, prepare
+from paribus.study.spec import CHECKPOINT_SECONDS, DEFAULT_METRIC, Options, request
 from paribus.study.stages import stages
 from paribus.tasks.arrays import data
-from paribus.training import Observer
 
 __all__ = ["Study", "compare", "data", "open", "train"]
 
@@ -112,7 +113,7 @@ class Study:
 
     def plot(self) -> Figure | None:
         """Loss and accuracy on every split, a colour an arm, a line a seed; None where nothing was evaluated."""
-        from paribus.report.curves import curves
+        from paribus.report.files.curves import curves
 
         return curves(self.record)
 
@@ -123,7 +124,7 @@ class Study:
     def __str__(self) -> str:
         from rich.console import Console
 
-        from paribus.report.tuned import study_results
+        from paribus.report.terminal.tuned import study_results
 
         console = Console(width=100)
         with console.capture() as shown:
@@ -133,7 +134,7 @@ class Study:
     def _repr_html_(self) -> str:
         from rich.console import Console
 
-        from paribus.report.tuned import study_results
+        from paribus.report.terminal.tuned import study_results
 
         console = Console(width=110, record=True, file=io.StringIO())
         console.print(study_results(self.record, console.width))

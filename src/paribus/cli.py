@@ -13,7 +13,7 @@ import typer
 from paribus.commands import carry_out, console_, print_study, refuse, typed, with_device
 
 if TYPE_CHECKING:
-    from paribus.study.request import Request
+    from paribus.study.spec import Request
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,7 +102,7 @@ def train(
     """Train one arm: paribus train moons hidden=20 lr=0.01"""
 
     def ask() -> Request:
-        from paribus.study.request import Options, request
+        from paribus.study.spec import Options, request
 
         options = Options(
             seeds, name, out, metric, keep, jobs, timing, target, None, None, typed(), tune or (), budget,
@@ -141,7 +141,7 @@ def compare(
     """Train arms x seeds and compare: paribus compare moons implementation=numpy,torch --seeds 20"""
 
     def ask() -> Request:
-        from paribus.study.request import Options, request
+        from paribus.study.spec import Options, request
 
         options = Options(
             seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, typed(), tune or (), budget,
@@ -173,8 +173,8 @@ def show(
     toml: Annotated[bool, typer.Option("--toml", help="Print the file that repeats the study.")] = False,
 ) -> None:
     """Show the results that a folder holds."""
-    from paribus.core.words import SettingsError
-    from paribus.study.runner import read
+    from paribus.config.overrides import SettingsError
+    from paribus.study.reading import read
     from paribus.study.store import StoreError
 
     try:
@@ -182,7 +182,7 @@ def show(
     except StoreError as error:
         refuse([str(error)])
     if toml:
-        from paribus.study.file import as_toml
+        from paribus.study.toml import as_toml
 
         try:
             sys.stdout.write(as_toml(study))
@@ -226,9 +226,9 @@ def report(
 ) -> None:
     """One HTML page with verdicts, differences, curves and tables; it opens with no network."""
     from paribus.findings.claims import verdicts
-    from paribus.report.files import write_files
-    from paribus.report.page import write_page
-    from paribus.study.runner import read_all
+    from paribus.report.files.files import write_files
+    from paribus.report.page.page import write_page
+    from paribus.study.reading import read_all
     from paribus.study.store import StoreError
 
     try:
@@ -252,17 +252,19 @@ def judge(
     as_json: Json = False,
 ) -> None:
     """The same statistics for scores from anywhere: paribus judge SCORES.csv"""
-    from paribus.core.words import SettingsError
-    from paribus.report.judge import judge as judge_scores
+    from paribus.config.overrides import SettingsError
+    from paribus.findings.judge import judge as judge_scores
+    from paribus.report.show import judgement_as_json
+    from paribus.report.terminal.judge import judgement_table
 
     try:
         found = judge_scores(scores, metric, baseline, margin)
     except SettingsError as error:
         refuse(error.mistakes)
     if as_json:
-        sys.stdout.write(json.dumps(found.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(judgement_as_json(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        console_().print(found.table())
+        console_().print(judgement_table(found))
 
 
 @app.command()
@@ -300,11 +302,11 @@ def get(
     quiet: Quiet = False,
 ) -> None:
     """Download a data set, or import a copy of it: paribus data get cifar10 --from PATH"""
-    from paribus.report.progress import DownloadBar
+    from paribus.report.terminal.progress import DownloadBar
     from paribus.tasks import cifar10
 
     if name != "cifar10":
-        from paribus.core.words import near_miss
+        from paribus.config.overrides import near_miss
 
         refuse([f"there are no data {name!r} to get: {near_miss(name, ['cifar10'])}"])
     console = console_(stderr=True, quiet=quiet)
@@ -336,7 +338,7 @@ def bench(
 ) -> None:
     """Speed side by side on this machine: what people write today, and Paribus."""
     from paribus.bench.command import run_bench
-    from paribus.core.words import SettingsError
+    from paribus.config.overrides import SettingsError
 
     try:
         found = run_bench(words or [], rounds, peers, console_(stderr=True))
@@ -353,10 +355,10 @@ def bench(
 @app.command(name="list")
 def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|recipes|settings")]) -> None:
     """List what there is, with defaults, one line each."""
-    from paribus.report.listing import LISTINGS, listing
+    from paribus.report.terminal.listing import LISTINGS, listing
 
     if what not in LISTINGS:
-        from paribus.core.words import near_miss
+        from paribus.config.overrides import near_miss
 
         refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
     console_().print(listing(what))

@@ -14,19 +14,19 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from paribus.core.record import StudyRecord
-    from paribus.study.request import Request
+    from paribus.records.record import StudyRecord
+    from paribus.study.spec import Request
 
 
 def reproduce_report(
     part: str | None, scale: str | None, seeds: str | None, out: Path | None, as_json: bool, quiet: bool
 ) -> None:
     """Every experiment of the source report, then the verdicts and the page."""
-    from paribus.core.cuda import sees_cuda
-    from paribus.core.words import SettingsError, near_miss
+    from paribus.config.cuda import sees_cuda
+    from paribus.config.overrides import SettingsError, near_miss
     from paribus.reproduction import CLAIMS, PARTS, SCALES, TITLE, files
     from paribus.study.file import read_file
-    from paribus.study.runner import read
+    from paribus.study.reading import read
     from paribus.study.store import StoreError
 
     chosen = scale or ("full" if sees_cuda() else "laptop")
@@ -62,7 +62,7 @@ def reproduce_report(
 
 def mistakes_of(asked: list[Request]) -> list[str]:
     """What stands in the way of any of several studies."""
-    from paribus.core.words import SettingsError
+    from paribus.config.overrides import SettingsError
     from paribus.study.runner import prepare
     from paribus.study.store import StoreError
 
@@ -80,8 +80,8 @@ def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: b
     from dataclasses import asdict
 
     from paribus.findings.claims import verdicts
-    from paribus.report.page import write_page
-    from paribus.report.tables import verdicts_table
+    from paribus.report.page.page import write_page
+    from paribus.report.terminal.tables import verdicts_table
 
     found = verdicts(*studies)
     if as_json:
@@ -96,7 +96,7 @@ def with_device(words: list[str] | None, device: str | None) -> list[str]:
 
 
 def carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:
-    from paribus.core.words import SettingsError
+    from paribus.config.overrides import SettingsError
     from paribus.study.stages import foreseen, stages
     from paribus.study.store import StoreError
 
@@ -105,7 +105,7 @@ def carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: b
     try:
         asked = ask()
         if dry_run:
-            from paribus.report.tables import dry_run_table
+            from paribus.report.terminal.tables import dry_run_table
             from paribus.study.dry_run import expected
 
             console_().print(dry_run_table(asked.folder, [expected(stage) for stage in foreseen(asked)]))
@@ -127,11 +127,12 @@ def carry_out_stage(
     stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool, pictures: bool = True
 ) -> tuple[bool, list[Path]]:
     """Train what is missing; whether all that counts is done, and the files that were written."""
-    from paribus.report.curves import draw
-    from paribus.report.progress import Bar
+    from paribus.report.files.curves import draw
     from paribus.report.tensorboard import Follower
+    from paribus.report.terminal.progress import Bar
+    from paribus.study.reading import read
     from paribus.study.runner import carry_out as train_missing
-    from paribus.study.runner import complete, prepare, read
+    from paribus.study.runner import complete, prepare
 
     work, last = prepare(stage), stage.folder == asked.folder
     if asked.tune:
@@ -163,7 +164,7 @@ def print_study(study: StudyRecord, as_json: bool) -> None:
 
         sys.stdout.write(json.dumps(contract(study), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        from paribus.report.tuned import study_results
+        from paribus.report.terminal.tuned import study_results
 
         console = console_()
         console.print(study_results(study, console.width))

@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from paribus.bench.contestants import Contestant
-from paribus.core.settings import Settings, steps_in_epoch
+from paribus.config.settings import Settings, steps_in_epoch
 from paribus.tasks import Task
 from paribus.training.threads import threads
 

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from paribus.bench.clock import Bench, bench
 from paribus.bench.contestants import CONTESTANTS, PEERS
-from paribus.core.settings import Settings
-from paribus.core.words import SettingsError
+from paribus.config.overrides import SettingsError
+from paribus.config.settings import Settings
 from paribus.study.arms import design
 from paribus.tasks import load
 

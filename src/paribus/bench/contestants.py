@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from paribus.core.record import Evaluation
-from paribus.core.settings import Settings
-from paribus.core.words import build
+from paribus.backends.dispatch import train
+from paribus.backends.fused_runner import train_side_by_side
+from paribus.config.overrides import build
+from paribus.config.settings import Settings
+from paribus.records.record import Evaluation
+from paribus.records.run import Observer, Run
 from paribus.tasks import Task
-from paribus.training import Observer, Run, train
-from paribus.training.side_by_side import train_side_by_side
 
 Way = Callable[[Settings, Task], float]
 

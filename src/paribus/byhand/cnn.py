@@ -9,11 +9,11 @@ import numpy as np
 
 from paribus.byhand.convolution import BatchNorm2d, Conv2d, Flatten, MaxPool2d
 from paribus.byhand.layers import Array, Layer, Linear, ReLU
-from paribus.core.architecture import KERNEL, NORM_EPS, NORM_MOMENTUM, PADDING, POOL_STRIDE, cnn_layers
+from paribus.config.architecture import KERNEL, NORM_EPS, NORM_MOMENTUM, PADDING, POOL_STRIDE, cnn_layers
 
 
 class Cnn:
-    """The table of `core.architecture`: blocks of convolution, batch normalisation and ReLU, max pools, a linear layer.
+    """The table of `config.architecture`: blocks of convolution, batch normalisation, ReLU; max pools; a linear layer.
 
     `image`: (channels, height, width). Parameters and buffers (the running statistics) are named as in the PyTorch
     model: `blocks.0.convolution.weight`, ..., `linear.bias`; `blocks.0.norm.running_mean`, ... The parameters are 0

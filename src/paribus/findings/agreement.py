@@ -8,8 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
-from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord
-from paribus.core.values import Word
+from paribus.config.values import Word
+from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 
 _FACTOR = "implementation"
 

@@ -20,12 +20,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.claims import Claim, Condition
-from paribus.core.record import Status, StudyRecord
 from paribus.findings.differences import ALPHA, t_interval, too_few
 from paribus.findings.summary import values
 from paribus.findings.targets import by_seed, epochs_to, rank_test, seconds_to
 from paribus.findings.units import label, scale
+from paribus.records.claims import Claim, Condition
+from paribus.records.record import Status, StudyRecord
 
 Answer = Literal["holds", "does not hold", "not shown", "not tested at this scale"]
 

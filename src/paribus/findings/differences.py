@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.plan import philox
+from paribus.plan import philox
 
 ALPHA = 0.05
 POWER = 0.80

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from paribus.core.words import SettingsError, near_miss
+from paribus.config.overrides import SettingsError, near_miss
 
 _KEYS = ("arm", "seed")
 _MOST_MISTAKES = 10

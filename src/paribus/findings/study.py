@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from paribus.core.record import Status, StudyRecord
 from paribus.findings.differences import Difference, differences
 from paribus.findings.summary import derived_metrics, metrics, values
+from paribus.records.record import Status, StudyRecord
 
 
 def study_differences(study: StudyRecord, metric: str | None = None) -> list[Difference]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paribus.core.record import DERIVED_METRICS, METERS, SPLITS, ArmRecord, RunRecord, StudyRecord, Target
 from paribus.findings.differences import ALPHA, t_interval
 from paribus.findings.targets import epochs_to, seconds_to
+from paribus.records.record import DERIVED_METRICS, METERS, SPLITS, ArmRecord, RunRecord, StudyRecord, Target
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 from paribus.findings.differences import holm, sign_flip_p
+from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 
 ENDED = (Status.DONE, Status.DIVERGED)
 """Runs that ended by themselves: only they can be said to have reached a target, or not."""

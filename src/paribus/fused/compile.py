@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from paribus.core.record import TaskCard
-from paribus.core.words import build
+from paribus.config.overrides import build
 from paribus.fused.compiled import FOLDER
 from paribus.fused.engine import Engine
+from paribus.records.record import TaskCard
 from paribus.tasks.task import Split, Task
 
 _done: set[tuple[str, str]] = set()

@@ -1,14 +1,14 @@
 """The plan's draws inside compiled loops: Philox 4x32-10, permutations, draws with repeats, dropout.
 
-The same numbers as `core.plan` draws, coordinate for coordinate; the table of coordinates stands there.
+The same numbers as `plan` draws, coordinate for coordinate; the table of coordinates stands there.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from paribus.core.plan import Stream
 from paribus.fused.compiled import compiled, inlined
+from paribus.plan import Stream
 
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W0, W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.settings import Settings
+from paribus.config.settings import Settings
 from paribus.fused import mlp, steps
 from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
-from paribus.fused.course import Course
+from paribus.fused.loop_config import Course
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS
 from paribus.tasks import Task

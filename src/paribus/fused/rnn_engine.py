@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.sections import Rnn as RnnSettings
-from paribus.core.settings import Settings
+from paribus.config.sections import Rnn as RnnSettings
+from paribus.config.settings import Settings
 from paribus.fused import rnn
-from paribus.fused.course import Course
 from paribus.fused.engine import Engine, aligned, held, identity
+from paribus.fused.loop_config import Course
 from paribus.fused.rnn import Data, Room
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS

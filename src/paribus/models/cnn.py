@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from paribus.core.architecture import (
+from paribus.config.architecture import (
     KERNEL,
     NORM_EPS,
     NORM_MOMENTUM,
@@ -40,7 +40,7 @@ class Block(nn.Module):
 
 
 class Cnn(nn.Module):
-    """The table of `core.architecture`: blocks of convolution, batch normalisation and ReLU, max pools, a linear layer.
+    """The table of `config.architecture`: blocks of convolution, batch normalisation, ReLU; max pools; a linear layer.
 
     `image`: (channels, height, width). The parameters are unset until they are loaded, but for the batch norms, whose
     scale is 1 and shift 0.

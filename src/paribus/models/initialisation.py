@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.plan import Plan
-from paribus.core.values import Initialisation
+from paribus.config.values import Initialisation
+from paribus.plan import Plan
 
 Values = NDArray[np.float64]
 

@@ -6,13 +6,14 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from paribus.core.record import ArmRecord, StudyRecord
 from paribus.findings.agreement import agreements
 from paribus.findings.claims import verdicts
+from paribus.findings.confounders import unequal
+from paribus.findings.judge import Judgement
 from paribus.findings.study import all_differences, warnings
-from paribus.findings.summary import summaries
+from paribus.findings.summary import summaries, summarise
 from paribus.findings.targets import earlier, reached
-from paribus.findings.unequal import unequal
+from paribus.records.record import ArmRecord, StudyRecord
 
 SCHEMA_VERSION = 1
 
@@ -40,6 +41,30 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
         "shared": as_json(study.tuning.shared) if study.tuning and study.tuning.shared else None,
         "claims": [asdict(one) for one in verdicts(study)],
         "diagnoses": [],
+    })  # fmt: skip
+    return contents
+
+
+def judgement_as_json(judged: Judgement) -> dict[str, Any]:
+    """As `as_json`, as far as scores alone go."""
+    arms = next(iter(judged.scores.values.values()))
+    contents: dict[str, Any] = finite({
+        "schema_version": SCHEMA_VERSION,
+        "study": {
+            "name": judged.name,
+            "factors": [],
+            "seeds": judged.scores.seeds,
+            "primary_metric": judged.primary,
+            "warnings": judged.warnings,
+        },
+        "arms": [
+            {
+                "name": arm,
+                "metrics": {metric: asdict(summarise(values[arm])) for metric, values in judged.scores.values.items()},
+            }
+            for arm in arms
+        ],
+        "differences": [asdict(one) for one in judged.found],
     })  # fmt: skip
     return contents
 

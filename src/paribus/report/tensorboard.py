@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from paribus.core.record import METERS, ArmRecord, RunRecord, Status, StudyRecord
 from paribus.findings.summary import metrics, summarise
-from paribus.report.curves import arm_picture
-from paribus.study.request import folder_name
-from paribus.study.runner import read
+from paribus.records.record import METERS, ArmRecord, RunRecord, Status, StudyRecord
+from paribus.report.files.curves import arm_picture
+from paribus.study.names import folder_name
+from paribus.study.reading import read
 from paribus.study.store import FILE, StoreError
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from paribus.core.own import Own
-from paribus.core.plan import MAX_SEED
-from paribus.core.settings import Settings
-from paribus.core.values import Word, spell_all
-from paribus.core.words import SettingsError, build, parse_words
+from paribus.config.overrides import SettingsError, build, parse_words
+from paribus.config.settings import Settings
+from paribus.config.user_code import Own
+from paribus.config.values import Word, spell_all
+from paribus.plan import MAX_SEED
 
 MOST_SEEDS = 1_000_000
 

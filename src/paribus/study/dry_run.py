@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from paribus.core.values import cores
-from paribus.study.request import Request
+from paribus.backends.estimate import estimate
+from paribus.config.values import cores
+from paribus.records.expected import Expected, ExpectedArm
 from paribus.study.runner import prepare
+from paribus.study.spec import Request
 from paribus.tasks import load
-from paribus.training.estimate import estimate
-
-
-@dataclass(frozen=True)
-class ExpectedArm:
-    """An arm: how many of its runs are missing, and how many seconds each will take, None where none is missing."""
-
-    arm: str
-    missing: int
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A stage: its arms, what there is to say of it, and its seconds, with its jobs side by side."""
-
-    name: str
-    arms: list[ExpectedArm]
-    seeds: int
-    notes: list[str]
-    seconds: float
 
 
 def expected(request: Request) -> Expected:

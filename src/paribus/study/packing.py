@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.record import Curve, Evaluation, Frames, Mistakes, Outcome, Pictures
+from paribus.records.record import Curve, Evaluation, Frames, Mistakes, Outcome, Pictures
 
 
 def curve_columns(rows: Sequence[Evaluation]) -> Curve:

@@ -9,15 +9,15 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.checkpoint import Checkpoint
-from paribus.core.plan import PLAN_VERSION, Plan
-from paribus.core.record import FINISHED, Evaluation, Outcome, Status
+from paribus.plan import PLAN_VERSION, Plan
+from paribus.records.checkpoint import Checkpoint
+from paribus.records.record import FINISHED, Evaluation, Outcome, Status
+from paribus.records.run import Observer, Run
 from paribus.study.driver import me
 from paribus.study.environment import environment
-from paribus.study.request import Request
+from paribus.study.spec import Request
 from paribus.study.store import Store, canonical
 from paribus.tasks import Task, load
-from paribus.training import Observer, Run
 
 _FLUSH_SECONDS = 0.5
 _POINTS = 5000

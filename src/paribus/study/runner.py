@@ -7,25 +7,23 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paribus.core.plan import PLAN_VERSION
-from paribus.core.recipes import RECIPES
-from paribus.core.record import DERIVED_METRICS, FINISHED, METERS, RunRecord, Status, StudyRecord
-from paribus.core.values import cores, spell_all
-from paribus.core.words import SettingsError
+from paribus.backends.compatibility import model_mistakes
+from paribus.backends.dispatch import own_refusal
+from paribus.config.overrides import SettingsError
+from paribus.config.recipes import RECIPES
+from paribus.config.values import cores, spell_all
+from paribus.execution.processes import Both, Executor, InProcess, Workers
+from paribus.plan import PLAN_VERSION
+from paribus.records.record import DERIVED_METRICS, FINISHED, METERS, Status, StudyRecord
+from paribus.records.run import Observer, Run
 from paribus.study.arms import Arm
-from paribus.study.driver import LOCK, carried_out, lock
-from paribus.study.executors import Both, Executor, InProcess, Workers
+from paribus.study.driver import LOCK, lock
 from paribus.study.recorder import Recorder
-from paribus.study.request import Request
+from paribus.study.spec import Request
 from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
 from paribus.tasks import load
-from paribus.training import Observer, Run, sampling
-from paribus.training.door import own_refusal
-from paribus.training.fitness import model_mistakes
+from paribus.training import sampling
 from paribus.training.metrics import refusal as metrics_refusal
-
-SHARED = "shared"
-"""In a tuned study's folder: all arms at one value (`stages.py`)."""
 
 CHECKPOINTS = "checkpoints"
 """In a study's folder: where runs on their way stood last."""
@@ -140,45 +138,6 @@ def complete(request: Request, study: StudyRecord) -> bool:
     """Whether every run that was asked for is done."""
     done = {(canonical(arm.settings), run.seed) for arm in study.arms for run in arm.runs if run.status is Status.DONE}
     return all(_key(arm, seed) in done for arm in request.design.arms for seed in request.seeds)
-
-
-def read(folder: Path) -> StudyRecord:
-    """The records of a folder. A run that is `running` while its process is gone counts as interrupted."""
-    going_on = carried_out(folder)  # asked first: what ends meanwhile was not orphaned
-    store = Store.open(folder)
-    try:
-        study = store.read()
-    finally:
-        store.close()
-    if study.tuning is not None and (folder / SHARED / FILE).exists():
-        study = replace(study, tuning=replace(study.tuning, shared=read(folder / SHARED)))
-    if going_on:
-        return study
-    return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])
-
-
-def read_all(folders: Sequence[Path]) -> list[StudyRecord]:
-    """The records of several folders; one without a study stands for those in it, in the order of their beginning."""
-    found: list[StudyRecord] = []
-    for folder in folders:
-        if (folder / FILE).exists():
-            found.append(read(folder))
-            continue
-        inside = [read(path.parent) for path in sorted(folder.glob(f"*/{FILE}"))]
-        if not inside:
-            raise NoStudyError(f"{folder} holds no study: there is no {FILE} in it, nor in a folder of it")
-        found += sorted(inside, key=_begun)
-    return found
-
-
-def _begun(study: StudyRecord) -> float:
-    return min((run.started for arm in study.arms for run in arm.runs), default=0.0)
-
-
-def _orphaned(run: RunRecord) -> RunRecord:
-    if run.status is not Status.RUNNING:
-        return run
-    return replace(run, status=Status.INTERRUPTED, error="its process ended before it did")
 
 
 def _key(arm: Arm, seed: int) -> tuple[str, int]:

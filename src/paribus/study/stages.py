@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
-from paribus.core.values import Word, spell_all
+from paribus.config.values import Word, spell_all
 from paribus.study.driver import lock
-from paribus.study.request import Request
-from paribus.study.runner import SHARED, check, free, read
+from paribus.study.reading import SHARED, read
+from paribus.study.runner import check, free
+from paribus.study.spec import Request
 from paribus.study.store import FILE, NoStudyError, Store, StoreError
 from paribus.study.tuning import Tune, candidates_of, chosen_for, decide
 

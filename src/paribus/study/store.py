@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.claims import Claim
-from paribus.core.record import (
+from paribus.config.values import Word
+from paribus.records.claims import Claim
+from paribus.records.record import (
     ArmRecord,
     Boundary,
     Candidate,
@@ -36,7 +37,6 @@ from paribus.core.record import (
     Tuned,
     Tuning,
 )
-from paribus.core.values import Word
 from paribus.study.packing import artifacts, curve_columns, pack, unpack, unpack_pictures
 
 SCHEMA_VERSION = 1

@@ -15,12 +15,12 @@ from itertools import product
 
 import numpy as np
 
-from paribus.core.plan import Plan
-from paribus.core.record import Candidate, StudyRecord, Tuned
-from paribus.core.sections import REGISTRIES
-from paribus.core.settings import Settings
-from paribus.core.values import Word, spell_all
-from paribus.core.words import SettingsError, all_settings, build, parse_words
+from paribus.config.overrides import SettingsError, all_settings, build, parse_words
+from paribus.config.sections import REGISTRIES
+from paribus.config.settings import Settings
+from paribus.config.values import Word, spell_all
+from paribus.plan import Plan
+from paribus.records.record import Candidate, StudyRecord, Tuned
 from paribus.study.arms import Arm, Design
 from paribus.study.store import canonical
 

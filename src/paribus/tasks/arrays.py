@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.own import Own
-from paribus.tasks.pool import Pool
-from paribus.tasks.task import fingerprint
+from paribus.config.user_code import Own
+from paribus.tasks.pool import Pool, fingerprint
 
 _MOST_CLASSES = 10_000
 

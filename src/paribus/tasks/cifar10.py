@@ -17,8 +17,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
-from paribus.core.plan import Plan
+from paribus.plan import Plan
 from paribus.tasks.cifar10_files import CLASSES, IMAGE, OFFICIAL, Bar, DataError, Found, Official, read, read_archive
+from paribus.tasks.pool import fingerprint
 
 __all__ = ["CLASSES", "OFFICIAL", "Bar", "DataError", "Official", "Stored", "balanced", "folder", "get", "stored"]
 
@@ -216,7 +217,7 @@ def _write(part: Path, found: Found, official: Official) -> None:
         test=official.batch,
         source=found.source,
         original=found.original,
-        fingerprint=_fingerprint(found.images, found.labels),
+        fingerprint=fingerprint(found.images, found.labels),
     )
     for name, array in (("images.npy", found.images), ("labels.npy", found.labels)):
         header = io.BytesIO()
@@ -245,15 +246,9 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _fingerprint(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> str:
-    from paribus.tasks.task import fingerprint  # which knows all tasks, and so may import this module
-
-    return fingerprint(images, labels)
-
-
 def _check_whole(where: Path) -> None:
     there = stored()
-    if (found := _fingerprint(there.images, there.labels)) != there.fingerprint:
+    if (found := fingerprint(there.images, there.labels)) != there.fingerprint:
         raise DataError(
             f"{where} holds arrays with the fingerprint {found}, expected {there.fingerprint} as in card.json: "
             f"{_again(where)}"

@@ -3,7 +3,7 @@
 A palindrome of `length` + 1 digits is determined by its first half, of ceil((length + 1) / 2) digits. So the halves
 are drawn and dealt to the splits before there are any palindromes: no half, and so no sequence, stands in both.
 
-What is drawn, beside the table of `core.plan`, in its notation:
+What is drawn, beside the table of `plan`, in its notation:
 
 | stream | what                           | counter (c0, c1, c2, c3)      | word             |
 |--------|--------------------------------|-------------------------------|------------------|
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from paribus.core.plan import Indices, Plan, Stream, philox
+from paribus.plan import Indices, Plan, Stream, philox
 
 Digits = NDArray[np.uint8]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.plan import Plan
-from paribus.core.record import TaskCard
-from paribus.core.sections import Cifar10, OwnData, Palindrome, Tabular, TaskSettings
-from paribus.core.settings import Settings
+from paribus.config.sections import Cifar10, OwnData, Palindrome, Tabular, TaskSettings
+from paribus.config.settings import Settings
+from paribus.plan import Plan
+from paribus.records.record import TaskCard
 from paribus.tasks.cifar10 import balanced, stored
 from paribus.tasks.digits import digits
 from paribus.tasks.palindrome import (
@@ -27,7 +26,7 @@ from paribus.tasks.palindrome import (
     palindromes,
     shares,
 )
-from paribus.tasks.pool import Pool
+from paribus.tasks.pool import Pool, fingerprint
 from paribus.tasks.toy import blobs, circles, moons
 
 
@@ -148,7 +147,7 @@ def load(settings: Settings, seed: int) -> Task:
 
     Raises ValueError where a split would be empty.
 
-    >>> from paribus.core.words import build
+    >>> from paribus.config.overrides import build
     >>> task = load(build({"task": "moons"}), seed=3)
     >>> len(task.train), len(task.test), task.card.overlap
     (800, 200, 0)
@@ -243,20 +242,6 @@ def _scale(images: Inputs, settings: TaskSettings) -> Scale:
     mean = (counts * values).sum(axis=1, keepdims=True) / total
     variance = (counts * (values - mean) ** 2).sum(axis=1, keepdims=True) / total
     return Scale(mean[:, :, None], np.sqrt(np.where(variance > 0, variance, 1.0))[:, :, None])
-
-
-def fingerprint(*arrays: NDArray[np.generic]) -> str:
-    """SHA-256 of arrays: type, shape and bytes of each, in little-endian order.
-
-    >>> fingerprint(np.zeros(2))[:12], fingerprint(np.zeros((2, 1)))[:12]
-    ('cdead7b1f559', '5daf164bb0ff')
-    """
-    digest = hashlib.sha256()
-    for array in arrays:
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        digest.update(f"{little.dtype.str}{little.shape}".encode())
-        digest.update(little.tobytes())
-    return digest.hexdigest()
 
 
 def overlap(train: NDArray[np.generic], test: NDArray[np.generic]) -> int:

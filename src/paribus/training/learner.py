@@ -8,7 +8,7 @@ from typing import Protocol, SupportsFloat
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.plan import Indices
+from paribus.plan import Indices
 from paribus.tasks.task import Inputs
 
 

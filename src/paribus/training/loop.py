@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from paribus.core.checkpoint import Best, Checkpoint
-from paribus.core.own import Own
-from paribus.core.plan import Plan
-from paribus.core.record import Evaluation, Outcome, Status
-from paribus.core.settings import Settings, steps_in_epoch
+from paribus.config.settings import Settings, steps_in_epoch
+from paribus.config.user_code import Own
+from paribus.plan import Plan
+from paribus.records.checkpoint import Best, Checkpoint
+from paribus.records.record import Evaluation, Outcome, Status
 from paribus.tasks import Task
 from paribus.training import sampling
 from paribus.training.learner import Learner

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.core.own import Own
+from paribus.config.user_code import Own
 from paribus.tasks import Task
 
 PROBABILITIES = "probabilities"
@@ -19,7 +19,7 @@ def measure(metrics: Sequence[Own], logits: NDArray[np.floating], y: NDArray[np.
 
     A function whose second parameter is called `probabilities` gets those, shape (examples, classes).
 
-    >>> from paribus.core.own import own
+    >>> from paribus.config.user_code import own
     >>> def hits(y, predicted): return (y == predicted).sum()
     >>> measure([own(hits)], np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
     {'hits': 1.0}

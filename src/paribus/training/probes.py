@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn
-from paribus.core.record import Boundary, Frames, Mistakes, Pictures
-from paribus.core.sections import Rnn as RnnSettings
-from paribus.core.settings import Settings
+from paribus.config.sections import Rnn as RnnSettings
+from paribus.config.settings import Settings
+from paribus.records.record import Boundary, Frames, Mistakes, Pictures
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.metrics import softmax

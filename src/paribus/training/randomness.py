@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from paribus.core.plan import Plan
-from paribus.core.settings import Settings
+from paribus.config.settings import Settings
+from paribus.plan import Plan
 
 
 @contextmanager

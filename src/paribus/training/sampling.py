@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from paribus.core.plan import Indices, Plan
-from paribus.core.settings import Settings, steps_in_epoch
+from paribus.config.settings import Settings, steps_in_epoch
+from paribus.plan import Indices, Plan
 
 _EXAMPLES_AT_ONCE = 2**18
 """Orders are drawn for many epochs at once, a few MB of them, as the plan draws 20 times faster that way."""
@@ -17,7 +17,7 @@ def epochs(settings: Settings, plan: Plan, n_train: int, begin: int = 0) -> Iter
 
     Arms that differ in batch size cut the same order differently.
 
-    >>> from paribus.core.words import build
+    >>> from paribus.config.overrides import build
     >>> settings = build({"task": "moons", "batch_size": 2, "epochs": 1})
     >>> [batch.tolist() for batch in next(epochs(settings, Plan(0), n_train=5))]
     [[2, 1], [4, 0], [3]]

@@ -1,0 +1,1 @@
+"""Who computes: NumPy by hand, PyTorch, the compiled engine."""

@@ -1,0 +1,51 @@
+"""Whether a model and its settings fit the data, before anything is trained."""
+
+from __future__ import annotations
+
+from paribus.config.architecture import cnn_layers
+from paribus.config.sections import RECURRENT, Cnn
+from paribus.config.settings import Settings
+from paribus.tasks import Task
+from paribus.training.sampling import smallest_batch
+
+
+def model_mistakes(settings: Settings, task: Task) -> list[str]:
+    """What the data refuse of a model's settings."""
+    found = []
+    if isinstance(settings.model, RECURRENT) and task.sequence is None:
+        found.append(
+            f"model={settings.model.name} takes sequences, and an example of {task.card.name} has shape "
+            f"{task.card.input_shape}: take another model, or data of shape (examples, steps) or (examples, steps, "
+            "inputs)"
+        )
+    if task.image is None:
+        shape = task.card.input_shape
+        asked = [name for name in ("flip", "crop", "cutout") if getattr(settings, name)]
+        if isinstance(settings.model, Cnn):
+            found.append(
+                f"model=cnn takes images, and an example of {task.card.name} has shape {shape}: take model=mlp, or "
+                "data of shape (examples, channels, height, width)"
+            )
+        found += [f"{name} has no effect on {task.card.name}: an example has shape {shape}, no image" for name in asked]
+    elif isinstance(settings.model, Cnn):
+        found += _norm_mistakes(settings, settings.model, task, task.image)
+    return found
+
+
+def _norm_mistakes(settings: Settings, model: Cnn, task: Task, image: tuple[int, int, int]) -> list[str]:
+    """Batch normalisation has no variance over a single value."""
+    fewest = smallest_batch(settings, len(task.train))
+    convolutions = [layer.output for layer in cnn_layers(image, model.width) if layer.kind == "conv"]
+    _, rows, columns = convolutions[-1]
+    if fewest * rows * columns > 1:
+        return []
+    return [
+        f"batch_size={settings.batch_size} leaves a batch of one example ({len(task.train)} for training), and images "
+        f"of {image[1]}x{image[2]} end in maps of one pixel: batch normalisation has no variance over a single value; "
+        "take another batch_size"
+    ]
+
+
+def recurrent(settings: Settings) -> str:
+    """How the matrix from state to state begins, where the model has one."""
+    return settings.model.recurrent if isinstance(settings.model, RECURRENT) else "same"

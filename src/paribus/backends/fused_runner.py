@@ -1,0 +1,222 @@
+"""Runs of the fused engine: many at once, a thread each, observed while they go on."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.backends.compatibility import recurrent
+from paribus.config.settings import evaluations
+from paribus.fused import steps
+from paribus.fused.compile import engine_of, ready
+from paribus.fused.engine import Engine
+from paribus.models.initialisation import initial_values
+from paribus.plan import Plan
+from paribus.records.checkpoint import Best
+from paribus.records.record import Evaluation, Outcome, Pictures, Status
+from paribus.records.run import Observer, Run
+from paribus.tasks import Task
+from paribus.training.metrics import measure
+from paribus.training.probes import Film, boundary, pictures, state_gradients
+from paribus.training.threads import threads as one_thread
+
+_LOOK_SECONDS = 0.05
+_AHEAD = 2
+"""Runs that are begun for each thread, so that none waits for the driver."""
+
+
+class _Training:
+    """A run on its way: its thread writes, the driver reads."""
+
+    def __init__(self, run: Run, task: Task) -> None:
+        self.run, self.task = run, task
+        self.engine: Engine | None = None
+        self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
+        self.told = self.evaluated = 0
+        self.outcome: Outcome | None = None
+        self.best: Best | None = None
+        self.film: Film | None = None
+        self.begun: NDArray[np.float64] | None = None
+        self.splits = [split for split in task.splits if not (run.blind and split == "test")]
+
+    def go_on(self, stop: threading.Event) -> None:
+        """Train to the end, or until told to stop. An exception ends this run as failed."""
+        try:
+            with np.errstate(all="ignore"):
+                settings = self.run.settings
+                engine = engine_of(settings.model.name)(settings, self.task, self.run.seed, self.splits)
+                values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
+                engine.load(values)
+                self.engine = engine
+                if self.run.pictures:
+                    self.begun = state_gradients(settings, engine, self.task)
+                    self.film = Film(evaluations(settings, len(self.task.train)))
+                more, looks = True, bool(self.run.metrics or self.run.pictures or "best" in self.run.keep)
+                while more and not stop.is_set():
+                    more = engine.advance(to_evaluation=looks)
+                    if looks and self.evaluated < engine.run[0]["row"]:
+                        self._look(engine)
+                    self.evaluated = int(engine.run[0]["row"])  # now, as within a slice a row may stand half written
+                if not more:
+                    self.outcome = self._ended(engine)
+        except Exception as error:  # a run that fails must not take the others with it; its record says why
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            self.outcome = Outcome(Status.FAILED, 0, reason)
+
+    def _look(self, engine: Engine) -> None:
+        """At what is wanted of an evaluation beside its metrics."""
+        row = engine.rows[self.evaluated].tolist()
+        if self.run.metrics:
+            self.own.append(self._measured(engine))
+        if "best" in self.run.keep:
+            self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
+        if self.film is not None:
+            self.film.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]), engine, self.task)
+
+    def _measured(self, engine: Engine) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name in self.splits:
+            split = self.task.splits[name]
+            values = measure(self.run.metrics, engine.logits(split.x), split.y)
+            found |= {f"{name}_{metric}": value for metric, value in values.items()}
+        return found
+
+    def evaluations(self) -> list[Evaluation]:
+        """Those that nobody was told of yet."""
+        if self.engine is None:
+            return []
+        engine = self.engine
+        last = self.evaluated
+        per_epoch = int(engine.run[0]["steps_per_epoch"])
+        found = []
+        for number in range(self.told, last):
+            row = engine.rows[number].tolist()
+            metrics = self._metrics(row)
+            if self.run.metrics:
+                metrics |= self.own[number]
+            step = int(row[steps.STEP])
+            times = row[steps.TRAIN_SECONDS], row[steps.EVAL_SECONDS]
+            found.append(Evaluation(step, step / per_epoch, *times, metrics, engine.meters(number)))
+        self.told = last
+        return found
+
+    def _metrics(self, row: Sequence[float]) -> dict[str, float]:
+        found = {}
+        for i, split in enumerate(self.splits):
+            place = steps.FIRST_METRIC + 2 * i
+            found[f"{split}_loss"], found[f"{split}_accuracy"] = row[place], row[place + 1]
+        return found
+
+    def _ended(self, engine: Engine) -> Outcome:
+        """How it ended, with what is to be kept of it."""
+        state = engine.run[0]
+        if state["ended"] != steps.DONE:
+            return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
+        outcome = Outcome(Status.DONE, self.run.settings.epochs, best=self.best)
+        if self.run.blind:
+            return outcome
+        predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
+        last, shown = boundary(engine, self.task), Pictures()
+        if self.film is not None:
+            frames = self.film.frames(outcome.epochs, last)
+            shown = pictures(self.run.settings, engine, self.task, self.begun, frames)
+        return replace(
+            outcome,
+            weights=engine.weights() if "weights" in self.run.keep else None,
+            predictions=predicted,
+            boundary=last,
+            pictures=shown,
+        )
+
+
+def train_side_by_side(
+    runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer, threads: int
+) -> list[Outcome]:
+    """Train runs of `implementation=fused`, as many at once as there are threads; each as if it were alone.
+
+    The observer is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
+    had evaluated, and is raised again.
+    """
+    for model, precision in dict.fromkeys((run.settings.model.name, run.settings.precision) for run in runs):
+        ready(precision, observer.said, model)
+    with one_thread("fused", 1):  # of BLAS, for each run
+        return _train(runs, load, observer, threads)
+
+
+def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer, threads: int) -> list[Outcome]:
+    waiting, going = deque(runs), deque[_Training]()
+    outcomes: dict[int, Outcome] = {}
+    handed: deque[_Training] = deque()
+    work, stop = threading.Condition(), threading.Event()
+    looked = threading.Event()
+
+    def serve() -> None:
+        while True:
+            with work:
+                work.wait_for(lambda: handed or stop.is_set())
+                if stop.is_set():
+                    return
+                training = handed.popleft()
+            training.go_on(stop)
+            looked.set()
+
+    workers = [threading.Thread(target=serve, daemon=True) for _ in range(max(1, min(threads, len(runs))))]
+    for worker in workers:
+        worker.start()
+    try:
+        while waiting or going:
+            while waiting and len(going) < _AHEAD * len(workers):
+                run = waiting.popleft()
+                training = _Training(run, load(run))
+                observer.started(run)
+                going.append(training)
+                with work:
+                    handed.append(training)
+                    work.notify()
+            looked.wait(_LOOK_SECONDS)
+            looked.clear()
+            for training in list(going):
+                outcome = training.outcome  # before its evaluations: none may follow what is told last
+                for row in training.evaluations():
+                    observer.evaluated(training.run, row)
+                if outcome is not None:
+                    going.remove(training)
+                    outcomes[id(training.run)] = outcome
+                    observer.ended(training.run, outcome)
+    except BaseException as error:
+        stop.set()
+        for training in going:
+            if training.engine is not None:
+                training.engine.halt()
+        _stopped(stop, work, workers)
+        if isinstance(error, KeyboardInterrupt):
+            for training in going:
+                for row in training.evaluations():
+                    observer.evaluated(training.run, row)
+                observer.ended(training.run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
+        raise
+    _stopped(stop, work, workers)
+    return [outcomes[id(run)] for run in runs]
+
+
+def _stopped(stop: threading.Event, work: threading.Condition, workers: Sequence[threading.Thread]) -> None:
+    stop.set()
+    with work:
+        work.notify_all()
+    for worker in workers:
+        worker.join()
+
+
+def _diverged(step: int, per_epoch: int, ended: int) -> Outcome:
+    if step == 0:
+        return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
+    epoch = (step - 1) // per_epoch
+    what = f"an evaluation after step {step}" if ended == steps.EVALUATION_NOT_FINITE else f"a loss by step {step}"
+    return Outcome(Status.DIVERGED, epoch, f"in epoch {epoch + 1}: {what} was not finite")

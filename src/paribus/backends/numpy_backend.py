@@ -1,0 +1,135 @@
+"""The hand-written models in the loop."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.byhand.cnn import Cnn
+from paribus.byhand.layers import Array, SoftmaxCrossEntropy
+from paribus.byhand.mlp import Mlp
+from paribus.byhand.optimizers import OPTIMIZERS, clip_by_global_norm
+from paribus.byhand.rnn import Rnn
+from paribus.config.sections import Cnn as CnnSettings
+from paribus.config.sections import Rnn as RnnSettings
+from paribus.config.settings import Settings
+from paribus.plan import Indices, Plan
+from paribus.tasks import Task
+from paribus.tasks.task import Inputs
+from paribus.training.clipping import Clipping
+
+_AT_ONCE = 1000
+"""Images that are evaluated at once."""
+
+
+class NumpyLearner:
+    """Forward, backward and update by hand; see `learner.Learner`."""
+
+    def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
+        self._settings, self._task, self._plan = settings, task, plan
+        self._dtype = np.dtype(settings.precision)
+        self._hidden: tuple[int, ...] = ()
+        self._dropout = 0.0
+        self._shape: tuple[int, ...] = (-1,)
+        self.model: Any  # three models with the same verbs
+        match settings.model:
+            case CnnSettings(width=width):
+                assert task.image is not None
+                self._shape = task.image
+                self.model = Cnn(task.image, task.card.classes, width, self._dtype.type)
+            case RnnSettings(hidden=units):
+                assert task.sequence is not None
+                self._shape = task.sequence
+                self.model = Rnn(task.sequence[1], units, task.card.classes, self._dtype.type)
+            case _:
+                self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
+                n_in = self._inputs(task.test.x[:1]).shape[1]
+                self.model = Mlp([n_in, *self._hidden, task.card.classes], self._dropout, self._dtype.type)
+        self._data = {name: (self._inputs(split.x), split.y) for name, split in task.splits.items()}
+        self._x, self._y = self._data["train"]
+        self.loss = SoftmaxCrossEntropy()
+        make = OPTIMIZERS[settings.optimizer.name]
+        self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
+        self._rate, self._clip = self.optimizer.lr, settings.clip
+        self._clipping = Clipping(settings.clip)
+
+    def _inputs(self, x: Inputs) -> NDArray[np.floating]:
+        return self._task.floats(x, self._dtype).reshape(len(x), *self._shape)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: value.shape for name, value in self.model.parameters.items()}
+
+    def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
+        self.model.load(values)
+
+    def scale_lr(self, factor: float) -> None:
+        self.optimizer.lr = self._rate * factor
+
+    def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
+        pass
+
+    def step(self, examples: Indices, epoch: int) -> float:
+        x, y = self._x[examples], self._y[examples]
+        if self._dropout:
+            keep = [self._plan.keep(epoch, examples, i, units, self._dropout) for i, units in enumerate(self._hidden)]
+            logits = self.model.forward(x, keep)
+        else:
+            logits = self.model.forward(x)
+        loss = self.loss.forward(logits, y, self._settings.label_smoothing)
+        gradients = self.model.backward(self.loss.backward())
+        if self._clip is not None:
+            self._clipping.add(clip_by_global_norm(gradients, self._clip))
+        self.optimizer.step(gradients)
+        return loss
+
+    def evaluate(self, split: str) -> tuple[float, float]:
+        x, y = self._data[split]
+        if split == "train" and self._settings.eval_train != "all":
+            x, y = x[: self._settings.eval_train], y[: self._settings.eval_train]
+        logits = self._logits(x)
+        return self.loss.forward(logits, y), float((logits.argmax(axis=1) == y).mean())
+
+    def _logits(self, x: Array) -> Array:
+        if isinstance(self.model, Mlp):
+            return self.model.forward(x)
+        if isinstance(self.model, Cnn):
+            self.model.train(False)
+        at_once = _AT_ONCE if isinstance(self.model, Cnn) else max(1, 20 * _AT_ONCE // x.shape[1])
+        logits = np.concatenate([self.model.forward(x[i : i + at_once]) for i in range(0, len(x), at_once)])
+        if isinstance(self.model, Cnn):
+            self.model.train()
+        return logits
+
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        return self._logits(self._inputs(x))
+
+    def weights(self) -> dict[str, NDArray[np.floating]]:
+        buffers = self.model.buffers if isinstance(self.model, Cnn) else {}
+        return {name: value.copy() for name, value in {**self.model.parameters, **buffers}.items()}
+
+    def clipping(self) -> dict[str, float]:
+        return self._clipping.read()
+
+    def state(self) -> bytes:
+        content = io.BytesIO()
+        arrays: dict[str, Any] = {f"model:{name}": value for name, value in self.weights().items()}
+        arrays |= {f"optimizer:{name}": value for name, value in self.optimizer.state().items()}
+        np.savez(content, clipping=np.array(self._clipping.state()), **arrays)
+        return content.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        with np.load(io.BytesIO(state), allow_pickle=False) as found:
+            parts: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}}
+            for key in found.files:
+                part, _, name = key.partition(":")
+                if name:
+                    parts[part][name] = found[key]
+            self._clipping.restore(found["clipping"])
+        buffers = self.model.buffers if isinstance(self.model, Cnn) else {}
+        for name, array in {**self.model.parameters, **buffers}.items():
+            array[...] = parts["model"][name]
+        self.optimizer.restore(parts["optimizer"])

@@ -1,0 +1,1 @@
+"""PyTorch's models, optimizers and data in the loop."""

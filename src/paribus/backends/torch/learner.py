@@ -1,0 +1,190 @@
+"""The PyTorch models in the loop."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.data import DataLoader, TensorDataset
+
+from paribus.backends.torch.inputs import DeviceInputs
+from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
+from paribus.backends.torch.optimizers import make_optimizer, shrink
+from paribus.config.sections import Mlp as MlpSettings
+from paribus.config.sections import Sgd
+from paribus.config.settings import Settings
+from paribus.models.mlp import Mlp
+from paribus.plan import Indices, Plan
+from paribus.tasks import Task
+from paribus.tasks.task import Inputs
+from paribus.training.clipping import Clipping
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
+
+
+class PlannedBatches:
+    """A batch sampler that hands a `DataLoader` the plan's batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[Indices] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch.tolist() for batch in self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class TorchLearner:
+    """Autograd and `torch.optim`; see `learner.Learner`."""
+
+    def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
+        self._dtype, self._plan, self._settings = DTYPES[settings.precision], plan, settings
+        self._bf16 = settings.precision == "bf16"
+        self._device = torch.device(settings.device)
+        self._hidden: tuple[int, ...] = ()
+        self._dropout = 0.0
+        self._data = DeviceInputs(settings, task, plan, self._input_shape(settings, task), self._dtype)
+        self._x, self._y = self._data.splits["train"]
+        self.model = self._make_model(settings, task).to(self._device)
+        if settings.memory == "channels_last":
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._train_forward = torch.compile(self.model) if settings.compile else self.model
+        self._parameters = dict(self.model.named_parameters())
+        self.optimizer = make_optimizer(settings.optimizer, self._parameters.values())
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self._clip, self._smoothing = settings.clip, settings.label_smoothing
+        self._clipping = Clipping(settings.clip)
+        one = settings.optimizer
+        self._shrinks = one if isinstance(one, Sgd) and one.decoupled and one.weight_decay else None
+        self._planned = PlannedBatches()
+        self._loader = (
+            # a generator of its own: the loader draws a seed for its workers from the global one
+            DataLoader(TensorDataset(self._x, self._y), batch_sampler=self._planned, generator=torch.Generator())
+            if settings.loader == "dataloader"
+            else None
+        )
+
+    def _input_shape(self, settings: Settings, task: Task) -> tuple[int, ...]:
+        return input_shape(settings.model, task)
+
+    def _make_model(self, settings: Settings, task: Task) -> nn.Module:
+        model = settings.model
+        if isinstance(model, MlpSettings):
+            self._hidden, self._dropout = model.hidden, model.dropout
+        return make_module(model, self._input_shape(settings, task), task.card.classes, self._dtype)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(value.shape) for name, value in self._parameters.items()}
+
+    def load(self, values: Mapping[str, NDArray[np.floating]]) -> None:
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                parameter.copy_(torch.from_numpy(values[name]))
+
+    def scale_lr(self, factor: float) -> None:
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
+        if self._loader is not None:
+            self._planned.batches = batches
+            self._batches = iter(self._loader)
+        elif not self._data.plain:
+            self._data.begin_epoch(epoch, batches)
+
+    def _batch(self, examples: Indices) -> tuple[Tensor, Tensor]:
+        if self._loader is not None:
+            x, y = next(self._batches)
+            return self._data.scaled(x), y
+        if self._data.plain:
+            rows = torch.from_numpy(examples)
+            return self._x[rows], self._y[rows]
+        return self._data.next_batch(len(examples))
+
+    def step(self, examples: Indices, epoch: int) -> Tensor:
+        x, y = self._batch(examples)
+        if self._bf16:
+            with torch.autocast(self._device.type, torch.bfloat16):
+                logits = self._training_logits(x, examples, epoch).float()
+        else:
+            logits = self._training_logits(x, examples, epoch)
+        loss = cross_entropy(logits, y, label_smoothing=self._smoothing)
+        for parameter in self._parameters.values():
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._clip is not None:
+            self._clipping.add(clip_grad_norm_(self._parameters.values(), self._clip))
+        if self._shrinks is not None:
+            shrink(self.optimizer, self._shrinks)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _training_logits(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:
+        if not self._dropout:
+            logits: Tensor = self._train_forward(x)
+            return logits
+        keep = [
+            torch.from_numpy(self._plan.keep(epoch, examples, i, units, self._dropout)).to(self._device)
+            for i, units in enumerate(self._hidden)
+        ]
+        dropped: Tensor = self._train_forward(x, keep)
+        return dropped
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """Logits of kept examples in evaluation mode, as many at once as fit easily."""
+        if self._data.plain and isinstance(self.model, Mlp):
+            logits: Tensor = self.model(x)
+            return logits
+        self.model.eval()
+        chunk = evaluated_at_once(self._settings.model, x, self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            found = [self.model(self._data.scaled(part)) for part in torch.split(x, chunk)]
+        self.model.train()
+        return torch.cat(found).to(self._dtype)
+
+    def evaluate(self, split: str) -> tuple[float, float]:
+        x, y = self._data.splits[split]
+        if split == "train" and self._settings.eval_train != "all":
+            x, y = x[: self._settings.eval_train], y[: self._settings.eval_train]
+        with torch.inference_mode():
+            logits = self._logits(x)
+            return cross_entropy(logits, y).item(), (logits.argmax(dim=1) == y).double().mean().item()
+
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        with torch.inference_mode():
+            found: NDArray[np.floating] = self._logits(self._data.to_device(x)).cpu().numpy()
+        return found
+
+    def weights(self) -> dict[str, NDArray[np.floating]]:
+        """With the buffers, as batch normalisation's running statistics."""
+        return {
+            name: value.detach().cpu().numpy().copy()
+            for name, value in self.model.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+
+    def clipping(self) -> dict[str, float]:
+        return self._clipping.read()
+
+    def state(self) -> bytes:
+        content = io.BytesIO()
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "clipping": self._clipping.state(),
+        }
+        torch.save(parts, content)
+        return content.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        found = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
+        self.model.load_state_dict(found["model"])
+        self.optimizer.load_state_dict(found["optimizer"])
+        self._clipping.restore(found["clipping"])

@@ -1,0 +1,53 @@
+"""PyTorch's module for a model's settings, and the inputs that it takes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from paribus.config.sections import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelSettings, Rnn
+from paribus.models import rnn
+from paribus.models.cnn import Cnn as CnnModule
+from paribus.models.mlp import Mlp as MlpModule
+from paribus.tasks import Task
+
+_AT_ONCE = {"cpu": 2**21, "cuda": 2**24}
+_MOST = 4096
+
+
+def input_shape(model: ModelSettings, task: Task) -> tuple[int, ...]:
+    """An example's shape as the model takes it."""
+    if isinstance(model, Cnn):
+        assert task.image is not None
+        return task.image
+    if isinstance(model, RECURRENT):
+        assert task.sequence is not None
+        return task.sequence
+    return (math.prod(task.card.input_shape) * (10 if task.encoding == "onehot" else 1),)
+
+
+def make_module(model: ModelSettings, inputs: tuple[int, ...], classes: int, dtype: torch.dtype) -> nn.Module:
+    """The module, its parameters unset."""
+    match model:
+        case Mlp():
+            return MlpModule([*inputs, *model.hidden, classes], model.dropout, dtype)
+        case Cnn():
+            channels, height, width = inputs
+            return CnnModule((channels, height, width), classes, model.width, dtype)
+        case Rnn():
+            return rnn.Rnn(inputs[1], model.hidden, classes, dtype)
+        case Lstm():
+            return rnn.Lstm(inputs[1], model.hidden, classes, dtype)
+        case Gru():
+            return rnn.Gru(inputs[1], model.hidden, classes, dtype)
+    raise NotImplementedError(model.name)
+
+
+def evaluated_at_once(model: ModelSettings, x: Tensor, device: torch.device) -> int:
+    """How many examples are evaluated at once, so that what their layers keep is some hundred MB at most."""
+    numbers = math.prod(x.shape[1:])
+    if isinstance(model, RECURRENT):
+        numbers = x.shape[1] * model.hidden // 8
+    return min(_MOST, max(1, _AT_ONCE[device.type] // max(numbers, 1)))

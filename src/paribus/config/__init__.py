@@ -1,0 +1,1 @@
+"""Settings as frozen, validated values, overrides (key=value), and their registries."""

@@ -1,0 +1,190 @@
+"""Settings: everything that defines a run except its seed, as one frozen, validated value.
+
+What tasks, models and optimizers have of their own stands in `sections.py`; how words (`lr=0.01 hidden=64x64`) become
+settings in `words.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from paribus.config.recipes import RECIPES, parse_recipe
+from paribus.config.schedules import Schedule
+from paribus.config.sections import (
+    OWN,
+    REGISTRIES,
+    Mlp,
+    ModelSettings,
+    OptimizerSettings,
+    OwnOptimizer,
+    Section,
+    TaskSettings,
+    setting,
+)
+from paribus.config.user_code import Own
+from paribus.config.values import Clip, Count, Every, Init, Initialisation, Interval, LrSchedule, Threads, Word, word
+
+
+class Settings(Section):
+    """Everything that defines a run except its seed.
+
+    Made by `words.build`, which fills in the task's defaults and collects every mistake.
+    """
+
+    task: TaskSettings
+    model: ModelSettings
+    optimizer: OptimizerSettings | OwnOptimizer
+    schedule: LrSchedule = setting(
+        Schedule("constant"), "how the learning rate changes while training", Schedule.ALLOWED
+    )
+    clip: Clip = setting(
+        None, "gradients are scaled down to this global norm, after backward", "a finite number above 0, or none"
+    )
+    loader: Literal["indexed", "dataloader"] = setting(
+        "indexed",
+        "how torch gets its batches: from arrays, or a DataLoader over a TensorDataset",
+        "indexed or dataloader",
+    )
+    implementation: Literal["numpy", "torch", "fused"] = setting(
+        "auto",
+        "who computes: numpy (derivatives by hand), torch (autograd), fused (compiled, many runs at once); auto takes "
+        "fused where it can be had, else torch",
+        "auto, numpy, torch or fused",
+    )
+    init: Init = setting(
+        Initialisation("default"),
+        "initial values; default is PyTorch's own for linear layers",
+        f"normal:STD with STD above 0 (as in normal:0.001), or {', '.join(Initialisation.KINDS[1:])}",
+    )
+    batch_size: int = setting(128, "examples in a step", "a whole number above 0", ge=1)
+    sampler: Literal["shuffle", "replacement"] = setting(
+        "shuffle",
+        "shuffle: each example once an epoch; replacement: drawn with repeats",
+        "shuffle or replacement",
+    )
+    steps_per_epoch: Count = setting(
+        "all",
+        "steps in an epoch; all: as many as one pass over the data takes",
+        "all, or a whole number above 0",
+    )
+    flip: bool = setting(
+        False, "augmentation: each image is turned left to right with probability 1/2 an epoch", "true or false"
+    )
+    crop: int = setting(
+        0,
+        "augmentation: each image is padded with this many black pixels a side and cut back at random",
+        "a whole number from 0 to 32",
+        ge=0,
+        le=32,
+    )
+    cutout: int = setting(
+        0,
+        "augmentation: a square of this many pixels a side is blotted out of each image at random",
+        "a whole number from 0 to 64",
+        ge=0,
+        le=64,
+    )
+    label_smoothing: float = setting(
+        0.0, "share of each training label that is spread over all classes", "a number from 0 to below 1", ge=0, lt=1
+    )
+    epochs: int = setting(100, "epochs to train", "a whole number of at least 0", ge=0)
+    eval_every: Interval = setting(
+        Every(1, "epochs"),
+        "evaluation interval, in epochs (10) or steps (500steps)",
+        "a whole number above 0, of epochs (10) or steps (500steps)",
+    )
+    validation: float = setting(
+        0.0,
+        "share of the training data carved off as the validation split",
+        "a number from 0 to below 1",
+        ge=0,
+        lt=1,
+    )
+    split: Literal["fixed", "by_seed"] = setting(
+        "fixed", "fixed: one split for all seeds; by_seed: the seed deals the data", "fixed or by_seed"
+    )
+    eval_train: Count = setting(
+        "all",
+        "training examples that an evaluation looks at: all, or the first so many",
+        "all, or a whole number above 0",
+    )
+    precision: Literal["float32", "float64", "bf16"] = setting(
+        "float32",
+        "type of every number in training; bf16: products and convolutions in bfloat16, weights in float32",
+        "float32, float64 or bf16",
+    )
+    memory: Literal["contiguous", "channels_last"] = setting(
+        "contiguous", "how images lie in memory", "contiguous or channels_last"
+    )
+    compile: bool = setting(False, "training steps of torch go through torch.compile", "true or false")
+    device: Literal["cpu", "cuda"] = setting(
+        "auto",
+        "where torch computes; auto takes cuda for all but the mlp, where PyTorch sees it",
+        "auto, cpu or cuda",
+    )
+    threads: Threads = setting(
+        1, "threads of a run's arithmetic; all: as many as there are cores", "a whole number above 0, or all", ge=1
+    )
+    recipe: Annotated[str, BeforeValidator(parse_recipe)] = setting(
+        "none",
+        "a bundle of settings that the model starts from (`paribus list recipes`)",
+        f"none, {' or '.join(RECIPES)}",
+    )
+
+    def flat(self) -> dict[str, Word]:
+        """Every setting under its full dotted name, each value in its canonical spelling."""
+        words: dict[str, Word] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Section):
+                words[name] = getattr(value, "name")  # noqa: B009 (each section that is a field has a name)
+                fields = (field for field in type(value).model_fields if field != "name")
+                words.update({f"{name}.{field}": word(getattr(value, field)) for field in fields})
+            else:
+                words[name] = word(value)
+        return words
+
+    def own_things(self) -> dict[str, Own]:
+        """What in these settings is the user's own: `task`, `model`, `optimizer`, as far as they are."""
+        found = {}
+        for kind, (section, field) in OWN.items():
+            mine = getattr(self, kind)
+            if isinstance(mine, section):
+                found[kind] = getattr(mine, field)
+        return found
+
+    def values(self) -> dict[str, Any]:
+        """What `words.build` makes these settings from: `flat`, with the user's own things for their names."""
+        values: dict[str, Any] = dict(self.flat())
+        for kind, thing in self.own_things().items():
+            values[kind] = thing
+            del values[f"{kind}.{OWN[kind][1]}"]
+            if values.get(f"{kind}.lr") == "none":
+                del values[f"{kind}.lr"]
+        return values
+
+    @property
+    def mlp(self) -> Mlp:
+        """The model, where it is known to be a multilayer perceptron."""
+        assert isinstance(self.model, Mlp)
+        return self.model
+
+
+def common_settings() -> list[str]:
+    """The names of the settings that belong to no section."""
+    return [name for name in Settings.model_fields if name not in REGISTRIES]
+
+
+def evaluations(settings: Settings, n_train: int) -> int:
+    """How often a run is evaluated."""
+    per_epoch = steps_in_epoch(settings, n_train)
+    return max(1, math.ceil(settings.epochs * per_epoch / settings.eval_every.in_steps(per_epoch)))
+
+
+def steps_in_epoch(settings: Settings, n_train: int) -> int:
+    """Steps that one epoch takes on `n_train` examples; the last batch may be short."""
+    passes = math.ceil(n_train / settings.batch_size)
+    return passes if settings.steps_per_epoch == "all" else settings.steps_per_epoch

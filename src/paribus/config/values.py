@@ -1,0 +1,191 @@
+"""Values with a spelling of their own, as a command takes them and a record holds them: `64x64`, `500steps`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator
+
+from paribus.config.schedules import Schedule
+
+Word = bool | int | float | str
+
+MOST = 1_000_000
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parse_sizes(value: object) -> tuple[int, ...]:
+    """Sizes of layers: `64x64x64`, `20`, or `none`.
+
+    >>> parse_sizes("64x32"), parse_sizes("none"), parse_sizes(20)
+    ((64, 32), (), (20,))
+    """
+    if isinstance(value, list | tuple):
+        sizes = tuple(value)
+    elif value in ("none", "", None):
+        sizes = ()
+    else:
+        sizes = tuple(int(part) for part in str(value).split("x"))
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError("sizes are whole numbers above 0")
+    return sizes
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """How initial values are scaled: `default`, `xavier_normal`, ..., or `normal:STD`.
+
+    >>> str(Initialisation.parse("normal:0.001"))
+    'normal:0.001'
+    """
+
+    kind: str
+    std: float | None = None
+
+    KINDS: ClassVar = (
+        "normal",
+        "default",
+        "xavier_normal",
+        "xavier_uniform",
+        "kaiming_normal",
+        "kaiming_uniform",
+        "orthogonal",
+        "report",
+    )
+
+    @classmethod
+    def parse(cls, value: object) -> Initialisation:
+        """From its word; ValueError for anything else."""
+        if isinstance(value, cls):
+            return value
+        kind, colon, rest = str(value).partition(":")
+        if kind not in cls.KINDS or (kind == "normal") != bool(colon):
+            raise ValueError
+        if kind != "normal":
+            return cls(kind)
+        std = float(rest)
+        if not (math.isfinite(std) and std > 0):
+            raise ValueError
+        return cls(kind, std)
+
+    def __str__(self) -> str:
+        return self.kind if self.std is None else f"{self.kind}:{self.std!r}"
+
+
+@dataclass(frozen=True)
+class Every:
+    """An interval of epochs (`10`) or of steps (`500steps`).
+
+    >>> Every.parse("500steps"), Every.parse("10").in_steps(steps_per_epoch=7)
+    (Every(count=500, unit='steps'), 70)
+    """
+
+    count: int
+    unit: Literal["epochs", "steps"]
+
+    @classmethod
+    def parse(cls, value: object) -> Every:
+        """From its word; ValueError for anything else."""
+        if isinstance(value, cls):
+            return value
+        text = str(value)
+        count = int(text.removesuffix("steps"))
+        if count < 1:
+            raise ValueError
+        return cls(count, "steps" if text.endswith("steps") else "epochs")
+
+    def in_steps(self, steps_per_epoch: int) -> int:
+        """The interval in steps."""
+        return self.count if self.unit == "steps" else self.count * steps_per_epoch
+
+    def __str__(self) -> str:
+        return f"{self.count}{'steps' if self.unit == 'steps' else ''}"
+
+
+def parse_count(value: object) -> int | Literal["all"]:
+    """A whole number above 0, or `all`."""
+    if value == "all":
+        return "all"
+    count = int(str(value))
+    if count < 1:
+        raise ValueError
+    return count
+
+
+def parse_auto_count(value: object) -> int | Literal["auto"]:
+    """A whole number from 1 to 1,000,000, or `auto`."""
+    if value == "auto":
+        return "auto"
+    count = parse_count(value)
+    if count == "all" or count > MOST:
+        raise ValueError
+    return count
+
+
+def parse_threads(value: object) -> int:
+    """A number of threads; `all` is as many as this process has cores.
+
+    >>> parse_threads("2"), parse_threads("all") == cores()
+    (2, True)
+    """
+    count = parse_count(value)
+    return cores() if count == "all" else count
+
+
+def parse_clip(value: object) -> float | None:
+    """A norm, or `none`."""
+    if value in ("none", None):
+        return None
+    norm = float(str(value))
+    if not (math.isfinite(norm) and norm > 0):
+        raise ValueError
+    return norm
+
+
+Sizes = Annotated[tuple[int, ...], BeforeValidator(parse_sizes)]
+Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
+Interval = Annotated[Every, BeforeValidator(Every.parse)]
+Count = Annotated[int | Literal["all"], BeforeValidator(parse_count)]
+AutoCount = Annotated[int | Literal["auto"], BeforeValidator(parse_auto_count)]
+Threads = Annotated[int, BeforeValidator(parse_threads)]
+Clip = Annotated[float | None, BeforeValidator(parse_clip)]
+LrSchedule = Annotated[Schedule, BeforeValidator(Schedule.parse)]
+
+
+def word(value: object) -> Word:
+    """The canonical spelling of a setting's value: what a record holds and a command takes.
+
+    >>> word((64, 32)), word(()), word(None), word(0.01), word(True)
+    ('64x32', 'none', 'none', 0.01, True)
+    """
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def spell(value: Word) -> str:
+    """A word as a command takes it.
+
+    >>> spell(True), spell(0.01)
+    ('true', '0.01')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def spell_all(values: Mapping[str, Word]) -> str:
+    """Several settings as a command takes them, by their short names.
+
+    >>> spell_all({"optimizer.lr": 0.1, "model.hidden": "5x5"})
+    'lr=0.1 hidden=5x5'
+    """
+    return " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())

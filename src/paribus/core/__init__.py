@@ -1,1 +1,0 @@
-"""The words of Paribus as types: settings, plan, record. No training here."""

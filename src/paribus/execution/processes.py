@@ -1,0 +1,234 @@
+"""Who trains: this process, or others. Workers return what happens; the driver alone writes."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Protocol
+
+from paribus.backends.dispatch import train
+from paribus.config.user_code import receive, send
+from paribus.records.checkpoint import Checkpoint
+from paribus.records.record import Evaluation, Outcome, Status
+from paribus.records.run import Observer, Run
+from paribus.tasks import load
+
+_TRIES = 2
+
+
+class Executor(Protocol):
+    """Carries runs out, in order as far as it can, and tells the observer of each."""
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        """Train all runs."""
+
+
+class InProcess:
+    """In this process: those of the fused engine side by side in `threads` threads, all others one after another."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        fused = [run for run in runs if run.settings.implementation == "fused"]
+        if fused:
+            from paribus.backends.fused_runner import train_side_by_side
+
+            train_side_by_side(fused, lambda run: load(run.settings, run.seed), observer, self._threads)
+        for run in runs:
+            if run.settings.implementation != "fused":
+                train([run], load(run.settings, run.seed), observer)
+
+
+class Both:
+    """Runs of the fused engine in this process, side by side in threads; then all others in as many processes."""
+
+    def __init__(self, jobs: int) -> None:
+        self._threads, self._processes = InProcess(jobs), Workers(jobs)
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        fused = [run for run in runs if run.settings.implementation == "fused"]
+        self._threads.carry_out(fused, observer)
+        self._processes.carry_out([run for run in runs if run.settings.implementation != "fused"], observer)
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    run: Run | None = None
+
+
+class Workers:
+    """`jobs` processes side by side; with `fresh` a new process for each run, so that none inherits a warm one.
+
+    A run whose process dies is tried once more, then recorded as failed; the others go on.
+    """
+
+    def __init__(self, jobs: int, fresh: bool = False) -> None:
+        self._jobs, self._fresh = jobs, fresh
+        self._context = multiprocessing.get_context("spawn")
+
+    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+        waiting, tries = deque(runs), dict.fromkeys(runs, 0)
+        self._things = send(thing for run in runs for thing in (*run.settings.own_things().values(), *run.metrics))
+        workers: list[_Worker] = []
+        try:
+            while waiting or any(worker.run for worker in workers):
+                while waiting and (worker := self._idle(workers)):
+                    worker.run = waiting.popleft()
+                    tries[worker.run] += 1
+                    observer.started(worker.run)
+                    worker.connection.send(worker.run)
+                for ready in wait([worker.connection for worker in workers]):
+                    worker = next(worker for worker in workers if worker.connection is ready)
+                    try:
+                        happened = worker.connection.recv()
+                    except (EOFError, ConnectionError):
+                        workers.remove(worker)
+                        self._died(worker, tries, waiting, observer)
+                        continue
+                    self._tell(worker, happened, observer)
+                    if worker.run is None and self._fresh:
+                        workers.remove(worker)
+                        self._dismiss(worker)
+        except BaseException:
+            for worker in workers:
+                worker.process.kill()
+                if worker.run is not None:
+                    with contextlib.suppress(Exception):  # what is on its way up is the reason to be told
+                        observer.ended(worker.run, Outcome(Status.INTERRUPTED, 0, "interrupted"))
+            raise
+        finally:
+            for worker in workers:
+                self._dismiss(worker)
+
+    def _idle(self, workers: list[_Worker]) -> _Worker | None:
+        for worker in workers:
+            if worker.run is None:
+                return worker
+        if len(workers) >= self._jobs:
+            return None
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(there,), daemon=True)
+        with (
+            _ctrl_c_ignored(),
+            _main_left_alone(),
+        ):  # and so by the worker from its first line on: Ctrl-C is the driver's to answer
+            process.start()
+        there.close()
+        here.send_bytes(self._things)
+        workers.append(_Worker(process, here))
+        return workers[-1]
+
+    @staticmethod
+    def _tell(worker: _Worker, happened: Evaluation | Checkpoint | Outcome | str, observer: Observer) -> None:
+        assert worker.run is not None
+        match happened:
+            case str():
+                observer.said(happened)
+            case Evaluation():
+                observer.evaluated(worker.run, happened)
+            case Checkpoint():
+                observer.checkpointed(worker.run, happened)
+            case Outcome():
+                observer.ended(worker.run, happened)
+                worker.run = None
+
+    def _died(self, worker: _Worker, tries: dict[Run, int], waiting: deque[Run], observer: Observer) -> None:
+        self._dismiss(worker)
+        if worker.run is None:
+            return
+        code = worker.process.exitcode or 0
+        how = f"signal {-code}" if code < 0 else f"exit status {code}"
+        again = tries[worker.run] < _TRIES
+        observer.ended(
+            worker.run,
+            Outcome(Status.FAILED, 0, f"its process died ({how}){'; tried again' if again else f' {_TRIES} times'}"),
+        )
+        if again:
+            waiting.appendleft(worker.run)
+
+    @staticmethod
+    def _dismiss(worker: _Worker) -> None:
+        worker.connection.close()  # an idle worker ends when it sees this
+        worker.process.join(timeout=5)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+class _Teller(Observer):
+    """Sends what happens in a worker to the driver. The driver knows what it started."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def evaluated(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
+        self._connection.send(row)
+
+    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:  # noqa: ARG002
+        self._connection.send(checkpoint)
+
+    def ended(self, run: Run, outcome: Outcome) -> None:  # noqa: ARG002
+        self._connection.send(outcome)
+
+    def said(self, line: str) -> None:
+        self._connection.send(line)
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only it may set how signals are answered
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """A worker imports no main module: a script without `if __name__ == "__main__"` would start its study again in it.
+
+    What it needs of the script is sent to it (`config.user_code`).
+    """
+    main = vars(sys.modules["__main__"])
+    hidden: dict[str, object] = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        del main["__spec__"]
+        main.update(hidden)
+
+
+def _end_with_the_driver() -> None:
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)  # it was killed: nobody waits for what is being trained
+
+
+def _work(connection: Connection) -> None:
+    """A worker: trains what it is sent until the driver hangs up, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    receive(connection.recv_bytes())
+    while True:
+        try:
+            run: Run = connection.recv()
+            train([run], load(run.settings, run.seed), _Teller(connection))
+        except (EOFError, ConnectionError):
+            return

@@ -1,0 +1,76 @@
+"""Where arms differ in more than the factors: what has to be said before any difference between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
+
+Fact = Callable[[ArmRecord, RunRecord], str | None]
+
+
+def _steps(_: ArmRecord, run: RunRecord) -> str | None:
+    return f"{run.curve['step'][-1]:g} steps" if run.status is Status.DONE and run.curve else None
+
+
+def _task(arm: ArmRecord, run: RunRecord) -> str | None:
+    by_seed = arm.settings.get("split") == "by_seed"
+    return f"{run.task.name} {(run.task.pool if by_seed else run.task.fingerprint)[:12]}"
+
+
+def _versions(_: ArmRecord, run: RunRecord) -> str | None:
+    versions = run.environment.get("versions")
+    if not isinstance(versions, Mapping):
+        return None
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _machine(_: ArmRecord, run: RunRecord) -> str | None:
+    machine = run.environment.get("machine")
+    return str(machine.get("host")) if isinstance(machine, Mapping) else None
+
+
+def _threads(arm: ArmRecord, _: RunRecord) -> str | None:
+    return str(arm.settings.get("threads"))
+
+
+# what is compared, how it is called, and the settings that are to make it differ
+FACTS: dict[str, tuple[Fact, tuple[str, ...]]] = {
+    "the data (fingerprint)": (_task, ("task", "split", "validation")),
+    "the number of steps": (_steps, ()),
+    "package versions": (_versions, ()),
+    "the machine": (_machine, ()),
+    "the number of threads": (_threads, ("threads",)),
+}
+
+
+def unequal(study: StudyRecord) -> list[str]:
+    """A sentence for each fact in which arms, or runs of one arm, differ though no factor is to make them.
+
+    The number of steps is told whatever the factors: an epoch at another batch size is another number of updates.
+    """
+    found = []
+    for name, (fact, settings) in FACTS.items():
+        if any(factor.partition(".")[0] in settings for factor in study.factors):
+            continue
+        values: dict[str, list[str]] = {}
+        for arm in study.arms:
+            for value in dict.fromkeys(fact(arm, run) for run in _unlike(arm.runs)):
+                if value is not None:
+                    values.setdefault(value, []).append(arm.name or study.name)
+        if len(values) > 1:
+            told = "; ".join(f"{value}: {_some(arms)}" for value, arms in values.items())
+            found.append(f"Arms are unequal in {name}. {told}")
+    return found
+
+
+def _unlike(runs: Sequence[RunRecord]) -> Iterable[RunRecord]:
+    """One of all runs that have the same task, surroundings and steps: thousands of them tell a fact once."""
+    return {
+        (id(run.task), id(run.environment), run.status, run.curve["step"][-1] if run.curve else None): run
+        for run in runs
+    }.values()
+
+
+def _some(arms: list[str]) -> str:
+    return ", ".join(arms[:4]) + (f" and {len(arms) - 4} more" if len(arms) > 4 else "")

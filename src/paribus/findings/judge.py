@@ -1,0 +1,57 @@
+"""The statistics of a study, for scores from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from paribus.config.overrides import SettingsError, near_miss
+from paribus.findings.differences import Difference, differences
+from paribus.findings.scores import Scores, read_scores
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Scores and what they show. `warnings`: scores that are missing, and how many pairs that leaves."""
+
+    name: str
+    scores: Scores
+    primary: str
+    found: list[Difference]
+    warnings: list[str]
+    margin: float | None = None
+
+
+def judge(path: Path, metric: str | None, baseline: str | None, margin: float | None) -> Judgement:
+    """Read a CSV and judge it; SettingsError with all that is wrong. The primary metric is the first, or `metric`."""
+    scores = read_scores(path)
+    metrics, arms = list(scores.values), list(next(iter(scores.values.values())))
+    mistakes = []
+    if metric is not None and metric not in metrics:
+        mistakes.append(f"--metric {metric} is no column of {path}: {near_miss(metric, metrics)}")
+    if baseline is not None and baseline not in arms:
+        mistakes.append(f"--baseline {baseline} is no arm of {path}: {near_miss(baseline, arms)}")
+    if margin is not None and not 0 < margin < float("inf"):
+        mistakes.append(f"--margin {margin:g} is not allowed: margin is a finite number above 0")
+    if mistakes:
+        raise SettingsError(mistakes)
+    primary = metric or metrics[0]
+    found = [
+        one
+        for name in (primary, *(name for name in metrics if name != primary))
+        for one in differences(
+            scores.values[name],
+            name,
+            primary=name == primary,
+            baseline=baseline,
+            margin=margin if name == primary else None,
+        )
+    ]
+    warnings = []
+    for arm in arms:
+        missing = sum(value is None for value in scores.values[primary][arm])
+        if missing:
+            warnings.append(
+                f"{arm}: {missing} of {len(scores.seeds)} seeds have no {primary}; its differences are over the others"
+            )
+    return Judgement(path.name, scores, primary, found, warnings, margin)

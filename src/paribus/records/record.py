@@ -1,0 +1,300 @@
+"""Records: what a run leaves, as plain values. Findings and pages read these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.config.values import Word
+from paribus.records.checkpoint import Best
+from paribus.records.claims import Claim
+
+SPLITS = ("train", "validation", "test")
+
+METERS = (
+    "examples_per_second",
+    "peak_memory_mb",
+    "gpu_allocated_mb",
+    "gpu_reserved_mb",
+    "gpu_utilisation",
+    "gpu_power_w",
+    "gpu_energy_j",
+)
+"""What a run takes beside time: columns of its curve, comparable only of a run that had the machine to itself."""
+
+DERIVED_METRICS = (
+    "seconds_per_epoch",
+    "seconds_per_evaluation",
+    *METERS,
+    "train_loss_jitter",
+    "best_test_accuracy",
+    "epochs_to_target",
+    "seconds_to_target",
+)
+"""What findings make of a record, beside the last values of its curves."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A metric's value that runs are to reach: at least it, or for a loss at most."""
+
+    metric: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """From `test_accuracy=0.9`; ValueError for anything else.
+
+        >>> Target.parse("test_accuracy=0.9")
+        Target(metric='test_accuracy', value=0.9)
+        """
+        metric, _, value = text.partition("=")
+        if not metric.startswith(tuple(f"{split}_" for split in SPLITS)) or not isfinite(float(value)):
+            raise ValueError
+        return cls(metric, float(value))
+
+    def __str__(self) -> str:
+        return f"{self.metric}={self.value!r}"
+
+
+class Status(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+FINISHED = (Status.DONE, Status.DIVERGED)
+"""Such a run is not made again; any other is."""
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """What a record says of the data: enough to know whether two runs were given the same.
+
+    `fingerprint`: SHA-256 of the arrays of every split. `pool`: that of the data before they were split.
+    `overlap`: how many test examples also stand in the training split.
+    """
+
+    name: str
+    fingerprint: str
+    pool: str
+    source: str
+    classes: int
+    input_shape: tuple[int, ...]
+    train: int
+    validation: int
+    test: int
+    overlap: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row of a curve. Seconds are since the run's start, training and evaluation apart; `meters`: what the run
+    took beside them (`METERS`)."""
+
+    step: int
+    epoch: float
+    train_seconds: float
+    eval_seconds: float
+    metrics: Mapping[str, float]
+    meters: Mapping[str, float] = field(default_factory=dict)
+
+
+Curve = dict[str, NDArray[np.float64]]
+"""Column name -> values, one for each evaluation: step, epoch, train_seconds, eval_seconds and the metrics."""
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The class that a model of two inputs predicts on an even grid: `classes[i, j]` at (x[j], y[i]).
+
+    `extent`: the first and last x, then the first and last y.
+    """
+
+    extent: NDArray[np.float64]
+    classes: NDArray[np.uint8]
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """The grid's columns."""
+        return np.linspace(self.extent[0], self.extent[1], self.classes.shape[1])
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """The grid's rows."""
+        return np.linspace(self.extent[2], self.extent[3], self.classes.shape[0])
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Decision boundaries on the way: `classes[k, i, j]` as in `Boundary`, at `epochs[k]`."""
+
+    extent: NDArray[np.float64]
+    epochs: NDArray[np.float64]
+    classes: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The test images whose wrong class a model was surest of: `images` (k, channels, height, width), bytes; their
+    classes, those predicted, and the probability that it gave them."""
+
+    images: NDArray[np.uint8]
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probability: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a page shows of one run beside its curves, each None where the task has none.
+
+    `confusion[t, p]`: how many test examples of class t were taken for p; `state_gradients` (2, time steps): the norm
+    of the loss's gradient with respect to each h(t), before the first step and after the last.
+    """
+
+    frames: Frames | None = None
+    confusion: NDArray[np.int64] | None = None
+    mistakes: Mistakes | None = None
+    state_gradients: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `epochs`: how many it completed; `error`: why it diverged or failed; `best`: its weights where
+    it was best on validation data."""
+
+    status: Status
+    epochs: int
+    error: str | None = None
+    weights: Mapping[str, NDArray[np.floating]] | None = None
+    predictions: NDArray[np.int64] | None = None
+    boundary: Boundary | None = None
+    best: Best | None = None
+    pictures: Pictures = Pictures()
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ...;
+    `boundary` and `pictures`: of the arm's first run that has them; `environment`: versions, machine, command."""
+
+    seed: int
+    status: Status
+    error: str | None
+    epochs: int
+    curve: Curve
+    task: TaskCard
+    plan_hash: str
+    attempt: int
+    timed: bool = False
+    started: float = 0.0
+    boundary: Boundary | None = None
+    points: Mapping[str, NDArray[np.float64]] | None = None
+    environment: Mapping[str, object] = field(default_factory=dict)
+    pictures: Pictures = Pictures()
+
+    def seconds_per_epoch(self) -> float | None:
+        """Training time over epochs; None unless the run had the machine to itself and reached its end."""
+        if not self.timed or self.status is not Status.DONE or not self.epochs:
+            return None
+        return float(self.curve["train_seconds"][-1]) / self.epochs
+
+    def seconds_per_evaluation(self) -> float | None:
+        """Evaluation time over evaluations, under the same conditions."""
+        if not self.timed or self.status is not Status.DONE or not self.curve:
+            return None
+        return float(self.curve["eval_seconds"][-1]) / len(self.curve["step"])
+
+    def best_on_validation(self, metric: str) -> float | None:
+        """A metric at the evaluation that was best by validation accuracy, the first of equals."""
+        if self.status is not Status.DONE or not {metric, "validation_accuracy"} <= self.curve.keys():
+            return None
+        return float(self.curve[metric][self.curve["validation_accuracy"].argmax()])
+
+    def final(self, metric: str) -> float | None:
+        """The last value of a metric, None where the run did not reach its end or the value is not finite."""
+        values = self.curve.get(metric)
+        if self.status is not Status.DONE or values is None or not len(values):
+            return None
+        last = float(values[-1])
+        return last if isfinite(last) else None
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """One combination of settings and its runs, seeds ascending."""
+
+    name: str
+    settings: Mapping[str, Word]
+    runs: list[RunRecord]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Values that were tried for an arm's tuned settings, by full name.
+
+    `scores`: the validation metric of each tuning seed's run, None where it did not end; `mean`: over the seeds, None
+    unless all did.
+    """
+
+    values: Mapping[str, Word]
+    scores: list[float | None]
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning chose for an arm. `edges`: the settings whose best value is the lowest or highest that was tried."""
+
+    arm: str
+    candidates: list[Candidate]
+    chosen: Mapping[str, Word]
+    edges: list[str]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Tuning at equal budget: every arm the same candidates, chosen by `metric` on `seeds` of its own.
+
+    `validation`: the share of the training data that was held out for it. `shared_values`: the one candidate for all
+    arms, `given` with the command or else the best on average; `shared`: the study of all arms at it. `arms` and
+    `shared_values` are empty until tuning is done.
+    """
+
+    words: list[str]
+    budget: int | None
+    seeds: list[int]
+    validation: float
+    metric: str
+    given: bool
+    shared_values: Mapping[str, Word] = field(default_factory=dict)
+    arms: list[Tuned] = field(default_factory=list)
+    shared: StudyRecord | None = None
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """Arms x seeds and what they left."""
+
+    name: str
+    factors: list[str]
+    seeds: list[int]
+    primary_metric: str
+    arms: list[ArmRecord]
+    named: bool = False
+    timing: bool = False
+    target: Target | None = None
+    baseline: str | None = None
+    margin: float | None = None
+    tuning: Tuning | None = None
+    claims: tuple[Claim, ...] = ()

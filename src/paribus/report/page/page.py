@@ -1,0 +1,294 @@
+"""`paribus report`: studies as one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from paribus.config.values import spell_all
+from paribus.findings.claims import Verdict
+from paribus.records.record import RunRecord, StudyRecord
+from paribus.report.page.curves import (
+    MOST_ARMS,
+    MOST_LINES,
+    Figure,
+    Key,
+    arm_keys,
+    curve_figures,
+    most_points,
+)
+from paribus.report.page.figures import (
+    as_spec,
+    boundaries,
+    class_keys,
+    confusions,
+    data_uri,
+    forest,
+    lengths,
+    state_gradients,
+    tuned,
+)
+from paribus.report.page.json import Columns, to_json
+from paribus.report.page.tables import (
+    Repeat,
+    Table,
+    candidates,
+    differences_csv,
+    meters,
+    repeat,
+    results,
+    results_csv,
+    runs_csv,
+    side_by_side,
+    tuning_line,
+)
+from paribus.report.page.text import FOOTNOTE, Answer, View, answers, count, tally
+from paribus.report.series import MOST_PANELS, Panel, mistake_png, panels
+from paribus.report.terminal.tables import PLUS_MINUS
+from paribus.study.names import folder_name
+
+_MOST_SENTENCES = (12, 6)  # of one study, and of each of several; the others unfold
+_MOST_HIDDEN = 200
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures under one heading, `columns` side by side where there is room. `tools`: the legend hides arms, and axes
+    can be changed; `epochs`: of the slider."""
+
+    title: str
+    note: str
+    figures: list[Figure]
+    legend: list[Key] = field(default_factory=list)
+    tools: bool = False
+    epochs: list[float] = field(default_factory=list)
+    columns: int = 3
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture of the most confident mistakes. `caption` stands under it, `alt` for it."""
+
+    source: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A study on the page. `payload`: the JSON that `page.js` draws its figures from."""
+
+    id: str
+    name: str
+    about: str
+    answers: list[Answer]
+    compared: bool
+    before: list[Group]
+    table: Table
+    meters: Table | None
+    after: list[Group]
+    mistakes: list[tuple[str, list[Mistake]]]
+    tuning: Tuning | None
+    repeat: Repeat
+    payload: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried and chosen."""
+
+    line: str
+    chosen: Table
+    tried: Table
+    figures: list[Group]
+
+
+def write_page(
+    studies: Sequence[StudyRecord], out: Path, verdicts: Sequence[Verdict] = (), title: str | None = None
+) -> Path:
+    """Write the page, and return where it is. `title`: by default the study's name, or how many there are.
+
+    Raises OSError where `out` cannot be written.
+
+    >>> import tempfile
+    >>> from paribus.records.record import StudyRecord
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_page([StudyRecord("<b>", [], [0], "test_accuracy", [])], Path(folder) / "page.html")
+    ...     "<h1>&lt;b&gt;</h1>" in page.read_text(encoding="utf-8")
+    True
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    # a name from a command line may hold what is no text
+    part.write_bytes(page(studies, verdicts, title).encode("utf-8", "replace"))
+    return part.replace(out)
+
+
+def page(studies: Sequence[StudyRecord], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:
+    """The page as text."""
+    most = most_points(studies)
+    sections = [_section(f"s{i}", study, most) for i, study in enumerate(studies)]
+    named = title or (studies[0].name if len(studies) == 1 else f"{len(studies)} studies")
+    scripts = {"plotly": _plotly(), "page": _template("page.js")}
+    html: str = _environment().get_template("page.html").render(
+        title=named, sections=sections, verdicts=verdicts, tally=tally(verdicts) if verdicts else "",
+        links={section.name: section.id for section in sections}, css=_template("page.css"), scripts=scripts,
+        policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()), version=version("paribus"),
+        most_sentences=_MOST_SENTENCES[len(sections) > 1], most_hidden=_MOST_HIDDEN, plus_minus=PLUS_MINUS,
+        # where verdicts are the answer, each study's sentences stand with the study
+        folded=len(sections) > 1 and bool(verdicts),
+        footnote=FOOTNOTE if any(section.compared for section in sections) else "",
+    )  # fmt: skip
+    return html
+
+
+def _section(id_: str, study: StudyRecord, most: int) -> Section:
+    view, columns = View.of(study), Columns()
+    labels = dict(view.labels)
+    before = [*_differences(view), *_curves(study, labels, columns, most)]
+    after = list(_pictures(study, labels, columns))
+    tuning = _tuning(view)
+    groups = [*before, *after, *(tuning.figures if tuning else [])]
+    payload = {
+        "columns": columns.columns,
+        "figures": {figure.name: as_spec(figure) for group in groups for figure in group.figures},
+        "csv": {"results": results_csv(view), "runs": runs_csv(study), "differences": differences_csv(view.found)},
+    }
+    about = f"{count(len(study.arms), 'arm')}, {count(len(study.seeds), 'seed')}"
+    return Section(
+        id_, study.name, about, answers(view), bool(view.found), before, results(view), meters(view), after,
+        list(_mistakes(study, labels)), tuning, repeat(study), to_json(payload), folder_name(study.name),
+    )  # fmt: skip
+
+
+def _differences(view: View) -> Iterator[Group]:
+    tuning = view.study.tuning
+    figure = forest(view)
+    own = "Differences, each at its own best" if tuning else "Differences"
+    if figure is not None:
+        yield Group(own, figure.caption, [figure], figure.legend)
+    if tuning and tuning.shared:
+        shared = forest(View.of(tuning.shared))
+        if shared is not None:
+            named = Figure("shared", shared.caption, shared.label, shared.data, shared.layout, shared.facts)
+            yield Group(f"Differences, all at {spell_all(tuning.shared_values)}", named.caption, [named], shared.legend)
+
+
+def _curves(study: StudyRecord, labels: dict[str, str], columns: Columns, most: int) -> Iterator[Group]:
+    figures = curve_figures(study, labels, columns, most)
+    if not figures:
+        return
+    runs = sum(len(arm.runs) for arm in study.arms)
+    note = "Thin: one line a seed."
+    if len(study.seeds) > 1:
+        note += " Thick, with its band: the mean and its 95 % interval (Student's t) at each evaluation, over the runs "
+        note += "that are done."
+    if runs > MOST_LINES:
+        note += f" The first {MOST_LINES} of {runs} runs are drawn as lines, all of them count in the bands."
+    if len(study.arms) > MOST_ARMS:
+        note += f" The first {MOST_ARMS} of {len(study.arms)} arms."
+    longest = max(len(run.curve.get("step", ())) for arm in study.arms for run in arm.runs)
+    if longest > most:
+        note += f" Of {longest} evaluations at most {most} points a line are drawn, among them the least and greatest."
+    splits = len({figure.name.partition("_")[0] for figure in figures})
+    yield Group("Curves", note, figures, arm_keys(study, labels), tools=True, columns=splits)
+
+
+def _pictures(study: StudyRecord, labels: dict[str, str], columns: Columns) -> Iterator[Group]:
+    planes = boundaries(study, labels, columns)
+    if planes:
+        shown = next(iter(panels(study, labels, lambda run: run.points is not None)))
+        note = "Filled: training examples; open: test examples; shaded: the class that is predicted there."
+        epochs = sorted({float(one["epoch"]) for plane in planes for one in plane.facts["frames"]})
+        yield Group(
+            "Data and decision boundary", note + _some(study, planes), planes, class_keys(shown.run), False, epochs
+        )
+    matrices = confusions(study, labels)
+    if matrices:
+        note = (
+            "How many test examples of each class (a row) were taken for which (a column); the fuller the colour, the "
+            "larger the share."
+        )
+        yield Group("Confusion", note + _some(study, matrices), matrices)
+    by_length = lengths(study)
+    if by_length is not None:
+        yield Group("Accuracy by length", by_length.caption, [by_length], by_length.legend)
+    through = state_gradients(study, labels)
+    if through is not None:
+        yield Group("Gradient through time", through.caption, [through], through.legend)
+
+
+def _some(study: StudyRecord, shown: Sequence[object]) -> str:
+    return f" The first {len(shown)} of {len(study.arms)} arms." if len(shown) == MOST_PANELS < len(study.arms) else ""
+
+
+def _mistakes(study: StudyRecord, labels: dict[str, str]) -> Iterator[tuple[str, list[Mistake]]]:
+    """Of each arm the test images whose wrong class it was surest of."""
+    found = panels(study, labels, _has_mistakes)
+    for panel in found[:MOST_PANELS]:
+        yield f"{panel.label}, seed {panel.run.seed}", list(_pictured(panel))
+
+
+def _has_mistakes(run: RunRecord) -> bool:
+    return run.pictures.mistakes is not None and len(run.pictures.mistakes.truth) > 0
+
+
+def _pictured(panel: Panel) -> Iterator[Mistake]:
+    mistakes = panel.run.pictures.mistakes
+    assert mistakes is not None
+    told = zip(mistakes.truth.tolist(), mistakes.predicted.tolist(), mistakes.probability.tolist(), strict=True)
+    for k, (truth, predicted, probability) in enumerate(told):
+        yield Mistake(
+            data_uri(mistake_png(mistakes, k)),
+            f"{truth} taken for {predicted}, {100 * probability:.1f} %",
+            f"test image of class {truth}, taken for class {predicted} with probability {probability:.3f}",
+        )
+
+
+def _tuning(view: View) -> Tuning | None:
+    tried, chosen = candidates(view), side_by_side(view)
+    if tried is None or chosen is None:
+        return None
+    figure = tuned(view.study, dict(view.labels))
+    groups = [] if figure is None else [Group("What was tried", figure.caption, [figure], figure.legend)]
+    return Tuning(tuning_line(view), chosen, tried, groups)
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("paribus.report.page", "template"),
+        autoescape=True,  # every text on the page is the user's until shown otherwise
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _template(name: str) -> str:
+    return (files("paribus.report.page") / "template" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _sha256(script: str) -> str:
+    """What the page's policy calls a script that it may run: any other, it may not."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,323 @@
+"""The tables of a page and of files: results, meters, what was tried, differences, and what it takes to repeat."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from paribus.config.overrides import SettingsError
+from paribus.config.values import spell
+from paribus.findings.differences import Difference
+from paribus.findings.summary import Summary, derived_metrics, metrics, summaries, values
+from paribus.findings.units import label
+from paribus.records.record import METERS, ArmRecord, RunRecord, Status, StudyRecord, TaskCard
+from paribus.report.page.text import View, count, listed, metric_name
+from paribus.report.terminal.tables import cell
+from paribus.study.toml import as_toml
+
+Raw = str | float | int | None
+
+_TIMED = ("seconds_per_epoch", "seconds_per_evaluation", *METERS)
+_HIDDEN = {"executable"}  # a path on somebody's disk
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows, and the number that it is sorted by."""
+
+    text: str
+    value: float | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of cells. `words`: how many columns at the left are words."""
+
+    columns: list[str]
+    rows: list[list[Cell]]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What it takes to repeat a study; `why_not`: why no file repeats it."""
+
+    commands: list[str]
+    toml: str | None
+    why_not: str
+    facts: list[tuple[str, str]]
+    surroundings: list[list[tuple[str, str]]] = field(default_factory=list)
+
+
+def results(view: View) -> Table:
+    """A row for each arm: runs done, and every metric that any of them has, mean ± half of its interval."""
+    study = view.study
+    found = {arm.name: summaries(study, arm) for arm in study.arms}
+    names = [name for name in ordered(study) if name not in _TIMED]
+    shown = [name for name in names if any(of[name].mean is not None for of in found.values())]
+    factors = [] if study.named or len(study.factors) < 2 else study.factors
+    rows = []
+    for arm in study.arms:
+        done = sum(run.status is Status.DONE for run in arm.runs)
+        rows.append(
+            [
+                Cell(view.labels[arm.name]),
+                *(_setting(arm, factor) for factor in factors),
+                Cell(f"{done} of {len(study.seeds)}", done),
+                *(_measured(name, found[arm.name][name]) for name in shown),
+            ]
+        )
+    heads = ["arm", *(factor.rpartition(".")[2] for factor in factors), "done", *map(label, shown)]
+    return Table(heads, rows, 1)
+
+
+def ordered(study: StudyRecord) -> list[str]:
+    """The metrics of a study, the primary one first, those of the test split next."""
+    names = dict.fromkeys([*([study.primary_metric] if metrics(study) else []), *metrics(study)])
+    test_first = sorted(names, key=lambda name: (name != study.primary_metric, not name.startswith("test")))
+    return [*test_first, *(name for name in derived_metrics(study) if name not in names)]
+
+
+def meters(view: View) -> Table | None:
+    """Times, memory and power of arms whose runs had the machine to themselves; None where none had."""
+    study = view.study
+    found = {arm.name: summaries(study, arm) for arm in study.arms}
+    shown = [name for name in _TIMED if any(name in of and of[name].mean is not None for of in found.values())]
+    if not shown:
+        return None
+    rows = [
+        [Cell(view.labels[arm.name]), *(_measured(name, found[arm.name][name]) for name in shown)] for arm in study.arms
+    ]
+    return Table(["arm", *map(label, shown)], rows)
+
+
+def candidates(view: View) -> Table | None:
+    """A row for each candidate of the tuning, a column for each arm; the chosen ones are marked."""
+    tuning = view.study.tuning
+    if tuning is None or not tuning.arms:
+        return None
+    names = list(tuning.arms[0].chosen)
+    rows = []
+    for tried in tuning.arms[0].candidates:
+        line = [Cell(spell(tried.values[name]), _number(tried.values[name])) for name in names]
+        for arm in tuning.arms:
+            mean = next((one.mean for one in arm.candidates if one.values == tried.values), None)
+            scored = "did not end" if mean is None else cell(tuning.metric, Summary([], 0, mean, None, None))
+            chosen = tried.values == arm.chosen
+            line.append(Cell(scored + " (chosen)" * chosen, mean, chosen))
+        rows.append(line)
+    rows.sort(key=lambda line: [(one.value is None, one.value or 0.0, one.text) for one in line[: len(names)]])
+    arms = [view.labels.get(arm.arm, arm.arm) or view.study.name for arm in tuning.arms]
+    return Table([*(name.rpartition(".")[2] for name in names), *arms], rows, 0)
+
+
+def side_by_side(view: View) -> Table | None:
+    """The primary metric of each arm at the shared value and at its own."""
+    study, tuning = view.study, view.study.tuning
+    if tuning is None or not tuning.arms:
+        return None
+    metric = study.primary_metric
+    own = {arm.name: summaries(study, arm).get(metric) for arm in study.arms}
+    shared = (
+        {arm.name: summaries(tuning.shared, arm).get(metric) for arm in tuning.shared.arms} if tuning.shared else {}
+    )
+    rows = [
+        [
+            Cell(view.labels.get(one.arm, one.arm) or study.name),
+            _maybe(metric, shared.get(one.arm)),
+            Cell(" ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in one.chosen.items())),
+            _maybe(metric, own.get(one.arm)),
+        ]
+        for one in tuning.arms
+    ]
+    at = " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in tuning.shared_values.items())
+    return Table(["arm", f"{label(metric)}, all at {at}", "own best", f"{label(metric)}, each at its own"], rows)
+
+
+def tuning_line(view: View) -> str:
+    """How values were chosen."""
+    tuning = view.study.tuning
+    assert tuning is not None
+    tried = len(tuning.arms[0].candidates) if tuning.arms else 0
+    return (
+        f"Every arm was given the same {count(tried, 'candidate')}. Chosen by {metric_name(tuning.metric)} on "
+        f"{100 * tuning.validation:g} % of the training data, over {count(len(tuning.seeds), 'seed')} apart from the "
+        "comparison's; then trained afresh."
+    )
+
+
+def differences_table(view: View) -> Table:
+    """Every pair on the primary metric, with the numbers as they are."""
+    rows = [
+        [Cell(view.labels[one.a]), Cell(view.labels[one.b]), *_of_difference(one), Cell(one.verdict or "")]
+        for one in view.found
+    ]
+    return Table(["a", "b", "a - b", "low", "high", "p (Holm)", "seeds", "verdict"], rows, 2)
+
+
+def _of_difference(one: Difference) -> list[Cell]:
+    low, high = one.ci95_family or (None, None)
+    numbers = (one.mean, low, high, one.p_adjusted)
+    return [*(Cell("-" if n is None else f"{n:.4g}", n) for n in numbers), Cell(str(one.pairs), one.pairs)]
+
+
+def _setting(arm: ArmRecord, factor: str) -> Cell:
+    value = arm.settings.get(factor, "")
+    return Cell(spell(value), _number(value))
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _maybe(metric: str, found: Summary | None) -> Cell:
+    return Cell("-") if found is None else _measured(metric, found)
+
+
+def _measured(name: str, found: Summary) -> Cell:
+    return Cell(cell(name, found), found.mean)
+
+
+# --- as CSV and Markdown ---------------------------------------------------------------------------------------------
+
+
+def csv_text(rows: Iterable[Sequence[Raw]]) -> str:
+    """Rows as CSV, numbers with all their digits, what is missing empty.
+
+    >>> csv_text([["arm", "mean"], ["a, b", 0.5], ["c", None]])
+    'arm,mean\\n"a, b",0.5\\nc,\\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["" if one is None else one for one in row] for row in rows])
+    return text.getvalue()
+
+
+def results_csv(view: View) -> str:
+    """A row for each arm: its values of the factors, runs done, and of each metric mean and interval."""
+    study = view.study
+    found = {arm.name: summaries(study, arm) for arm in study.arms}
+    names = ordered(study)
+    heads = ["arm", *study.factors, "done", "seeds"]
+    rows: list[list[Raw]] = [[*heads, *(f"{name}{end}" for name in names for end in ("", "_low", "_high", "_n"))]]
+    for arm in study.arms:
+        done = sum(run.status is Status.DONE for run in arm.runs)
+        line: list[Raw] = [arm.name, *(spell(arm.settings.get(f, "")) for f in study.factors), done, len(study.seeds)]
+        for name in names:
+            one = found[arm.name][name]
+            line += [one.mean, *(one.ci95 or (None, None)), one.n]
+        rows.append(line)
+    return csv_text(rows)
+
+
+def runs_csv(study: StudyRecord) -> str:
+    """A row for each run: status, epochs, the hash of its plan, and every final metric."""
+    names = ordered(study)
+    heads = ["arm", *study.factors, "seed", "status", "epochs", "error", "plan", *names]
+    rows: list[list[Raw]] = [list(heads)]
+    for arm in study.arms:
+        final = {name: dict(zip(study.seeds, values(study, arm, name), strict=True)) for name in names}
+        rows += [
+            [
+                arm.name, *(spell(arm.settings.get(f, "")) for f in study.factors), run.seed, str(run.status),
+                run.epochs, run.error, run.plan_hash, *(final[name].get(run.seed) for name in names),
+            ]
+            for run in arm.runs
+        ]  # fmt: skip
+    return csv_text(rows)
+
+
+def differences_csv(found: Sequence[Difference]) -> str:
+    """A row for each pair and metric, with everything that is known of it."""
+    rows: list[list[Raw]] = []
+    for one in found:
+        flat: dict[str, Raw] = {}
+        for key, value in asdict(one).items():
+            if key.startswith("ci95"):
+                flat[f"{key}_low"], flat[f"{key}_high"] = value or (None, None)
+            else:
+                flat[key] = value
+        rows += [list(flat), list(flat.values())] if not rows else [list(flat.values())]
+    return csv_text(rows)
+
+
+def markdown(table: Table) -> str:
+    """A table as Markdown, in which text is text: no sign of it is taken for markup.
+
+    >>> print(markdown(Table(["arm", "mean"], [[Cell("<b>|x"), Cell("0.5", 0.5)]])), end="")
+    | arm | mean |
+    |---|---:|
+    | \\<b\\>\\|x | 0.5 |
+    """
+    rule = "|".join("---" if i < table.words else "---:" for i in range(len(table.columns)))
+    lines = [
+        " | ".join(map(_plain, line)) for line in (table.columns, *([one.text for one in row] for row in table.rows))
+    ]
+    return (
+        "".join(f"| {line} |\n" for line in lines[:1]) + f"|{rule}|\n" + "".join(f"| {line} |\n" for line in lines[1:])
+    )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", " ".join(text.split()))
+
+
+# --- to repeat it ----------------------------------------------------------------------------------------------------
+
+
+def repeat(study: StudyRecord) -> Repeat:
+    """Command, file, data, versions and machine, of the study and of what it was tuned by."""
+    runs = [run for arm in study.arms for run in arm.runs]
+    seen = {id(run.environment): run.environment for run in runs}
+    commands = dict.fromkeys(str(one["command"]) for one in seen.values() if one.get("command"))
+    toml, why_not = None, ""
+    try:
+        toml = as_toml(study)
+    except SettingsError as error:
+        why_not = " ".join(f"The study {mistake}." for mistake in error.mistakes)
+    surroundings = list(dict.fromkeys(tuple(_flat(one)) for one in seen.values()))
+    return Repeat(list(commands), toml, why_not, _facts(study, runs), [list(one) for one in surroundings if one])
+
+
+def _facts(study: StudyRecord, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    facts = [("seeds", listed(study.seeds) or "none yet")]
+    if study.tuning is not None:
+        facts.append(("seeds of the tuning", listed(study.tuning.seeds)))
+    cards: dict[TaskCard, None] = dict.fromkeys(run.task for run in runs)
+    for card in list(cards)[:8]:
+        sizes = f"{card.train} training, {card.validation} validation and {card.test} test examples"
+        shape = " x ".join(map(str, card.input_shape))
+        facts += [
+            (f"data: {card.name}", f"{sizes}, {card.classes} classes, inputs {shape}; {card.source}"),
+            ("its fingerprint (SHA-256 of every split)", card.fingerprint),
+            ("of the data before they were split", card.pool),
+        ]
+        if card.overlap:
+            facts.append(("test examples that are training examples too", str(card.overlap)))
+    if len(cards) > 8:
+        facts.append(("further data", f"{len(cards) - 8} more splits; the records hold their fingerprints"))
+    plans = {run.plan_hash for run in runs}
+    if plans:
+        some = ", ".join(sorted(plans)[:3]) + (", ..." if len(plans) > 3 else "")
+        facts.append(("plans (SHA-256)", f"{len(plans)}: {some}; the CSV of the runs has each run's"))
+    begun = sorted(run.started for run in runs if run.started > 0)
+    if begun:
+        days = list(dict.fromkeys(datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d") for at in (begun[0], begun[-1])))
+        facts.append(("trained (UTC)", " to ".join(days)))
+    return facts
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """`{"versions": {"torch": "2.6"}}` as `versions: torch` and `2.6`; without the command, which stands above."""
+    for key, value in facts.items():
+        if key in _HIDDEN or (key == "command" and not prefix) or value is None:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}: ")
+        else:
+            yield f"{prefix}{key}", str(value)

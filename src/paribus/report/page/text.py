@@ -1,0 +1,228 @@
+"""What a study shows, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from paribus.config.values import spell_all
+from paribus.findings.agreement import agreements
+from paribus.findings.claims import Verdict
+from paribus.findings.differences import Difference, too_few
+from paribus.findings.study import study_differences
+from paribus.findings.summary import summaries
+from paribus.findings.units import scale
+from paribus.records.record import StudyRecord
+from paribus.report.terminal.tables import agreement_line, arm_label, notes, target_lines
+from paribus.report.terminal.tuned import edge_lines
+
+_ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds")
+_SMALLEST_P = 1e-4
+FOOTNOTE = (
+    "A difference is that of the arm named first less the other, over the same seeds. In brackets its 95 % interval, "
+    "of all pairs of the study at once; p is of the sign-flip test, after Holm over these pairs. Too few seeds: "
+    "whatever they had shown, p could not have come to 0.05."
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """A study, how its arms are called in few words, and the differences on its primary metric."""
+
+    study: StudyRecord
+    labels: Mapping[str, str]
+    found: list[Difference]
+
+    @classmethod
+    def of(cls, study: StudyRecord) -> View:
+        """What there is to say of a study; differences only of several arms on several seeds."""
+        several = len(study.arms) > 1 and len(study.seeds) > 1
+        return cls(study, arm_labels(study), ranked(study_differences(study)) if several else [])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a study shows. `title`: which of its two comparisons, of a tuned one; `notes`: what has to be said before;
+    `more`: what else there is to say."""
+
+    title: str
+    notes: list[str]
+    sentences: list[str]
+    more: list[str]
+
+
+def arm_labels(study: StudyRecord) -> dict[str, str]:
+    """Arm -> what a sentence calls it: its value where that is a word of its own (`adam`), else its name (`lr=0.1`)."""
+    values = [arm_label(study, arm) for arm in study.arms]
+    words = len(study.factors) == 1 and all(
+        value[:1].isalpha() and value not in ("true", "false", "none") for value in values
+    )
+    if study.named or not words or len({*values}) < len(values):
+        return {arm.name: arm.name or study.name for arm in study.arms}
+    return {arm.name: value for arm, value in zip(study.arms, values, strict=True)}
+
+
+def ranked(found: Sequence[Difference]) -> list[Difference]:
+    """Those that are shown first, and of one verdict the largest."""
+    return sorted(found, key=lambda one: (_ORDER.index(one.verdict) if one.verdict else 9, -abs(one.mean or 0)))
+
+
+def metric_name(metric: str) -> str:
+    """A metric in a sentence."""
+    return metric.replace("_", " ")
+
+
+def unit(metric: str) -> str:
+    """The unit of a difference, as `scale` makes it; empty where it has none.
+
+    >>> unit("test_accuracy"), unit("seconds_per_epoch"), unit("test_loss")
+    ('points', 'ms', '')
+    """
+    return {100: "points", 1e3: "ms", 1e6: "millionths"}.get(scale(metric)[0], "")
+
+
+def amount(metric: str, value: float, low_high: tuple[float, float] | None) -> tuple[str, str]:
+    """A difference and its interval in the metric's unit, with the digits that half the interval warrants.
+
+    >>> amount("test_accuracy", 0.7761, (0.7464, 0.8058)), amount("test_loss", 0.5, None)
+    (('77.6 points', '74.6 to 80.6'), ('0.5', ''))
+    """
+    by, _ = scale(metric)
+    numbers = [by * one for one in (value, *(low_high or ()))]
+    half = None if low_high is None else by * (low_high[1] - low_high[0]) / 2
+    if half and 1e-6 < half < 1e6 and abs(by * value) < 1e6:
+        places = max(1 - math.floor(math.log10(5 * half)), 1)
+        # an end just below 0 is not to read -0.0
+        more = next((n for n in range(3) if all(round(one, places + n) or not one for one in numbers)), 0)
+        written = [f"{round(one, places + more) + 0.0:.{places + more}f}" for one in numbers]
+    else:
+        written = [f"{one:.3g}" for one in numbers]
+    named = unit(metric)
+    if named == "points" and written[0] in ("1", "-1"):
+        named = "point"
+    return f"{written[0]} {named}".strip(), " to ".join(written[1:])
+
+
+def p_text(p: float | None) -> str:
+    """`p = 0.002`; below 0.0001 only that."""
+    if p is None:
+        return "no p"
+    return f"p < {_SMALLEST_P:.4f}" if p < _SMALLEST_P else f"p = {p:.2g}"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def sentence(one: Difference, labels: Mapping[str, str], margin: float | None = None) -> str:
+    """A difference on the primary metric, in plain words; the arm that is higher comes first."""
+    a, b, mean, interval = labels[one.a], labels[one.b], one.mean, one.ci95_family
+    where, seeds = f"in {metric_name(one.metric)}", count(one.pairs, "seed")
+    if mean is None:
+        return f"{a} and {b} have no seed in common that is done: nothing can be said of them {where}."
+    if mean < 0:
+        a, b, mean = b, a, -mean
+        interval = None if interval is None else (-interval[1], -interval[0])
+    by, low_high = amount(one.metric, mean, interval)
+    inside = f" ({low_high})" if low_high else ""
+    if one.verdict in ("a higher", "b higher"):
+        return f"{a} is higher than {b} {where} by {by}{inside}, {p_text(one.p_adjusted)}, {seeds}."
+    needed = ""
+    if (one.seeds_needed or 0) > one.pairs:
+        needed = (
+            f"; {one.seeds_needed} would find {'the margin' if margin is not None else 'such a one'} with 80 % power"
+        )
+    if one.verdict == "equivalent":
+        within = amount(one.metric, margin, None)[0] if margin is not None else "the margin"
+        return f"{a} and {b} are equivalent {where}, within {within}: {by}{inside}, {seeds}."
+    if one.verdict == "too few seeds":
+        return f"Too few seeds to tell {a} from {b} {where}: {by}{inside}, {seeds}{needed}."
+    return (
+        f"No difference is shown between {a} and {b} {where}: {by}{inside}, {p_text(one.p_adjusted)}, {seeds}{needed}."
+    )
+
+
+def answers(view: View) -> list[Answer]:
+    """What a study shows; of a tuned one, each arm at its own best and then all at the shared value."""
+    study, tuning = view.study, view.study.tuning
+    if tuning is None:
+        return [_answer(view, "")]
+    if not tuning.arms:
+        return [Answer("", ["No values are chosen yet: the same command goes on with the tuning."], [], [])]
+    own = _answer(view, "Each at its own best")
+    own = Answer(own.title, [*edge_lines(study, tuning), *own.notes], own.sentences, own.more)
+    if tuning.shared is None:
+        return [own]
+    return [own, _answer(View.of(tuning.shared), f"All at {spell_all(tuning.shared_values)}")]
+
+
+def _answer(view: View, title: str) -> Answer:
+    study, found = view.study, view.found
+    sentences = [*_too_few(found), *(sentence(one, view.labels, study.margin) for one in found)] or _levels(view)
+    more = [agreement_line(one) for one in agreements(study)]
+    if study.target is not None:
+        head, *lines = map(str.strip, target_lines(study, study.target))
+        more.append(f"{head} {'; '.join(lines)}.")
+    return Answer(title, notes(study), sentences, more)
+
+
+def _too_few(found: Sequence[Difference]) -> list[str]:
+    """One sentence before many of the same kind."""
+    least = [one for one in found if one.verdict == "too few seeds"]
+    if len(least) < 2 or len(least) < len(found):
+        return []
+    needed = next(n for n in range(2, 64) if not too_few(n, len(found)))
+    return [
+        f"Too few seeds for all {len(found)} pairs: whatever {count(least[0].pairs, 'seed')} had shown, p could not "
+        f"have come to 0.05. It takes at least {needed}."
+    ]
+
+
+def _levels(view: View) -> list[str]:
+    """Where there is nothing to compare: what each arm reached."""
+    study, metric = view.study, view.study.primary_metric
+    by, places = scale(metric)
+    mark = " %" if metric.endswith("accuracy") else ""
+    said = []
+    for arm in study.arms:
+        reached = summaries(study, arm).get(metric)
+        if reached is None or reached.mean is None:
+            said.append(f"{view.labels[arm.name]}: no run has a {metric_name(metric)}.")
+            continue
+        half = "" if reached.ci95 is None else f" ± {by * (reached.ci95[1] - reached.mean):.{places}f}"
+        level = f"{by * reached.mean:.{places}f}{half}{mark}"
+        said.append(f"{view.labels[arm.name]}: {metric_name(metric)} {level}, {count(reached.n, 'seed')}.")
+    if len(study.arms) > 1:
+        said.append("One seed: nothing can be said of differences between arms.")
+    return said or ["No run is recorded."]
+
+
+def tally(verdicts: Sequence[Verdict]) -> str:
+    """How many claims hold.
+
+    >>> tally([Verdict("C1", "...", "holds", "..."), Verdict("C2", "...", "not shown", "...")])
+    'Of 2 claims, 1 holds, 1 is not shown.'
+    """
+    of = Counter(str(verdict.answer) for verdict in verdicts)
+    said = {
+        "holds": ("holds", "hold"),
+        "does not hold": ("does not hold", "do not hold"),
+        "not shown": ("is not shown", "are not shown"),
+        "not tested at this scale": ("is not tested at this scale", "are not tested at this scale"),
+    }
+    parts = [f"{of[answer]} {many if of[answer] > 1 else one}" for answer, (one, many) in said.items() if of[answer]]
+    return f"Of {count(len(verdicts), 'claim')}, {', '.join(parts)}."
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Seeds in few words.
+
+    >>> listed([0, 1, 2, 3]), listed([3, 5, 8]), listed([7])
+    ('0 to 3', '3, 5, 8', '7')
+    """
+    if len(numbers) > 2 and list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,174 @@
+"""What the figures of a page and of files draw beside curves, read off the records."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.config.values import Word, spell
+from paribus.findings.summary import summarise, values
+from paribus.records.record import ArmRecord, Mistakes, RunRecord, StudyRecord
+from paribus.report.files.curves import COLOURS
+
+LENGTH = "task.length"
+MOST_PANELS = 12
+MOST_FRAMES = 60
+_SHADE = 70  # of 255: how opaque a predicted class is
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a figure. `style`: its colour and dash; `chosen`: the point that tuning chose; `low`, `high`: the ends
+    of each point's interval, NaN where it has none."""
+
+    style: int
+    label: str
+    x: list[float]
+    y: list[float]
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    chosen: int | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An arm and the run of it that a picture shows."""
+
+    label: str
+    style: int
+    run: RunRecord
+
+
+def panels(study: StudyRecord, labels: Mapping[str, str], has: Callable[[RunRecord], bool]) -> list[Panel]:
+    """Of each arm the first run that has what is to be shown; arms without one are left out."""
+    found = []
+    for i, arm in enumerate(study.arms):
+        run = next((run for run in arm.runs if has(run)), None)
+        if run is not None:
+            found.append(Panel(labels[arm.name], i, run))
+    return found
+
+
+def by_length(study: StudyRecord) -> tuple[str, list[Series]]:
+    """The accuracy that arms reached at each length of the sequences: the metric, and a line for each combination of
+    the other factors. No line where the length is no factor, or no combination has two."""
+    metric = study.primary_metric if study.primary_metric.endswith("accuracy") else "test_accuracy"
+    if LENGTH not in study.factors:
+        return metric, []
+    others = [factor for factor in study.factors if factor != LENGTH]
+    groups: dict[str, list[ArmRecord]] = {}
+    for arm in study.arms:
+        if LENGTH in arm.settings:
+            key = " ".join(spell(arm.settings[factor]) for factor in others if factor in arm.settings)
+            groups.setdefault(key or study.name, []).append(arm)
+    found = []
+    for i, (label, arms) in enumerate(groups.items()):
+        arms.sort(key=lambda arm: float(arm.settings[LENGTH]))
+        points = [(float(arm.settings[LENGTH]), summarise(values(study, arm, metric))) for arm in arms]
+        points = [(length, one) for length, one in points if one.mean is not None]
+        ends = [one.ci95 or (np.nan, np.nan) for _, one in points]
+        found.append(
+            Series(
+                i, label, [length for length, _ in points], [one.mean or 0.0 for _, one in points],
+                [low for low, _ in ends], [high for _, high in ends],
+            )
+        )  # fmt: skip
+    return metric, found if any(len(one.x) > 1 for one in found) else []
+
+
+def gradients(study: StudyRecord, labels: Mapping[str, str]) -> list[tuple[Panel, NDArray[np.float64]]]:
+    """|dL/dh(t)| of each arm's first run that has it, shape (2, time steps)."""
+    found = panels(study, labels, lambda run: run.pictures.state_gradients is not None)
+    return [
+        (panel, panel.run.pictures.state_gradients) for panel in found if panel.run.pictures.state_gradients is not None
+    ]
+
+
+def tried(study: StudyRecord, labels: Mapping[str, str]) -> tuple[str, list[Series]]:
+    """What tuning tried, where it tuned one number: the setting's name, and of each arm the mean score of each value,
+    in order; a value whose runs did not all end has none."""
+    tuning = study.tuning
+    names = list(tuning.arms[0].chosen) if tuning and tuning.arms else []
+    if tuning is None or len(names) != 1:
+        return "", []
+    (name,) = names
+    found = []
+    for i, arm in enumerate(tuning.arms):
+        pairs = [(_number(one.values[name]), one.mean, one.values == arm.chosen) for one in arm.candidates]
+        points = sorted((x, y, chosen) for x, y, chosen in pairs if x is not None and y is not None)
+        chosen = next((k for k, point in enumerate(points) if point[2]), None)
+        found.append(
+            Series(i, labels.get(arm.arm, arm.arm or study.name), [x for x, _, _ in points], [y for _, y, _ in points],
+                   chosen=chosen)
+        )  # fmt: skip
+    return name, found if any(len(one.x) > 1 for one in found) else []
+
+
+def _number(value: Word) -> float | None:
+    return None if isinstance(value, str | bool) else float(value)
+
+
+def boundary_frames(run: RunRecord) -> tuple[NDArray[np.float64], list[tuple[float, NDArray[np.uint8]]]] | None:
+    """A run's extent, and its decision boundaries with their epochs: those on the way and the last, or the last
+    alone."""
+    frames, last = run.pictures.frames, run.boundary
+    if frames is None or not len(frames.epochs):
+        return None if last is None else (last.extent, [(float(run.epochs), last.classes)])
+    found = list(zip(frames.epochs.tolist(), frames.classes, strict=True))
+    if last is not None and run.epochs > found[-1][0] and np.array_equal(last.extent, frames.extent):
+        found.append((float(run.epochs), last.classes))
+    kept = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST_FRAMES)).round().astype(int))
+    return frames.extent, [found[k] for k in kept]
+
+
+def most_confused(confusion: NDArray[np.int64], most: int = 3) -> list[str]:
+    """The classes that were most often taken for another, in words.
+
+    >>> most_confused(np.array([[9, 1], [0, 5]]))
+    ['0 as 1 (1 of 10)']
+    """
+    off = confusion.copy()
+    np.fill_diagonal(off, 0)
+    ranked = np.argsort(-off, axis=None, kind="stable")[:most]
+    places = [divmod(int(place), off.shape[1]) for place in ranked]
+    return [f"{t} as {p} ({off[t, p]} of {confusion[t].sum()})" for t, p in places if off[t, p]]
+
+
+def class_png(classes: NDArray[np.uint8]) -> bytes:
+    """The predicted classes as an image, a translucent colour each; the first row of the array at the bottom."""
+    from PIL import Image
+
+    count = int(classes.max()) + 1
+    image = Image.frombytes("P", classes.shape[::-1], np.ascontiguousarray(classes[::-1]).tobytes())
+    hues = [COLOURS[i % len(COLOURS)] for i in range(count)]
+    image.putpalette([int(hue[at : at + 2], 16) for hue in hues for at in (1, 3, 5)])
+    return _png(image, transparency=bytes([_SHADE] * count), optimize=True)
+
+
+def mistake_png(mistakes: Mistakes, k: int) -> bytes:
+    """One of the images as it is stored, grey or in colour."""
+    from PIL import Image
+
+    image = mistakes.images[k]
+    if len(image) >= 3:
+        return _png(Image.fromarray(np.ascontiguousarray(image[:3].transpose(1, 2, 0))))
+    return _png(Image.fromarray(np.ascontiguousarray(image[0])))
+
+
+def _png(image: object, **options: object) -> bytes:
+    content = io.BytesIO()
+    image.save(content, format="PNG", **options)  # type: ignore[attr-defined]
+    return content.getvalue()
+
+
+def evenly(count: int, most: int) -> Sequence[int]:
+    """At most so many of `count` places, spread evenly.
+
+    >>> list(evenly(10, 4)), list(evenly(3, 4))
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist() if count else []

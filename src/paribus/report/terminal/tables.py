@@ -1,0 +1,221 @@
+"""Results as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from paribus.config.values import spell
+from paribus.findings.agreement import Agreement, agreements
+from paribus.findings.claims import Verdict, verdicts
+from paribus.findings.confounders import unequal
+from paribus.findings.differences import ALPHA, Difference
+from paribus.findings.study import study_differences, warnings
+from paribus.findings.summary import Summary, metrics, summarise, values
+from paribus.findings.targets import earlier, reached
+from paribus.findings.units import label, scale, title
+from paribus.records.expected import Expected
+from paribus.records.record import ArmRecord, Status, StudyRecord, Target
+
+_MOST_ROWS = 15
+PLUS_MINUS = "±: half of the mean's 95 % interval (Student's t) over the runs that are done"
+
+
+def results(study: StudyRecord, width: int) -> RenderableType:
+    """The results table, a column for each factor and as many metrics as `width` has room for; then what is to be
+    said of it."""
+    seeds = len(study.seeds)
+    shown = dict.fromkeys([study.primary_metric, *metrics(study)] if metrics(study) else [])
+    names = sorted(shown, key=lambda name: (name != study.primary_metric, not name.startswith("test")))
+    if study.timing and "seconds_per_epoch" not in names:
+        names.insert(1, "seconds_per_epoch")
+    found = [{name: summarise(values(study, arm, name)) for name in names} for arm in study.arms]
+    factors = [] if study.named else study.factors
+    columns = [["arm", *(arm.name for arm in study.arms)]] if study.named else []
+    columns += [
+        [_heading(factor.rpartition(".")[2]), *(spell(arm.settings.get(factor, "")) for arm in study.arms)]
+        for factor in factors
+    ]
+    labels = len(columns)
+    columns.append(["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{seeds}" for arm in study.arms)])
+    left = width - 2 - sum(_room(column) for column in columns)
+    omitted = []
+    for name in names:
+        column = [_heading(title(name)), *(cell(name, summary[name]) for summary in found)]
+        if left >= _room(column) or name == study.primary_metric:
+            columns.append(column)
+            left -= _room(column)
+        else:
+            omitted.append(name.replace("_", " "))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    for i, column in enumerate(columns):
+        table.add_column(column[0], justify="left" if i < labels else "right", overflow="fold")
+    for row in zip(*(column[1:] for column in columns), strict=True):
+        table.add_row(*map(Text, row))
+    heading = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
+    lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in unequal(study)), table]
+    if omitted:
+        lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
+    if seeds > 1 and names:
+        lines.append(Text(PLUS_MINUS, style="dim"))
+    lines += [Text(line) for line in (*troubles(study), *map(agreement_line, agreements(study)))]
+    lines += [Text(line, style="bold") for line in warnings(study)]
+    if study.target is not None:
+        lines += [Text(line) for line in target_lines(study, study.target)]
+    if len(study.arms) > 1 and seeds > 1:
+        labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
+        lines += ["", differences_table(study_differences(study), labels_of, margin=study.margin)]
+    if study.claims:
+        lines += ["", verdicts_table(verdicts(study))]
+    return Group(*lines)
+
+
+_MARKS = {"supported": "+", "refuted": "-", "open": "?", "untested": "."}
+"""Of what was found on a condition."""
+
+
+def verdicts_table(found: Sequence[Verdict]) -> RenderableType:
+    """The verdict on each claim, and what was found on each of its conditions."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    table.add_column("claim", overflow="fold", max_width=10)
+    table.add_column("verdict", overflow="fold", max_width=14)
+    table.add_column("what was claimed, and what was found", overflow="fold")
+    for one in found:
+        lines = [f"{_MARKS[found.answer]} {found.told}" for found in one.conditions] or [one.reason]
+        told = Text(one.claim).append("\n" + "\n".join(lines), style="dim")
+        table.add_row(Text(one.id), Text(one.answer, style="bold"), told)
+    return table
+
+
+def dry_run_table(folder: Path, stages: Sequence[Expected]) -> RenderableType:
+    """What a command would do."""
+    lines: list[RenderableType] = []
+    for stage in stages:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+        for column in ("arm", "runs to train", "recorded", "s a run"):
+            table.add_column(column, justify="left" if column == "arm" else "right", overflow="fold")
+        for one in stage.arms:
+            a_run = "-" if one.seconds is None else f"{one.seconds:.2g}"
+            table.add_row(Text(one.arm or "(one arm)"), str(one.missing), str(stage.seeds - one.missing), a_run)
+        lines += [*([Text(stage.name)] if len(stages) > 1 else []), *map(Text, stage.notes), table]
+    runs = sum(one.missing for stage in stages for one in stage.arms)
+    seconds = sum(stage.seconds for stage in stages)
+    what = f"{runs} runs into {folder}, about {seconds:.3g} s of training and evaluation"
+    return Group(*lines, Text(f"{what}; nothing was trained or written"))
+
+
+def target_lines(study: StudyRecord, target: Target) -> list[str]:
+    """How many runs of each arm reached the target, and when."""
+    lines = [f"To {target.metric.replace('_', ' ')} {target.value:g}:"]
+    for arm, found in zip(study.arms, reached(study, target), strict=True):
+        when = "later than any epoch" if found.median_epochs is None else f"epoch {found.median_epochs:g}"
+        seconds = [s for s in values(study, arm, "seconds_to_target") if s is not None]
+        clock = f", {median(seconds):.3g} s of training" if seconds else ""
+        lines.append(f"  {arm.name or study.name}: {found.reached} of {found.runs} runs, median {when}{clock}")
+    lines += [
+        f"  {a} is earlier than {b} (ranks, p = {pair.p_adjusted:.2g})"
+        for pair in earlier(study, target)
+        if pair.p_adjusted is not None and pair.p_adjusted <= ALPHA
+        for a, b in [(pair.a, pair.b) if pair.a_first else (pair.b, pair.a)]
+    ]
+    return lines
+
+
+def arm_label(study: StudyRecord, arm: ArmRecord) -> str:
+    """An arm in few words: its values of the factors, whose names stand in the table above."""
+    if study.named:
+        return arm.name
+    return " ".join(spell(arm.settings[factor]) for factor in study.factors if factor in arm.settings)
+
+
+def differences_table(
+    found: Sequence[Difference], labels: Mapping[str, str], *, margin: float | None = None, as_given: bool = False
+) -> RenderableType:
+    """Differences on the primary metric, each with the interval that its verdict goes with.
+
+    `as_given`: in the metric's own unit, for scores whose unit is not known.
+    """
+    metric = found[0].metric
+    by, places = (1.0, 5) if as_given else scale(metric)
+    heading = metric if as_given else label(metric)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    several = len(found) > 1
+    table.add_column(Text(f"{heading}: a - b"), overflow="fold")
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("95 % interval" + (f"\nof {len(found)} pairs at once" if several else ""), no_wrap=True)
+    table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for one in sorted(found, key=lambda one: -abs(one.mean or 0))[:_MOST_ROWS]:
+        mean = "-" if one.mean is None else f"{by * one.mean:+.{places}f}"
+        low_high = one.ci95_family
+        interval = "-" if low_high is None else f"{by * low_high[0]:+.{places}f} to {by * low_high[1]:+.{places}f}"
+        p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
+        verdict = one.verdict or ""
+        if one.verdict in ("too few seeds", "no difference shown") and (one.seeds_needed or 0) > one.pairs:
+            verdict += f" ({one.seeds_needed} seeds for 80 % power)"
+        table.add_row(Text(f"{labels[one.a]} - {labels[one.b]}"), mean, interval, p, Text(verdict))
+    lines: list[RenderableType] = [table]
+    if margin is not None:
+        lines.append(
+            Text(f"equivalent: within {by * margin:g} of each other, two one-sided tests (--margin {margin:g})")
+        )
+    if len(found) > _MOST_ROWS:
+        lines.append(Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim"))
+    return Group(*lines)
+
+
+def agreement_line(found: Agreement) -> str:
+    """One sentence on how close two implementations came."""
+    head = f"Same plan, two implementations: {found.a} and {found.b}"
+    metric = found.metric.replace("_", " ")
+    if found.gap is None:
+        return f"{head}. No two curves of the same seed to compare."
+    where = f", at seed {found.at_seed}, epoch {found.at_epoch:g}" if found.gap else ""
+    return f"{head}. Over the whole curves, the largest |difference| in {metric} is {found.gap:.2g}{where}."
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", "\n")
+
+
+def _room(column: list[str]) -> int:
+    """The width that a column takes, with the gap beside it."""
+    return max(len(line) for text in column for line in text.splitlines()) + 2
+
+
+def cell(name: str, summary: Summary) -> str:
+    """Mean ± half of its interval, in the metric's unit for people."""
+    if summary.mean is None:
+        return "-"
+    by, places = scale(name)
+    text = f"{by * summary.mean:.{places}f}"
+    if summary.ci95 is not None:
+        text += f" ±{by * (summary.ci95[1] - summary.mean):.{places}f}"
+    return text
+
+
+def notes(study: StudyRecord) -> list[str]:
+    """What has to be said before any difference."""
+    return [*unequal(study), *troubles(study), *warnings(study)]
+
+
+def troubles(study: StudyRecord) -> list[str]:
+    """A line for each arm and status other than done."""
+    lines = []
+    for arm in study.arms:
+        statuses = Counter(run.status for run in arm.runs if run.status is not Status.DONE)
+        for status, count in statuses.items():
+            first = next(run for run in arm.runs if run.status is status)
+            runs = "1 run" if count == 1 else f"{count} runs"
+            reason = f": {first.error}" if first.error else ""
+            lines.append(
+                f"{arm.name or study.name}: {runs} {status} (seed {first.seed}{', ...' * (count > 1)}){reason}"
+            )
+    return lines

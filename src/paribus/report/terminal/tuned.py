@@ -1,0 +1,123 @@
+"""A tuned study in a terminal: what was tried, and all arms at one value beside each at its own best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from paribus.config.values import Word, spell, spell_all
+from paribus.findings.study import study_differences
+from paribus.findings.summary import summaries
+from paribus.findings.units import label, scale
+from paribus.records.record import Status, StudyRecord, Tuning
+from paribus.report.terminal.tables import PLUS_MINUS, arm_label, cell, differences_table, notes, results
+
+_MOST_CANDIDATES = 30
+
+
+def study_results(study: StudyRecord, width: int) -> RenderableType:
+    """The results of any study."""
+    return tuned_results(study, study.tuning) if study.tuning else results(study, width)
+
+
+def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
+    """The candidates and what was chosen; the primary metric at the shared value and at each arm's own; differences
+    in both."""
+    seeds = len(study.seeds or (tuning.shared.seeds if tuning.shared else []))
+    lines: list[RenderableType] = [Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")]
+    if not tuning.arms:
+        return Group(
+            *lines,
+            Text("no values are chosen yet: the same command goes on; what there is, shows its folder `tuning`"),
+        )
+    lines += [_candidates(study, tuning), *(Text(line, style="bold") for line in edge_lines(study, tuning))]
+    lines += ["", _side_by_side(study, tuning)]
+    if seeds > 1:
+        lines.append(Text(PLUS_MINUS, style="dim"))
+    labels = {arm.name: arm_label(tuning.shared, arm) for arm in tuning.shared.arms} if tuning.shared else {}
+    for title, one in ((f"all at {spell_all(tuning.shared_values)}", tuning.shared), ("each at its own best", study)):
+        runs = [run.status for arm in one.arms for run in arm.runs] if one else []
+        if runs.count(Status.DONE) < seeds * len(tuning.arms):
+            lines.append(
+                Text(f"{title}: {runs.count(Status.DONE)} of {seeds * len(tuning.arms)} runs are done", style="bold")
+            )
+        if one is None:
+            continue
+        lines += [Text(f"{title}: {line}", style="bold") for line in notes(one)]
+        if len(one.arms) > 1 and seeds > 1:
+            lines += [
+                "",
+                Text(title, style="bold"),
+                differences_table(study_differences(one), labels, margin=one.margin),
+            ]
+    return Group(*lines)
+
+
+def edge_lines(study: StudyRecord, tuning: Tuning) -> list[str]:
+    """A line for each best value at the edge of what was tried: a better one may lie beyond."""
+    return [
+        f"{one.arm or study.name}: the best {name.rpartition('.')[2]}, {spell(one.chosen[name])}, is at the edge of "
+        "those tried: a better one may lie beyond it"
+        for one in tuning.arms
+        for name in one.edges
+    ]
+
+
+def _candidates(study: StudyRecord, tuning: Tuning) -> RenderableType:
+    """A row for each candidate, a column for each arm; the chosen one is marked."""
+    names = list(tuning.arms[0].chosen)
+    values = [candidate.values for candidate in tuning.arms[0].candidates]
+    values.sort(key=_order)
+    if len(values) > _MOST_CANDIDATES:
+        values = [one for one in values if any(one == arm.chosen for arm in tuning.arms)]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    for name in names:
+        table.add_column(name.rpartition(".")[2], justify="right")
+    for arm in tuning.arms:
+        table.add_column(Text(arm.arm or study.name), justify="right", overflow="fold")
+    by, places = scale(tuning.metric)
+    for one in values:
+        scores = []
+        for arm in tuning.arms:
+            mean = next(candidate.mean for candidate in arm.candidates if candidate.values == one)
+            mark = " *" if one == arm.chosen else "  "
+            scores.append(Text(("did not end" if mean is None else f"{by * mean:.{places}f}") + mark))
+        table.add_row(*(spell(one[name]) for name in names), *scores)
+    tried = len(tuning.arms[0].candidates)
+    held_out = f"{100 * tuning.validation:g} % of the training data"
+    seeds = "1 seed" if len(tuning.seeds) == 1 else f"{len(tuning.seeds)} seeds"
+    how = f"{tried} candidates, {seeds} apart from the comparison's, {held_out}"
+    left = f" ({tried - len(values)} that nobody chose are left out)" if len(values) < tried else ""
+    title = label(tuning.metric)
+    return Group(Text(f"tuning: {title} over {how}; * chosen{left}"), table)
+
+
+def _side_by_side(study: StudyRecord, tuning: Tuning) -> RenderableType:
+    metric = study.primary_metric
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    title = label(metric)
+    table.add_column("arm", overflow="fold")
+    table.add_column(f"{title}, all at\n{spell_all(tuning.shared_values)}", justify="right")
+    table.add_column("own best", justify="left", overflow="fold")
+    table.add_column(f"{title},\neach at its own", justify="right")
+    own = {arm.name: summaries(study, arm)[metric] for arm in study.arms}
+    shared = {arm.name: summaries(tuning.shared, arm)[metric] for arm in tuning.shared.arms} if tuning.shared else {}
+    for one in tuning.arms:
+        table.add_row(
+            Text(one.arm or study.name),
+            cell(metric, shared[one.arm]) if one.arm in shared else "-",
+            spell_all(one.chosen),
+            cell(metric, own[one.arm]) if one.arm in own else "-",
+        )
+    return table
+
+
+def _order(values: Mapping[str, Word]) -> tuple[tuple[bool, float, str], ...]:
+    """Numbers by size, before words."""
+    return tuple(
+        (isinstance(one, str), 0.0 if isinstance(one, str) else float(one), str(one)) for one in values.values()
+    )

@@ -1,0 +1,53 @@
+"""Reading the records of studies, while they are carried out or later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from paribus.records.record import RunRecord, Status, StudyRecord
+from paribus.study.driver import carried_out
+from paribus.study.store import FILE, NoStudyError, Store
+
+SHARED = "shared"
+"""In a tuned study's folder: all arms at one value (`stages.py`)."""
+
+
+def read(folder: Path) -> StudyRecord:
+    """The records of a folder. A run that is `running` while its process is gone counts as interrupted."""
+    going_on = carried_out(folder)  # asked first: what ends meanwhile was not orphaned
+    store = Store.open(folder)
+    try:
+        study = store.read()
+    finally:
+        store.close()
+    if study.tuning is not None and (folder / SHARED / FILE).exists():
+        study = replace(study, tuning=replace(study.tuning, shared=read(folder / SHARED)))
+    if going_on:
+        return study
+    return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])
+
+
+def read_all(folders: Sequence[Path]) -> list[StudyRecord]:
+    """The records of several folders; one without a study stands for those in it, in the order of their beginning."""
+    found: list[StudyRecord] = []
+    for folder in folders:
+        if (folder / FILE).exists():
+            found.append(read(folder))
+            continue
+        inside = [read(path.parent) for path in sorted(folder.glob(f"*/{FILE}"))]
+        if not inside:
+            raise NoStudyError(f"{folder} holds no study: there is no {FILE} in it, nor in a folder of it")
+        found += sorted(inside, key=_begun)
+    return found
+
+
+def _begun(study: StudyRecord) -> float:
+    return min((run.started for arm in study.arms for run in arm.runs), default=0.0)
+
+
+def _orphaned(run: RunRecord) -> RunRecord:
+    if run.status is not Status.RUNNING:
+        return run
+    return replace(run, status=Status.INTERRUPTED, error="its process ended before it did")
