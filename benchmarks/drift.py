@@ -15,23 +15,23 @@ from unittest import mock
 
 import numpy as np
 
+from paribus.backends import dispatch
 from paribus.backends.dispatch import train
 from paribus.config.overrides import build
 from paribus.config.sections import OPTIMIZERS
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.tasks import Task, load
-from paribus.training import door
 
 
-class Losses(Observer):
+class Losses(Callback):
     """Keeps the train loss."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
         self.values.append(row.metrics["train_loss"])
 
 
@@ -46,13 +46,13 @@ WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def losses(settings: Settings, task: Task, seed: int, way: str | None = None) -> np.ndarray:
     """The train loss over the whole curve, from the plan's initial values or one ulp beside them."""
-    kept, plain = Losses(), door.initial_values
+    kept, plain = Losses(), dispatch.initial_values
 
     def moved(*arguments: object) -> dict[str, np.ndarray]:
         values = plain(*arguments)  # type: ignore[arg-type]
         return values if way is None else {key: np.nextafter(value, WAYS[way](value)) for key, value in values.items()}
 
-    with mock.patch.object(door, "initial_values", moved):
+    with mock.patch.object(dispatch, "initial_values", moved):
         (outcome,) = train([Run(settings, seed)], task, kept)
     assert outcome.error is None, outcome.error
     return np.array(kept.values)

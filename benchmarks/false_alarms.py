@@ -33,16 +33,16 @@ class Scores:
     def __init__(self) -> None:
         self.values: list[float] = []
 
-    def started(self, run: Run) -> None:
+    def on_run_begin(self, run: Run) -> None:
         pass
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
         self.values.append(row.metrics["test_loss"])
 
-    def ended(self, run: Run, outcome: Outcome) -> None:
+    def on_run_end(self, run: Run, outcome: Outcome) -> None:
         assert outcome.error is None, outcome.error
 
-    def said(self, line: str) -> None:
+    def on_message(self, line: str) -> None:
         pass
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from statistics import median
 from time import perf_counter
 
-from paribus.backends.fused_runner import train_side_by_side
+from paribus.backends.fused_runner import train_fused
 from paribus.config.overrides import build
 from paribus.config.settings import steps_in_epoch
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.tasks import load
 
 ROUNDS = 5
 
 
-class Nobody(Observer):
+class Nobody(Callback):
     """Looks away."""
 
 
@@ -30,7 +30,7 @@ def microseconds(words: dict[str, object], runs: int = 4, threads: int = 1) -> f
     laps = []
     for i in range(ROUNDS + 1):
         begun = perf_counter()
-        train_side_by_side([Run(settings, seed) for seed in range(runs)], lambda _: task, Nobody(), threads)
+        train_fused([Run(settings, seed) for seed in range(runs)], lambda _: task, Nobody(), threads)
         laps.append(1e6 * (perf_counter() - begun) / steps / runs)
         if i == 0:
             laps.clear()

@@ -90,7 +90,7 @@ def main() -> None:
     images, y = draw.integers(0, 256, (n, 3, 32, 32)).astype(np.uint8), np.arange(n) % 10
     words: dict[str, object] = {
         "task": paribus.data(images, y), "model": "cnn", "batch_size": asked.batch, "optimizer.momentum": 0.9,
-        "init": "report", "epochs": 1, "device": asked.device, "implementation": "torch", "threads": "all",
+        "init": "he_fan_out", "epochs": 1, "device": asked.device, "implementation": "torch", "threads": "all",
     }  # fmt: skip
     task = load(build(words), 0)
     lasts = {"precision": "bf16", "memory": "channels_last"}

@@ -17,7 +17,7 @@ from time import perf_counter
 from rich.console import Console
 
 from paribus.backends.dispatch import train
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.report.tensorboard import Follower
 from paribus.report.terminal.progress import Bar
 from paribus.study.runner import carry_out
@@ -27,7 +27,7 @@ from paribus.tasks import load
 RUNS = 20
 
 
-class Nobody(Observer):
+class Nobody(Callback):
     """Looks away."""
 
 

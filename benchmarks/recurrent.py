@@ -17,8 +17,8 @@ from growth import Nobody
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from paribus.backends.fused_runner import train_side_by_side
-from paribus.config.overrides import build, parse_words
+from paribus.backends.fused_runner import train_fused
+from paribus.config.overrides import build, parse_overrides
 from paribus.config.settings import Settings
 from paribus.records.run import Run
 from paribus.tasks import Task, load
@@ -79,13 +79,13 @@ def loop(kind: Callable[[int, int], nn.Module], settings: Settings, task: Task, 
 def main() -> None:
     words: dict[str, object] = {
         "task": "palindrome", "n_train": 1280, "n_test": 128, "steps_per_epoch": STEPS, "epochs": 1,
-        "implementation": "fused", **{name: values[0] for name, values in parse_words(sys.argv[1:]).items()},
+        "implementation": "fused", **{name: values[0] for name, values in parse_overrides(sys.argv[1:]).items()},
     }  # fmt: skip
     settings = build(words)
     task = load(settings, 0)
 
     def fused(runs: int, count: int) -> None:
-        train_side_by_side([Run(settings, seed) for seed in range(runs)], lambda _: task, Nobody(), count)
+        train_fused([Run(settings, seed) for seed in range(runs)], lambda _: task, Nobody(), count)
 
     ways: dict[str, tuple[Callable[[], None], int]] = {
         "PyTorch, loop over the cell": (lambda: loop(Cell, settings, task, 1), 1),

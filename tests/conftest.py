@@ -10,10 +10,10 @@ import pytest
 from platformdirs import user_cache_path
 
 from paribus.backends.dispatch import train
-from paribus.config.overrides import build, parse_words
+from paribus.config.overrides import build, parse_overrides
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation, Outcome
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.tasks import load
 
 
@@ -27,17 +27,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
     patch.undo()
 
 
-class Recorder(Observer):
-    """An observer that keeps what it is told."""
+class Recorder(Callback):
+    """An callback that keeps what it is told."""
 
     def __init__(self) -> None:
         self.rows: list[Evaluation] = []
         self.outcomes: list[Outcome] = []
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
         self.rows.append(row)
 
-    def ended(self, run: Run, outcome: Outcome) -> None:
+    def on_run_end(self, run: Run, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
     def curve(self, metric: str) -> list[float]:
@@ -46,7 +46,7 @@ class Recorder(Observer):
 
 def settings_of(text: str) -> Settings:
     """Settings from `task=moons lr=0.1 ...`."""
-    return build({name: values[0] for name, values in parse_words(text.split()).items()})
+    return build({name: values[0] for name, values in parse_overrides(text.split()).items()})
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from torch import nn
 
 import paribus
 from paribus.backends.dispatch import train
-from paribus.config.user_code import own
+from paribus.config.user_code import user_defined
 from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.study.runner import CHECKPOINTS, carry_out, prepare
 from paribus.study.spec import Options, Request, request
 from paribus.study.store import Store
@@ -46,7 +46,7 @@ class Keeper(Recorder):
         super().__init__()
         self.path, self.survive, self.steps = path, survive, list[int]()
 
-    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:
+    def on_checkpoint(self, run: Run, checkpoint: Checkpoint) -> None:
         checkpoint.write(self.path, run.identity())
         self.steps.append(checkpoint.step)
         if len(self.steps) == self.survive:
@@ -86,7 +86,7 @@ def test_a_module_of_ones_own_goes_on_with_the_same_noise(tmp_path: Path) -> Non
 
     from paribus.config.overrides import build
 
-    settings = build({"task": "moons", "model": own(noisy), "epochs": 3, "optimizer.momentum": 0.9})
+    settings = build({"task": "moons", "model": user_defined(noisy), "epochs": 3, "optimizer.momentum": 0.9})
     task, whole = load(settings, 0), Recorder()
     train([Run(settings, 0, frozenset({"weights"}))], task, whole)
     run = Run(settings, 0, frozenset({"weights"}), checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
@@ -154,8 +154,8 @@ def test_what_a_checkpoint_is_not(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path) -> None:
-    class Interrupting(Observer):
-        def evaluated(self, run: Run, row: Evaluation) -> None:
+    class Interrupting(Callback):
+        def on_evaluation(self, run: Run, row: Evaluation) -> None:
             if row.epoch == 5:
                 raise KeyboardInterrupt
 

@@ -15,14 +15,14 @@ from paribus.config.overrides import SettingsError
 from paribus.findings.claims import Verdict, combined, verdict, verdicts
 from paribus.findings.differences import too_few
 from paribus.records.claims import Claim, Condition
-from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target, TaskCard
+from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord, Target
 from paribus.reproduction import PARTS, SCALES, files
 from paribus.study.file import read_file
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from paribus.study.toml import as_toml
 
-CARD = TaskCard("moons", "f", "p", "s", 2, (2,), 80, 0, 20, 0)
+CARD = DatasetInfo("moons", "f", "p", "s", 2, (2,), 80, 0, 20, 0)
 
 
 def study(

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 import paribus
+from paribus.backends import dispatch
 from paribus.backends.dispatch import make_learner, train
 from paribus.backends.torch.augment import Augmentation, EpochDraws
-from paribus.backends.torch.optimizers import make_optimizer, shrink
+from paribus.backends.torch.optimizers import decoupled_decay, make_optimizer
 from paribus.config.overrides import SettingsError, build
 from paribus.config.sections import Sgd
 from paribus.plan import Plan
@@ -21,7 +22,6 @@ from paribus.records.run import Run
 from paribus.study.runner import prepare
 from paribus.study.spec import Options, request
 from paribus.tasks import load
-from paribus.training import door
 from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
 
 Fit = Callable[..., Recorder]
@@ -37,9 +37,9 @@ def test_both_hands_are_one_curve_over_twenty_epochs(fit: Fit, monkeypatch: pyte
     """Loss, weights and running statistics within 10 times the drift of one unit in the last place."""
     words = f"{DIGITS} epochs=20"
     hand, auto = (fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch"))
-    plain, moved = door.initial_values, []
+    plain, moved = dispatch.initial_values, []
     for way in WAYS:
-        monkeypatch.setattr(door, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+        monkeypatch.setattr(dispatch, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
         moved.append(fit(f"{words} implementation=torch", seed=1))
     statistics = [name for name in hand.outcomes[0].weights if "running" in name]
     assert len(statistics) == 16
@@ -312,7 +312,7 @@ def test_decay_of_weights_alone_and_apart_from_the_gradient(decoupled: bool, dec
         for one, other, gradient in zip((w, b), (w2, b2), gradients, strict=True):
             one.grad, other.grad = gradient.clone(), gradient.clone()
         if decoupled:
-            shrink(mine, chosen)
+            decoupled_decay(mine, chosen)
             with torch.no_grad():
                 w2 *= 1 - 0.1 * 0.3
                 b2 *= 1 - 0.1 * 0.3 * (decay == "all")

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from paribus.backends.dispatch import make_learner, train
-from paribus.backends.fused_runner import train_side_by_side
+from paribus.backends.fused_runner import train_fused
 from paribus.fused.compile import ready
 from paribus.fused.rows import BATCH
 from paribus.fused.softmax import exp
@@ -166,10 +166,10 @@ class Among(Recorder):
         self.curves: dict[Run, list[Evaluation]] = {}
         self.ends: dict[Run, Outcome] = {}
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
         self.curves.setdefault(run, []).append(row)
 
-    def ended(self, run: Run, outcome: Outcome) -> None:
+    def on_run_end(self, run: Run, outcome: Outcome) -> None:
         self.ends[run] = outcome
 
 
@@ -179,7 +179,7 @@ def test_alone_and_among_a_hundred(fit: Fit, threads: int) -> None:
     common = "task=moons epochs=12 init=default eval_every=3"
     runs = [Run(settings_of(f"{common} {words[i % 4]}"), i // 4, frozenset({"weights"})) for i in range(100)]
     seen = Among()
-    train_side_by_side(runs, lambda run: load(run.settings, run.seed), seen, threads)
+    train_fused(runs, lambda run: load(run.settings, run.seed), seen, threads)
     for i in (0, 5, 50, 99):
         alone = fit(f"{common} {words[i % 4]}", seed=i // 4)
         assert [row.metrics for row in seen.curves[runs[i]]] == [row.metrics for row in alone.rows]
@@ -194,7 +194,7 @@ def test_a_run_that_diverges_stops_alone() -> None:
     common = "task=moons epochs=200 eval_every=1 init=default"
     runs = [Run(settings_of(f"{common} {words}"), 0) for words in ("lr=0.1", "lr=1e30", "lr=0.2", "lr=100 momentum=2")]
     seen = Among()
-    train_side_by_side(runs, lambda run: load(run.settings, run.seed), seen, 2)
+    train_fused(runs, lambda run: load(run.settings, run.seed), seen, 2)
     assert [seen.ends[run].status for run in runs] == [Status.DONE, Status.DIVERGED, Status.DONE, Status.DIVERGED]
     assert runs[1] not in seen.curves
     assert len(seen.curves[runs[3]]) == seen.ends[runs[3]].epochs < 200
@@ -202,24 +202,24 @@ def test_a_run_that_diverges_stops_alone() -> None:
 
 
 def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from paribus.backends import fused_runner as side_by_side
+    from paribus.backends import fused_runner
 
     def broken(shapes: object, init: object, plan: Plan, *more: object) -> object:
         if plan.seed == 1:
             raise MemoryError("no room")
         return initial_values(shapes, init, plan, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(side_by_side, "initial_values", broken)
+    monkeypatch.setattr(fused_runner, "initial_values", broken)
     runs, seen = [Run(settings_of("task=moons epochs=3"), seed) for seed in (0, 1, 2)], Among()
-    train_side_by_side(runs, lambda run: load(run.settings, run.seed), seen, 2)
+    train_fused(runs, lambda run: load(run.settings, run.seed), seen, 2)
     assert [seen.ends[run].status for run in runs] == [Status.DONE, Status.FAILED, Status.DONE]
     assert str(seen.ends[runs[1]].error).startswith("MemoryError: no room (")
 
 
 def test_evaluations_are_told_while_it_trains_and_ctrl_c_keeps_them() -> None:
     class Interrupting(Among):
-        def evaluated(self, run: Run, row: Evaluation) -> None:
-            super().evaluated(run, row)
+        def on_evaluation(self, run: Run, row: Evaluation) -> None:
+            super().on_evaluation(run, row)
             if len(self.curves[run]) == 5:
                 raise KeyboardInterrupt
 

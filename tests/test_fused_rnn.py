@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 
 from paribus import data
+from paribus.backends import fused_runner
 from paribus.backends.compatibility import recurrent
 from paribus.backends.dispatch import train
 from paribus.backends.estimate import estimate
-from paribus.backends.fused_runner import train_side_by_side
+from paribus.backends.fused_runner import train_fused
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn as ByHand
-from paribus.config.overrides import build, parse_words
+from paribus.config.overrides import build, parse_overrides
 from paribus.config.settings import Settings
 from paribus.fused.compile import ready
 from paribus.fused.engine import _constants
-from paribus.fused.loop_config import Course
+from paribus.fused.loop_config import LoopConfig
 from paribus.fused.rnn import Data
 from paribus.fused.rnn_engine import Rnn
 from paribus.fused.tanh import tanh
@@ -35,7 +36,6 @@ from paribus.records.run import Run
 from paribus.tasks import Task, load
 from paribus.tasks.palindrome import encode
 from paribus.tasks.task import Scale, Split
-from paribus.training import side_by_side
 from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
 
 FACTORS = {
@@ -103,14 +103,14 @@ def made(row: dict[str, object], precision: str) -> Settings:
     rng = np.random.default_rng(length)
     x = rng.standard_normal((110, length, 3) if given == "numbers" else (110, length))
     own = data(x, rng.integers(0, 4, 110))
-    return build({"task": own, **{name: values[0] for name, values in parse_words(words.split()).items()}})
+    return build({"task": own, **{name: values[0] for name, values in parse_overrides(words.split()).items()}})
 
 
 def fused(settings: Settings, seed: int, task: Task | None = None, **asked: object) -> Recorder:
     """By the fused engine."""
     recorder, mine = Recorder(), settings.model_copy(update={"implementation": "fused"})
     run = Run(mine, seed, **{"keep": frozenset({"weights"}), **asked})  # type: ignore[arg-type]
-    train_side_by_side([run], lambda _: task or load(settings, seed), recorder, 1)
+    train_fused([run], lambda _: task or load(settings, seed), recorder, 1)
     return recorder
 
 
@@ -204,9 +204,9 @@ def test_whole_curves_within_ten_times_the_drift(monkeypatch: pytest.MonkeyPatch
     """That moving every initial value by one unit in the last place causes."""
     settings = settings_of(f"task=palindrome n_train=640 n_test=128 precision=float64 {words}")
     one, other = fused(settings, 1), by_hand(settings, 1)
-    plain, moved = side_by_side.initial_values, []
+    plain, moved = fused_runner.initial_values, []
     for way in WAYS:
-        monkeypatch.setattr(side_by_side, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+        monkeypatch.setattr(fused_runner, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
         moved.append(fused(settings, 1))
     for read in (lambda run: np.array(run.curve("train_loss")), final_weights):
         drift = max(np.finfo(float).eps, *(np.abs(read(run) - read(one)).max() for run in moved))
@@ -225,10 +225,10 @@ class Among(Recorder):
         self.curves: dict[Run, list[Evaluation]] = {}
         self.ends: dict[Run, Outcome] = {}
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
         self.curves.setdefault(run, []).append(row)
 
-    def ended(self, run: Run, outcome: Outcome) -> None:
+    def on_run_end(self, run: Run, outcome: Outcome) -> None:
         self.ends[run] = outcome
 
 
@@ -239,7 +239,7 @@ def among(settings: Sequence[Settings], seeds: int, threads: int) -> Among:
         for one in settings
     ]
     seen = Among()
-    train_side_by_side(runs, lambda run: load(run.settings, run.seed), seen, threads)
+    train_fused(runs, lambda run: load(run.settings, run.seed), seen, threads)
     return seen
 
 
@@ -294,7 +294,7 @@ def test_only_the_loops_that_are_wanted_are_compiled(monkeypatch: pytest.MonkeyP
         asked.append((model, precision))
         ready(precision, str, model)
 
-    monkeypatch.setattr(side_by_side, "ready", noted)
+    monkeypatch.setattr(fused_runner, "ready", noted)
     fused(settings_of("task=moons epochs=1"), 0)
     assert asked == [("mlp", "float32")]
     fused(settings_of("task=palindrome epochs=0 n_train=10 n_test=10"), 0)
@@ -312,7 +312,7 @@ def over(x: np.ndarray, y: np.ndarray, words: str, hidden: int, encoding: str = 
     bounds = np.linspace(0, len(y), splits + 1).astype(np.int64)
     ready(settings.precision, str, "rnn")
     engine = Rnn.over(
-        Course.of(settings, 0, int(bounds[1])), Data(x, alphabet, np.zeros((0, 0, 0), real), y, bounds), hidden, 10
+        LoopConfig.of(settings, 0, int(bounds[1])), Data(x, alphabet, np.zeros((0, 0, 0), real), y, bounds), hidden, 10
     )
     engine.load(initial_values(engine.shapes(), settings.init, Plan(0), "orthogonal"))
     return engine

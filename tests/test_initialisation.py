@@ -22,7 +22,7 @@ THEIRS = {
     "kaiming_normal": lambda w: torch.nn.init.kaiming_normal_(w, nonlinearity="relu"),
     "kaiming_uniform": lambda w: torch.nn.init.kaiming_uniform_(w, nonlinearity="relu"),
     "orthogonal": torch.nn.init.orthogonal_,
-    "report": lambda w: (
+    "he_fan_out": lambda w: (
         torch.nn.init.xavier_normal_(w)
         if w.dim() == 2
         else torch.nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu")

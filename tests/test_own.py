@@ -23,7 +23,7 @@ from torch.utils.data import TensorDataset
 
 import paribus
 from paribus.config.overrides import SettingsError
-from paribus.config.user_code import Own, code_fingerprint, own
+from paribus.config.user_code import UserDefined, code_fingerprint, user_defined
 from paribus.findings.study import study_differences
 from paribus.plan import Plan
 from paribus.records.record import METERS
@@ -159,9 +159,9 @@ def test_a_module_is_trained_as_a_loop_written_apart_trains_it(tmp_path: Path) -
 
 
 def study_task(**settings: Any) -> Any:
-    from paribus.config.sections import OwnData
+    from paribus.config.sections import UserData
 
-    return OwnData(name="mine", arrays=TASK, **settings)
+    return UserData(name="mine", arrays=TASK, **settings)
 
 
 # --- optimizers ------------------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def test_a_test_split_of_ones_own_is_the_test_split(tmp_path: Path) -> None:
 
 X, Y = arrays(8)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"]).assign(kind=Y)
-BAD_DATA: dict[str, tuple[Callable[[], Own], str]] = {
+BAD_DATA: dict[str, tuple[Callable[[], UserDefined], str]] = {
     "no classes": (lambda: paribus.data(X), "there are no classes"),
     "a frame alone": (lambda: paribus.data(FRAME), "which column holds the classes"),
     "no such column": (lambda: paribus.data(FRAME, target="kin"), "target='kin' is no column of the data: there is a, b, c, kind"),
@@ -322,7 +322,7 @@ BAD_DATA: dict[str, tuple[Callable[[], Own], str]] = {
 
 
 @pytest.mark.parametrize(("make", "answer"), BAD_DATA.values(), ids=BAD_DATA)
-def test_data_that_cannot_be_used_are_refused(make: Callable[[], Own], answer: str) -> None:
+def test_data_that_cannot_be_used_are_refused(make: Callable[[], UserDefined], answer: str) -> None:
     with pytest.raises(ValueError, match=re.escape(answer)):
         make()
 
@@ -463,8 +463,8 @@ def test_a_fingerprint_tells_functions_apart() -> None:
     assert len(set(prints)) == len(prints)
     assert prints == [code_fingerprint(one) for one in things]
     assert code_fingerprint(closed(3)) == code_fingerprint(closed(3))
-    assert own(closed(3)).name == "own"
-    assert own(Net).name == "Net"
+    assert user_defined(closed(3)).name == "own"
+    assert user_defined(Net).name == "Net"
 
 
 SCRIPT = """

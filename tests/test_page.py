@@ -22,7 +22,7 @@ from PIL import Image
 from scipy.stats import t as student
 
 import paribus
-from paribus.config.sections import OWN
+from paribus.config.sections import USER_DEFINED
 from paribus.findings.claims import Found, Verdict
 from paribus.findings.differences import Difference
 from paribus.findings.study import study_differences
@@ -30,13 +30,13 @@ from paribus.records.record import (
     ArmRecord,
     Boundary,
     Candidate,
+    DatasetInfo,
     Frames,
     Mistakes,
     Pictures,
     RunRecord,
     Status,
     StudyRecord,
-    TaskCard,
     Tuned,
     Tuning,
 )
@@ -50,7 +50,7 @@ from paribus.report.page.text import View, amount, answers, sentence, tally
 from paribus.report.series import boundary_frames, class_png, mistake_png
 from paribus.study.file import read_file
 
-CARD = TaskCard("moons", "f" * 64, "b" * 64, "scikit-learn make_moons", 2, (2,), 80, 0, 20, 0)
+CARD = DatasetInfo("moons", "f" * 64, "b" * 64, "scikit-learn make_moons", 2, (2,), 80, 0, 20, 0)
 SURROUNDINGS = {
     "command": "paribus compare moons optimizer=adam,sgd", "python": "3.11.7", "versions": {"torch": "2.13.0"},
     "machine": {"host": "here", "cpus": 2}, "executable": "/home/somebody/python",
@@ -255,7 +255,7 @@ def test_meters_are_shown_of_timed_runs_alone() -> None:
 
 
 def test_what_is_ones_own_is_said_to_have_no_file() -> None:
-    (kind, (_, field)) = next(iter(OWN.items()))
+    (kind, (_, field)) = next(iter(USER_DEFINED.items()))
     study = made(["adam", "sgd"])
     mine = [replace(arm, settings={**arm.settings, f"{kind}.{field}": "f"}) for arm in study.arms]
     text = Seen(page([replace(study, arms=mine)])).text

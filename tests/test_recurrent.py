@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from paribus import data
-from paribus.backends import dispatch as door
+from paribus.backends import dispatch
 from paribus.backends.dispatch import make_learner
 from paribus.config.overrides import SettingsError
 from paribus.models.initialisation import initial_values
@@ -42,13 +42,13 @@ def test_no_test_sequence_was_seen_in_training(length: int) -> None:
     seen = {row.tobytes() for row in task.train.x}
     assert not seen & {row.tobytes() for row in task.test.x}
     assert (task.train.x[:, 0] == task.train.y).all()
-    assert f"{10 ** ((length + 2) // 2):,} in all" in task.card.source
+    assert f"{10 ** ((length + 2) // 2):,} in all" in task.info.source
     if length > 1:  # the digits read are a palindrome's but for its last
         whole = np.concatenate([task.test.x, task.test.y[:, None]], axis=1)
         assert (whole == whole[:, ::-1]).all()
     if length in (2, 3):
-        assert (task.card.train, task.card.test) == (86, 14)
-        assert "tells 0.0 % of the test" in task.card.source
+        assert (task.info.train, task.info.test) == (86, 14)
+        assert "tells 0.0 % of the test" in task.info.source
 
 
 def test_validation_is_carved_off_without_an_overlap() -> None:
@@ -91,7 +91,7 @@ def test_an_image_is_no_sequence() -> None:
 
 def test_an_overlap_is_meant_and_told() -> None:
     task = load(settings_of("task=palindrome length=2 overlap=true n_train=100 n_test=50"), 0)
-    assert (task.card.train, task.card.test, task.card.overlap) == (100, 50, 50)
+    assert (task.info.train, task.info.test, task.info.overlap) == (100, 50, 50)
 
 
 WORDS = [
@@ -107,9 +107,9 @@ WORDS = [
 def test_both_hands_are_one_curve(fit: Fit, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     """Within 10 times the drift of one unit in the last place, clipping's meters too."""
     hand, auto = (fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch"))
-    plain, moved = door.initial_values, []
+    plain, moved = dispatch.initial_values, []
     for way in WAYS:
-        monkeypatch.setattr(door, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+        monkeypatch.setattr(dispatch, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
         moved.append(fit(f"{words} implementation=numpy", seed=1))
     for read in (lambda run: np.array(run.curve("train_loss")), final_weights):
         drift = max(np.finfo(float).eps, *(np.abs(read(run) - read(hand)).max() for run in moved))

@@ -12,9 +12,9 @@ from rich.console import Console
 from scipy.stats import t
 
 from paribus.findings.agreement import agreements
-from paribus.findings.confounders import unequal
+from paribus.findings.confounders import confounders
 from paribus.findings.summary import summarise
-from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, TaskCard
+from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
 from paribus.report.files.curves import curves, data, draw
 from paribus.report.show import as_json
 from paribus.report.terminal.listing import LISTINGS, listing
@@ -22,7 +22,7 @@ from paribus.report.terminal.tables import results
 from paribus.study.runner import carry_out
 from tests.test_study import ask
 
-CARD = TaskCard("moons", "f" * 64, "p" * 64, "made", 2, (2,), 80, 0, 20, 0)
+CARD = DatasetInfo("moons", "f" * 64, "p" * 64, "made", 2, (2,), 80, 0, 20, 0)
 
 
 def record(
@@ -198,17 +198,17 @@ def test_unequal_arms_are_told_first() -> None:
     a = arm("a", [replace(record(0, [0.5, 0.4]), environment=environment("2.6"))])
     b = arm("b", [replace(record(0, [0.5, 0.4, 0.3]), environment=environment("2.13"))], implementation="torch")
     found = study(a, b, seeds=1)
-    assert unequal(found) == [
+    assert confounders(found) == [
         "Arms are unequal in the number of steps. 1 steps: a; 2 steps: b",
         "Arms are unequal in package versions. torch 2.6: a; torch 2.13: b",
     ]
     assert "unequal in the number of steps" in " ".join(text(found).split("numpy")[0].split())
-    assert as_json(found)["study"]["warnings"] == unequal(found)
+    assert as_json(found)["study"]["warnings"] == confounders(found)
 
 
 def test_other_data_is_told_unless_a_factor_makes_it() -> None:
     other = replace(CARD, fingerprint="e" * 64)
     a, b = arm("a", [record(0, [0.5])]), arm("b", [replace(record(0, [0.5]), task=other)])
-    assert "moons ffffffffffff: a; moons eeeeeeeeeeee: b" in unequal(study(a, b))[0]
-    assert unequal(replace(study(a, b), factors=["task.noise"])) == []
-    assert unequal(study(a, arm("b", [record(0, [0.5])]))) == []
+    assert "moons ffffffffffff: a; moons eeeeeeeeeeee: b" in confounders(study(a, b))[0]
+    assert confounders(replace(study(a, b), factors=["task.noise"])) == []
+    assert confounders(study(a, arm("b", [record(0, [0.5])]))) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paribus.config.overrides import SettingsError, all_settings, build, full_name, parse_words
+from paribus.config.overrides import SettingsError, all_settings, build, full_name, parse_overrides
 from paribus.config.sections import REGISTRIES, TASKS
 from paribus.config.settings import Settings
 from paribus.config.values import Every
@@ -57,7 +57,7 @@ def test_every_setting_says_its_meaning_and_what_is_allowed() -> None:
 def test_short_names_and_full_names() -> None:
     assert full_name("lr") == full_name("optimizer.lr") == "optimizer.lr"
     assert full_name("task") == "task"
-    assert parse_words(["task.noise=0.2", "n=500"]) == {"task.noise": ["0.2"], "task.n": ["500"]}
+    assert parse_overrides(["task.noise=0.2", "n=500"]) == {"task.noise": ["0.2"], "task.n": ["500"]}
 
 
 def test_auto_is_resolved_and_recorded() -> None:

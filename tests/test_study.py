@@ -185,11 +185,11 @@ def test_a_failed_run_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_ctrl_c_keeps_what_was_evaluated(tmp_path: Path) -> None:
     class Interrupting:
-        def started(self, run: object) -> None: ...
-        def ended(self, run: object, outcome: Outcome) -> None: ...
+        def on_run_begin(self, run: object) -> None: ...
+        def on_run_end(self, run: object, outcome: Outcome) -> None: ...
 
-        def said(self, line: str) -> None: ...
-        def evaluated(self, run: object, row: Evaluation) -> None:
+        def on_message(self, line: str) -> None: ...
+        def on_evaluation(self, run: object, row: Evaluation) -> None:
             if row.epoch == 4:
                 raise KeyboardInterrupt
 
@@ -381,17 +381,17 @@ def hidden(study: StudyRecord, run: RunRecord) -> str:
 
 
 class KillingWorkers:
-    """An observer that kills the worker of the first run it sees, as often as it is told to."""
+    """An callback that kills the worker of the first run it sees, as often as it is told to."""
 
     def __init__(self, times: int) -> None:
         self.left, self.armed = times, False
 
-    def started(self, run: object) -> None:
+    def on_run_begin(self, run: object) -> None:
         self.armed = getattr(run, "seed", None) == 0
 
-    def ended(self, run: object, outcome: Outcome) -> None: ...
-    def said(self, line: str) -> None: ...
-    def evaluated(self, run: object, row: Evaluation) -> None:
+    def on_run_end(self, run: object, outcome: Outcome) -> None: ...
+    def on_message(self, line: str) -> None: ...
+    def on_evaluation(self, run: object, row: Evaluation) -> None:
         if self.left and self.armed:  # once an attempt: more rows may be on their way when the worker is gone
             self.left, self.armed = self.left - 1, False
             for child in psutil.Process().children():
@@ -417,7 +417,7 @@ def test_a_run_that_kills_its_worker_twice_fails_alone(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
     class Interrupting(KillingWorkers):
-        def evaluated(self, run: object, row: Evaluation) -> None:
+        def on_evaluation(self, run: object, row: Evaluation) -> None:
             raise KeyboardInterrupt
 
     asked = replace(ask(tmp_path / "s", "moons lr=0.1,0.2 epochs=100000 init=default", "1"), jobs=2)
@@ -451,7 +451,7 @@ def test_each_run_is_drawn_over_its_own_data(tmp_path: Path) -> None:
 
 def test_seeds_are_those_recorded_and_those_asked_for_last(tmp_path: Path) -> None:
     class Stopping(KillingWorkers):
-        def started(self, run: object) -> None:
+        def on_run_begin(self, run: object) -> None:
             if getattr(run, "seed", None) == 2:
                 raise KeyboardInterrupt
 
@@ -462,7 +462,7 @@ def test_seeds_are_those_recorded_and_those_asked_for_last(tmp_path: Path) -> No
 
 def test_an_observer_that_fails_is_no_fault_of_the_runs(tmp_path: Path) -> None:
     class Full(KillingWorkers):
-        def evaluated(self, run: object, row: Evaluation) -> None:
+        def on_evaluation(self, run: object, row: Evaluation) -> None:
             raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
@@ -472,7 +472,7 @@ def test_an_observer_that_fails_is_no_fault_of_the_runs(tmp_path: Path) -> None:
 
 def test_what_a_running_run_has_come_to(tmp_path: Path) -> None:
     class Looking(KillingWorkers):
-        def evaluated(self, run: object, row: Evaluation) -> None:
+        def on_evaluation(self, run: object, row: Evaluation) -> None:
             store = Store.open(tmp_path / "s")
             study = store.read()
             store.close()

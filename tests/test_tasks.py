@@ -37,7 +37,7 @@ def test_the_data_are_the_reports_and_the_split_scikit_learns(name: str) -> None
     for mine, theirs in ((task.train, (train_x, train_y)), (task.test, (test_x, test_y))):
         np.testing.assert_array_equal(mine.x, theirs[0])
         np.testing.assert_array_equal(mine.y, theirs[1])
-    card = task.card
+    card = task.info
     assert (card.train, card.validation, card.test) == (len(train_y), 0, len(test_y))
     assert card.classes == len(np.unique(y))
     assert card.input_shape == x.shape[1:]
@@ -52,16 +52,16 @@ def test_each_argument_is_a_setting() -> None:
     assert len(task.test) == 30
     np.testing.assert_array_equal(np.sort(everything, axis=0), np.sort(x, axis=0))
     blobs = load(settings_of("task=blobs centers=4 features=3 cluster_std=0.5"), 0)
-    assert (blobs.card.classes, blobs.card.input_shape) == (4, (3,))
+    assert (blobs.info.classes, blobs.info.input_shape) == (4, (3,))
 
 
 def test_the_seed_deals_the_data_only_where_it_is_asked_to() -> None:
     fixed = [load(settings_of("task=moons"), seed) for seed in (0, 1)]
     dealt = [load(settings_of("task=moons split=by_seed"), seed) for seed in (0, 1, 0)]
-    assert fixed[0].card == fixed[1].card
-    assert dealt[0].card == dealt[2].card
-    assert dealt[0].card.fingerprint != dealt[1].card.fingerprint
-    assert dealt[0].card.pool == dealt[1].card.pool == fixed[0].card.pool
+    assert fixed[0].info == fixed[1].info
+    assert dealt[0].info == dealt[2].info
+    assert dealt[0].info.fingerprint != dealt[1].info.fingerprint
+    assert dealt[0].info.pool == dealt[1].info.pool == fixed[0].info.pool
     everything = np.sort(np.concatenate([dealt[1].train.x, dealt[1].test.x]), axis=0)
     np.testing.assert_array_equal(everything, np.sort(np.concatenate([fixed[0].train.x, fixed[0].test.x]), axis=0))
 

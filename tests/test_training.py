@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from paribus.backends import dispatch
 from paribus.backends.dispatch import make_learner, train
 from paribus.config.sections import OPTIMIZERS
 from paribus.plan import Plan
 from paribus.records.record import Status
 from paribus.records.run import Run
 from paribus.tasks import load
-from paribus.training import door, sampling
+from paribus.training import sampling
 from paribus.training.threads import threads
 from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
 
@@ -104,9 +105,9 @@ def test_curves_part_no_faster_than_one_ulp_makes_them(
     largest of three ways: a run takes up some directions and damps others."""
     words = f"task={task} optimizer={optimizer} epochs=150 precision=float64"
     one, *others = (fit(f"{words} implementation={name}", seed=1) for name in IMPLEMENTATIONS)
-    plain, moved = door.initial_values, []
+    plain, moved = dispatch.initial_values, []
     for way in WAYS:
-        monkeypatch.setattr(door, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+        monkeypatch.setattr(dispatch, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
         moved.append(fit(f"{words} implementation=numpy", seed=1))
         assert not np.array_equal(final_weights(one), final_weights(moved[-1]))
     loss, *nudged = (np.array(run.curve("train_loss")) for run in (one, *moved))
@@ -207,7 +208,7 @@ def test_divergence_is_seen_between_evaluations(fit: Fit, implementation: str) -
 
 def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     settings, recorder = settings_of("task=moons epochs=3 implementation=numpy"), Recorder()
-    made = door.IMPLEMENTATIONS["numpy"]
+    made = dispatch.IMPLEMENTATIONS["numpy"]
     calls = iter([made, None, made])
 
     def sometimes(*arguments: object) -> object:
@@ -216,7 +217,7 @@ def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> Non
             raise MemoryError("no room")
         return make(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(door.IMPLEMENTATIONS, "numpy", sometimes)  # type: ignore[arg-type]
+    monkeypatch.setitem(dispatch.IMPLEMENTATIONS, "numpy", sometimes)  # type: ignore[arg-type]
     train([Run(settings, seed) for seed in (0, 1, 2)], load(settings, 0), recorder)
     assert [outcome.status for outcome in recorder.outcomes] == ["done", "failed", "done"]
     assert str(recorder.outcomes[1].error).startswith("MemoryError: no room (")

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paribus.config.overrides import SettingsError, near_miss
-from paribus.config.user_code import Own, own
-from paribus.config.values import Word, spell, word
-from paribus.findings.confounders import unequal
+from paribus.config.user_code import UserDefined, user_defined
+from paribus.config.values import Value, format_value, plain_value
+from paribus.findings.confounders import confounders
 from paribus.findings.study import all_differences, study_differences, warnings
 from paribus.findings.summary import derived_metrics, metrics, values
 from paribus.records.record import Status, StudyRecord
-from paribus.records.run import Observer
+from paribus.records.run import Callback
 from paribus.study.reading import SHARED, read
 from paribus.study.runner import carry_out, prepare
 from paribus.study.spec import CHECKPOINT_SECONDS, DEFAULT_METRIC, Options, request
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-Values = Word | Sequence[Word]
-TaskLike = str | Own
+Values = Value | Sequence[Value]
+TaskLike = str | UserDefined
 Choice = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]] | None
 
 
@@ -109,7 +109,7 @@ class Study:
 
     def warnings(self) -> list[str]:
         """What has to be said before any difference: unequal arms, runs that are missing."""
-        return [*unequal(self.record), *warnings(self.record)]
+        return [*confounders(self.record), *warnings(self.record)]
 
     def plot(self) -> Figure | None:
         """Loss and accuracy on every split, a colour an arm, a line a seed; None where nothing was evaluated."""
@@ -257,7 +257,7 @@ def _options(
         str(seeds) if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         name, None if out is None else Path(out), metric, ",".join(keep) or None, jobs, timing, target, baseline,
         margin, "python", [f"{key}={_values(value)}" for key, value in (tune or {}).items()], budget, tune_seeds,
-        tuple(own(function, key) for key, function in (metrics or {}).items()), checkpoint_every,
+        tuple(user_defined(function, key) for key, function in (metrics or {}).items()), checkpoint_every,
     )  # fmt: skip
 
 
@@ -269,9 +269,9 @@ def _study(
     options: Options,
 ) -> Study:
     tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
-    mine: dict[str, Sequence[Own | str]] = {"task": tasks}
+    mine: dict[str, Sequence[UserDefined | str]] = {"task": tasks}
     mine |= {kind: _choices(kind, choice) for kind, choice in kinds.items() if choice is not None}
-    if wrong := [one for one in tasks if not isinstance(one, Own | str)]:
+    if wrong := [one for one in tasks if not isinstance(one, UserDefined | str)]:
         raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
     words = [f"{key}={_values(value)}" for key, value in settings.items()]
     asked = request("", words, options, compare=comparing, own=mine)
@@ -281,10 +281,10 @@ def _study(
     return Study(asked.folder, read(asked.folder))
 
 
-class _Teller(Observer):
+class _Teller(Callback):
     """Passes on what is worth waiting for."""
 
-    def said(self, line: str) -> None:
+    def on_message(self, line: str) -> None:
         sys.stderr.write(line + "\n")
 
 
@@ -296,18 +296,18 @@ def _tell_of_failures(study: StudyRecord) -> None:
         say.warn(f"{len(failed)} of {runs} runs of {study.name} failed; the first: {failed[0].error}", stacklevel=4)
 
 
-def _choices(kind: str, choice: Choice) -> list[Own | str]:
+def _choices(kind: str, choice: Choice) -> list[UserDefined | str]:
     """Names and functions, alone or listed; a dict gives each function its name."""
     if isinstance(choice, Mapping):
         pairs: list[tuple[str | None, object]] = list(choice.items())
     else:
         pairs = [(None, one) for one in (choice if isinstance(choice, list | tuple) else [choice])]
-    found: list[Own | str] = []
+    found: list[UserDefined | str] = []
     for name, one in pairs:
         if isinstance(one, str) and name in (None, one):
             found.append(one)
         elif callable(one) and not _is_module(one):
-            found.append(own(one, name))
+            found.append(user_defined(one, name))
         else:
             example = "lambda: Net()" if kind == "model" else "lambda parameters, lr: Adam(parameters, lr=lr)"
             raise SettingsError(
@@ -326,4 +326,4 @@ def _is_module(thing: object) -> bool:
 def _values(value: Any) -> str:
     value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's arrays and numbers
     listed = list(value) if isinstance(value, list | tuple) else [value]
-    return ",".join(spell(word(tuple(one) if isinstance(one, list) else one)) for one in listed)
+    return ",".join(format_value(plain_value(tuple(one) if isinstance(one, list) else one)) for one in listed)

@@ -151,11 +151,14 @@ def carry_out_stage(
             study = train_missing(stage, [bar])
         if last and (not quiet or as_json):
             print_study(read(stage.folder) if asked.tune else study, as_json)
-        written = [stage.folder / "study.sqlite", *(draw(study, stage.folder) if pictures and not stage.blind else [])]
+        written = [
+            stage.folder / "study.sqlite",
+            *(draw(study, stage.folder) if pictures and not stage.hidden_test else []),
+        ]
     with Follower(stage.folder, len(work.missing) if stage.timing else 0):
         pass
     # a candidate that diverges is what tuning finds out, and no failure of the study
-    return stage.blind or complete(stage, study), written
+    return stage.hidden_test or complete(stage, study), written
 
 
 def print_study(study: StudyRecord, as_json: bool) -> None:

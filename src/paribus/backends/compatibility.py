@@ -14,19 +14,19 @@ def model_mistakes(settings: Settings, task: Task) -> list[str]:
     found = []
     if isinstance(settings.model, RECURRENT) and task.sequence is None:
         found.append(
-            f"model={settings.model.name} takes sequences, and an example of {task.card.name} has shape "
-            f"{task.card.input_shape}: take another model, or data of shape (examples, steps) or (examples, steps, "
+            f"model={settings.model.name} takes sequences, and an example of {task.info.name} has shape "
+            f"{task.info.input_shape}: take another model, or data of shape (examples, steps) or (examples, steps, "
             "inputs)"
         )
     if task.image is None:
-        shape = task.card.input_shape
+        shape = task.info.input_shape
         asked = [name for name in ("flip", "crop", "cutout") if getattr(settings, name)]
         if isinstance(settings.model, Cnn):
             found.append(
-                f"model=cnn takes images, and an example of {task.card.name} has shape {shape}: take model=mlp, or "
+                f"model=cnn takes images, and an example of {task.info.name} has shape {shape}: take model=mlp, or "
                 "data of shape (examples, channels, height, width)"
             )
-        found += [f"{name} has no effect on {task.card.name}: an example has shape {shape}, no image" for name in asked]
+        found += [f"{name} has no effect on {task.info.name}: an example has shape {shape}, no image" for name in asked]
     elif isinstance(settings.model, Cnn):
         found += _norm_mistakes(settings, settings.model, task, task.image)
     return found

@@ -20,10 +20,10 @@ from paribus.models.initialisation import initial_values
 from paribus.plan import Plan
 from paribus.records.checkpoint import Best
 from paribus.records.record import Evaluation, Outcome, Pictures, Status
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 from paribus.training.metrics import measure
-from paribus.training.probes import Film, boundary, pictures, state_gradients
+from paribus.training.probes import Snapshots, boundary, pictures, state_gradients
 from paribus.training.threads import threads as one_thread
 
 _LOOK_SECONDS = 0.05
@@ -41,9 +41,9 @@ class _Training:
         self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
         self.best: Best | None = None
-        self.film: Film | None = None
+        self.snapshots: Snapshots | None = None
         self.begun: NDArray[np.float64] | None = None
-        self.splits = [split for split in task.splits if not (run.blind and split == "test")]
+        self.splits = [split for split in task.splits if not (run.hidden_test and split == "test")]
 
     def go_on(self, stop: threading.Event) -> None:
         """Train to the end, or until told to stop. An exception ends this run as failed."""
@@ -56,7 +56,7 @@ class _Training:
                 self.engine = engine
                 if self.run.pictures:
                     self.begun = state_gradients(settings, engine, self.task)
-                    self.film = Film(evaluations(settings, len(self.task.train)))
+                    self.snapshots = Snapshots(evaluations(settings, len(self.task.train)))
                 more, looks = True, bool(self.run.metrics or self.run.pictures or "best" in self.run.keep)
                 while more and not stop.is_set():
                     more = engine.advance(to_evaluation=looks)
@@ -77,8 +77,8 @@ class _Training:
             self.own.append(self._measured(engine))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
-        if self.film is not None:
-            self.film.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]), engine, self.task)
+        if self.snapshots is not None:
+            self.snapshots.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]), engine, self.task)
 
     def _measured(self, engine: Engine) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -120,12 +120,12 @@ class _Training:
         if state["ended"] != steps.DONE:
             return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
         outcome = Outcome(Status.DONE, self.run.settings.epochs, best=self.best)
-        if self.run.blind:
+        if self.run.hidden_test:
             return outcome
         predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
         last, shown = boundary(engine, self.task), Pictures()
-        if self.film is not None:
-            frames = self.film.frames(outcome.epochs, last)
+        if self.snapshots is not None:
+            frames = self.snapshots.frames(outcome.epochs, last)
             shown = pictures(self.run.settings, engine, self.task, self.begun, frames)
         return replace(
             outcome,
@@ -136,21 +136,19 @@ class _Training:
         )
 
 
-def train_side_by_side(
-    runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer, threads: int
-) -> list[Outcome]:
+def train_fused(runs: Sequence[Run], load: Callable[[Run], Task], callback: Callback, threads: int) -> list[Outcome]:
     """Train runs of `implementation=fused`, as many at once as there are threads; each as if it were alone.
 
-    The observer is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
+    The callback is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
     had evaluated, and is raised again.
     """
     for model, precision in dict.fromkeys((run.settings.model.name, run.settings.precision) for run in runs):
-        ready(precision, observer.said, model)
+        ready(precision, callback.on_message, model)
     with one_thread("fused", 1):  # of BLAS, for each run
-        return _train(runs, load, observer, threads)
+        return _train(runs, load, callback, threads)
 
 
-def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer, threads: int) -> list[Outcome]:
+def _train(runs: Sequence[Run], load: Callable[[Run], Task], callback: Callback, threads: int) -> list[Outcome]:
     waiting, going = deque(runs), deque[_Training]()
     outcomes: dict[int, Outcome] = {}
     handed: deque[_Training] = deque()
@@ -175,7 +173,7 @@ def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer,
             while waiting and len(going) < _AHEAD * len(workers):
                 run = waiting.popleft()
                 training = _Training(run, load(run))
-                observer.started(run)
+                callback.on_run_begin(run)
                 going.append(training)
                 with work:
                     handed.append(training)
@@ -185,11 +183,11 @@ def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer,
             for training in list(going):
                 outcome = training.outcome  # before its evaluations: none may follow what is told last
                 for row in training.evaluations():
-                    observer.evaluated(training.run, row)
+                    callback.on_evaluation(training.run, row)
                 if outcome is not None:
                     going.remove(training)
                     outcomes[id(training.run)] = outcome
-                    observer.ended(training.run, outcome)
+                    callback.on_run_end(training.run, outcome)
     except BaseException as error:
         stop.set()
         for training in going:
@@ -199,8 +197,8 @@ def _train(runs: Sequence[Run], load: Callable[[Run], Task], observer: Observer,
         if isinstance(error, KeyboardInterrupt):
             for training in going:
                 for row in training.evaluations():
-                    observer.evaluated(training.run, row)
-                observer.ended(training.run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
+                    callback.on_evaluation(training.run, row)
+                callback.on_run_end(training.run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
         raise
     _stopped(stop, work, workers)
     return [outcomes[id(run)] for run in runs]

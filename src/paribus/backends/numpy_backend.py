@@ -14,8 +14,8 @@ from paribus.byhand.layers import Array, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.optimizers import OPTIMIZERS, clip_by_global_norm
 from paribus.byhand.rnn import Rnn
-from paribus.config.sections import Cnn as CnnSettings
-from paribus.config.sections import Rnn as RnnSettings
+from paribus.config.sections import Cnn as CnnConfig
+from paribus.config.sections import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
@@ -37,18 +37,18 @@ class NumpyLearner:
         self._shape: tuple[int, ...] = (-1,)
         self.model: Any  # three models with the same verbs
         match settings.model:
-            case CnnSettings(width=width):
+            case CnnConfig(width=width):
                 assert task.image is not None
                 self._shape = task.image
-                self.model = Cnn(task.image, task.card.classes, width, self._dtype.type)
-            case RnnSettings(hidden=units):
+                self.model = Cnn(task.image, task.info.classes, width, self._dtype.type)
+            case RnnConfig(hidden=units):
                 assert task.sequence is not None
                 self._shape = task.sequence
-                self.model = Rnn(task.sequence[1], units, task.card.classes, self._dtype.type)
+                self.model = Rnn(task.sequence[1], units, task.info.classes, self._dtype.type)
             case _:
                 self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
                 n_in = self._inputs(task.test.x[:1]).shape[1]
-                self.model = Mlp([n_in, *self._hidden, task.card.classes], self._dropout, self._dtype.type)
+                self.model = Mlp([n_in, *self._hidden, task.info.classes], self._dropout, self._dtype.type)
         self._data = {name: (self._inputs(split.x), split.y) for name, split in task.splits.items()}
         self._x, self._y = self._data["train"]
         self.loss = SoftmaxCrossEntropy()

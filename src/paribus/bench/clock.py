@@ -71,7 +71,7 @@ def bench(
         timings.append(
             Timing(
                 contestant.name, 1e6 * median(mine) / steps, median(ratios), (min(ratios), max(ratios)), accuracy,
-                accuracy >= learned_from(task.card.classes),
+                accuracy >= learned_from(task.info.classes),
             )
         )  # fmt: skip
     flops = flops_of_a_step(settings, task)
@@ -90,7 +90,7 @@ def learned_from(classes: int) -> float:
 def flops_of_a_step(settings: Settings, task: Task) -> int:
     """Multiplications and additions of the matrix products of one step, on the mean batch of an epoch: for each example
     and layer 2 in out forward and as many for each of dW and dx backward; of the first layer nobody needs dx."""
-    sizes = [math.prod(task.card.input_shape), *settings.mlp.hidden, task.card.classes]
+    sizes = [math.prod(task.info.input_shape), *settings.mlp.hidden, task.info.classes]
     products = sum((2 if layer == 0 else 3) * a * b for layer, (a, b) in enumerate(pairwise(sizes)))
     examples = len(task.train) / steps_in_epoch(settings, len(task.train))
     return round(2 * products * min(settings.batch_size, examples))

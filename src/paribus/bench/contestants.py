@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from paribus.backends.dispatch import train
-from paribus.backends.fused_runner import train_side_by_side
+from paribus.backends.fused_runner import train_fused
 from paribus.config.overrides import build
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 
 Way = Callable[[Settings, Task], float]
@@ -57,7 +57,7 @@ def _plain_parts(settings: Settings, task: Task) -> tuple[Any, ...]:
         torch.from_numpy(np.ascontiguousarray(part)) for split in (task.train, task.test) for part in (split.x, split.y)
     ]
     x, y, test_x, test_y = (tensor.float() if tensor.is_floating_point() else tensor for tensor in tensors)
-    sizes = [math.prod(task.card.input_shape), *settings.mlp.hidden, task.card.classes]
+    sizes = [math.prod(task.info.input_shape), *settings.mlp.hidden, task.info.classes]
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
@@ -144,12 +144,12 @@ def scikit_learn(settings: Settings, task: Task) -> float:
     return accuracy
 
 
-class _Last(Observer):
+class _Last(Callback):
     """Keeps the last evaluation."""
 
     accuracy = float("nan")
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
         self.accuracy = row.metrics["test_accuracy"]
 
 
@@ -158,11 +158,11 @@ def paribus(**words: str) -> Way:
 
     def way(settings: Settings, task: Task) -> float:
         chosen = build({**settings.flat(), **words})
-        observer = _Last()
-        (outcome,) = train([Run(chosen, 0)], task, observer)
+        callback = _Last()
+        (outcome,) = train([Run(chosen, 0)], task, callback)
         if outcome.error:
             raise RuntimeError(outcome.error)
-        return observer.accuracy
+        return callback.accuracy
 
     return way
 
@@ -172,9 +172,9 @@ def side_by_side(runs: int, threads: int) -> Way:
 
     def way(settings: Settings, task: Task) -> float:
         chosen = build({**settings.flat(), "implementation": "fused"})
-        observer = _Last()
-        train_side_by_side([Run(chosen, seed) for seed in range(runs)], lambda _: task, observer, threads)
-        return observer.accuracy
+        callback = _Last()
+        train_fused([Run(chosen, seed) for seed in range(runs)], lambda _: task, callback, threads)
+        return callback.accuracy
 
     return way
 
@@ -277,7 +277,7 @@ def jax(settings: Settings, task: Task) -> float:
     y, test_y = jnp.asarray(task.train.y), jnp.asarray(task.test.y)
     key = jax.random.key(0)
     values: Any = []
-    for n_in, n_out in pairwise([x.shape[1], *settings.mlp.hidden, task.card.classes]):
+    for n_in, n_out in pairwise([x.shape[1], *settings.mlp.hidden, task.info.classes]):
         key, one, other = jax.random.split(key, 3)
         bound = 1 / math.sqrt(n_in)
         weight = jax.random.uniform(one, (n_in, n_out), minval=-bound, maxval=bound)

@@ -56,7 +56,7 @@ class Optimizer(ABC):
             penalised = self.weight_decay and name in self.decayed
             theta -= self.lr * self.direction(name, g + self.weight_decay * theta if penalised else g)
 
-    def shrink(self, weight_decay: float) -> None:
+    def decoupled_decay(self, weight_decay: float) -> None:
         """Decoupled weight decay w: theta <- theta - lr w theta."""
         for name in self.decayed:
             self.parameters[name][...] *= 1 - self.lr * weight_decay
@@ -122,7 +122,7 @@ class Sgd(Optimizer):
     def step(self, gradients: Mapping[str, Array]) -> None:
         """Shrink what decays apart from the gradient, then move every parameter."""
         if self.decoupled:
-            self.shrink(self.decoupled)
+            self.decoupled_decay(self.decoupled)
         super().step(gradients)
 
     def direction(self, name: str, g: Array) -> Array:
@@ -202,7 +202,7 @@ class AdamW(Adam):
 
     def step(self, gradients: Mapping[str, Array]) -> None:
         """Shrink every parameter, then move it."""
-        self.shrink(self.decoupled)
+        self.decoupled_decay(self.decoupled)
         super().step(gradients)
 
 

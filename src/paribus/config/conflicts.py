@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from paribus.config.recipes import RECIPES
-from paribus.config.sections import Cnn, Gru, Lstm, Mlp, OptimizerSettings, OwnModel, OwnOptimizer, Sgd
+from paribus.config.sections import Cnn, Gru, Lstm, Mlp, OptimizerConfig, Sgd, UserModel, UserOptimizer
 from paribus.config.settings import Settings
-from paribus.config.values import Initialisation, spell, word
+from paribus.config.values import Initialisation, format_value, plain_value
 
 FUSED_MODELS = ("mlp", "rnn")
 """What the fused engine has loops for."""
@@ -37,11 +37,11 @@ LIMITED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def limited(name: str, value: object) -> tuple[str, ...] | None:
     """Who has this value of a setting, where not all have it."""
     neutral, takers = LIMITED.get(name, ((), ()))
-    return takers if takers and spell(word(value)) not in neutral else None
+    return takers if takers and format_value(plain_value(value)) not in neutral else None
 
 
 def conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Every mistake of the kind, as far as the settings stand. `parts`: the sections that do; `given`: what stands in
+    """Every mistake of the kind, as far as the settings stand. `parts`: the configs that do; `given`: what stands in
     the command by full names."""
     found = [*_of_optimizer(parts.get("optimizer"), given), *_of_model(parts.get("model"), given)]
     if settings is not None:
@@ -59,12 +59,12 @@ def _of_optimizer(optimizer: object, given: Mapping[str, Any]) -> Iterator[str]:
             )
         if "optimizer.dampening" in given and dampening != 0 and momentum == 0:
             yield f"dampening={dampening:g} has no effect with momentum=0: give a momentum, or leave it out"
-    if isinstance(optimizer, OptimizerSettings) and optimizer.weight_decay == 0:
+    if isinstance(optimizer, OptimizerConfig) and optimizer.weight_decay == 0:
         for name, neutral in (("decay", "all"), ("decoupled", "false")):
-            value = spell(word(getattr(optimizer, name, neutral)))
+            value = format_value(plain_value(getattr(optimizer, name, neutral)))
             if f"optimizer.{name}" in given and value != neutral:
                 yield f"{name}={value} has no effect with weight_decay=0: give one, as in weight_decay=0.0005"
-    if isinstance(optimizer, OwnOptimizer) and optimizer.lr is not None and not takes_lr(optimizer.factory.thing):
+    if isinstance(optimizer, UserOptimizer) and optimizer.lr is not None and not takes_lr(optimizer.factory.thing):
         yield (
             f"lr={optimizer.lr:g} has no effect with optimizer={optimizer.name}: its function takes no `lr`; let it: "
             "lambda parameters, lr: ..."
@@ -72,11 +72,11 @@ def _of_optimizer(optimizer: object, given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
-    if isinstance(model, OwnModel) and given.get("init", "default") not in ("default", Initialisation("default")):
+    if isinstance(model, UserModel) and given.get("init", "default") not in ("default", Initialisation("default")):
         yield f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
     if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
         yield f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
-    if not isinstance(model, Cnn | OwnModel | None) and given.get("memory") == "channels_last":
+    if not isinstance(model, Cnn | UserModel | None) and given.get("memory") == "channels_last":
         yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
 
 
@@ -84,13 +84,13 @@ def _of_implementation(settings: Settings) -> Iterator[str]:
     mine, flat = settings.implementation, settings.flat()
     if mine == "numpy" and isinstance(settings.model, Lstm | Gru):
         yield f"implementation=numpy has no {settings.model.name}: it has mlp, cnn and rnn; take implementation=torch"
-    if mine == "fused" and not isinstance(settings.model, OwnModel) and settings.model.name not in FUSED_MODELS:
+    if mine == "fused" and not isinstance(settings.model, UserModel) and settings.model.name not in FUSED_MODELS:
         yield (
             f"implementation=fused has no {settings.model.name}: it has {' and '.join(FUSED_MODELS)}; "
             "take implementation=torch, or leave it out"
         )
     if mine != "torch":
-        for kind, thing in settings.own_things().items():
+        for kind, thing in settings.user_defined_parts().items():
             if kind != "task":
                 yield (
                     f"implementation={mine} cannot take {kind}={thing.name}: it is PyTorch's; take "
@@ -100,7 +100,7 @@ def _of_implementation(settings: Settings) -> Iterator[str]:
         takers = limited(name, value)
         if takers and mine not in takers:
             yield (
-                f"{name.rpartition('.')[2]}={spell(value)} has no effect with implementation={mine}: "
+                f"{name.rpartition('.')[2]}={format_value(value)} has no effect with implementation={mine}: "
                 f"{' and '.join(takers)} can have it; take implementation={takers[-1]}, or leave it out"
             )
 

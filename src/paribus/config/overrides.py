@@ -12,10 +12,10 @@ from pydantic.fields import FieldInfo
 from paribus.config.conflicts import FUSED_MODELS, conflicts, limited
 from paribus.config.cuda import sees_cuda
 from paribus.config.recipes import RECIPES
-from paribus.config.sections import OWN, REGISTRIES, TASKS, OwnData, Section, TaskSettings
+from paribus.config.sections import REGISTRIES, TASKS, USER_DEFINED, Config, TaskConfig, UserData
 from paribus.config.settings import Settings, common_settings
-from paribus.config.user_code import Own
-from paribus.config.values import spell
+from paribus.config.user_code import UserDefined
+from paribus.config.values import format_value
 
 
 class SettingsError(ValueError):
@@ -41,12 +41,12 @@ def near_miss(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def all_settings() -> dict[str, list[tuple[str, FieldInfo]]]:
-    """Every full name, with the sections that have it (`''` for the common ones) and the field there."""
+    """Every full name, with the configs that have it (`''` for the common ones) and the field there."""
     found: dict[str, list[tuple[str, FieldInfo]]] = {}
     for kind, registry in REGISTRIES.items():
         found[kind] = []
-        for name, section in registry.items():
-            for field, info in section.model_fields.items():
+        for name, config in registry.items():
+            for field, info in config.model_fields.items():
                 if field != "name":
                     found.setdefault(f"{kind}.{field}", []).append((name, info))
     for name in common_settings():
@@ -87,10 +87,10 @@ def full_name(name: str) -> str:
     raise SettingsError([f"there is no setting {name!r}: {near_miss(_ELSEWHERE.get(name, name), short, otherwise)}"])
 
 
-def parse_words(words: Sequence[str]) -> dict[str, list[str]]:
+def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
     """`key=value` words as full name -> values, more than one where a comma lists them.
 
-    >>> parse_words(["lr=0.1,0.01", "hidden=20"])
+    >>> parse_overrides(["lr=0.1,0.01", "hidden=20"])
     {'optimizer.lr': ['0.1', '0.01'], 'model.hidden': ['20']}
     """
     parsed: dict[str, list[str]] = {}
@@ -129,34 +129,34 @@ def build(values: Mapping[str, Any]) -> Settings:
     '20'
     """
     mistakes: list[str] = []
-    task = OwnData if isinstance(values.get("task"), Own) else TASKS.get(str(values.get("task")))
+    task = UserData if isinstance(values.get("task"), UserDefined) else TASKS.get(str(values.get("task")))
     if task is None:
         name = str(values.get("task"))
         own = f"a file of your own is read in Python: paribus.data(pandas.read_csv({name!r}), target=COLUMN)"
         raise SettingsError([f"there is no task {name!r}: {own if '.' in name else near_miss(name, TASKS)}"])
     merged = {**_starting_values(task, values), **values}
-    for kind in OWN:  # what a task's runs start from is for the models and optimizers that there are
-        if isinstance(merged.get(kind), Own):
+    for kind in USER_DEFINED:  # what a task's runs start from is for the models and optimizers that there are
+        if isinstance(merged.get(kind), UserDefined):
             merged = {
                 name: value for name, value in merged.items() if name in values or not name.startswith(f"{kind}.")
             }
     # true as a word, so that it is not taken for the number 1
-    merged = {name: spell(value) if isinstance(value, bool) else value for name, value in merged.items()}
+    merged = {name: format_value(value) if isinstance(value, bool) else value for name, value in merged.items()}
     merged["implementation"] = _resolve_implementation(merged)
     merged["device"] = _resolve_device(merged)
 
     parts: dict[str, Any] = {}
     for kind, registry in REGISTRIES.items():
         chosen = merged.pop(kind)
-        name = chosen.name if isinstance(chosen, Own) else str(chosen)
+        name = chosen.name if isinstance(chosen, UserDefined) else str(chosen)
         fields = {full: merged.pop(full) for full in list(merged) if full.startswith(kind + ".")}
-        section = OWN[kind][0] if isinstance(chosen, Own) else registry.get(name)
-        if isinstance(chosen, Own) and name in registry:
+        config = USER_DEFINED[kind][0] if isinstance(chosen, UserDefined) else registry.get(name)
+        if isinstance(chosen, UserDefined) and name in registry:
             mistakes.append(f"{kind} {name!r} is built in: give your own another name")
-        if section is None:
+        if config is None:
             mistakes.append(f"there is no {kind} {name!r}: {near_miss(name, registry)}")
             continue
-        for full in [full for full in fields if full.partition(".")[2] not in section.model_fields]:
+        for full in [full for full in fields if full.partition(".")[2] not in config.model_fields]:
             owners = [owner for owner, _ in all_settings().get(full, [])]
             del fields[full]
             if full in values:
@@ -164,10 +164,10 @@ def build(values: Mapping[str, Any]) -> Settings:
                 mistakes.append(f"{short} has no effect with {kind}={name}: it is a setting of {', '.join(owners)}")
         try:
             given = {full.partition(".")[2]: value for full, value in fields.items()}
-            mine = {"name": name, OWN[kind][1]: chosen} if isinstance(chosen, Own) else {}
-            parts[kind] = section(**given, **mine)
+            mine = {"name": name, USER_DEFINED[kind][1]: chosen} if isinstance(chosen, UserDefined) else {}
+            parts[kind] = config(**given, **mine)
         except ValidationError as error:
-            mistakes += _explain(error, section, f"{kind}.")
+            mistakes += _explain(error, config, f"{kind}.")
     common = {name: merged[name] for name in merged if name in Settings.model_fields}
     settings: Settings | None = None
     try:
@@ -180,7 +180,7 @@ def build(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _starting_values(task: type[TaskSettings], given: Mapping[str, Any]) -> dict[str, Any]:
+def _starting_values(task: type[TaskConfig], given: Mapping[str, Any]) -> dict[str, Any]:
     """What an arm has where nothing is given: the task's, those of the model on that task, and the recipe's."""
     values: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults}
     model = given.get("model", values["model"])
@@ -193,7 +193,7 @@ def _resolve_implementation(values: Mapping[str, Any]) -> Any:
     asked = values.get("implementation", "auto")
     if asked != "auto":
         return asked
-    if isinstance(values["model"], Own) or isinstance(values["optimizer"], Own):
+    if isinstance(values["model"], UserDefined) or isinstance(values["optimizer"], UserDefined):
         return "torch"
     fused = str(values["model"]) in FUSED_MODELS and not any(limited(name, value) for name, value in values.items())
     return "fused" if fused else "torch"
@@ -207,13 +207,13 @@ def _resolve_device(values: Mapping[str, Any]) -> Any:
     return "cpu" if small or not sees_cuda() else "cuda"
 
 
-def _explain(error: ValidationError, section: type[Section], prefix: str, ignore: set[str] | None = None) -> list[str]:
+def _explain(error: ValidationError, config: type[Config], prefix: str, ignore: set[str] | None = None) -> list[str]:
     lines = []
     for problem in error.errors():
         field = str(problem["loc"][0])
         if field in (ignore or ()):
             continue
-        info = section.model_fields[field]
+        info = config.model_fields[field]
         extra = info.json_schema_extra
         allowed = extra["allowed"] if isinstance(extra, dict) else problem["msg"]
         lines.append(f"{prefix}{field}={problem['input']} is not allowed: {field} is {allowed}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paribus.config.values import Word
+from paribus.config.values import Value
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Recipe:
 
     model: str
     summary: str
-    settings: dict[str, Word]
+    settings: dict[str, Value]
 
 
 RECIPES: dict[str, Recipe] = {
@@ -26,7 +26,7 @@ RECIPES: dict[str, Recipe] = {
             "batch_size": 512,
             "epochs": 200,
             "eval_every": "500steps",
-            "init": "report",
+            "init": "he_fan_out",
         },
     ),
     "modern": Recipe(
@@ -48,7 +48,7 @@ RECIPES: dict[str, Recipe] = {
             "epochs": 16,
             "eval_every": 1,
             "eval_train": 5000,
-            "init": "report",
+            "init": "he_fan_out",
             "precision": "bf16",
             "memory": "channels_last",
         },

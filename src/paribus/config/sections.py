@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from paribus.config.user_code import Own
-from paribus.config.values import AutoCount, Sizes, Word
+from paribus.config.user_code import UserDefined
+from paribus.config.values import AutoCount, Sizes, Value
 
 
 def setting(default: Any, meaning: str, allowed: str, **bounds: Any) -> Any:
@@ -18,7 +18,7 @@ def setting(default: Any, meaning: str, allowed: str, **bounds: Any) -> Any:
     return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **bounds)
 
 
-class Section(BaseModel):
+class Config(BaseModel):
     """Frozen, closed to unknown names, and without NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -27,21 +27,21 @@ class Section(BaseModel):
 # --- tasks -------------------------------------------------------------------------------------------------------
 
 
-class TaskSettings(Section):
+class TaskConfig(Config):
     """What a task is made from. `defaults`: the settings that its runs start from; `by_model`: those of a model on it.
 
     `image`: the shape of an example as an image, where it is one and is not stored as one.
     """
 
     summary: ClassVar[str]
-    defaults: ClassVar[dict[str, Word]]
-    by_model: ClassVar[dict[str, dict[str, Word]]] = {}
+    defaults: ClassVar[dict[str, Value]]
+    by_model: ClassVar[dict[str, dict[str, Value]]] = {}
     image: ClassVar[tuple[int, int, int] | None] = None
 
     name: str
 
 
-class Tabular(TaskSettings):
+class Tabular(TaskConfig):
     """A task whose test split is held out here, from examples with features."""
 
     test_share: float = setting(
@@ -52,7 +52,7 @@ class Tabular(TaskSettings):
     )
 
 
-_REPORT: dict[str, Word] = {
+_REPORT: dict[str, Value] = {
     "model.hidden": 20,
     "init": "normal:0.001",
     "optimizer.lr": 0.01,
@@ -108,13 +108,13 @@ class Digits(Tabular):
     # Not in the source report: an ordinary initialisation and a rate at which plain SGD learns the task in seconds.
     defaults = {"model.hidden": 64, "init": "default", "optimizer.lr": 0.1, "epochs": 60, "eval_every": 1}
 
-    by_model = {"cnn": {"model.width": 0.25, "init": "report", "optimizer.lr": 0.01, "epochs": 20}}
+    by_model = {"cnn": {"model.width": 0.25, "init": "he_fan_out", "optimizer.lr": 0.01, "epochs": 20}}
     image = (1, 8, 8)
 
     name: Literal["digits"] = "digits"
 
 
-class Cifar10(TaskSettings):
+class Cifar10(TaskConfig):
     """CIFAR-10 (Krizhevsky 2009), imported by `paribus data get cifar10`."""
 
     summary = "50,000 and 10,000 colour images, 32x32, 10 classes; `paribus data get cifar10` brings them"
@@ -128,7 +128,7 @@ class Cifar10(TaskSettings):
             "schedule": "multistep:750+1125:0.1",
         },
         "cnn": {
-            "init": "report",
+            "init": "he_fan_out",
             "optimizer": "adam",
             "optimizer.lr": 0.0001,
             "batch_size": 512,
@@ -158,7 +158,7 @@ class Cifar10(TaskSettings):
     )
 
 
-class Palindrome(TaskSettings):
+class Palindrome(TaskConfig):
     """Palindromes of decimal digits, whose last digit is to be told from the others: `tasks.palindrome`."""
 
     summary = "palindromes: read all digits but the last, tell the last, which is the first again; 10 classes"
@@ -199,19 +199,19 @@ class Palindrome(TaskSettings):
     )
 
 
-class OwnData(Tabular):
+class UserData(Tabular):
     """Data of the user's own, made by `paribus.data`."""
 
     summary = "arrays, frames or data sets of your own, in Python"
     defaults = {}
 
-    arrays: Own
+    arrays: UserDefined
 
 
 # --- models and optimizers ---------------------------------------------------------------------------------------
 
 
-class ModelSettings(Section):
+class ModelConfig(Config):
     """The sizes of a model."""
 
     summary: ClassVar[str]
@@ -219,7 +219,7 @@ class ModelSettings(Section):
     name: str
 
 
-class Mlp(ModelSettings):
+class Mlp(ModelConfig):
     """Linear, ReLU, ..., Linear."""
 
     summary = "multilayer perceptron: linear layers with a ReLU after every hidden one"
@@ -237,7 +237,7 @@ class Mlp(ModelSettings):
     )
 
 
-class Cnn(ModelSettings):
+class Cnn(ModelConfig):
     """The source report's convolutional network: `config.architecture`."""
 
     summary = "the source report's thirteen-layer convolutional network, with batch normalisation"
@@ -246,7 +246,7 @@ class Cnn(ModelSettings):
     width: float = setting(1.0, "every number of channels is multiplied with this", "a number above 0", gt=0, le=16)
 
 
-class _Recurrent(ModelSettings):
+class _Recurrent(ModelConfig):
     hidden: int = setting(128, "units of the state", "a whole number above 0", ge=1)
     recurrent: Literal["same", "orthogonal", "identity"] = setting(
         "same",
@@ -279,15 +279,15 @@ class Gru(_Recurrent):
     name: Literal["gru"] = "gru"
 
 
-class OwnModel(ModelSettings):
+class UserModel(ModelConfig):
     """A module of the user's own: a function without arguments that makes it."""
 
     summary = "an nn.Module of your own, in Python"
 
-    factory: Own
+    factory: UserDefined
 
 
-class OptimizerSettings(Section):
+class OptimizerConfig(Config):
     """What every optimizer takes."""
 
     summary: ClassVar[str]
@@ -305,7 +305,7 @@ class OptimizerSettings(Section):
     )
 
 
-class _Adaptive(OptimizerSettings):
+class _Adaptive(OptimizerConfig):
     eps: float = setting(1e-8, "added to the denominator", "a finite number of at least 0", ge=0)
 
 
@@ -350,7 +350,7 @@ class RmsProp(_Adaptive):
     centered: bool = setting(False, "divide by the standard deviation instead", "true or false")
 
 
-class Sgd(OptimizerSettings):
+class Sgd(OptimizerConfig):
     """Stochastic gradient descent, as `torch.optim.SGD`."""
 
     summary = "stochastic gradient descent, with momentum, dampening and Nesterov"
@@ -372,17 +372,17 @@ class Sgd(OptimizerSettings):
     )
 
 
-class OwnOptimizer(Section):
+class UserOptimizer(Config):
     """An optimizer of the user's own: a function that makes it from the parameters, and `lr` where it takes that."""
 
     summary: ClassVar[str] = "an optimizer of your own, in Python"
 
     name: str
-    factory: Own
+    factory: UserDefined
     lr: float | None = setting(None, "learning rate, where the function takes one", "a finite number above 0", gt=0)
 
 
-TASKS: dict[str, type[TaskSettings]] = {
+TASKS: dict[str, type[TaskConfig]] = {
     "moons": Moons,
     "circles": Circles,
     "blobs": Blobs,
@@ -390,17 +390,17 @@ TASKS: dict[str, type[TaskSettings]] = {
     "cifar10": Cifar10,
     "palindrome": Palindrome,
 }
-MODELS: dict[str, type[ModelSettings]] = {"mlp": Mlp, "cnn": Cnn, "rnn": Rnn, "lstm": Lstm, "gru": Gru}
+MODELS: dict[str, type[ModelConfig]] = {"mlp": Mlp, "cnn": Cnn, "rnn": Rnn, "lstm": Lstm, "gru": Gru}
 RECURRENT = (Rnn, Lstm, Gru)
-OPTIMIZERS: dict[str, type[OptimizerSettings]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
-REGISTRIES: dict[str, dict[str, type[Section]]] = {
+OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
+REGISTRIES: dict[str, dict[str, type[Config]]] = {
     "task": dict(TASKS),
     "model": dict(MODELS),
     "optimizer": dict(OPTIMIZERS),
 }
-OWN: dict[str, tuple[type[Section], str]] = {
-    "task": (OwnData, "arrays"),
-    "model": (OwnModel, "factory"),
-    "optimizer": (OwnOptimizer, "factory"),
+USER_DEFINED: dict[str, tuple[type[Config], str]] = {
+    "task": (UserData, "arrays"),
+    "model": (UserModel, "factory"),
+    "optimizer": (UserOptimizer, "factory"),
 }
 """The section of what is the user's own, and the field that holds it."""

@@ -14,29 +14,40 @@ from pydantic import BeforeValidator
 from paribus.config.recipes import RECIPES, parse_recipe
 from paribus.config.schedules import Schedule
 from paribus.config.sections import (
-    OWN,
     REGISTRIES,
+    USER_DEFINED,
+    Config,
     Mlp,
-    ModelSettings,
-    OptimizerSettings,
-    OwnOptimizer,
-    Section,
-    TaskSettings,
+    ModelConfig,
+    OptimizerConfig,
+    TaskConfig,
+    UserOptimizer,
     setting,
 )
-from paribus.config.user_code import Own
-from paribus.config.values import Clip, Count, Every, Init, Initialisation, Interval, LrSchedule, Threads, Word, word
+from paribus.config.user_code import UserDefined
+from paribus.config.values import (
+    Clip,
+    Count,
+    Every,
+    Init,
+    Initialisation,
+    Interval,
+    LrSchedule,
+    Threads,
+    Value,
+    plain_value,
+)
 
 
-class Settings(Section):
+class Settings(Config):
     """Everything that defines a run except its seed.
 
     Made by `words.build`, which fills in the task's defaults and collects every mistake.
     """
 
-    task: TaskSettings
-    model: ModelSettings
-    optimizer: OptimizerSettings | OwnOptimizer
+    task: TaskConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig | UserOptimizer
     schedule: LrSchedule = setting(
         Schedule("constant"), "how the learning rate changes while training", Schedule.ALLOWED
     )
@@ -134,34 +145,34 @@ class Settings(Section):
         f"none, {' or '.join(RECIPES)}",
     )
 
-    def flat(self) -> dict[str, Word]:
+    def flat(self) -> dict[str, Value]:
         """Every setting under its full dotted name, each value in its canonical spelling."""
-        words: dict[str, Word] = {}
+        words: dict[str, Value] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, Section):
-                words[name] = getattr(value, "name")  # noqa: B009 (each section that is a field has a name)
+            if isinstance(value, Config):
+                words[name] = getattr(value, "name")  # noqa: B009 (each config that is a field has a name)
                 fields = (field for field in type(value).model_fields if field != "name")
-                words.update({f"{name}.{field}": word(getattr(value, field)) for field in fields})
+                words.update({f"{name}.{field}": plain_value(getattr(value, field)) for field in fields})
             else:
-                words[name] = word(value)
+                words[name] = plain_value(value)
         return words
 
-    def own_things(self) -> dict[str, Own]:
+    def user_defined_parts(self) -> dict[str, UserDefined]:
         """What in these settings is the user's own: `task`, `model`, `optimizer`, as far as they are."""
         found = {}
-        for kind, (section, field) in OWN.items():
+        for kind, (config, field) in USER_DEFINED.items():
             mine = getattr(self, kind)
-            if isinstance(mine, section):
+            if isinstance(mine, config):
                 found[kind] = getattr(mine, field)
         return found
 
     def values(self) -> dict[str, Any]:
         """What `words.build` makes these settings from: `flat`, with the user's own things for their names."""
         values: dict[str, Any] = dict(self.flat())
-        for kind, thing in self.own_things().items():
+        for kind, thing in self.user_defined_parts().items():
             values[kind] = thing
-            del values[f"{kind}.{OWN[kind][1]}"]
+            del values[f"{kind}.{USER_DEFINED[kind][1]}"]
             if values.get(f"{kind}.lr") == "none":
                 del values[f"{kind}.lr"]
         return values
@@ -174,7 +185,7 @@ class Settings(Section):
 
 
 def common_settings() -> list[str]:
-    """The names of the settings that belong to no section."""
+    """The names of the settings that belong to no config."""
     return [name for name in Settings.model_fields if name not in REGISTRIES]
 
 

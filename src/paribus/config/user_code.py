@@ -16,7 +16,7 @@ _received: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Own:
+class UserDefined:
     """A thing with the name that its arm, task or metric has. Two are equal if name and fingerprint are.
 
     Pickled, it is a reference: `receive` must have been given what `send` made, once, on the other side.
@@ -29,15 +29,15 @@ class Own:
     def __str__(self) -> str:
         return self.fingerprint[:12]
 
-    def __reduce__(self) -> tuple[Callable[[str, str], Own], tuple[str, str]]:
+    def __reduce__(self) -> tuple[Callable[[str, str], UserDefined], tuple[str, str]]:
         return _recall, (self.name, self.fingerprint)
 
 
-def _recall(name: str, fingerprint: str) -> Own:
-    return Own(name, fingerprint, _received[fingerprint])
+def _recall(name: str, fingerprint: str) -> UserDefined:
+    return UserDefined(name, fingerprint, _received[fingerprint])
 
 
-def send(things: Iterable[Own]) -> bytes:
+def send(things: Iterable[UserDefined]) -> bytes:
     """Things as bytes, functions that were typed into a notebook among them."""
     import cloudpickle
 
@@ -52,15 +52,16 @@ def receive(content: bytes) -> None:
     _received.update(pickle.loads(content))
 
 
-def own(thing: Callable[..., Any], name: str | None = None) -> Own:
+def user_defined(thing: Callable[..., Any], name: str | None = None) -> UserDefined:
     """A function or class under a name, its own by default.
 
     >>> def small(): ...
-    >>> own(small).name, own(small) == own(small), own(small, "s") == own(small)
+    >>> one = user_defined(small)
+    >>> one.name, one == user_defined(small), one == user_defined(small, "s")
     ('small', True, False)
     """
     called = name or str(getattr(thing, "__name__", type(thing).__name__))
-    return Own("own" if called == "<lambda>" else called, code_fingerprint(thing), thing)
+    return UserDefined("own" if called == "<lambda>" else called, code_fingerprint(thing), thing)
 
 
 def code_fingerprint(thing: object) -> str:

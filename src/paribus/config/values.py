@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 
 from paribus.config.schedules import Schedule
 
-Word = bool | int | float | str
+Value = bool | int | float | str
 
 MOST = 1_000_000
 
@@ -58,8 +58,11 @@ class Initialisation:
         "kaiming_normal",
         "kaiming_uniform",
         "orthogonal",
-        "report",
+        "he_fan_out",
     )
+
+    FORMER: ClassVar = {"report": "he_fan_out"}
+    """Spellings of older versions, which stay readable."""
 
     @classmethod
     def parse(cls, value: object) -> Initialisation:
@@ -67,6 +70,7 @@ class Initialisation:
         if isinstance(value, cls):
             return value
         kind, colon, rest = str(value).partition(":")
+        kind = cls.FORMER.get(kind, kind)
         if kind not in cls.KINDS or (kind == "normal") != bool(colon):
             raise ValueError
         if kind != "normal":
@@ -160,10 +164,10 @@ Clip = Annotated[float | None, BeforeValidator(parse_clip)]
 LrSchedule = Annotated[Schedule, BeforeValidator(Schedule.parse)]
 
 
-def word(value: object) -> Word:
+def plain_value(value: object) -> Value:
     """The canonical spelling of a setting's value: what a record holds and a command takes.
 
-    >>> word((64, 32)), word(()), word(None), word(0.01), word(True)
+    >>> plain_value((64, 32)), plain_value(()), plain_value(None), plain_value(0.01), plain_value(True)
     ('64x32', 'none', 'none', 0.01, True)
     """
     if isinstance(value, bool | int | float | str):
@@ -173,19 +177,19 @@ def word(value: object) -> Word:
     return "none" if value is None else str(value)
 
 
-def spell(value: Word) -> str:
+def format_value(value: Value) -> str:
     """A word as a command takes it.
 
-    >>> spell(True), spell(0.01)
+    >>> format_value(True), format_value(0.01)
     ('true', '0.01')
     """
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def spell_all(values: Mapping[str, Word]) -> str:
+def format_overrides(values: Mapping[str, Value]) -> str:
     """Several settings as a command takes them, by their short names.
 
-    >>> spell_all({"optimizer.lr": 0.1, "model.hidden": "5x5"})
+    >>> format_overrides({"optimizer.lr": 0.1, "model.hidden": "5x5"})
     'lr=0.1 hidden=5x5'
     """
-    return " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in values.items())
+    return " ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in values.items())

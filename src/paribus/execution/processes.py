@@ -19,16 +19,16 @@ from paribus.backends.dispatch import train
 from paribus.config.user_code import receive, send
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.tasks import load
 
 _TRIES = 2
 
 
 class Executor(Protocol):
-    """Carries runs out, in order as far as it can, and tells the observer of each."""
+    """Carries runs out, in order as far as it can, and tells the callback of each."""
 
-    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+    def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
         """Train all runs."""
 
 
@@ -38,15 +38,15 @@ class InProcess:
     def __init__(self, threads: int) -> None:
         self._threads = threads
 
-    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+    def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
         fused = [run for run in runs if run.settings.implementation == "fused"]
         if fused:
-            from paribus.backends.fused_runner import train_side_by_side
+            from paribus.backends.fused_runner import train_fused
 
-            train_side_by_side(fused, lambda run: load(run.settings, run.seed), observer, self._threads)
+            train_fused(fused, lambda run: load(run.settings, run.seed), callback, self._threads)
         for run in runs:
             if run.settings.implementation != "fused":
-                train([run], load(run.settings, run.seed), observer)
+                train([run], load(run.settings, run.seed), callback)
 
 
 class Both:
@@ -55,10 +55,10 @@ class Both:
     def __init__(self, jobs: int) -> None:
         self._threads, self._processes = InProcess(jobs), Workers(jobs)
 
-    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+    def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
         fused = [run for run in runs if run.settings.implementation == "fused"]
-        self._threads.carry_out(fused, observer)
-        self._processes.carry_out([run for run in runs if run.settings.implementation != "fused"], observer)
+        self._threads.carry_out(fused, callback)
+        self._processes.carry_out([run for run in runs if run.settings.implementation != "fused"], callback)
 
 
 @dataclass
@@ -78,16 +78,18 @@ class Workers:
         self._jobs, self._fresh = jobs, fresh
         self._context = multiprocessing.get_context("spawn")
 
-    def carry_out(self, runs: Sequence[Run], observer: Observer) -> None:
+    def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
         waiting, tries = deque(runs), dict.fromkeys(runs, 0)
-        self._things = send(thing for run in runs for thing in (*run.settings.own_things().values(), *run.metrics))
+        self._things = send(
+            thing for run in runs for thing in (*run.settings.user_defined_parts().values(), *run.metrics)
+        )
         workers: list[_Worker] = []
         try:
             while waiting or any(worker.run for worker in workers):
                 while waiting and (worker := self._idle(workers)):
                     worker.run = waiting.popleft()
                     tries[worker.run] += 1
-                    observer.started(worker.run)
+                    callback.on_run_begin(worker.run)
                     worker.connection.send(worker.run)
                 for ready in wait([worker.connection for worker in workers]):
                     worker = next(worker for worker in workers if worker.connection is ready)
@@ -95,9 +97,9 @@ class Workers:
                         happened = worker.connection.recv()
                     except (EOFError, ConnectionError):
                         workers.remove(worker)
-                        self._died(worker, tries, waiting, observer)
+                        self._died(worker, tries, waiting, callback)
                         continue
-                    self._tell(worker, happened, observer)
+                    self._tell(worker, happened, callback)
                     if worker.run is None and self._fresh:
                         workers.remove(worker)
                         self._dismiss(worker)
@@ -106,7 +108,7 @@ class Workers:
                 worker.process.kill()
                 if worker.run is not None:
                     with contextlib.suppress(Exception):  # what is on its way up is the reason to be told
-                        observer.ended(worker.run, Outcome(Status.INTERRUPTED, 0, "interrupted"))
+                        callback.on_run_end(worker.run, Outcome(Status.INTERRUPTED, 0, "interrupted"))
             raise
         finally:
             for worker in workers:
@@ -131,27 +133,27 @@ class Workers:
         return workers[-1]
 
     @staticmethod
-    def _tell(worker: _Worker, happened: Evaluation | Checkpoint | Outcome | str, observer: Observer) -> None:
+    def _tell(worker: _Worker, happened: Evaluation | Checkpoint | Outcome | str, callback: Callback) -> None:
         assert worker.run is not None
         match happened:
             case str():
-                observer.said(happened)
+                callback.on_message(happened)
             case Evaluation():
-                observer.evaluated(worker.run, happened)
+                callback.on_evaluation(worker.run, happened)
             case Checkpoint():
-                observer.checkpointed(worker.run, happened)
+                callback.on_checkpoint(worker.run, happened)
             case Outcome():
-                observer.ended(worker.run, happened)
+                callback.on_run_end(worker.run, happened)
                 worker.run = None
 
-    def _died(self, worker: _Worker, tries: dict[Run, int], waiting: deque[Run], observer: Observer) -> None:
+    def _died(self, worker: _Worker, tries: dict[Run, int], waiting: deque[Run], callback: Callback) -> None:
         self._dismiss(worker)
         if worker.run is None:
             return
         code = worker.process.exitcode or 0
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         again = tries[worker.run] < _TRIES
-        observer.ended(
+        callback.on_run_end(
             worker.run,
             Outcome(Status.FAILED, 0, f"its process died ({how}){'; tried again' if again else f' {_TRIES} times'}"),
         )
@@ -167,22 +169,22 @@ class Workers:
             worker.process.join()
 
 
-class _Teller(Observer):
+class _Teller(Callback):
     """Sends what happens in a worker to the driver. The driver knows what it started."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:  # noqa: ARG002
         self._connection.send(row)
 
-    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:  # noqa: ARG002
+    def on_checkpoint(self, run: Run, checkpoint: Checkpoint) -> None:  # noqa: ARG002
         self._connection.send(checkpoint)
 
-    def ended(self, run: Run, outcome: Outcome) -> None:  # noqa: ARG002
+    def on_run_end(self, run: Run, outcome: Outcome) -> None:  # noqa: ARG002
         self._connection.send(outcome)
 
-    def said(self, line: str) -> None:
+    def on_message(self, line: str) -> None:
         self._connection.send(line)
 
 

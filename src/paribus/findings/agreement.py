@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from paribus.config.values import Word
+from paribus.config.values import Value
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 
 _FACTOR = "implementation"
@@ -39,7 +39,7 @@ def agreements(study: StudyRecord, metric: str = "train_loss") -> list[Agreement
     ]
 
 
-def _others(settings: Mapping[str, Word]) -> dict[str, Word]:
+def _others(settings: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in settings.items() if name != _FACTOR}
 
 

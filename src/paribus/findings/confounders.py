@@ -44,7 +44,7 @@ FACTS: dict[str, tuple[Fact, tuple[str, ...]]] = {
 }
 
 
-def unequal(study: StudyRecord) -> list[str]:
+def confounders(study: StudyRecord) -> list[str]:
     """A sentence for each fact in which arms, or runs of one arm, differ though no factor is to make them.
 
     The number of steps is told whatever the factors: an epoch at another batch size is another number of updates.

@@ -22,7 +22,7 @@ from filelock import FileLock
 from paribus.config.overrides import build
 from paribus.fused.compiled import FOLDER
 from paribus.fused.engine import Engine
-from paribus.records.record import TaskCard
+from paribus.records.record import DatasetInfo
 from paribus.tasks.task import Split, Task
 
 _done: set[tuple[str, str]] = set()
@@ -77,7 +77,7 @@ def _compile(model: str, precision: str, folder: Path) -> None:
 def _try_out(model: str, precision: str) -> None:
     """Every loop once."""
     x, y = np.zeros((2, 1)), np.array([0, 1])
-    task = Task(Split(x, y), None, Split(x, y), TaskCard("none", "none", "none", "none", 2, (1,), 2, 0, 2, 0))
+    task = Task(Split(x, y), None, Split(x, y), DatasetInfo("none", "none", "none", "none", 2, (1,), 2, 0, 2, 0))
     words = {"task": "moons", "model": model, "precision": precision, "model.hidden": 1, "implementation": "torch"}
     for epochs in (1, 0):
         run = engine_of(model)(build({**words, "epochs": epochs}), task, 0, ["train", "test"])

@@ -18,7 +18,7 @@ from paribus.config.settings import Settings
 from paribus.fused import mlp, steps
 from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
-from paribus.fused.loop_config import Course
+from paribus.fused.loop_config import LoopConfig
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS
 from paribus.tasks import Task
@@ -48,11 +48,11 @@ class Engine(ABC):
         names = ("train", "evaluate", "logits")
         _entries[cls.model, precision] = {one: entry(getattr(cls.loops, one), folder) for one in names}
 
-    def _begin(self, course: Course, shapes: Mapping[str, tuple[int, ...]], splits: int, step_flops: float) -> None:
-        """Arrays for a course, and for as many splits as are evaluated."""
-        self._loops = _entries[self.model, course.precision]
+    def _begin(self, loop: LoopConfig, shapes: Mapping[str, tuple[int, ...]], splits: int, step_flops: float) -> None:
+        """Arrays for a loop, and for as many splits as are evaluated."""
+        self._loops = _entries[self.model, loop.precision]
         self._shapes = dict(shapes)
-        real, facts = np.dtype(course.precision), course.facts
+        real, facts = np.dtype(loop.precision), loop.facts
         self.run = np.zeros(1, steps.RUN)
         for name, value in facts.items():
             self.run[0][name] = value
@@ -61,8 +61,8 @@ class Engine(ABC):
         self.rows = np.zeros((facts["total"] // facts["interval"] + 1, steps.FIRST_METRIC + 2 * splits))
         order = np.zeros(facts["batch"] if facts["repeats"] else facts["examples"], np.int64)
         words = np.zeros((4, max(len(order) // 4 + 2, BATCH)), np.uint64)
-        states = (aligned(count if used else 0, real) for used in course.states)
-        self._moved = (course.hyper, course.rates, self.p, g, *states)
+        states = (aligned(count if used else 0, real) for used in loop.states)
+        self._moved = (loop.hyper, loop.rates, self.p, g, *states)
         self._drawn = (order, words, np.zeros((4, 1), np.uint64))
         self._exponents = _exponents(real)
         self._clock = make_clock()
@@ -137,12 +137,12 @@ class Mlp(Engine):
     loops: ClassVar = mlp
 
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
-        real, course = np.dtype(settings.precision), Course.of(settings, seed, len(task.train))
-        sizes = (task.floats(task.train.x[:1], real).size, *settings.mlp.hidden, task.card.classes)
+        real, loop = np.dtype(settings.precision), LoopConfig.of(settings, seed, len(task.train))
+        sizes = (task.floats(task.train.x[:1], real).size, *settings.mlp.hidden, task.info.classes)
         self.layout, work = _layout(sizes)
         x, y, bounds, blocks = _examples(task, real, tuple(splits), bool(self.layout[0, mlp.WIDE]))
         count = int(self.layout[-1, mlp.BIAS] + self.layout[-1, mlp.N_OUT])
-        self._begin(course, _shapes(sizes), len(bounds) - 1, 6 * count * course.facts["batch"])
+        self._begin(loop, _shapes(sizes), len(bounds) - 1, 6 * count * loop.facts["batch"])
         run, dropout = self.run[0], settings.mlp.dropout
         run["dropout"], run["drop_below"], run["keep_scale"] = dropout > 0, round(dropout * 2**32), 1 / (1 - dropout)
         run["work"] = work
@@ -247,7 +247,7 @@ def held(key: tuple[Any, ...], make: Callable[[], _Made]) -> _Made:
 def identity(task: Task) -> tuple[Any, ...]:
     """What makes its numbers others than all other tasks': the data, and how they are scaled or encoded."""
     scale = task.scale
-    return task.card.fingerprint, task.encoding, scale and (scale.mean.tobytes(), scale.std.tobytes())
+    return task.info.fingerprint, task.encoding, scale and (scale.mean.tobytes(), scale.std.tobytes())
 
 
 def aligned(size: int, real: np.dtype[Any]) -> NDArray[Any]:

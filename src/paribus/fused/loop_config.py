@@ -15,7 +15,7 @@ from paribus.fused import optimizers, steps
 
 
 @dataclass(frozen=True)
-class Course:
+class LoopConfig:
     """The order of the examples, steps, evaluations, rates and the optimizer.
 
     `facts`: fields of `steps.RUN`; `hyper`: see `optimizers.update`; `states`: which of its three states of a parameter
@@ -29,8 +29,8 @@ class Course:
     rates: NDArray[np.float64]
 
     @classmethod
-    def of(cls, settings: Settings, seed: int, examples: int) -> Course:
-        """The course of a run over so many training examples."""
+    def of(cls, settings: Settings, seed: int, examples: int) -> LoopConfig:
+        """The loop of a run over so many training examples."""
         per_epoch = steps_in_epoch(settings, examples)
         batch = min(settings.batch_size, examples) if settings.sampler == "shuffle" else settings.batch_size
         counted = settings.sampler == "replacement" and settings.steps_per_epoch != "all"

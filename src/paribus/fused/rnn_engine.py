@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.sections import Rnn as RnnSettings
+from paribus.config.sections import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.fused import rnn
 from paribus.fused.engine import Engine, aligned, held, identity
-from paribus.fused.loop_config import Course
+from paribus.fused.loop_config import LoopConfig
 from paribus.fused.rnn import Data, Room
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS
@@ -40,25 +40,25 @@ class Rnn(Engine):
     loops: ClassVar = rnn
 
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
-        assert isinstance(settings.model, RnnSettings)
-        course = Course.of(settings, seed, len(task.train))
+        assert isinstance(settings.model, RnnConfig)
+        loop = LoopConfig.of(settings, seed, len(task.train))
         data = _data(task, np.dtype(settings.precision), tuple(splits))
-        self._set_up(course, data, settings.model.hidden, task.card.classes)
+        self._set_up(loop, data, settings.model.hidden, task.info.classes)
 
     @classmethod
-    def over(cls, course: Course, data: Data, hidden: int, classes: int) -> Rnn:
+    def over(cls, loop: LoopConfig, data: Data, hidden: int, classes: int) -> Rnn:
         """A run over plain arrays."""
         one = cls.__new__(cls)
-        one._set_up(course, data, hidden, classes)
+        one._set_up(loop, data, hidden, classes)
         return one
 
-    def _set_up(self, course: Course, data: Data, hidden: int, classes: int) -> None:
-        real, batch = np.dtype(course.precision), course.facts["batch"]
+    def _set_up(self, loop: LoopConfig, data: Data, hidden: int, classes: int) -> None:
+        real, batch = np.dtype(loop.precision), loop.facts["batch"]
         inputs = data.alphabet.shape[1] if len(data.alphabet) else data.numbers.shape[2]
         length = data.symbols.shape[1] if len(data.alphabet) else data.numbers.shape[1]
         self._sizes = _sizes(length, inputs, hidden, classes, len(data.alphabet), batch)
         flops = 6.0 * batch * (length * hidden * (hidden + inputs) + hidden * classes)
-        self._begin(course, _shapes(inputs, hidden, classes), len(data.bounds) - 1, flops)
+        self._begin(loop, _shapes(inputs, hidden, classes), len(data.bounds) - 1, flops)
         self.run[0]["work"] = 2 * classes * ROW
         self._s = aligned((2 * classes + WORK_ROWS) * ROW, real)
         self._data, self._room = data, _room(self._sizes[0], real)

@@ -37,7 +37,7 @@ def initial_values(
     | `kaiming_normal`  | N(0, 2 / fan_in)                                  |
     | `kaiming_uniform` | U(-b, b), b = sqrt(6 / fan_in)                    |
     | `orthogonal`      | orthonormal rows or columns                       |
-    | `report`          | convolutions N(0, 2 / fan_out); as xavier_normal  |
+    | `he_fan_out`      | convolutions N(0, 2 / fan_out); as xavier_normal  |
 
     Source: `torch.nn.init`, `torch.nn.Linear` and `torch.nn.RNN`; Glorot and Bengio (2010); He et al. (2015); Saxe et
     al. (2014); for the identity Le et al., A simple way to initialize recurrent networks of rectified linear units
@@ -113,7 +113,7 @@ def _kaiming_uniform(plan: Plan, tensor: int, shape: tuple[int, ...], _: Initial
     return _uniform(plan, tensor, shape, math.sqrt(6 / _fans(shape)[0]))
 
 
-def _report(plan: Plan, tensor: int, shape: tuple[int, ...], init: Initialisation) -> Values:
+def _he_fan_out(plan: Plan, tensor: int, shape: tuple[int, ...], init: Initialisation) -> Values:
     """`kaiming_normal_(mode="fan_out", nonlinearity="relu")` for convolutions, `xavier_normal_` for linear layers."""
     if len(shape) == 2:
         return _xavier_normal(plan, tensor, shape, init)
@@ -140,5 +140,5 @@ WEIGHTS: dict[str, Callable[[Plan, int, tuple[int, ...], Initialisation], Values
     "kaiming_normal": _kaiming_normal,
     "kaiming_uniform": _kaiming_uniform,
     "orthogonal": _orthogonal,
-    "report": _report,
+    "he_fan_out": _he_fan_out,
 }

@@ -10,7 +10,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.values import Word
+from paribus.config.values import Value
 from paribus.records.checkpoint import Best
 from paribus.records.claims import Claim
 
@@ -77,7 +77,7 @@ FINISHED = (Status.DONE, Status.DIVERGED)
 
 
 @dataclass(frozen=True)
-class TaskCard:
+class DatasetInfo:
     """What a record says of the data: enough to know whether two runs were given the same.
 
     `fingerprint`: SHA-256 of the arrays of every split. `pool`: that of the data before they were split.
@@ -193,7 +193,7 @@ class RunRecord:
     error: str | None
     epochs: int
     curve: Curve
-    task: TaskCard
+    task: DatasetInfo
     plan_hash: str
     attempt: int
     timed: bool = False
@@ -235,7 +235,7 @@ class ArmRecord:
     """One combination of settings and its runs, seeds ascending."""
 
     name: str
-    settings: Mapping[str, Word]
+    settings: Mapping[str, Value]
     runs: list[RunRecord]
 
 
@@ -247,7 +247,7 @@ class Candidate:
     unless all did.
     """
 
-    values: Mapping[str, Word]
+    values: Mapping[str, Value]
     scores: list[float | None]
     mean: float | None
 
@@ -258,7 +258,7 @@ class Tuned:
 
     arm: str
     candidates: list[Candidate]
-    chosen: Mapping[str, Word]
+    chosen: Mapping[str, Value]
     edges: list[str]
 
 
@@ -277,7 +277,7 @@ class Tuning:
     validation: float
     metric: str
     given: bool
-    shared_values: Mapping[str, Word] = field(default_factory=dict)
+    shared_values: Mapping[str, Value] = field(default_factory=dict)
     arms: list[Tuned] = field(default_factory=list)
     shared: StudyRecord | None = None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.values import Word, spell
+from paribus.config.values import Value, format_value
 from paribus.findings.summary import summarise, values
 from paribus.records.record import ArmRecord, Mistakes, RunRecord, StudyRecord
 from paribus.report.files.curves import COLOURS
@@ -63,7 +63,7 @@ def by_length(study: StudyRecord) -> tuple[str, list[Series]]:
     groups: dict[str, list[ArmRecord]] = {}
     for arm in study.arms:
         if LENGTH in arm.settings:
-            key = " ".join(spell(arm.settings[factor]) for factor in others if factor in arm.settings)
+            key = " ".join(format_value(arm.settings[factor]) for factor in others if factor in arm.settings)
             groups.setdefault(key or study.name, []).append(arm)
     found = []
     for i, (label, arms) in enumerate(groups.items()):
@@ -108,7 +108,7 @@ def tried(study: StudyRecord, labels: Mapping[str, str]) -> tuple[str, list[Seri
     return name, found if any(len(one.x) > 1 for one in found) else []
 
 
-def _number(value: Word) -> float | None:
+def _number(value: Value) -> float | None:
     return None if isinstance(value, str | bool) else float(value)
 
 

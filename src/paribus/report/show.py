@@ -8,7 +8,7 @@ from typing import Any
 
 from paribus.findings.agreement import agreements
 from paribus.findings.claims import verdicts
-from paribus.findings.confounders import unequal
+from paribus.findings.confounders import confounders
 from paribus.findings.judge import Judgement
 from paribus.findings.study import all_differences, warnings
 from paribus.findings.summary import summaries, summarise
@@ -30,7 +30,7 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
             "baseline": study.baseline,
             "margin": study.margin,
             "timing": study.timing,
-            "warnings": [*unequal(study), *warnings(study)],
+            "warnings": [*confounders(study), *warnings(study)],
             "tuning": _how_tuned(study),
         },
         "arms": [_arm(study, arm) for arm in study.arms],
@@ -118,16 +118,16 @@ def _arm(study: StudyRecord, arm: ArmRecord) -> dict[str, Any]:
 
 def _task(arm: ArmRecord) -> dict[str, Any] | None:
     """The arm's data. Where the seed deals the splits, the fingerprint is that of the data before they are dealt."""
-    cards = list(dict.fromkeys(run.task for run in arm.runs))
-    if not cards:
+    infos = list(dict.fromkeys(run.task for run in arm.runs))
+    if not infos:
         return None
-    card = cards[0]
+    info = infos[0]
     return {
-        "name": card.name,
-        "fingerprint": card.fingerprint if len(cards) == 1 and arm.settings["split"] == "fixed" else card.pool,
-        "source": card.source,
-        "train": card.train,
-        "validation": card.validation,
-        "test": card.test,
-        "overlap": max(card.overlap for card in cards),
+        "name": info.name,
+        "fingerprint": info.fingerprint if len(infos) == 1 and arm.settings["split"] == "fixed" else info.pool,
+        "source": info.source,
+        "train": info.train,
+        "validation": info.validation,
+        "test": info.test,
+        "overlap": max(info.overlap for info in infos),
     }

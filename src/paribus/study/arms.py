@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from paribus.config.overrides import SettingsError, build, parse_words
+from paribus.config.overrides import SettingsError, build, parse_overrides
 from paribus.config.settings import Settings
-from paribus.config.user_code import Own
-from paribus.config.values import Word, spell_all
+from paribus.config.user_code import UserDefined
+from paribus.config.values import Value, format_overrides
 from paribus.plan import MAX_SEED
 
 MOST_SEEDS = 1_000_000
@@ -34,7 +34,7 @@ class Design:
     given: frozenset[str] = frozenset()
 
     @property
-    def shared(self) -> dict[str, Word]:
+    def shared(self) -> dict[str, Value]:
         """The settings that are no factor: the same in every arm."""
         flats = [arm.settings.flat() for arm in self.arms]
         return {
@@ -44,7 +44,7 @@ class Design:
         }
 
 
-def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[Own | str]] | None = None) -> Design:
+def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[UserDefined | str]] | None = None) -> Design:
     """The full grid over every setting that lists several values.
 
     `own`: tasks, models and optimizers of the user's own, beside names, instead of words for them. Raises
@@ -56,15 +56,15 @@ def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[Own | str
     mistakes: list[str] = []
     own = own or {}
     texts = [*([] if "task" in own else [f"task={task}"]), *words]
-    parsed: dict[str, Sequence[Own | str]] = dict(own)
+    parsed: dict[str, Sequence[UserDefined | str]] = dict(own)
     try:
-        parsed |= parse_words(texts)
+        parsed |= parse_overrides(texts)
     except SettingsError as error:
         mistakes += error.mistakes
         # What could be read is checked too, so that one message holds every mistake.
         for text in texts:
             try:
-                parsed = {**parse_words([text]), **parsed}
+                parsed = {**parse_overrides([text]), **parsed}
             except SettingsError:
                 continue
     factors = [name for name, values in parsed.items() if len(values) > 1]
@@ -78,8 +78,8 @@ def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[Own | str
             mistakes += error.mistakes
             continue
         flat = settings.flat()
-        arms.append(Arm(spell_all({name: flat[name] for name in factors}), settings))
-        asked = {name: value.name if isinstance(value, Own) else value for name, value in values.items()}
+        arms.append(Arm(format_overrides({name: flat[name] for name in factors}), settings))
+        asked = {name: value.name if isinstance(value, UserDefined) else value for name, value in values.items()}
         spellings.append(" ".join(f"{name}={asked[name]}" for name in factors))
     if mistakes:
         raise SettingsError(mistakes)

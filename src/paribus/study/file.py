@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from paribus.config.overrides import SettingsError, build, full_name, near_miss
-from paribus.config.values import spell, spell_all
+from paribus.config.values import format_overrides, format_value
 from paribus.records.claims import Claim
 from paribus.study.arms import Arm, Design, distinct
 from paribus.study.spec import Options, Request, make_request
@@ -137,7 +137,7 @@ def _tune(table: Mapping[str, Any]) -> list[str]:
         listed = value if isinstance(value, list) else [value]
         if not listed or not all(isinstance(one, str | int | float | bool) for one in listed):
             raise SettingsError([f"tune: {key} = {_short(value)} is not allowed: write a range or a list of values"])
-        words.append(f"{key}={','.join(spell(one) for one in listed)}")
+        words.append(f"{key}={','.join(format_value(one) for one in listed)}")
     return words
 
 
@@ -170,7 +170,7 @@ def _design(facts: Mapping[str, Any]) -> Design:
                 mistakes += error.mistakes
                 continue
             flat = settings.flat()
-            parts = [table.get("name", ""), spell_all({key: flat[key] for key in grid})]
+            parts = [table.get("name", ""), format_overrides({key: flat[key] for key in grid})]
             arms.append(Arm(" ".join(filter(None, parts)), settings))
     if mistakes:
         raise SettingsError(mistakes)
@@ -193,7 +193,7 @@ def _spelled_out(arms: Sequence[Arm]) -> list[str] | None:
         return None
     flats = [arm.settings.flat() for arm in arms]
     for arm, flat in zip(arms, flats, strict=True):
-        if arm.name != spell_all({name: flat[name] for name in factors if name in flat}):
+        if arm.name != format_overrides({name: flat[name] for name in factors if name in flat}):
             return None
     return factors
 

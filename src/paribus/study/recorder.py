@@ -1,4 +1,4 @@
-"""Writes what happens to the store, then tells the other observers."""
+"""Writes what happens to the store, then tells the other callbacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from paribus.plan import PLAN_VERSION, Plan
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.record import FINISHED, Evaluation, Outcome, Status
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.study.driver import me
 from paribus.study.environment import environment
 from paribus.study.spec import Request
@@ -23,11 +23,11 @@ _FLUSH_SECONDS = 0.5
 _POINTS = 5000
 
 
-class Recorder(Observer):
-    """The observer of a study; several runs may go on at once."""
+class Recorder(Callback):
+    """The callback of a study; several runs may go on at once."""
 
-    def __init__(self, store: Store, request: Request, observers: Sequence[Observer]) -> None:
-        self._store, self._others = store, observers
+    def __init__(self, store: Store, request: Request, callbacks: Sequence[Callback]) -> None:
+        self._store, self._others = store, callbacks
         self._timed = request.timing
         self._numbers: dict[Run, int] = {}
         self._epochs: dict[Run, int] = {}
@@ -58,11 +58,11 @@ class Recorder(Observer):
                 arm.settings: store.add_arm(arm.name, arm.settings.flat(), rename=whole) for arm in request.design.arms
             }
 
-    def started(self, run: Run) -> None:
+    def on_run_begin(self, run: Run) -> None:
         task = load(run.settings, run.seed)
         plan = (PLAN_VERSION, Plan(run.seed).hash())
         with self._store.transaction():
-            number = self._store.add_task(task.card, _points(task))
+            number = self._store.add_task(task.info, _points(task))
             self._numbers[run] = self._store.start(
                 self._arms[run.settings], run.seed, number, self._environment, plan, self._timed
             )
@@ -71,9 +71,9 @@ class Recorder(Observer):
                 self._store.carry_over(self._numbers[run], begin.step)
         self._epochs[run] = 0
         for other in self._others:
-            other.started(run)
+            other.on_run_begin(run)
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
         self._store.append(self._numbers[run], row)
         self._epochs[run] = int(row.epoch)
         if monotonic() - self._flushed > _FLUSH_SECONDS:
@@ -81,14 +81,14 @@ class Recorder(Observer):
                 self._store.flush(number)
             self._flushed = monotonic()
         for other in self._others:
-            other.evaluated(run, row)
+            other.on_evaluation(run, row)
 
-    def checkpointed(self, run: Run, checkpoint: Checkpoint) -> None:
+    def on_checkpoint(self, run: Run, checkpoint: Checkpoint) -> None:
         assert run.checkpoint is not None
         self._store.flush(self._numbers[run])  # the curve until then, before what goes on from there
         checkpoint.write(run.checkpoint, run.identity())
 
-    def ended(self, run: Run, outcome: Outcome) -> None:
+    def on_run_end(self, run: Run, outcome: Outcome) -> None:
         if outcome.status in (Status.FAILED, Status.INTERRUPTED):
             outcome = replace(outcome, epochs=self._epochs[run])  # as far as was seen
         self._store.end(self._numbers[run], outcome)
@@ -96,11 +96,11 @@ class Recorder(Observer):
             run.checkpoint.unlink(missing_ok=True)
         del self._numbers[run], self._epochs[run]
         for other in self._others:
-            other.ended(run, outcome)
+            other.on_run_end(run, outcome)
 
-    def said(self, line: str) -> None:
+    def on_message(self, line: str) -> None:
         for other in self._others:
-            other.said(line)
+            other.on_message(line)
 
 
 def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paribus.backends.compatibility import model_mistakes
-from paribus.backends.dispatch import own_refusal
+from paribus.backends.dispatch import user_code_refusal
 from paribus.config.overrides import SettingsError
 from paribus.config.recipes import RECIPES
-from paribus.config.values import cores, spell_all
+from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
 from paribus.plan import PLAN_VERSION
 from paribus.records.record import DERIVED_METRICS, FINISHED, METERS, Status, StudyRecord
-from paribus.records.run import Observer, Run
+from paribus.records.run import Callback, Run
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
 from paribus.study.recorder import Recorder
@@ -41,7 +41,9 @@ class Work:
 def check(request: Request) -> list[str]:
     """What there is to say of the settings with these data; SettingsError for what the data refuse."""
     recipes = dict.fromkeys(arm.settings.recipe for arm in request.design.arms if arm.settings.recipe != "none")
-    notes = [f"recipe={name} is {spell_all(RECIPES[name].settings)}, where nothing else is given" for name in recipes]
+    notes = [
+        f"recipe={name} is {format_overrides(RECIPES[name].settings)}, where nothing else is given" for name in recipes
+    ]
     mistakes: list[str] = []
     for arm in request.design.arms:
         try:
@@ -49,7 +51,7 @@ def check(request: Request) -> list[str]:
         except ValueError as error:
             mistakes.append(str(error))
             continue
-        splits = [split for split in task.splits if not (request.blind and split == "test")]
+        splits = [split for split in task.splits if not (request.hidden_test and split == "test")]
         names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
         watched = [f"{split}_{name}" for split in splits for name in names]
         absent = set() if "validation" in splits else {"best_test_accuracy"}
@@ -67,7 +69,7 @@ def check(request: Request) -> list[str]:
         if note := sampling.note(arm.settings, len(task.train)):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
-        if not mistakes and (mistake := own_refusal(arm.settings, task)):
+        if not mistakes and (mistake := user_code_refusal(arm.settings, task)):
             mistakes.append(mistake)
     if mistakes:
         raise SettingsError(mistakes)
@@ -100,7 +102,7 @@ def prepare(request: Request) -> Work:
     return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)))
 
 
-def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyRecord:
+def carry_out(request: Request, callbacks: Sequence[Callback] = ()) -> StudyRecord:
     """Train what is missing and return all that the folder holds.
 
     Raises what `prepare` raises, and StoreError while another process carries out a study in the same folder.
@@ -110,15 +112,15 @@ def carry_out(request: Request, observers: Sequence[Observer] = ()) -> StudyReco
         store = Store.create(request.folder)
         try:
             runs = [_run(request, arm, seed) for arm, seed in work.missing]
-            _executor(request).carry_out(runs, Recorder(store, request, observers))
+            _executor(request).carry_out(runs, Recorder(store, request, callbacks))
             return store.read()
         finally:
             store.close()
 
 
 def _run(request: Request, arm: Arm, seed: int) -> Run:
-    first = seed == request.seeds[0] and not request.blind
-    run = Run(arm.settings, seed, request.keep, request.blind, request.metrics, pictures=first)
+    first = seed == request.seeds[0] and not request.hidden_test
+    run = Run(arm.settings, seed, request.keep, request.hidden_test, request.metrics, pictures=first)
     # runs of the fused engine are over soon, and the seconds of a timed one are those of a run in one piece
     if arm.settings.implementation == "fused" or request.timing:
         return run

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paribus.config.overrides import SettingsError, near_miss
-from paribus.config.user_code import Own
+from paribus.config.user_code import UserDefined
 from paribus.config.values import cores
 from paribus.records.claims import Claim
 from paribus.records.record import METERS, Target
@@ -28,8 +28,8 @@ class Request:
     `keep`: what records hold beside the curve (`weights`, `predictions`, `best`); `metrics`: the user's own, beside
     loss and accuracy; `jobs`: how many runs train at once, None for one, or of those of the fused engine as many as
     there are cores; `timing`: each run alone in a process of its own, so that its seconds can be compared; `tune`:
-    first choose values for each arm; `blind`: the test split is not looked at; `checkpoint_seconds`: how often a long
-    run's state is kept, to go on from after an interruption.
+    first choose values for each arm; `hidden_test`: the test split is not looked at; `checkpoint_seconds`: how often a
+    long run's state is kept, to go on from after an interruption.
     """
 
     design: Design
@@ -45,8 +45,8 @@ class Request:
     margin: float | None = None
     command: str = ""
     tune: Tune | None = None
-    blind: bool = False
-    metrics: tuple[Own, ...] = ()
+    hidden_test: bool = False
+    metrics: tuple[UserDefined, ...] = ()
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     claims: tuple[Claim, ...] = ()
 
@@ -69,7 +69,7 @@ class Options:
     tune: Sequence[str] = ()
     budget: int | None = None
     tune_seeds: int = 3
-    metrics: tuple[Own, ...] = ()
+    metrics: tuple[UserDefined, ...] = ()
     checkpoint_every: float = CHECKPOINT_SECONDS
     claims: tuple[Claim, ...] = ()
 
@@ -80,7 +80,7 @@ def request(
     options: Options,
     *,
     compare: bool,
-    own: Mapping[str, Sequence[Own | str]] | None = None,
+    own: Mapping[str, Sequence[UserDefined | str]] | None = None,
 ) -> Request:
     """The request that a command makes; SettingsError with all of its mistakes. `own`: as for `design`."""
 
@@ -184,5 +184,5 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     )  # fmt: skip
 
 
-def _named(thing: Own | str) -> str:
+def _named(thing: UserDefined | str) -> str:
     return thing if isinstance(thing, str) else thing.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
-from paribus.config.values import Word, spell_all
+from paribus.config.values import Value, format_overrides
 from paribus.study.driver import lock
 from paribus.study.reading import SHARED, read
 from paribus.study.runner import check, free
@@ -57,7 +57,7 @@ def tuning_stage(request: Request, tune: Tune) -> Request:
         baseline=None,
         margin=None,
         tune=None,
-        blind=True,
+        hidden_test=True,
     )
 
 
@@ -89,21 +89,21 @@ def foreseen(request: Request) -> list[Request]:
     ]
 
 
-def _first(request: Request, tune: Tune) -> dict[str, Mapping[str, Word]]:
+def _first(request: Request, tune: Tune) -> dict[str, Mapping[str, Value]]:
     return {arm.name: tune.candidates[0] for arm in request.design.arms}
 
 
-def _given(request: Request, tune: Tune) -> dict[str, Mapping[str, Word]]:
+def _given(request: Request, tune: Tune) -> dict[str, Mapping[str, Value]]:
     return {arm.name: {name: arm.settings.flat()[name] for name in tune.names} for arm in request.design.arms}
 
 
-def _shared_stage(request: Request, shared: Mapping[str, Mapping[str, Word]]) -> Request:
+def _shared_stage(request: Request, shared: Mapping[str, Mapping[str, Value]]) -> Request:
     values = next(iter(shared.values()))
     return replace(
         request,
         design=chosen_for(request.design, shared, ()),
         folder=request.folder / SHARED,
-        name=f"{request.name}: all at {spell_all(values)}",
+        name=f"{request.name}: all at {format_overrides(values)}",
         tune=None,
     )
 

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.values import Word
+from paribus.config.values import Value
 from paribus.records.claims import Claim
 from paribus.records.record import (
     ArmRecord,
     Boundary,
     Candidate,
     Curve,
+    DatasetInfo,
     Evaluation,
     Outcome,
     Pictures,
@@ -33,7 +34,6 @@ from paribus.records.record import (
     Status,
     StudyRecord,
     Target,
-    TaskCard,
     Tuned,
     Tuning,
 )
@@ -180,7 +180,7 @@ class Store:
         """Record a fact of the study."""
         self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
 
-    def add_arm(self, name: str, settings: Mapping[str, Word], rename: bool = False) -> int:
+    def add_arm(self, name: str, settings: Mapping[str, Value], rename: bool = False) -> int:
         """The number of an arm, new or known; an arm is its settings, and a known one keeps its name unless renamed."""
         number = self._add("arms", "settings", canonical(settings), {"name": name})
         if rename:
@@ -191,9 +191,9 @@ class Store:
         """The arms recorded: their settings, as `canonical` writes them, and their names."""
         return dict(self._db.execute("SELECT settings, name FROM arms"))
 
-    def add_task(self, card: TaskCard, points: Mapping[str, NDArray[np.generic]] | None) -> int:
+    def add_task(self, info: DatasetInfo, points: Mapping[str, NDArray[np.generic]] | None) -> int:
         """The number of a task. `points`: what a picture of the data needs."""
-        return self._add("tasks", "card", canonical(asdict(card)), {"points": points and pack(points)})
+        return self._add("tasks", "card", canonical(asdict(info)), {"points": points and pack(points)})
 
     def add_environment(self, description: Mapping[str, object]) -> int:
         """The number of an environment: versions, machine, command."""
@@ -300,7 +300,7 @@ class Store:
             self._db.execute("COMMIT")
 
     def _read(self) -> StudyRecord:
-        tasks = {row[0]: _card(row[1]) for row in self._db.execute("SELECT id, card FROM tasks")}
+        tasks = {row[0]: _dataset_info(row[1]) for row in self._db.execute("SELECT id, card FROM tasks")}
         packed = self._db.execute("SELECT id, points FROM tasks WHERE points IS NOT NULL")
         points = {task: unpack(content) for task, content in packed}
         curves = self._curves("", ())
@@ -401,9 +401,9 @@ def _tuning(tune: dict[str, Any] | None, tuned: dict[str, Any] | None) -> Tuning
     return Tuning(**tune, shared_values=tuned["shared_values"], arms=arms)
 
 
-def _card(text: str) -> TaskCard:
+def _dataset_info(text: str) -> DatasetInfo:
     facts = json.loads(text)
-    return TaskCard(**{**facts, "input_shape": tuple(facts["input_shape"])})
+    return DatasetInfo(**{**facts, "input_shape": tuple(facts["input_shape"])})
 
 
 def _journal(connection: sqlite3.Connection, folder: Path) -> None:

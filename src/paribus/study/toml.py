@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from paribus.config.overrides import SettingsError, parse_words
-from paribus.config.sections import OWN
-from paribus.config.values import Word, spell
+from paribus.config.overrides import SettingsError, parse_overrides
+from paribus.config.sections import USER_DEFINED
+from paribus.config.values import Value, format_value
 from paribus.records.claims import Claim
 from paribus.records.record import StudyRecord, Tuning
 
-_OWN_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in OWN.items()}
+_USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
 
 
 def as_toml(study: StudyRecord) -> str:
@@ -20,7 +20,7 @@ def as_toml(study: StudyRecord) -> str:
         arms = tune.shared.arms
     if not arms:
         raise SettingsError(["holds no arms yet: the command that began it goes on with it"])
-    mine = sorted({name for arm in arms for name in arm.settings if name in _OWN_SETTINGS})
+    mine = sorted({name for arm in arms for name in arm.settings if name in _USER_SETTINGS})
     if mine:
         raise SettingsError(
             [f"holds what is your own in Python ({', '.join(mine)}): the call that began it repeats it, no file can"]
@@ -64,12 +64,12 @@ def _claim_lines(claim: Claim) -> list[str]:
 
 
 def _tune_lines(tune: Tuning) -> list[str]:
-    parsed = parse_words(tune.words)
+    parsed = parse_overrides(tune.words)
     return ["", "[tune]", *(f"{_toml(key)} = {json.dumps(values)}" for key, values in parsed.items())]
 
 
-def _toml(value: Word) -> str:
+def _toml(value: Value) -> str:
     """A value, or a quoted key: JSON's text is TOML's, but for DEL."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return spell(value)
+    return format_value(value)

@@ -15,10 +15,10 @@ from itertools import product
 
 import numpy as np
 
-from paribus.config.overrides import SettingsError, all_settings, build, parse_words
+from paribus.config.overrides import SettingsError, all_settings, build, parse_overrides
 from paribus.config.sections import REGISTRIES
 from paribus.config.settings import Settings
-from paribus.config.values import Word, spell_all
+from paribus.config.values import Value, format_overrides
 from paribus.plan import Plan
 from paribus.records.record import Candidate, StudyRecord, Tuned
 from paribus.study.arms import Arm, Design
@@ -40,7 +40,7 @@ class Tune:
 
     words: list[str]
     budget: int | None
-    candidates: list[dict[str, Word]]
+    candidates: list[dict[str, Value]]
     seeds: list[int]
     validation: float
     metric: str
@@ -62,7 +62,7 @@ class _Range:
     high: float
     whole: bool
 
-    def at(self, place: float) -> Word:
+    def at(self, place: float) -> Value:
         """The value at a place from 0 (low) to 1 (high), three digits of it; the ends are themselves."""
         if place in (0, 1):
             value = (self.low, self.high)[int(place)]
@@ -71,7 +71,7 @@ class _Range:
         return round(value) if self.whole or value.is_integer() else value
 
 
-def parse_tune(words: Sequence[str], budget: int | None) -> list[dict[str, Word]]:
+def parse_tune(words: Sequence[str], budget: int | None) -> list[dict[str, Value]]:
     """The candidates: setting's full name -> value, for each. SettingsError with every mistake.
 
     >>> parse_tune(["lr=1e-3:1e-1:3"], None)
@@ -80,12 +80,12 @@ def parse_tune(words: Sequence[str], budget: int | None) -> list[dict[str, Word]
     [{'optimizer.lr': '1', 'optimizer.momentum': '0'}, {'optimizer.lr': '0.1', 'optimizer.momentum': '0'}]
     """
     mistakes: list[str] = []
-    axes: dict[str, list[Word] | _Range] = {}
+    axes: dict[str, list[Value] | _Range] = {}
     if budget is not None and not 0 < budget <= _MOST_CANDIDATES:
         mistakes.append(f"--budget {budget} is not allowed: budget is a whole number from 1 to {_MOST_CANDIDATES}")
     parsed: dict[str, list[str]] = {}
     try:
-        parsed = parse_words(words)
+        parsed = parse_overrides(words)
     except SettingsError as error:
         mistakes += [f"--tune: {mistake}" for mistake in error.mistakes]
     for name, values in parsed.items():
@@ -109,7 +109,7 @@ def parse_tune(words: Sequence[str], budget: int | None) -> list[dict[str, Word]
     return _drawn(axes, budget)
 
 
-def _axis(name: str, values: list[str], budget: int | None) -> list[Word] | _Range:
+def _axis(name: str, values: list[str], budget: int | None) -> list[Value] | _Range:
     found = _RANGE.fullmatch(values[0]) if len(values) == 1 else None
     if found is None:
         if len(set(values)) < len(values):
@@ -130,9 +130,9 @@ def _axis(name: str, values: list[str], budget: int | None) -> list[Word] | _Ran
     return list(dict.fromkeys(line.at(float(place)) for place in np.linspace(0, 1, int(count))))
 
 
-def _drawn(axes: Mapping[str, list[Word] | _Range], budget: int) -> list[dict[str, Word]]:
+def _drawn(axes: Mapping[str, list[Value] | _Range], budget: int) -> list[dict[str, Value]]:
     plan, number = Plan(0), 0
-    found: list[dict[str, Word]] = []
+    found: list[dict[str, Value]] = []
     while len(found) < budget and number < 1000 * budget:
         places = plan.trial(number, len(axes))
         values = {
@@ -177,7 +177,7 @@ def make_tune(
             "given for every tuned setting, or for none (then it is the candidate that is best on average)"
         )
     validation = design.arms[0].settings.validation or DEFAULT_VALIDATION
-    canonical: list[dict[str, Word]] = []
+    canonical: list[dict[str, Value]] = []
     for arm in design.arms:
         for values in candidates:
             try:
@@ -192,11 +192,11 @@ def make_tune(
     if mistakes:
         raise SettingsError(mistakes)
     selected_by = f"validation_{'loss' if metric.endswith('loss') else 'accuracy'}"
-    spelled = [f"{name}={','.join(values)}" for name, values in parse_words(words).items()]
+    spelled = [f"{name}={','.join(values)}" for name, values in parse_overrides(words).items()]
     return Tune(spelled, budget, canonical, own, validation, selected_by, bool(given))
 
 
-def at(arm: Arm, values: Mapping[str, Word], validation: float) -> Settings:
+def at(arm: Arm, values: Mapping[str, Value], validation: float) -> Settings:
     """An arm's settings with these values in the place of its own."""
     return build({**arm.settings.values(), **values, "validation": validation})
 
@@ -204,21 +204,21 @@ def at(arm: Arm, values: Mapping[str, Word], validation: float) -> Settings:
 def candidates_of(design: Design, tune: Tune) -> Design:
     """Every arm at every candidate."""
     arms = [
-        Arm(" ".join(filter(None, (arm.name, spell_all(values)))), at(arm, values, tune.validation))
+        Arm(" ".join(filter(None, (arm.name, format_overrides(values)))), at(arm, values, tune.validation))
         for arm in design.arms
         for values in tune.candidates
     ]
     return Design([*design.factors, *tune.names], arms, named=design.named)
 
 
-def chosen_for(design: Design, chosen: Mapping[str, Mapping[str, Word]], names: Sequence[str]) -> Design:
+def chosen_for(design: Design, chosen: Mapping[str, Mapping[str, Value]], names: Sequence[str]) -> Design:
     """Every arm at the values chosen for it, on training and validation data together."""
     arms = [Arm(arm.name, at(arm, chosen[arm.name], 0.0)) for arm in design.arms]
     factors = [*design.factors, *(name for name in names if name not in design.factors)]
     return Design(factors, arms, named=design.named)
 
 
-def decide(design: Design, tune: Tune, tried: StudyRecord) -> tuple[dict[str, Word], list[Tuned]]:
+def decide(design: Design, tune: Tune, tried: StudyRecord) -> tuple[dict[str, Value], list[Tuned]]:
     """From the runs of tuning: one candidate for all arms, and each arm's own best.
 
     Best is the highest mean validation accuracy (or lowest loss) over the tuning seeds; of equals the one of lowest
@@ -260,7 +260,7 @@ def _mean(scores: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(scores) else None
 
 
-def _edges(candidates: Sequence[Mapping[str, Word]], chosen: Mapping[str, Word]) -> list[str]:
+def _edges(candidates: Sequence[Mapping[str, Value]], chosen: Mapping[str, Value]) -> list[str]:
     """The settings whose chosen value ends the line of those tried. 0, where many lines end by nature, is no edge, and
     of two values each is one."""
     edges = []

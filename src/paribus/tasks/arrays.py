@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.user_code import Own
+from paribus.config.user_code import UserDefined
 from paribus.tasks.pool import Pool, fingerprint
 
 _MOST_CLASSES = 10_000
 
 
-def data(x: Any, y: Any = None, *, target: str | None = None, test: Any = None, name: str = "my data") -> Own:
+def data(x: Any, y: Any = None, *, target: str | None = None, test: Any = None, name: str = "my data") -> UserDefined:
     """Data of your own, to train and compare on.
 
     `data(x, y)`: inputs, a row for each example (arrays, tensors, a pandas frame), and their classes (any labels).
@@ -53,7 +53,7 @@ def data(x: Any, y: Any = None, *, target: str | None = None, test: Any = None, 
         inputs, numbers, len(classes), f"given in Python ({kind}, {len(numbers)} examples)",
         0 if held_out is None else len(held_out[1]),
     )  # fmt: skip
-    return Own(str(name), fingerprint(inputs, numbers, np.array([pool.test])), pool)
+    return UserDefined(str(name), fingerprint(inputs, numbers, np.array([pool.test])), pool)
 
 
 def _columns(x: Any, target: str | None) -> list[Any] | None:

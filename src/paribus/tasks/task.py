@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.sections import Cifar10, OwnData, Palindrome, Tabular, TaskSettings
+from paribus.config.sections import Cifar10, Palindrome, Tabular, TaskConfig, UserData
 from paribus.config.settings import Settings
 from paribus.plan import Plan
-from paribus.records.record import TaskCard
+from paribus.records.record import DatasetInfo
 from paribus.tasks.cifar10 import balanced, stored
 from paribus.tasks.digits import digits
 from paribus.tasks.palindrome import (
@@ -104,7 +104,7 @@ class Task:
     train: Split
     validation: Split | None
     test: Split
-    card: TaskCard
+    info: DatasetInfo
     image: tuple[int, int, int] | None = None
     scale: Scale | None = None
     encoding: str | None = None
@@ -112,12 +112,12 @@ class Task:
     @property
     def in_plane(self) -> bool:
         """Whether an example is a point of the plane, and so can be drawn."""
-        return self.card.input_shape == (2,) and self.encoding is None
+        return self.info.input_shape == (2,) and self.encoding is None
 
     @property
     def sequence(self) -> tuple[int, int] | None:
         """The shape (steps, inputs) of an example as a sequence, where it can be one."""
-        match self.card.input_shape:
+        match self.info.input_shape:
             case (steps,):
                 return steps, ENCODINGS[self.encoding or "scalar"]
             case (steps, inputs):
@@ -149,22 +149,22 @@ def load(settings: Settings, seed: int) -> Task:
 
     >>> from paribus.config.overrides import build
     >>> task = load(build({"task": "moons"}), seed=3)
-    >>> len(task.train), len(task.test), task.card.overlap
+    >>> len(task.train), len(task.test), task.info.overlap
     (800, 200, 0)
     """
     return _load(settings.task, settings.split, settings.validation, seed if settings.split == "by_seed" else 0)
 
 
 @lru_cache(maxsize=8)
-def _pool(settings: TaskSettings) -> Pool:
-    if isinstance(settings, OwnData):
+def _pool(settings: TaskConfig) -> Pool:
+    if isinstance(settings, UserData):
         pool: Pool = settings.arrays.thing
         return pool
     return POOLS[settings.name](settings)
 
 
 @lru_cache(maxsize=8)
-def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: float, seed: int) -> Task:
+def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: float, seed: int) -> Task:
     pool = _pool(settings)
     n = len(pool.y) - pool.test
     if pool.test and how == "by_seed":
@@ -195,7 +195,7 @@ def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: 
     }
     x = _standardised(pool.x, parts["train"]) if tabular and tabular.standardise else pool.x
     splits = {name: Split(x[rows], pool.y[rows]) for name, rows in parts.items() if len(rows)}
-    card = TaskCard(
+    info = DatasetInfo(
         name=settings.name,
         fingerprint=fingerprint(*(array for name in sorted(splits) for array in (splits[name].x, splits[name].y))),
         pool=fingerprint(pool.x, pool.y),
@@ -213,16 +213,16 @@ def _load(settings: TaskSettings, how: Literal["fixed", "by_seed"], validation: 
         splits["train"],
         splits.get("validation"),
         splits["test"],
-        card,
-        _image(settings, card),
+        info,
+        _image(settings, info),
         scale,
         settings.encoding if isinstance(settings, Palindrome) else None,
     )
 
 
-def _image(settings: TaskSettings, card: TaskCard) -> tuple[int, int, int] | None:
+def _image(settings: TaskConfig, info: DatasetInfo) -> tuple[int, int, int] | None:
     """As stored: (channels, height, width), or (height, width) of a single channel."""
-    match card.input_shape:
+    match info.input_shape:
         case _ if settings.image is not None:
             return settings.image
         case (channels, height, width):
@@ -232,7 +232,7 @@ def _image(settings: TaskSettings, card: TaskCard) -> tuple[int, int, int] | Non
     return None
 
 
-def _scale(images: Inputs, settings: TaskSettings) -> Scale:
+def _scale(images: Inputs, settings: TaskConfig) -> Scale:
     """By each channel's mean and standard deviation over the training split, or to the interval from 0 to 1."""
     channels = images.shape[1]
     if not (isinstance(settings, Cifar10) and settings.normalise):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from paribus.config.settings import Settings, steps_in_epoch
-from paribus.config.user_code import Own
+from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
 from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
@@ -26,7 +26,7 @@ class Watch:
 
     evaluated: Callable[[Evaluation], None]
     splits: Sequence[str]
-    metrics: Sequence[Own] = ()
+    metrics: Sequence[UserDefined] = ()
     meters: Callable[[], Mapping[str, float]] = field(default=dict)
     save: Callable[[Checkpoint], None] | None = None
     save_seconds: float = math.inf
@@ -102,7 +102,7 @@ class _Clock:
             rate = epoch * self._examples / self._train if self._train else 0.0
             meters = {"examples_per_second": rate, **watch.meters(), **learner.clipping()}
             watch.evaluated(Evaluation(step, epoch, self._train, self._eval, found, meters))
-            self._since = perf_counter()  # what the observer does is nobody's time
+            self._since = perf_counter()  # what the callback does is nobody's time
         return finite
 
     def wants_saving(self) -> bool:

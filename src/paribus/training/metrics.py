@@ -8,20 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.user_code import Own
+from paribus.config.user_code import UserDefined
 from paribus.tasks import Task
 
 PROBABILITIES = "probabilities"
 
 
-def measure(metrics: Sequence[Own], logits: NDArray[np.floating], y: NDArray[np.int64]) -> dict[str, float]:
+def measure(metrics: Sequence[UserDefined], logits: NDArray[np.floating], y: NDArray[np.int64]) -> dict[str, float]:
     """Each metric of a split, as `f(classes, predicted classes)`, scikit-learn's order.
 
     A function whose second parameter is called `probabilities` gets those, shape (examples, classes).
 
-    >>> from paribus.config.user_code import own
+    >>> from paribus.config.user_code import user_defined
     >>> def hits(y, predicted): return (y == predicted).sum()
-    >>> measure([own(hits)], np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+    >>> measure([user_defined(hits)], np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
     {'hits': 1.0}
     """
     found = {}
@@ -41,9 +41,9 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return powers
 
 
-def refusal(metric: Own, task: Task) -> str | None:
+def refusal(metric: UserDefined, task: Task) -> str | None:
     """Why a metric cannot be computed on the task, if it cannot: tried on the test split's own classes."""
-    perfect = np.where(task.test.y[:, None] == np.arange(task.card.classes), 5.0, 0.0)
+    perfect = np.where(task.test.y[:, None] == np.arange(task.info.classes), 5.0, 0.0)
     try:
         measure([metric], perfect, task.test.y)
     except Exception as error:  # whatever the user's code raises is the answer

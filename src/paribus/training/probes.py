@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn
-from paribus.config.sections import Rnn as RnnSettings
+from paribus.config.sections import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.records.record import Boundary, Frames, Mistakes, Pictures
 from paribus.tasks import Task
@@ -48,7 +48,7 @@ def boundary(model: Model, task: Task) -> Boundary | None:
     return Boundary(extent, model.logits(grid).argmax(axis=1).reshape(_POINTS, _POINTS).astype(np.uint8))
 
 
-class Film:
+class Snapshots:
     """Decision boundaries on the way: at most so many frames, evenly spread as far as they are taken."""
 
     def __init__(self, evaluations: int) -> None:
@@ -81,7 +81,7 @@ def pictures(
         logits = np.concatenate(
             [model.logits(task.test.x[i : i + _AT_ONCE]) for i in range(0, len(task.test), _AT_ONCE)]
         )
-        confused = confusion(task.test.y, logits.argmax(axis=1), task.card.classes)
+        confused = confusion(task.test.y, logits.argmax(axis=1), task.info.classes)
         mistakes = surest_mistakes(logits, task)
     now = state_gradients(settings, model, task)
     gradients = None if now is None or begun is None else np.stack([begun, now])
@@ -116,10 +116,10 @@ def state_gradients(settings: Settings, model: Model, task: Task) -> NDArray[np.
 
     How far back the loss is felt: see `byhand.rnn.Rnn.state_gradient_norms`.
     """
-    if not isinstance(settings.model, RnnSettings) or task.sequence is None:
+    if not isinstance(settings.model, RnnConfig) or task.sequence is None:
         return None
     x, y = task.test.x[:_PROBED], task.test.y[:_PROBED]
-    hand, loss = Rnn(task.sequence[1], settings.model.hidden, task.card.classes), SoftmaxCrossEntropy()
+    hand, loss = Rnn(task.sequence[1], settings.model.hidden, task.info.classes), SoftmaxCrossEntropy()
     hand.load(model.weights())
     loss.forward(hand.forward(task.floats(x, np.dtype(np.float64)).reshape(len(x), *task.sequence)), y)
     hand.backward(loss.backward())

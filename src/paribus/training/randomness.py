@@ -18,7 +18,7 @@ def global_randomness(plan: Plan, settings: Settings) -> Iterator[None]:
 
     Where the settings hold a user's module or optimizer; nothing else that is trained draws from them.
     """
-    if not settings.own_things().keys() & {"model", "optimizer"}:
+    if not settings.user_defined_parts().keys() & {"model", "optimizer"}:
         yield
         return
     import torch

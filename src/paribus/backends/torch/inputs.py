@@ -32,10 +32,10 @@ class DeviceInputs:
         if task.scale is not None:
             parts = (task.scale.mean, task.scale.std)
             self._scale = tuple(torch.from_numpy(part).to(self.device, dtype) for part in parts)
-            self._kept_shape = task.card.input_shape
+            self._kept_shape = task.info.input_shape
         self._encoding = task.encoding
         if self._encoding is not None:
-            self._kept_shape = task.card.input_shape
+            self._kept_shape = task.info.input_shape
         self.splits = {
             name: (self.to_device(split.x), torch.from_numpy(split.y.copy()).to(self.device))
             for name, split in task.splits.items()

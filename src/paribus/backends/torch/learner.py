@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.backends.torch.inputs import DeviceInputs
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
-from paribus.backends.torch.optimizers import make_optimizer, shrink
-from paribus.config.sections import Mlp as MlpSettings
+from paribus.backends.torch.optimizers import decoupled_decay, make_optimizer
+from paribus.config.sections import Mlp as MlpConfig
 from paribus.config.sections import Sgd
 from paribus.config.settings import Settings
 from paribus.models.mlp import Mlp
@@ -62,7 +62,7 @@ class TorchLearner:
         self._clip, self._smoothing = settings.clip, settings.label_smoothing
         self._clipping = Clipping(settings.clip)
         one = settings.optimizer
-        self._shrinks = one if isinstance(one, Sgd) and one.decoupled and one.weight_decay else None
+        self._decoupled_decay = one if isinstance(one, Sgd) and one.decoupled and one.weight_decay else None
         self._planned = PlannedBatches()
         self._loader = (
             # a generator of its own: the loader draws a seed for its workers from the global one
@@ -76,9 +76,9 @@ class TorchLearner:
 
     def _make_model(self, settings: Settings, task: Task) -> nn.Module:
         model = settings.model
-        if isinstance(model, MlpSettings):
+        if isinstance(model, MlpConfig):
             self._hidden, self._dropout = model.hidden, model.dropout
-        return make_module(model, self._input_shape(settings, task), task.card.classes, self._dtype)
+        return make_module(model, self._input_shape(settings, task), task.info.classes, self._dtype)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -121,8 +121,8 @@ class TorchLearner:
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
             self._clipping.add(clip_grad_norm_(self._parameters.values(), self._clip))
-        if self._shrinks is not None:
-            shrink(self.optimizer, self._shrinks)
+        if self._decoupled_decay is not None:
+            decoupled_decay(self.optimizer, self._decoupled_decay)
         self.optimizer.step()
         return loss.detach()
 

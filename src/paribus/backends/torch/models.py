@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from paribus.config.sections import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelSettings, Rnn
+from paribus.config.sections import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelConfig, Rnn
 from paribus.models import rnn
 from paribus.models.cnn import Cnn as CnnModule
 from paribus.models.mlp import Mlp as MlpModule
@@ -17,7 +17,7 @@ _AT_ONCE = {"cpu": 2**21, "cuda": 2**24}
 _MOST = 4096
 
 
-def input_shape(model: ModelSettings, task: Task) -> tuple[int, ...]:
+def input_shape(model: ModelConfig, task: Task) -> tuple[int, ...]:
     """An example's shape as the model takes it."""
     if isinstance(model, Cnn):
         assert task.image is not None
@@ -25,10 +25,10 @@ def input_shape(model: ModelSettings, task: Task) -> tuple[int, ...]:
     if isinstance(model, RECURRENT):
         assert task.sequence is not None
         return task.sequence
-    return (math.prod(task.card.input_shape) * (10 if task.encoding == "onehot" else 1),)
+    return (math.prod(task.info.input_shape) * (10 if task.encoding == "onehot" else 1),)
 
 
-def make_module(model: ModelSettings, inputs: tuple[int, ...], classes: int, dtype: torch.dtype) -> nn.Module:
+def make_module(model: ModelConfig, inputs: tuple[int, ...], classes: int, dtype: torch.dtype) -> nn.Module:
     """The module, its parameters unset."""
     match model:
         case Mlp():
@@ -45,7 +45,7 @@ def make_module(model: ModelSettings, inputs: tuple[int, ...], classes: int, dty
     raise NotImplementedError(model.name)
 
 
-def evaluated_at_once(model: ModelSettings, x: Tensor, device: torch.device) -> int:
+def evaluated_at_once(model: ModelConfig, x: Tensor, device: torch.device) -> int:
     """How many examples are evaluated at once, so that what their layers keep is some hundred MB at most."""
     numbers = math.prod(x.shape[1:])
     if isinstance(model, RECURRENT):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from paribus.config.sections import OptimizerSettings, OwnOptimizer, Sgd
+from paribus.config.sections import OptimizerConfig, Sgd, UserOptimizer
 
 
 def lean(optimizer: type[Optimizer]) -> type[Optimizer]:
@@ -46,9 +46,9 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], Callable[[dict[str, Any]], dict[str
 """PyTorch's class for each optimizer, and how settings become its arguments."""
 
 
-def make_optimizer(settings: OptimizerSettings | OwnOptimizer, parameters: Iterable[Tensor]) -> Optimizer:
+def make_optimizer(settings: OptimizerConfig | UserOptimizer, parameters: Iterable[Tensor]) -> Optimizer:
     """PyTorch's optimizer with these settings, or the user's own."""
-    if isinstance(settings, OwnOptimizer):
+    if isinstance(settings, UserOptimizer):
         made = settings.factory.thing(parameters, **({} if settings.lr is None else {"lr": settings.lr}))
         if not isinstance(made, Optimizer):
             raise TypeError(f"its function gave {type(made).__name__}, not a torch.optim.Optimizer")
@@ -56,7 +56,7 @@ def make_optimizer(settings: OptimizerSettings | OwnOptimizer, parameters: Itera
     kind, arguments = OPTIMIZERS[settings.name]
     chosen = arguments(settings.model_dump(exclude={"name", "decay", "decoupled"}))
     if isinstance(settings, Sgd) and settings.decoupled:
-        chosen["weight_decay"] = 0.0  # `shrink` does it
+        chosen["weight_decay"] = 0.0  # `decoupled_decay` does it
     if settings.decay == "all":
         return lean(kind)(parameters, **chosen)
     parameters = list(parameters)
@@ -66,7 +66,7 @@ def make_optimizer(settings: OptimizerSettings | OwnOptimizer, parameters: Itera
     return lean(kind)([group for group in groups if group["params"]], **chosen)
 
 
-def shrink(optimizer: Optimizer, settings: Sgd) -> None:
+def decoupled_decay(optimizer: Optimizer, settings: Sgd) -> None:
     """Decoupled weight decay for SGD, before its step: theta <- theta - lr w theta.
 
     Source: Loshchilov and Hutter, Decoupled weight decay regularization (2019), algorithm 1.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from paribus.backends.torch.learner import TorchLearner
-from paribus.config.sections import OwnModel
+from paribus.config.sections import UserModel
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
@@ -16,7 +16,7 @@ from paribus.training.randomness import global_randomness
 from paribus.training.sampling import epochs
 
 
-class OwnModule(TorchLearner):
+class UserModuleLearner(TorchLearner):
     """A user's `nn.Module`; see `learner.Learner`.
 
     It is made and trained under generator states that belong to (seed, step). So modules that draw alike get the same
@@ -29,7 +29,7 @@ class OwnModule(TorchLearner):
         self._states: Iterator[int] = iter(())
 
     def _make_model(self, settings: Settings, task: Task) -> nn.Module:  # noqa: ARG002
-        assert isinstance(settings.model, OwnModel)
+        assert isinstance(settings.model, UserModel)
         self._dropout = 0.0
         module = settings.model.factory.thing()
         if not isinstance(module, nn.Module):
@@ -37,7 +37,7 @@ class OwnModule(TorchLearner):
         return module.to(self._dtype).train()
 
     def _input_shape(self, settings: Settings, task: Task) -> tuple[int, ...]:  # noqa: ARG002
-        return task.card.input_shape
+        return task.info.input_shape
 
     def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
         super().begin_epoch(epoch, batches)
@@ -58,7 +58,7 @@ class OwnModule(TorchLearner):
             raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
         return logits
 
-    def shares_with(self, other: OwnModule) -> bool:
+    def shares_with(self, other: UserModuleLearner) -> bool:
         """Whether two modules have a parameter in common, so that one run would begin where another ended."""
         mine = {id(parameter) for parameter in self.model.parameters()}
         return any(id(parameter) in mine for parameter in other.model.parameters())
@@ -68,23 +68,23 @@ def refusal(settings: Settings, task: Task) -> str | None:
     """Why a user's module or optimizer cannot be trained on the task, if it cannot: made, and tried on as many examples
     as each batch has. The last may be short: one example alone is too few for batch normalisation.
     """
-    own = settings.own_things()
+    own = settings.user_defined_parts()
     what = " and ".join(f"{kind}={thing.name}" for kind, thing in own.items() if kind != "task")
     plan, first = Plan(0), settings.model_copy(update={"epochs": 1})
     tried = ""
     try:
         with global_randomness(plan, settings):
-            learner = (OwnModule if "model" in own else TorchLearner)(settings, task, plan)
-            if isinstance(learner, OwnModule):
-                if learner.shares_with(OwnModule(settings, task, plan)):
+            learner = (UserModuleLearner if "model" in own else TorchLearner)(settings, task, plan)
+            if isinstance(learner, UserModuleLearner):
+                if learner.shares_with(UserModuleLearner(settings, task, plan)):
                     return f"{what} gives the same module twice: every run needs one of its own, as from lambda: Net()"
                 for size in sorted({len(batch) for batch in next(epochs(first, plan, len(task.train)))}, reverse=True):
                     tried = f" on a batch of {size} (batch_size={settings.batch_size}, {len(task.train)} examples)"
                     shape = tuple(learner.try_out(size).shape)
-                    if shape != (size, task.card.classes):
+                    if shape != (size, task.info.classes):
                         return (
                             f"{what}: {size} examples give an output of shape {shape}, it has to be "
-                            f"{(size, task.card.classes)}: a row for each example, a logit for each class"
+                            f"{(size, task.info.classes)}: a row for each example, a logit for each class"
                         )
     except Exception as error:  # whatever the user's code raises is the answer
         return f"{what} cannot be trained{tried}: {type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from paribus.config.values import spell_all
+from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import (
@@ -179,7 +179,9 @@ def _differences(view: View) -> Iterator[Group]:
         shared = forest(View.of(tuning.shared))
         if shared is not None:
             named = Figure("shared", shared.caption, shared.label, shared.data, shared.layout, shared.facts)
-            yield Group(f"Differences, all at {spell_all(tuning.shared_values)}", named.caption, [named], shared.legend)
+            yield Group(
+                f"Differences, all at {format_overrides(tuning.shared_values)}", named.caption, [named], shared.legend
+            )
 
 
 def _curves(study: StudyRecord, labels: dict[str, str], columns: Columns, most: int) -> Iterator[Group]:

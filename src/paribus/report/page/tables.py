@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from paribus.config.overrides import SettingsError
-from paribus.config.values import spell
+from paribus.config.values import format_value
 from paribus.findings.differences import Difference
 from paribus.findings.summary import Summary, derived_metrics, metrics, summaries, values
 from paribus.findings.units import label
-from paribus.records.record import METERS, ArmRecord, RunRecord, Status, StudyRecord, TaskCard
+from paribus.records.record import METERS, ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
 from paribus.report.page.text import View, count, listed, metric_name
 from paribus.report.terminal.tables import cell
 from paribus.study.toml import as_toml
@@ -105,7 +105,7 @@ def candidates(view: View) -> Table | None:
     names = list(tuning.arms[0].chosen)
     rows = []
     for tried in tuning.arms[0].candidates:
-        line = [Cell(spell(tried.values[name]), _number(tried.values[name])) for name in names]
+        line = [Cell(format_value(tried.values[name]), _number(tried.values[name])) for name in names]
         for arm in tuning.arms:
             mean = next((one.mean for one in arm.candidates if one.values == tried.values), None)
             scored = "did not end" if mean is None else cell(tuning.metric, Summary([], 0, mean, None, None))
@@ -131,12 +131,12 @@ def side_by_side(view: View) -> Table | None:
         [
             Cell(view.labels.get(one.arm, one.arm) or study.name),
             _maybe(metric, shared.get(one.arm)),
-            Cell(" ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in one.chosen.items())),
+            Cell(" ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in one.chosen.items())),
             _maybe(metric, own.get(one.arm)),
         ]
         for one in tuning.arms
     ]
-    at = " ".join(f"{name.rpartition('.')[2]}={spell(value)}" for name, value in tuning.shared_values.items())
+    at = " ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in tuning.shared_values.items())
     return Table(["arm", f"{label(metric)}, all at {at}", "own best", f"{label(metric)}, each at its own"], rows)
 
 
@@ -169,7 +169,7 @@ def _of_difference(one: Difference) -> list[Cell]:
 
 def _setting(arm: ArmRecord, factor: str) -> Cell:
     value = arm.settings.get(factor, "")
-    return Cell(spell(value), _number(value))
+    return Cell(format_value(value), _number(value))
 
 
 def _number(value: object) -> float | None:
@@ -207,7 +207,12 @@ def results_csv(view: View) -> str:
     rows: list[list[Raw]] = [[*heads, *(f"{name}{end}" for name in names for end in ("", "_low", "_high", "_n"))]]
     for arm in study.arms:
         done = sum(run.status is Status.DONE for run in arm.runs)
-        line: list[Raw] = [arm.name, *(spell(arm.settings.get(f, "")) for f in study.factors), done, len(study.seeds)]
+        line: list[Raw] = [
+            arm.name,
+            *(format_value(arm.settings.get(f, "")) for f in study.factors),
+            done,
+            len(study.seeds),
+        ]
         for name in names:
             one = found[arm.name][name]
             line += [one.mean, *(one.ci95 or (None, None)), one.n]
@@ -224,7 +229,7 @@ def runs_csv(study: StudyRecord) -> str:
         final = {name: dict(zip(study.seeds, values(study, arm, name), strict=True)) for name in names}
         rows += [
             [
-                arm.name, *(spell(arm.settings.get(f, "")) for f in study.factors), run.seed, str(run.status),
+                arm.name, *(format_value(arm.settings.get(f, "")) for f in study.factors), run.seed, str(run.status),
                 run.epochs, run.error, run.plan_hash, *(final[name].get(run.seed) for name in names),
             ]
             for run in arm.runs
@@ -288,19 +293,19 @@ def _facts(study: StudyRecord, runs: Sequence[RunRecord]) -> list[tuple[str, str
     facts = [("seeds", listed(study.seeds) or "none yet")]
     if study.tuning is not None:
         facts.append(("seeds of the tuning", listed(study.tuning.seeds)))
-    cards: dict[TaskCard, None] = dict.fromkeys(run.task for run in runs)
-    for card in list(cards)[:8]:
-        sizes = f"{card.train} training, {card.validation} validation and {card.test} test examples"
-        shape = " x ".join(map(str, card.input_shape))
+    infos: dict[DatasetInfo, None] = dict.fromkeys(run.task for run in runs)
+    for info in list(infos)[:8]:
+        sizes = f"{info.train} training, {info.validation} validation and {info.test} test examples"
+        shape = " x ".join(map(str, info.input_shape))
         facts += [
-            (f"data: {card.name}", f"{sizes}, {card.classes} classes, inputs {shape}; {card.source}"),
-            ("its fingerprint (SHA-256 of every split)", card.fingerprint),
-            ("of the data before they were split", card.pool),
+            (f"data: {info.name}", f"{sizes}, {info.classes} classes, inputs {shape}; {info.source}"),
+            ("its fingerprint (SHA-256 of every split)", info.fingerprint),
+            ("of the data before they were split", info.pool),
         ]
-        if card.overlap:
-            facts.append(("test examples that are training examples too", str(card.overlap)))
-    if len(cards) > 8:
-        facts.append(("further data", f"{len(cards) - 8} more splits; the records hold their fingerprints"))
+        if info.overlap:
+            facts.append(("test examples that are training examples too", str(info.overlap)))
+    if len(infos) > 8:
+        facts.append(("further data", f"{len(infos) - 8} more splits; the records hold their fingerprints"))
     plans = {run.plan_hash for run in runs}
     if plans:
         some = ", ".join(sorted(plans)[:3]) + (", ..." if len(plans) > 3 else "")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from paribus.config.values import spell_all
+from paribus.config.values import format_overrides
 from paribus.findings.agreement import agreements
 from paribus.findings.claims import Verdict
 from paribus.findings.differences import Difference, too_few
@@ -156,7 +156,7 @@ def answers(view: View) -> list[Answer]:
     own = Answer(own.title, [*edge_lines(study, tuning), *own.notes], own.sentences, own.more)
     if tuning.shared is None:
         return [own]
-    return [own, _answer(View.of(tuning.shared), f"All at {spell_all(tuning.shared_values)}")]
+    return [own, _answer(View.of(tuning.shared), f"All at {format_overrides(tuning.shared_values)}")]
 
 
 def _answer(view: View, title: str) -> Answer:

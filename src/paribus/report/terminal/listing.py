@@ -10,7 +10,7 @@ from paribus.config.overrides import all_settings
 from paribus.config.recipes import RECIPES
 from paribus.config.schedules import SCHEDULES
 from paribus.config.sections import MODELS, OPTIMIZERS, REGISTRIES, TASKS
-from paribus.config.values import spell, spell_all, word
+from paribus.config.values import format_overrides, format_value, plain_value
 
 LISTINGS = ("tasks", "models", "optimizers", "schedules", "recipes", "settings")
 
@@ -42,15 +42,17 @@ def listing(what: str) -> Table:
         for column in ("task", "what it is", "settings its runs start from"):
             table.add_column(column)
         for name, task in TASKS.items():
-            table.add_row(*map(Text, (name, task.summary, spell_all(task.defaults))))
+            table.add_row(*map(Text, (name, task.summary, format_overrides(task.defaults))))
             for model, values in task.by_model.items():
-                table.add_row("", Text(f"  with model={model}"), Text(spell_all(values)))
+                table.add_row("", Text(f"  with model={model}"), Text(format_overrides(values)))
         return table
     if what == "recipes":
         for column in ("recipe", "what it is", "settings, each of which can be given another value"):
             table.add_column(column)
         for name, recipe in RECIPES.items():
-            table.add_row(*map(Text, (name, f"{recipe.summary} (model={recipe.model})", spell_all(recipe.settings))))
+            table.add_row(
+                *map(Text, (name, f"{recipe.summary} (model={recipe.model})", format_overrides(recipe.settings)))
+            )
         return table
     if what == "schedules":
         for column in ("schedule", "factor on the learning rate"):
@@ -58,20 +60,22 @@ def listing(what: str) -> Table:
         for word_, meaning in SCHEDULES.items():
             table.add_row(Text(word_), Text(meaning))
         return table
-    sections = MODELS if what == "models" else OPTIMIZERS
+    configs = MODELS if what == "models" else OPTIMIZERS
     for column in (what.removesuffix("s"), "what it is", "settings"):
         table.add_column(column)
-    for name, section in sections.items():
+    for name, config in configs.items():
         fields = " ".join(
-            f"{field}={spell(word(info.default))}" for field, info in section.model_fields.items() if field != "name"
+            f"{field}={format_value(plain_value(info.default))}"
+            for field, info in config.model_fields.items()
+            if field != "name"
         )
-        table.add_row(*map(Text, (name, section.summary, fields)))
+        table.add_row(*map(Text, (name, config.summary, fields)))
     return table
 
 
 def _default(owned: list[tuple[str, FieldInfo]]) -> str:
     """`1`, or with the owners that have another: `1 (blobs: 2)`."""
-    spelled = {owner: spell(word(info.default)) for owner, info in owned}
+    spelled = {owner: format_value(plain_value(info.default)) for owner, info in owned}
     first = next(iter(spelled.values()))
     others = [f"{owner}: {value}" for owner, value in spelled.items() if value != first]
     return f"{first} ({', '.join(others)})" if others else first

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from paribus.records.run import Observer
+from paribus.records.run import Callback
 
 if TYPE_CHECKING:
     from paribus.records.record import Evaluation, Outcome
@@ -20,7 +20,7 @@ _REFRESHES = 1
 """Redraws a second: Rich's ten cost a small run as much as writing all of its records."""
 
 
-class Bar(Observer):
+class Bar(Callback):
     """Shows how far a study is: runs done, epochs of the present one, its last accuracy."""
 
     def __init__(self, console: Console, runs: int, epochs: int) -> None:
@@ -48,14 +48,14 @@ class Bar(Observer):
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._live.stop()
 
-    def started(self, run: Run) -> None:
+    def on_run_begin(self, run: Run) -> None:
         if run in self._ended:  # its process died: it is tried again
             self._ended.remove(run)
             self._live.advance(self._bar, -run.settings.epochs)
         self._shown[run] = 0.0
         self._live.update(self._bar, description=f"run {len(self._ended) + 1} of {self._runs}")
 
-    def evaluated(self, run: Run, row: Evaluation) -> None:
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
         if self._console.is_terminal:
             if monotonic() - self._said < 1 / _REFRESHES:
                 return
@@ -66,14 +66,14 @@ class Bar(Observer):
             self._said = monotonic()
             self._console.print(f"run {len(self._ended) + 1} of {self._runs}: {_line(run, row)}")
 
-    def ended(self, run: Run, outcome: Outcome) -> None:
+    def on_run_end(self, run: Run, outcome: Outcome) -> None:
         self._ended.add(run)
         self._advance(run, run.settings.epochs)
         del self._shown[run]
         if outcome.error:
             self._errors.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
 
-    def said(self, line: str) -> None:
+    def on_message(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False)
 
     def _advance(self, run: Run, epoch: float) -> None:
@@ -106,5 +106,5 @@ class DownloadBar:
 
 
 def _line(run: Run, row: Evaluation) -> str:
-    split = "validation" if run.blind else "test"
+    split = "validation" if run.hidden_test else "test"
     return f"seed {run.seed}, epoch {row.epoch:g}, {split} accuracy {100 * row.metrics[f'{split}_accuracy']:.1f} %"

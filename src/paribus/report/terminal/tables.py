@@ -12,10 +12,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paribus.config.values import spell
+from paribus.config.values import format_value
 from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.claims import Verdict, verdicts
-from paribus.findings.confounders import unequal
+from paribus.findings.confounders import confounders
 from paribus.findings.differences import ALPHA, Difference
 from paribus.findings.study import study_differences, warnings
 from paribus.findings.summary import Summary, metrics, summarise, values
@@ -40,7 +40,7 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     factors = [] if study.named else study.factors
     columns = [["arm", *(arm.name for arm in study.arms)]] if study.named else []
     columns += [
-        [_heading(factor.rpartition(".")[2]), *(spell(arm.settings.get(factor, "")) for arm in study.arms)]
+        [_heading(factor.rpartition(".")[2]), *(format_value(arm.settings.get(factor, "")) for arm in study.arms)]
         for factor in factors
     ]
     labels = len(columns)
@@ -60,7 +60,7 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(Text, row))
     heading = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
-    lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in unequal(study)), table]
+    lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in confounders(study)), table]
     if omitted:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
@@ -132,7 +132,7 @@ def arm_label(study: StudyRecord, arm: ArmRecord) -> str:
     """An arm in few words: its values of the factors, whose names stand in the table above."""
     if study.named:
         return arm.name
-    return " ".join(spell(arm.settings[factor]) for factor in study.factors if factor in arm.settings)
+    return " ".join(format_value(arm.settings[factor]) for factor in study.factors if factor in arm.settings)
 
 
 def differences_table(
@@ -203,7 +203,7 @@ def cell(name: str, summary: Summary) -> str:
 
 def notes(study: StudyRecord) -> list[str]:
     """What has to be said before any difference."""
-    return [*unequal(study), *troubles(study), *warnings(study)]
+    return [*confounders(study), *troubles(study), *warnings(study)]
 
 
 def troubles(study: StudyRecord) -> list[str]:

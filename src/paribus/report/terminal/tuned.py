@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paribus.config.values import Word, spell, spell_all
+from paribus.config.values import Value, format_overrides, format_value
 from paribus.findings.study import study_differences
 from paribus.findings.summary import summaries
 from paribus.findings.units import label, scale
@@ -39,7 +39,10 @@ def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
     if seeds > 1:
         lines.append(Text(PLUS_MINUS, style="dim"))
     labels = {arm.name: arm_label(tuning.shared, arm) for arm in tuning.shared.arms} if tuning.shared else {}
-    for title, one in ((f"all at {spell_all(tuning.shared_values)}", tuning.shared), ("each at its own best", study)):
+    for title, one in (
+        (f"all at {format_overrides(tuning.shared_values)}", tuning.shared),
+        ("each at its own best", study),
+    ):
         runs = [run.status for arm in one.arms for run in arm.runs] if one else []
         if runs.count(Status.DONE) < seeds * len(tuning.arms):
             lines.append(
@@ -60,8 +63,8 @@ def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
 def edge_lines(study: StudyRecord, tuning: Tuning) -> list[str]:
     """A line for each best value at the edge of what was tried: a better one may lie beyond."""
     return [
-        f"{one.arm or study.name}: the best {name.rpartition('.')[2]}, {spell(one.chosen[name])}, is at the edge of "
-        "those tried: a better one may lie beyond it"
+        f"{one.arm or study.name}: the best {name.rpartition('.')[2]}, {format_value(one.chosen[name])}, is at the "
+        "edge of those tried: a better one may lie beyond it"
         for one in tuning.arms
         for name in one.edges
     ]
@@ -86,7 +89,7 @@ def _candidates(study: StudyRecord, tuning: Tuning) -> RenderableType:
             mean = next(candidate.mean for candidate in arm.candidates if candidate.values == one)
             mark = " *" if one == arm.chosen else "  "
             scores.append(Text(("did not end" if mean is None else f"{by * mean:.{places}f}") + mark))
-        table.add_row(*(spell(one[name]) for name in names), *scores)
+        table.add_row(*(format_value(one[name]) for name in names), *scores)
     tried = len(tuning.arms[0].candidates)
     held_out = f"{100 * tuning.validation:g} % of the training data"
     seeds = "1 seed" if len(tuning.seeds) == 1 else f"{len(tuning.seeds)} seeds"
@@ -101,7 +104,7 @@ def _side_by_side(study: StudyRecord, tuning: Tuning) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     title = label(metric)
     table.add_column("arm", overflow="fold")
-    table.add_column(f"{title}, all at\n{spell_all(tuning.shared_values)}", justify="right")
+    table.add_column(f"{title}, all at\n{format_overrides(tuning.shared_values)}", justify="right")
     table.add_column("own best", justify="left", overflow="fold")
     table.add_column(f"{title},\neach at its own", justify="right")
     own = {arm.name: summaries(study, arm)[metric] for arm in study.arms}
@@ -110,13 +113,13 @@ def _side_by_side(study: StudyRecord, tuning: Tuning) -> RenderableType:
         table.add_row(
             Text(one.arm or study.name),
             cell(metric, shared[one.arm]) if one.arm in shared else "-",
-            spell_all(one.chosen),
+            format_overrides(one.chosen),
             cell(metric, own[one.arm]) if one.arm in own else "-",
         )
     return table
 
 
-def _order(values: Mapping[str, Word]) -> tuple[tuple[bool, float, str], ...]:
+def _order(values: Mapping[str, Value]) -> tuple[tuple[bool, float, str], ...]:
     """Numbers by size, before words."""
     return tuple(
         (isinstance(one, str), 0.0 if isinstance(one, str) else float(one), str(one)) for one in values.values()
