@@ -17,8 +17,8 @@ import numpy as np
 
 from paribus.backends import dispatch
 from paribus.backends.dispatch import train
+from paribus.config.optimizers import OPTIMIZERS
 from paribus.config.overrides import build
-from paribus.config.sections import OPTIMIZERS
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation
 from paribus.records.run import Callback, Run

@@ -28,7 +28,7 @@ FAULTS = [
     ("config/overrides.py", "if name in parsed:", "if False:", "test_settings.py"),
     ("config/overrides.py", "mistakes += conflicts(settings, parts, values)", "pass", "test_settings.py"),
     ("config/overrides.py", "if full in values:", "if False:", "test_settings.py"),
-    ("config/sections.py", "allow_inf_nan=False", "allow_inf_nan=True", "test_settings.py"),
+    ("config/base.py", "allow_inf_nan=False", "allow_inf_nan=True", "test_settings.py"),
     ("tasks/task.py", "_FIXED_SPLIT = 1", "_FIXED_SPLIT = 2", "test_tasks.py"),
     ("tasks/task.py", 'x = _standardised(pool.x, parts["train"])', "x = _standardised(pool.x, order)", "test_tasks.py"),
     ("tasks/task.py", "little.dtype.str}{little.shape", "little.dtype.str", "test_tasks.py"),

@@ -15,9 +15,9 @@ from paribus.byhand.layers import Dropout, Linear, ReLU, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.optimizers import OPTIMIZERS as HAND
 from paribus.byhand.optimizers import clip_by_global_norm
+from paribus.config.optimizers import OPTIMIZERS
 from paribus.config.overrides import SettingsError, build
 from paribus.config.schedules import Schedule
-from paribus.config.sections import OPTIMIZERS
 from paribus.config.values import Initialisation
 from paribus.models.initialisation import initial_values
 from paribus.models.mlp import Mlp as TorchMlp

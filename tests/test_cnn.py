@@ -14,8 +14,8 @@ from paribus.backends import dispatch
 from paribus.backends.dispatch import make_learner, train
 from paribus.backends.torch.augment import Augmentation, EpochDraws
 from paribus.backends.torch.optimizers import decoupled_decay, make_optimizer
+from paribus.config.optimizers import Sgd
 from paribus.config.overrides import SettingsError, build
-from paribus.config.sections import Sgd
 from paribus.plan import Plan
 from paribus.records.record import Outcome
 from paribus.records.run import Run

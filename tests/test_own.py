@@ -159,7 +159,7 @@ def test_a_module_is_trained_as_a_loop_written_apart_trains_it(tmp_path: Path) -
 
 
 def study_task(**settings: Any) -> Any:
-    from paribus.config.sections import UserData
+    from paribus.config.tasks import UserData
 
     return UserData(name="mine", arrays=TASK, **settings)
 

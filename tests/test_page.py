@@ -22,7 +22,7 @@ from PIL import Image
 from scipy.stats import t as student
 
 import paribus
-from paribus.config.sections import USER_DEFINED
+from paribus.config.registries import USER_DEFINED
 from paribus.findings.claims import Found, Verdict
 from paribus.findings.differences import Difference
 from paribus.findings.study import study_differences

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paribus.config.overrides import SettingsError, all_settings, build, full_name, parse_overrides
-from paribus.config.sections import REGISTRIES, TASKS
+from paribus.config.registries import REGISTRIES
 from paribus.config.settings import Settings
+from paribus.config.tasks import TASKS
 from paribus.config.values import Every
 from paribus.study.arms import design, parse_seeds
 from tests.conftest import settings_of

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_digits, make_blobs, make_circles, make_moons
 from sklearn.model_selection import train_test_split
 
-from paribus.config.sections import TASKS, Moons
+from paribus.config.tasks import TASKS, Moons
 from paribus.tasks import POOLS, load
 from paribus.tasks.pool import cached, fingerprint
 from paribus.tasks.task import overlap

@@ -13,7 +13,7 @@ import torch
 
 from paribus.backends import dispatch
 from paribus.backends.dispatch import make_learner, train
-from paribus.config.sections import OPTIMIZERS
+from paribus.config.optimizers import OPTIMIZERS
 from paribus.plan import Plan
 from paribus.records.record import Status
 from paribus.records.run import Run

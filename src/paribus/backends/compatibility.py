@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from paribus.config.architecture import cnn_layers
-from paribus.config.sections import RECURRENT, Cnn
+from paribus.config.models import RECURRENT, Cnn
 from paribus.config.settings import Settings
 from paribus.tasks import Task
 from paribus.training.sampling import smallest_batch

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from paribus.backends.compatibility import recurrent
-from paribus.config.sections import UserModel
+from paribus.config.models import UserModel
 from paribus.config.settings import Settings, evaluations
 from paribus.models.initialisation import initial_values
 from paribus.plan import Plan

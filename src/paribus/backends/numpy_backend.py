@@ -14,8 +14,8 @@ from paribus.byhand.layers import Array, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.optimizers import OPTIMIZERS, clip_by_global_norm
 from paribus.byhand.rnn import Rnn
-from paribus.config.sections import Cnn as CnnConfig
-from paribus.config.sections import Rnn as RnnConfig
+from paribus.config.models import Cnn as CnnConfig
+from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task

@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from paribus.config.models import Cnn, Gru, Lstm, Mlp, UserModel
+from paribus.config.optimizers import OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
-from paribus.config.sections import Cnn, Gru, Lstm, Mlp, OptimizerConfig, Sgd, UserModel, UserOptimizer
 from paribus.config.settings import Settings
 from paribus.config.values import Initialisation, format_value, plain_value
 

@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from paribus.config.base import Config
 from paribus.config.conflicts import FUSED_MODELS, conflicts, limited
 from paribus.config.cuda import sees_cuda
 from paribus.config.recipes import RECIPES
-from paribus.config.sections import REGISTRIES, TASKS, USER_DEFINED, Config, TaskConfig, UserData
+from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.settings import Settings, common_settings
+from paribus.config.tasks import TASKS, TaskConfig, UserData
 from paribus.config.user_code import UserDefined
 from paribus.config.values import format_value
 

@@ -1,7 +1,7 @@
 """Settings: everything that defines a run except its seed, as one frozen, validated value.
 
-What tasks, models and optimizers have of their own stands in `sections.py`; how words (`lr=0.01 hidden=64x64`) become
-settings in `words.py`.
+What tasks, models and optimizers have of their own stands in `tasks.py`, `models.py` and `optimizers.py`; how overrides
+(`lr=0.01 hidden=64x64`) become settings in `overrides.py`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from paribus.config.base import Config, setting
+from paribus.config.models import Mlp, ModelConfig
+from paribus.config.optimizers import OptimizerConfig, UserOptimizer
 from paribus.config.recipes import RECIPES, parse_recipe
+from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.schedules import Schedule
-from paribus.config.sections import (
-    REGISTRIES,
-    USER_DEFINED,
-    Config,
-    Mlp,
-    ModelConfig,
-    OptimizerConfig,
-    TaskConfig,
-    UserOptimizer,
-    setting,
-)
+from paribus.config.tasks import TaskConfig
 from paribus.config.user_code import UserDefined
 from paribus.config.values import (
     Clip,
@@ -42,7 +36,7 @@ from paribus.config.values import (
 class Settings(Config):
     """Everything that defines a run except its seed.
 
-    Made by `words.build`, which fills in the task's defaults and collects every mistake.
+    Made by `overrides.build`, which fills in the task's defaults and collects every mistake.
     """
 
     task: TaskConfig
@@ -168,7 +162,7 @@ class Settings(Config):
         return found
 
     def values(self) -> dict[str, Any]:
-        """What `words.build` makes these settings from: `flat`, with the user's own things for their names."""
+        """What `overrides.build` makes these settings from: `flat`, with the user's own things for their names."""
         values: dict[str, Any] = dict(self.flat())
         for kind, thing in self.user_defined_parts().items():
             values[kind] = thing

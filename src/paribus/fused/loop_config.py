@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.sections import Adam, AdamW, RmsProp, Sgd
+from paribus.config.optimizers import Adam, AdamW, RmsProp, Sgd
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.fused import optimizers, steps
 

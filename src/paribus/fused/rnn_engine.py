@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.sections import Rnn as RnnConfig
+from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.fused import rnn
 from paribus.fused.engine import Engine, aligned, held, identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from paribus.config.overrides import SettingsError, parse_overrides
-from paribus.config.sections import USER_DEFINED
+from paribus.config.registries import USER_DEFINED
 from paribus.config.values import Value, format_value
 from paribus.records.claims import Claim
 from paribus.records.record import StudyRecord, Tuning

@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 
 from paribus.config.overrides import SettingsError, all_settings, build, parse_overrides
-from paribus.config.sections import REGISTRIES
+from paribus.config.registries import REGISTRIES
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
 from paribus.plan import Plan

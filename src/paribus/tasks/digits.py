@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paribus.config.sections import Digits
+from paribus.config.tasks import Digits
 from paribus.tasks.pool import Arrays, Pool, cached
 
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.sections import Cifar10, Palindrome, Tabular, TaskConfig, UserData
 from paribus.config.settings import Settings
+from paribus.config.tasks import Cifar10, Palindrome, Tabular, TaskConfig, UserData
 from paribus.plan import Plan
 from paribus.records.record import DatasetInfo
 from paribus.tasks.cifar10 import balanced, stored

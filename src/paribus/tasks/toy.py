@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paribus.config.sections import Blobs, Circles, Moons
+from paribus.config.tasks import Blobs, Circles, Moons
 from paribus.tasks.pool import Arrays, Pool, cached
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn
-from paribus.config.sections import Rnn as RnnConfig
+from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.records.record import Boundary, Frames, Mistakes, Pictures
 from paribus.tasks import Task

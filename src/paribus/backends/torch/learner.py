@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from paribus.backends.torch.inputs import DeviceInputs
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
 from paribus.backends.torch.optimizers import decoupled_decay, make_optimizer
-from paribus.config.sections import Mlp as MlpConfig
-from paribus.config.sections import Sgd
+from paribus.config.models import Mlp as MlpConfig
+from paribus.config.optimizers import Sgd
 from paribus.config.settings import Settings
 from paribus.models.mlp import Mlp
 from paribus.plan import Indices, Plan

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from paribus.config.sections import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelConfig, Rnn
+from paribus.config.models import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelConfig, Rnn
 from paribus.models import rnn
 from paribus.models.cnn import Cnn as CnnModule
 from paribus.models.mlp import Mlp as MlpModule

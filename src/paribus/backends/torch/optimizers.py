@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from paribus.config.sections import OptimizerConfig, Sgd, UserOptimizer
+from paribus.config.optimizers import OptimizerConfig, Sgd, UserOptimizer
 
 
 def lean(optimizer: type[Optimizer]) -> type[Optimizer]:

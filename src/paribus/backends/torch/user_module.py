@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from paribus.backends.torch.learner import TorchLearner
-from paribus.config.sections import UserModel
+from paribus.config.models import UserModel
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task

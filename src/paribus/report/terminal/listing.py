@@ -6,10 +6,13 @@ from pydantic.fields import FieldInfo
 from rich.table import Table
 from rich.text import Text
 
+from paribus.config.models import MODELS
+from paribus.config.optimizers import OPTIMIZERS
 from paribus.config.overrides import all_settings
 from paribus.config.recipes import RECIPES
+from paribus.config.registries import REGISTRIES
 from paribus.config.schedules import SCHEDULES
-from paribus.config.sections import MODELS, OPTIMIZERS, REGISTRIES, TASKS
+from paribus.config.tasks import TASKS
 from paribus.config.values import format_overrides, format_value, plain_value
 
 LISTINGS = ("tasks", "models", "optimizers", "schedules", "recipes", "settings")

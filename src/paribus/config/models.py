@@ -1,0 +1,89 @@
+"""What learns: the settings of every model, and their registry."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from paribus.config.base import Config, setting
+from paribus.config.user_code import UserDefined
+from paribus.config.values import Sizes
+
+
+class ModelConfig(Config):
+    """The sizes of a model."""
+
+    summary: ClassVar[str]
+
+    name: str
+
+
+class Mlp(ModelConfig):
+    """Linear, ReLU, ..., Linear."""
+
+    summary = "multilayer perceptron: linear layers with a ReLU after every hidden one"
+
+    name: Literal["mlp"] = "mlp"
+    hidden: Sizes = setting(
+        (20,), "sizes of the hidden layers", "whole numbers above 0 joined by x, as in 64x64, or none"
+    )
+    dropout: float = setting(
+        0.0,
+        "share of each hidden layer's units dropped while training",
+        "a number from 0 to below 1",
+        ge=0,
+        lt=1,
+    )
+
+
+class Cnn(ModelConfig):
+    """The source report's convolutional network: `config.architecture`."""
+
+    summary = "the source report's thirteen-layer convolutional network, with batch normalisation"
+
+    name: Literal["cnn"] = "cnn"
+    width: float = setting(1.0, "every number of channels is multiplied with this", "a number above 0", gt=0, le=16)
+
+
+class _Recurrent(ModelConfig):
+    hidden: int = setting(128, "units of the state", "a whole number above 0", ge=1)
+    recurrent: Literal["same", "orthogonal", "identity"] = setting(
+        "same",
+        "initial values of the matrix from state to state; same: by init, as the others",
+        "same, orthogonal or identity",
+    )
+
+
+class Rnn(_Recurrent):
+    """h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b_h), read out after the last step."""
+
+    summary = "the source report's recurrent network: a tanh cell, read out after the last step"
+
+    name: Literal["rnn"] = "rnn"
+
+
+class Lstm(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997), as `torch.nn.LSTM`."""
+
+    summary = "long short-term memory, read out after the last step"
+
+    name: Literal["lstm"] = "lstm"
+
+
+class Gru(_Recurrent):
+    """Gated recurrent units (Cho et al. 2014), as `torch.nn.GRU`."""
+
+    summary = "gated recurrent units, read out after the last step"
+
+    name: Literal["gru"] = "gru"
+
+
+class UserModel(ModelConfig):
+    """A module of the user's own: a function without arguments that makes it."""
+
+    summary = "an nn.Module of your own, in Python"
+
+    factory: UserDefined
+
+
+MODELS: dict[str, type[ModelConfig]] = {"mlp": Mlp, "cnn": Cnn, "rnn": Rnn, "lstm": Lstm, "gru": Gru}
+RECURRENT = (Rnn, Lstm, Gru)
