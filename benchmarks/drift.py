@@ -15,10 +15,9 @@ from unittest import mock
 
 import numpy as np
 
-from paribus.backends import dispatch
-from paribus.backends.dispatch import train
+from paribus.backends import stepwise
+from paribus.backends.dispatch import resolve, train
 from paribus.config.optimizers import OPTIMIZERS
-from paribus.config.overrides import build
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation
 from paribus.records.run import Callback, Run
@@ -46,14 +45,14 @@ WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def losses(settings: Settings, task: Task, seed: int, way: str | None = None) -> np.ndarray:
     """The train loss over the whole curve, from the plan's initial values or one ulp beside them."""
-    kept, plain = Losses(), dispatch.initial_values
+    kept, plain = Losses(), stepwise.initial_values
 
     def moved(*arguments: object) -> dict[str, np.ndarray]:
         values = plain(*arguments)  # type: ignore[arg-type]
         return values if way is None else {key: np.nextafter(value, WAYS[way](value)) for key, value in values.items()}
 
-    with mock.patch.object(dispatch, "initial_values", moved):
-        (outcome,) = train([Run(settings, seed)], task, kept)
+    with mock.patch.object(stepwise, "initial_values", moved):
+        (outcome,) = train([Run(settings, seed)], lambda _: task, kept)
     assert outcome.error is None, outcome.error
     return np.array(kept.values)
 
@@ -66,7 +65,7 @@ def main(epochs: int | None = None) -> None:
         for optimizer in OPTIMIZERS:
             words = {"task": name, "optimizer": optimizer, "precision": "float64"}
             words |= {} if epochs is None else {"epochs": epochs}
-            hand, auto = (build({**words, "implementation": which}) for which in ("numpy", "torch"))
+            hand, auto = (resolve({**words, "implementation": which}) for which in ("numpy", "torch"))
             task = load(hand, 0)
             plain = losses(hand, task, 0)
             gap = np.abs(losses(auto, task, 0) - plain).max()

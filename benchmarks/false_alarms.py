@@ -16,8 +16,7 @@ import sys
 
 import numpy as np
 
-from paribus.backends.dispatch import train
-from paribus.config.overrides import build
+from paribus.backends.dispatch import resolve, train
 from paribus.findings.differences import differences, power
 from paribus.records.record import Evaluation, Outcome
 from paribus.records.run import Run
@@ -48,8 +47,8 @@ class Scores:
 
 def scores(seeds: range) -> np.ndarray:
     """One real run a seed."""
-    settings, kept = build(WORDS), Scores()
-    train([Run(settings, seed) for seed in seeds], load(settings, 0), kept)
+    settings, kept = resolve(WORDS), Scores()
+    train([Run(settings, seed) for seed in seeds], lambda _: load(settings, 0), kept)
     return np.array(kept.values)
 
 

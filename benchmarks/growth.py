@@ -9,8 +9,8 @@ from __future__ import annotations
 from statistics import median
 from time import perf_counter
 
+from paribus.backends.dispatch import resolve
 from paribus.backends.fused_runner import train_fused
-from paribus.config.overrides import build
 from paribus.config.settings import steps_in_epoch
 from paribus.records.run import Callback, Run
 from paribus.tasks import load
@@ -24,7 +24,7 @@ class Nobody(Callback):
 
 def microseconds(words: dict[str, object], runs: int = 4, threads: int = 1) -> float:
     """Of one step of one run, with evaluation and all that a run costs beside its steps."""
-    settings = build({"task": "moons", "epochs": 200, "init": "default", "implementation": "fused", **words})
+    settings = resolve({"task": "moons", "epochs": 200, "init": "default", "implementation": "fused", **words})
     task = load(settings, 0)
     steps = settings.epochs * steps_in_epoch(settings, len(task.train))
     laps = []

@@ -19,13 +19,13 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import paribus
-from paribus.backends.dispatch import make_learner
-from paribus.config.overrides import build
+from paribus.backends.base import backend_of
+from paribus.backends.dispatch import resolve
+from paribus.backends.torch import TorchBackend
 from paribus.config.values import cores
 from paribus.plan import Plan
 from paribus.tasks import Task, load
 from paribus.training import sampling
-from paribus.training.threads import threads
 
 ROWS = [64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"]
 
@@ -65,8 +65,8 @@ def plain_loop(task: Task, batch: int, device: str) -> Callable[[int], None]:
 
 
 def ours(task: Task, words: dict[str, object]) -> Callable[[int], None]:
-    settings = build(words)
-    learner, plan = make_learner(settings, task, Plan(0)), Plan(0)
+    settings = resolve(words)
+    learner, plan = backend_of(settings).make_learner(settings, task, Plan(0)), Plan(0)
     batches = next(sampling.epochs(settings, plan, len(task.train)))
 
     def run(steps: int) -> None:
@@ -92,7 +92,7 @@ def main() -> None:
         "task": paribus.data(images, y), "model": "cnn", "batch_size": asked.batch, "optimizer.momentum": 0.9,
         "init": "he_fan_out", "epochs": 1, "device": asked.device, "implementation": "torch", "threads": "all",
     }  # fmt: skip
-    task = load(build(words), 0)
+    task = load(resolve(words), 0)
     lasts = {"precision": "bf16", "memory": "channels_last"}
     ways = {
         "PyTorch loop, DataLoader, float32": plain_loop(task, asked.batch, asked.device),
@@ -104,7 +104,7 @@ def main() -> None:
     if asked.compile:
         ways["paribus, bf16, channels_last, compiled"] = ours(task, {**words, **lasts, "compile": True})
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    with threads("torch", cores()):
+    with TorchBackend().threads(cores()):
         for round_ in range(asked.rounds + 1):  # the first is not counted
             for name, run in ways.items():
                 begun = perf_counter()

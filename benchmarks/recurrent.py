@@ -17,12 +17,13 @@ from growth import Nobody
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
+from paribus.backends.dispatch import resolve
 from paribus.backends.fused_runner import train_fused
-from paribus.config.overrides import build, parse_overrides
+from paribus.backends.torch import TorchBackend
+from paribus.config.overrides import parse_overrides
 from paribus.config.settings import Settings
 from paribus.records.run import Run
 from paribus.tasks import Task, load
-from paribus.training.threads import threads
 
 ROUNDS = 5
 STEPS = 200
@@ -62,7 +63,7 @@ def loop(kind: Callable[[int, int], nn.Module], settings: Settings, task: Task, 
     ]
     (x, y), model = splits[0], kind(task.sequence[1], settings.model.hidden)
     optimizer = torch.optim.RMSprop(model.parameters(), settings.optimizer.lr)
-    with threads("torch", count):
+    with TorchBackend().threads(count):
         for _ in range(STEPS):
             rows = torch.randint(len(x), (settings.batch_size,))
             optimizer.zero_grad()
@@ -81,7 +82,7 @@ def main() -> None:
         "task": "palindrome", "n_train": 1280, "n_test": 128, "steps_per_epoch": STEPS, "epochs": 1,
         "implementation": "fused", **{name: values[0] for name, values in parse_overrides(sys.argv[1:]).items()},
     }  # fmt: skip
-    settings = build(words)
+    settings = resolve(words)
     task = load(settings, 0)
 
     def fused(runs: int, count: int) -> None:

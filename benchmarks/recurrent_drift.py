@@ -12,7 +12,7 @@ import numpy as np
 from drift import WAYS, losses
 from matplotlib.figure import Figure
 
-from paribus.config.overrides import build
+from paribus.backends.dispatch import resolve
 from paribus.report.files.curves import COLOURS
 from paribus.tasks import load
 
@@ -23,7 +23,7 @@ def main() -> None:
     options.add_argument("--epochs", type=int, default=50)
     asked = options.parse_args()
     words = {"task": "palindrome", "precision": "float64", "epochs": asked.epochs}
-    numpy, torch = (build({**words, "implementation": name}) for name in ("numpy", "torch"))
+    numpy, torch = (resolve({**words, "implementation": name}) for name in ("numpy", "torch"))
     task = load(numpy, 0)
     hand = losses(numpy, task, 0)
     gaps = {"PyTorch against NumPy": np.abs(losses(torch, task, 0) - hand)}

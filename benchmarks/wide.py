@@ -14,27 +14,26 @@ import numpy as np
 from growth import Nobody
 
 import paribus
-from paribus.backends.dispatch import train
+from paribus.backends.dispatch import resolve, train
+from paribus.backends.torch import TorchBackend
 from paribus.bench.contestants import indexed_loop
-from paribus.config.overrides import build
 from paribus.config.settings import Settings
 from paribus.records.run import Run
 from paribus.tasks import Task, load
-from paribus.training.threads import threads
 
 EXAMPLES, EPOCHS, ROUNDS = 20_000, 3, 5
 
 
 def way(settings: Settings, task: Task, implementation: str) -> Callable[[], object]:
-    chosen = build({**settings.values(), "implementation": implementation})
-    return lambda: train([Run(chosen, 0)], task, Nobody())
+    chosen = resolve({**settings.values(), "implementation": implementation})
+    return lambda: train([Run(chosen, 0)], lambda _: task, Nobody())
 
 
 def main() -> None:
     draw = np.random.default_rng(0)
     y = draw.integers(0, 10, EXAMPLES)
     images = (draw.normal(size=(EXAMPLES, 3072)) + 0.02 * y[:, None]).astype(np.float32)
-    settings = build(
+    settings = resolve(
         {"task": paribus.data(images, y), "model.hidden": "64x64x64", "epochs": EPOCHS, "optimizer.lr": 0.05}
     )
     task = load(settings, 0)
@@ -42,7 +41,7 @@ def main() -> None:
     ways: dict[str, Callable[[], object]] = {"PyTorch loop, indexed": lambda: indexed_loop(settings, task)}
     ways |= {f"paribus {name}": way(settings, task, name) for name in ("torch", "numpy", "fused")}
     laps: dict[str, list[float]] = {name: [] for name in ways}
-    with threads("torch", 1):
+    with TorchBackend().threads(1):
         for _ in range(ROUNDS + 1):
             for name, run in ways.items():
                 begun = perf_counter()

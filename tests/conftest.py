@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from platformdirs import user_cache_path
 
-from paribus.backends.dispatch import train
-from paribus.config.overrides import build, parse_overrides
+from paribus.backends.dispatch import resolve, train
+from paribus.config.overrides import parse_overrides
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation, Outcome
 from paribus.records.run import Callback, Run
@@ -46,7 +46,7 @@ class Recorder(Callback):
 
 def settings_of(text: str) -> Settings:
     """Settings from `task=moons lr=0.1 ...`."""
-    return build({name: values[0] for name, values in parse_overrides(text.split()).items()})
+    return resolve({name: values[0] for name, values in parse_overrides(text.split()).items()})
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def fit() -> Callable[..., Recorder]:
 
     def fitted(words: str, seed: int = 0, keep: tuple[str, ...] = ("weights",)) -> Recorder:
         settings, recorder = settings_of(words), Recorder()
-        train([Run(settings, seed, frozenset(keep))], load(settings, seed), recorder)
+        train([Run(settings, seed, frozenset(keep))], lambda _: load(settings, seed), recorder)
         return recorder
 
     return fitted

@@ -15,7 +15,7 @@ from safetensors.numpy import load as load_weights
 from torch import nn
 
 import paribus
-from paribus.backends.dispatch import train
+from paribus.backends.dispatch import resolve, train
 from paribus.config.user_code import user_defined
 from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
@@ -60,14 +60,14 @@ def test_a_run_goes_on_to_the_same_weights(tmp_path: Path, words: str, after: in
     settings = settings_of(words)
     task, keep = load(settings, 3), frozenset({"weights"} | ({"best"} if settings.validation else set()))
     whole = Recorder()
-    train([Run(settings, 3, keep)], task, whole)
+    train([Run(settings, 3, keep)], lambda _: task, whole)
     run = Run(settings, 3, keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)  # after every step
     keeper = Keeper(tmp_path / "c", after)
     with pytest.raises(KeyboardInterrupt):
-        train([run], task, keeper)
+        train([run], lambda _: task, keeper)
     assert keeper.steps == list(range(1, after + 1)) or "bf16" in words or "cnn" in words
     rest = Recorder()
-    train([replace(run, checkpoint_seconds=0.0)], task, rest)
+    train([replace(run, checkpoint_seconds=0.0)], lambda _: task, rest)
     np.testing.assert_array_equal(final_weights(rest), final_weights(whole))
     told = [*(row for row in keeper.rows if row.step <= keeper.steps[-1]), *rest.rows]
     assert [row.step for row in told] == [row.step for row in whole.rows]
@@ -84,16 +84,14 @@ def test_a_module_of_ones_own_goes_on_with_the_same_noise(tmp_path: Path) -> Non
     def noisy() -> nn.Module:
         return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 2))
 
-    from paribus.config.overrides import build
-
-    settings = build({"task": "moons", "model": user_defined(noisy), "epochs": 3, "optimizer.momentum": 0.9})
+    settings = resolve({"task": "moons", "model": user_defined(noisy), "epochs": 3, "optimizer.momentum": 0.9})
     task, whole = load(settings, 0), Recorder()
-    train([Run(settings, 0, frozenset({"weights"}))], task, whole)
+    train([Run(settings, 0, frozenset({"weights"}))], lambda _: task, whole)
     run = Run(settings, 0, frozenset({"weights"}), checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
     with pytest.raises(KeyboardInterrupt):
-        train([run], task, Keeper(tmp_path / "c", 10))
+        train([run], lambda _: task, Keeper(tmp_path / "c", 10))
     rest = Recorder()
-    train([run], task, rest)
+    train([run], lambda _: task, rest)
     np.testing.assert_array_equal(final_weights(rest), final_weights(whole))
 
 
@@ -137,12 +135,21 @@ def test_a_killed_study_goes_on_from_its_checkpoints(tmp_path: Path, jobs: int) 
 
 def test_what_a_checkpoint_is_not(tmp_path: Path) -> None:
     """Damaged, or another run's: the run begins again, and its record says so by its whole curve."""
-    checkpoint = Checkpoint(7, 1.5, 0.5, b"state" * 100, Best(5, 0.9, 0.1, {"w": np.arange(3.0)}))
+    checkpoint = Checkpoint(
+        step=7,
+        train_seconds=1.5,
+        eval_seconds=0.5,
+        learner=b"state" * 100,
+        probes=b"frames" * 9,
+        keeps_best=True,
+        best=Best(5, 0.9, 0.1, {"w": np.arange(3.0)}),
+    )
     path = tmp_path / "c"
     checkpoint.write(path, "me")
     found = Checkpoint.read(path, "me")
     assert found is not None
     assert (found.step, found.train_seconds, found.eval_seconds, found.learner) == (7, 1.5, 0.5, b"state" * 100)
+    assert (found.probes, found.keeps_best) == (b"frames" * 9, True)
     assert found.best is not None
     assert (found.best.step, found.best.weights["w"].tolist()) == (5, [0, 1, 2])
     assert Checkpoint.read(path, "another") is None
@@ -166,7 +173,51 @@ def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path) -> None:
     assert_same_curves(carry_out(ask(tmp_path / "s")), carry_out(ask(tmp_path / "whole")))
 
 
+def interrupted_at(epoch: float) -> Callback:
+    """Ends the first run as if it were killed, after this epoch."""
+
+    class Interrupting(Callback):
+        def on_evaluation(self, run: Run, row: Evaluation) -> None:
+            if row.epoch == epoch:
+                raise KeyboardInterrupt
+
+    return Interrupting()
+
+
+@pytest.mark.parametrize("implementation", ["numpy", "torch"])
+def test_a_resumed_run_keeps_the_frames_before(tmp_path: Path, implementation: str) -> None:
+    """Its page shows the decision boundary on its whole way, as that of a run in one piece."""
+    words = ["moons", f"implementation={implementation}", "epochs=60", "eval_every=3", "lr=0.1,0.2"]
+    asked = [replace(ask(tmp_path / name, words), seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(asked[0], [interrupted_at(45)])
+    frames = [runs(carry_out(one))["lr=0.1", 0].pictures.frames for one in asked]
+    assert frames[0] is not None
+    assert frames[1] is not None
+    np.testing.assert_array_equal(frames[0].epochs, frames[1].epochs)
+    np.testing.assert_array_equal(frames[0].classes, frames[1].classes)
+
+
 # --- best on validation data ---
+
+
+def test_the_best_of_a_run_is_looked_for_from_its_beginning(tmp_path: Path) -> None:
+    """`keep=best` that is asked for only when a run goes on: its checkpoint holds no weights of the evaluations before,
+    and so it begins again."""
+    words = ["digits", "implementation=numpy", "epochs=12", "validation=0.3", "lr=0.5,0.6", "momentum=0.95"]
+    asked = [replace(ask(tmp_path / name, words), seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(asked[0], [interrupted_at(10)])
+    asked = [replace(one, keep=frozenset({"best"})) for one in asked]
+    assert any("trained again from the start" in note for note in prepare(asked[0]).notes)
+    found = []
+    for one in asked:
+        carry_out(one)
+        store = Store.open(one.folder)
+        found.append(store.artifact("lr=0.5", 0, "best"))
+        store.close()
+    assert found[0] is not None
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("implementation", ["numpy", "torch", "fused"])
@@ -182,7 +233,7 @@ def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path: Path, imple
     store.close()
     settings = settings_of(f"task={words}")
     short = settings.model_copy(update={"epochs": at + 1})
-    outcomes: list[Outcome] = train([Run(short, 0, frozenset({"weights"}))], load(short, 0), Recorder())
+    outcomes: list[Outcome] = train([Run(short, 0, frozenset({"weights"}))], lambda _: load(short, 0), Recorder())
     assert outcomes[0].status is Status.DONE
     assert content is not None
     for name, value in load_weights(content).items():

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 import paribus
-from paribus.backends import dispatch
-from paribus.backends.dispatch import make_learner, train
+from paribus.backends import stepwise
+from paribus.backends.dispatch import resolve, train
 from paribus.backends.torch.augment import Augmentation, EpochDraws
 from paribus.backends.torch.optimizers import decoupled_decay, make_optimizer
 from paribus.config.optimizers import Sgd
-from paribus.config.overrides import SettingsError, build
+from paribus.config.overrides import SettingsError
 from paribus.plan import Plan
 from paribus.records.record import Outcome
 from paribus.records.run import Run
@@ -23,6 +23,7 @@ from paribus.study.runner import prepare
 from paribus.study.spec import Options, request
 from paribus.tasks import load
 from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
+from tests.helpers import make_learner
 
 Fit = Callable[..., Recorder]
 DIGITS = "task=digits model=cnn width=0.125 precision=float64 lr=0.01"
@@ -37,9 +38,9 @@ def test_both_hands_are_one_curve_over_twenty_epochs(fit: Fit, monkeypatch: pyte
     """Loss, weights and running statistics within 10 times the drift of one unit in the last place."""
     words = f"{DIGITS} epochs=20"
     hand, auto = (fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch"))
-    plain, moved = dispatch.initial_values, []
+    plain, moved = stepwise.initial_values, []
     for way in WAYS:
-        monkeypatch.setattr(dispatch, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+        monkeypatch.setattr(stepwise, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
         moved.append(fit(f"{words} implementation=torch", seed=1))
     statistics = [name for name in hand.outcomes[0].weights if "running" in name]
     assert len(statistics) == 16
@@ -249,7 +250,7 @@ def test_an_images_augmentation_is_its_own_whatever_the_batch(fit: Fit) -> None:
     x, y = images()
     looks = []
     for batch in (7, 60):
-        settings = build({"task": paribus.data(x, y), "model": "cnn", "model.width": 0.125, "flip": True, "crop": 2,
+        settings = resolve({"task": paribus.data(x, y), "model": "cnn", "model.width": 0.125, "flip": True, "crop": 2,
                           "cutout": 3, "batch_size": batch, "epochs": 2})  # fmt: skip
         task, plan = load(settings, 4), Plan(4)
         learner = make_learner(settings, task, plan)
@@ -335,7 +336,7 @@ def test_decay_and_smoothing_are_the_same_by_hand(fit: Fit, extra: str) -> None:
 def test_own_images_of_bytes_train_and_are_predicted() -> None:
     x, y = images()
     outcomes: list[Outcome] = []
-    settings = build({"task": paribus.data(x, y), "model": "cnn", "model.width": 0.125, "epochs": 1, "flip": True})
-    outcomes += train([Run(settings, 0, frozenset({"predictions"}))], load(settings, 0), Recorder())
+    settings = resolve({"task": paribus.data(x, y), "model": "cnn", "model.width": 0.125, "epochs": 1, "flip": True})
+    outcomes += train([Run(settings, 0, frozenset({"predictions"}))], lambda _: load(settings, 0), Recorder())
     assert outcomes[0].predictions is not None
     assert len(outcomes[0].predictions) == 12

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from paribus.backends.dispatch import make_learner, train
+from paribus.backends.dispatch import train
 from paribus.backends.fused_runner import train_fused
 from paribus.fused.compile import ready
 from paribus.fused.rows import BATCH
@@ -28,6 +28,7 @@ from paribus.records.run import Run
 from paribus.study.reading import read
 from paribus.tasks import load
 from tests.conftest import Recorder, settings_of
+from tests.helpers import make_learner
 
 Fit = Callable[..., Recorder]
 
@@ -226,7 +227,7 @@ def test_evaluations_are_told_while_it_trains_and_ctrl_c_keeps_them() -> None:
     settings, seen = settings_of("task=moons epochs=100000000 eval_every=20000"), Interrupting()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        train([Run(settings, 0)], load(settings, 0), seen)
+        train([Run(settings, 0)], lambda _: load(settings, 0), seen)
     assert time.monotonic() - begun < 60
     (outcome,) = seen.ends.values()
     assert outcome.status is Status.INTERRUPTED

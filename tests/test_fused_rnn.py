@@ -15,13 +15,13 @@ import pytest
 
 from paribus import data
 from paribus.backends import fused_runner
+from paribus.backends.base import backend_of
 from paribus.backends.compatibility import recurrent
-from paribus.backends.dispatch import train
-from paribus.backends.estimate import estimate
+from paribus.backends.dispatch import resolve, train
 from paribus.backends.fused_runner import train_fused
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn as ByHand
-from paribus.config.overrides import build, parse_overrides
+from paribus.config.overrides import parse_overrides
 from paribus.config.settings import Settings
 from paribus.fused.compile import ready
 from paribus.fused.engine import _constants
@@ -103,7 +103,7 @@ def made(row: dict[str, object], precision: str) -> Settings:
     rng = np.random.default_rng(length)
     x = rng.standard_normal((110, length, 3) if given == "numbers" else (110, length))
     own = data(x, rng.integers(0, 4, 110))
-    return build({"task": own, **{name: values[0] for name, values in parse_overrides(words.split()).items()}})
+    return resolve({"task": own, **{name: values[0] for name, values in parse_overrides(words.split()).items()}})
 
 
 def fused(settings: Settings, seed: int, task: Task | None = None, **asked: object) -> Recorder:
@@ -118,7 +118,7 @@ def by_hand(settings: Settings, seed: int, task: Task | None = None, **asked: ob
     """By `byhand`, whatever computes the settings."""
     recorder, mine = Recorder(), settings.model_copy(update={"implementation": "numpy"})
     run = Run(mine, seed, **{"keep": frozenset({"weights"}), **asked})  # type: ignore[arg-type]
-    train([run], task or load(settings, seed), recorder)
+    train([run], lambda _: task or load(settings, seed), recorder)
     return recorder
 
 
@@ -442,7 +442,7 @@ def test_what_clipping_did_to_the_perceptron(words: str) -> None:
 def test_what_a_run_will_take_is_foretold() -> None:
     for words in ("task=palindrome length=5", "task=palindrome length=5 implementation=torch", "task=moons"):
         settings = settings_of(f"{words} epochs=2")
-        assert 0 < estimate(settings, load(settings, 0)) < 60
+        assert 0 < backend_of(settings).estimate(settings, load(settings, 0)) < 60
 
 
 def test_without_clipping_nothing_is_said_of_it() -> None:

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from paribus import data
-from paribus.backends import dispatch
-from paribus.backends.dispatch import make_learner
+from paribus.backends import stepwise
 from paribus.config.overrides import SettingsError
 from paribus.models.initialisation import initial_values
 from paribus.plan import Plan
@@ -19,6 +18,7 @@ from paribus.study.runner import prepare
 from paribus.study.spec import Options, request
 from paribus.tasks import load
 from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
+from tests.helpers import make_learner
 
 Fit = Callable[..., Recorder]
 
@@ -107,9 +107,9 @@ WORDS = [
 def test_both_hands_are_one_curve(fit: Fit, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     """Within 10 times the drift of one unit in the last place, clipping's meters too."""
     hand, auto = (fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch"))
-    plain, moved = dispatch.initial_values, []
+    plain, moved = stepwise.initial_values, []
     for way in WAYS:
-        monkeypatch.setattr(dispatch, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+        monkeypatch.setattr(stepwise, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
         moved.append(fit(f"{words} implementation=numpy", seed=1))
     for read in (lambda run: np.array(run.curve("train_loss")), final_weights):
         drift = max(np.finfo(float).eps, *(np.abs(read(run) - read(hand)).max() for run in moved))

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from paribus.backends.torch import TorchBackend
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn
 from paribus.models.rnn import Gru, Lstm, state_gradients
 from paribus.models.rnn import Rnn as TorchRnn
-from paribus.training.threads import threads
 
 CLASSES = 6
 PRECISIONS = [("float64", 1e-10), ("float32", 3e-5)]
@@ -25,7 +25,7 @@ Values = dict[str, np.ndarray]
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
     """As runs have it; NumPy's and PyTorch's threads wait for each other where they share few cores."""
-    with threads("torch", 1):
+    with TorchBackend().threads(1):
         yield
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from safetensors.numpy import load as load_weights
 
-from paribus.backends.dispatch import IMPLEMENTATIONS
+from paribus.backends.numpy_backend import NumpyBackend
 from paribus.config.overrides import SettingsError
 from paribus.records.record import METERS, Evaluation, Outcome, RunRecord, Status, StudyRecord
 from paribus.study import store as store_module
@@ -165,16 +165,16 @@ def test_a_diverged_run_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, made = ask(tmp_path / "s", f"{WORDS} implementation=numpy", "1"), IMPLEMENTATIONS["numpy"]
+    asked, made = ask(tmp_path / "s", f"{WORDS} implementation=numpy", "1"), NumpyBackend.learner
 
     def broken(*_: object) -> object:
         raise RuntimeError("broken")
 
-    monkeypatch.setitem(IMPLEMENTATIONS, "numpy", broken)  # type: ignore[arg-type]
+    monkeypatch.setattr(NumpyBackend, "learner", broken)
     study = carry_out(asked)
     assert [run.status for run in runs(study).values()] == ["failed"] * 2
     assert str(runs(study)["hidden=5", 0].error).startswith("RuntimeError: broken")
-    monkeypatch.setitem(IMPLEMENTATIONS, "numpy", made)
+    monkeypatch.setattr(NumpyBackend, "learner", made)
     assert "2 runs had not come to an end" in prepare(asked).notes[0]
     study = carry_out(asked)
     assert [(run.status, run.attempt) for run in runs(study).values()] == [("done", 2)] * 2

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from paribus.backends import dispatch
-from paribus.backends.dispatch import make_learner, train
+from paribus.backends import stepwise
+from paribus.backends.dispatch import train
+from paribus.backends.numpy_backend import NumpyBackend
+from paribus.backends.torch import TorchBackend
 from paribus.config.optimizers import OPTIMIZERS
 from paribus.plan import Plan
 from paribus.records.record import Status
 from paribus.records.run import Run
 from paribus.tasks import load
 from paribus.training import sampling
-from paribus.training.threads import threads
 from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
+from tests.helpers import make_learner
 
 Fit = Callable[..., Recorder]
 IMPLEMENTATIONS = ("numpy", "torch", "fused")
@@ -105,9 +107,9 @@ def test_curves_part_no_faster_than_one_ulp_makes_them(
     largest of three ways: a run takes up some directions and damps others."""
     words = f"task={task} optimizer={optimizer} epochs=150 precision=float64"
     one, *others = (fit(f"{words} implementation={name}", seed=1) for name in IMPLEMENTATIONS)
-    plain, moved = dispatch.initial_values, []
+    plain, moved = stepwise.initial_values, []
     for way in WAYS:
-        monkeypatch.setattr(dispatch, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+        monkeypatch.setattr(stepwise, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
         moved.append(fit(f"{words} implementation=numpy", seed=1))
         assert not np.array_equal(final_weights(one), final_weights(moved[-1]))
     loss, *nudged = (np.array(run.curve("train_loss")) for run in (one, *moved))
@@ -142,7 +144,7 @@ def test_what_ran_before_changes_nothing(fit: Fit, implementation: str) -> None:
     words = f"task=moons epochs=5 init=default dropout=0.2 implementation={implementation}"
     alone = fit(words, seed=7)
     settings, among = settings_of(words), Recorder()
-    train([Run(settings, seed, frozenset({"weights"})) for seed in (1, 7, 2)], load(settings, 0), among)
+    train([Run(settings, seed, frozenset({"weights"})) for seed in (1, 7, 2)], lambda _: load(settings, 0), among)
     rows = len(alone.rows)
     assert [row.metrics for row in alone.rows] == [row.metrics for row in among.rows[rows : 2 * rows]]
 
@@ -161,7 +163,7 @@ def test_threads_are_those_asked_for_inside_and_those_before_it_after() -> None:
     from threadpoolctl import threadpool_info
 
     torch.set_num_threads(2)
-    with threads("torch", 1):
+    with TorchBackend().threads(1):
         assert torch.get_num_threads() == 1
         assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
     assert torch.get_num_threads() == 2
@@ -208,7 +210,7 @@ def test_divergence_is_seen_between_evaluations(fit: Fit, implementation: str) -
 
 def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     settings, recorder = settings_of("task=moons epochs=3 implementation=numpy"), Recorder()
-    made = dispatch.IMPLEMENTATIONS["numpy"]
+    made = NumpyBackend.learner
     calls = iter([made, None, made])
 
     def sometimes(*arguments: object) -> object:
@@ -217,8 +219,8 @@ def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> Non
             raise MemoryError("no room")
         return make(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setitem(dispatch.IMPLEMENTATIONS, "numpy", sometimes)  # type: ignore[arg-type]
-    train([Run(settings, seed) for seed in (0, 1, 2)], load(settings, 0), recorder)
+    monkeypatch.setattr(NumpyBackend, "learner", sometimes)
+    train([Run(settings, seed) for seed in (0, 1, 2)], lambda _: load(settings, 0), recorder)
     assert [outcome.status for outcome in recorder.outcomes] == ["done", "failed", "done"]
     assert str(recorder.outcomes[1].error).startswith("MemoryError: no room (")
 
@@ -289,7 +291,7 @@ from paribus.backends.dispatch import train
 from paribus.records.run import Run
 settings = settings_of("task=moons epochs=1 implementation=torch")
 recorder = Recorder()
-train([Run(settings, 0)], load(settings, 0), recorder)
+train([Run(settings, 0)], lambda _: load(settings, 0), recorder)
 assert recorder.outcomes[0].status == "done", recorder.outcomes
 print(*[name for name in ("torch._dynamo", "sympy", "sklearn", "pandas", "matplotlib") if name in sys.modules])
 """

@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from paribus.backends.compatibility import recurrent
-from paribus.config.settings import evaluations
 from paribus.fused import steps
 from paribus.fused.compile import engine_of, ready
 from paribus.fused.engine import Engine
@@ -23,8 +21,8 @@ from paribus.records.record import Evaluation, Outcome, Pictures, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 from paribus.training.metrics import measure
-from paribus.training.probes import Snapshots, boundary, pictures, state_gradients
-from paribus.training.threads import threads as one_thread
+from paribus.training.probes import Probes, boundary
+from paribus.training.threads import blas_threads
 
 _LOOK_SECONDS = 0.05
 _AHEAD = 2
@@ -41,8 +39,7 @@ class _Training:
         self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
         self.best: Best | None = None
-        self.snapshots: Snapshots | None = None
-        self.begun: NDArray[np.float64] | None = None
+        self.probes: Probes | None = None
         self.splits = [split for split in task.splits if not (run.hidden_test and split == "test")]
 
     def go_on(self, stop: threading.Event) -> None:
@@ -54,9 +51,7 @@ class _Training:
                 values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
                 engine.load(values)
                 self.engine = engine
-                if self.run.pictures:
-                    self.begun = state_gradients(settings, engine, self.task)
-                    self.snapshots = Snapshots(evaluations(settings, len(self.task.train)))
+                self.probes = Probes(settings, self.task, engine, wanted=self.run.pictures)
                 more, looks = True, bool(self.run.metrics or self.run.pictures or "best" in self.run.keep)
                 while more and not stop.is_set():
                     more = engine.advance(to_evaluation=looks)
@@ -77,8 +72,8 @@ class _Training:
             self.own.append(self._measured(engine))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
-        if self.snapshots is not None:
-            self.snapshots.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]), engine, self.task)
+        if self.probes is not None:
+            self.probes.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]))
 
     def _measured(self, engine: Engine) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -123,10 +118,8 @@ class _Training:
         if self.run.hidden_test:
             return outcome
         predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
-        last, shown = boundary(engine, self.task), Pictures()
-        if self.snapshots is not None:
-            frames = self.snapshots.frames(outcome.epochs, last)
-            shown = pictures(self.run.settings, engine, self.task, self.begun, frames)
+        last = boundary(engine, self.task)
+        shown = Pictures() if self.probes is None else self.probes.pictures(outcome.epochs, last)
         return replace(
             outcome,
             weights=engine.weights() if "weights" in self.run.keep else None,
@@ -144,7 +137,7 @@ def train_fused(runs: Sequence[Run], load: Callable[[Run], Task], callback: Call
     """
     for model, precision in dict.fromkeys((run.settings.model.name, run.settings.precision) for run in runs):
         ready(precision, callback.on_message, model)
-    with one_thread("fused", 1):  # of BLAS, for each run
+    with blas_threads(1):  # for each run
         return _train(runs, load, callback, threads)
 
 

@@ -1,14 +1,15 @@
-"""The hand-written models in the loop."""
+"""The hand-written models in the loop: derivatives by hand, no PyTorch."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.backends.stepwise import StepwiseBackend
 from paribus.byhand.cnn import Cnn
 from paribus.byhand.layers import Array, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
@@ -21,6 +22,7 @@ from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
+from paribus.training.learner import Learner
 
 _AT_ONCE = 1000
 """Images that are evaluated at once."""
@@ -133,3 +135,17 @@ class NumpyLearner:
         for name, array in {**self.model.parameters, **buffers}.items():
             array[...] = parts["model"][name]
         self.optimizer.restore(parts["optimizer"])
+
+
+class NumpyBackend(StepwiseBackend):
+    """Taken only by its name: it is there to be read and compared, not to be fast."""
+
+    name: ClassVar[str] = "numpy"
+    models: ClassVar[tuple[str, ...] | None] = ("mlp", "cnn", "rnn")
+    features: ClassVar[frozenset[str]] = frozenset({
+        "label_smoothing", "optimizer.decay", "optimizer.decoupled", "eval_train", "threads",
+    })  # fmt: skip
+
+    def learner(self, settings: Settings, task: Task, plan: Plan) -> Learner:
+        """The hand-written model of the settings."""
+        return NumpyLearner(settings, task, plan)

@@ -11,10 +11,10 @@ from time import perf_counter
 
 import numpy as np
 
+from paribus.backends.torch import TorchBackend
 from paribus.bench.contestants import Contestant
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.tasks import Task
-from paribus.training.threads import threads
 
 _MATRIX = 64
 _PRODUCTS = 2000
@@ -50,7 +50,7 @@ def bench(
     steps = settings.epochs * steps_in_epoch(settings, len(task.train))
     seconds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     accuracies: dict[str, float] = {}
-    with threads("torch", settings.threads):
+    with TorchBackend().threads(settings.threads):
         warm = settings.model_copy(update={"epochs": settings.eval_every.count})
         for contestant in contestants:
             say(f"warming up: {contestant.name}")

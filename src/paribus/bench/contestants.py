@@ -21,9 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from paribus.backends.dispatch import train
-from paribus.backends.fused_runner import train_fused
-from paribus.config.overrides import build
+from paribus.backends.dispatch import resolve, train
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation
 from paribus.records.run import Callback, Run
@@ -157,9 +155,9 @@ def paribus(**words: str) -> Way:
     """Paribus, with these settings changed."""
 
     def way(settings: Settings, task: Task) -> float:
-        chosen = build({**settings.flat(), **words})
+        chosen = resolve({**settings.flat(), **words})
         callback = _Last()
-        (outcome,) = train([Run(chosen, 0)], task, callback)
+        (outcome,) = train([Run(chosen, 0)], lambda _: task, callback)
         if outcome.error:
             raise RuntimeError(outcome.error)
         return callback.accuracy
@@ -171,9 +169,9 @@ def side_by_side(runs: int, threads: int) -> Way:
     """Many runs of the fused engine, seeds 0, 1, ..."""
 
     def way(settings: Settings, task: Task) -> float:
-        chosen = build({**settings.flat(), "implementation": "fused"})
+        chosen = resolve({**settings.flat(), "implementation": "fused"})
         callback = _Last()
-        train_fused([Run(chosen, seed) for seed in range(runs)], lambda _: task, callback, threads)
+        train([Run(chosen, seed) for seed in range(runs)], lambda _: task, callback, workers=threads)
         return callback.accuracy
 
     return way

@@ -6,39 +6,37 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from paribus.config.models import Cnn, Gru, Lstm, Mlp, UserModel
+from paribus.config.models import Cnn, Mlp, UserModel
 from paribus.config.optimizers import OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
 from paribus.config.values import Initialisation, format_value, plain_value
 
-FUSED_MODELS = ("mlp", "rnn")
-"""What the fused engine has loops for."""
-
-ALL = ("numpy", "torch")
-
-LIMITED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "loader": (("indexed",), ("torch",)),
-    "precision": (("float32", "float64"), ("torch",)),
-    "label_smoothing": (("0", "0.0"), ALL),
-    "optimizer.decay": (("all",), ALL),
-    "optimizer.decoupled": (("false",), ALL),
-    "eval_train": (("all",), ALL),
-    "flip": (("false",), ("torch",)),
-    "crop": (("0",), ("torch",)),
-    "cutout": (("0",), ("torch",)),
-    "memory": (("contiguous",), ("torch",)),
-    "compile": (("false",), ("torch",)),
-    "device": (("cpu", "auto"), ("torch",)),
-    "threads": (("1",), ALL),
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "loader": ("indexed",),
+    "precision": ("float32", "float64"),
+    "label_smoothing": ("0", "0.0"),
+    "optimizer.decay": ("all",),
+    "optimizer.decoupled": ("false",),
+    "eval_train": ("all",),
+    "flip": ("false",),
+    "crop": ("0",),
+    "cutout": ("0",),
+    "memory": ("contiguous",),
+    "compile": ("false",),
+    "device": ("cpu", "auto"),
+    "threads": ("1",),
 }
-"""A setting -> the values that every implementation has, and who has the others too."""
+"""A setting that not every backend has -> the values that all of them have."""
 
 
-def limited(name: str, value: object) -> tuple[str, ...] | None:
-    """Who has this value of a setting, where not all have it."""
-    neutral, takers = LIMITED.get(name, ((), ()))
-    return takers if takers and format_value(plain_value(value)) not in neutral else None
+def beyond(name: str, value: object) -> bool:
+    """Whether a value of an optional setting is one that not every backend has.
+
+    >>> beyond("precision", "float64"), beyond("precision", "bf16")
+    (False, True)
+    """
+    return format_value(plain_value(value)) not in OPTIONAL[name]
 
 
 def conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
@@ -46,7 +44,7 @@ def conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappin
     the command by full names."""
     found = [*_of_optimizer(parts.get("optimizer"), given), *_of_model(parts.get("model"), given)]
     if settings is not None:
-        found += [*_of_implementation(settings), *_of_schedule(settings, given), *_of_recipe(settings)]
+        found += [*_of_schedule(settings, given), *_of_recipe(settings)]
     return found
 
 
@@ -79,31 +77,6 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
     if not isinstance(model, Cnn | UserModel | None) and given.get("memory") == "channels_last":
         yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
-
-
-def _of_implementation(settings: Settings) -> Iterator[str]:
-    mine, flat = settings.implementation, settings.flat()
-    if mine == "numpy" and isinstance(settings.model, Lstm | Gru):
-        yield f"implementation=numpy has no {settings.model.name}: it has mlp, cnn and rnn; take implementation=torch"
-    if mine == "fused" and not isinstance(settings.model, UserModel) and settings.model.name not in FUSED_MODELS:
-        yield (
-            f"implementation=fused has no {settings.model.name}: it has {' and '.join(FUSED_MODELS)}; "
-            "take implementation=torch, or leave it out"
-        )
-    if mine != "torch":
-        for kind, thing in settings.user_defined_parts().items():
-            if kind != "task":
-                yield (
-                    f"implementation={mine} cannot take {kind}={thing.name}: it is PyTorch's; take "
-                    "implementation=torch, or leave it out"
-                )
-    for name, value in flat.items():
-        takers = limited(name, value)
-        if takers and mine not in takers:
-            yield (
-                f"{name.rpartition('.')[2]}={format_value(value)} has no effect with implementation={mine}: "
-                f"{' and '.join(takers)} can have it; take implementation={takers[-1]}, or leave it out"
-            )
 
 
 def _of_schedule(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from paribus.config.base import Config
-from paribus.config.conflicts import FUSED_MODELS, conflicts, limited
-from paribus.config.cuda import sees_cuda
+from paribus.config.conflicts import conflicts
 from paribus.config.recipes import RECIPES
 from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.settings import Settings, common_settings
@@ -124,18 +123,26 @@ def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
 def build(values: Mapping[str, Any]) -> Settings:
     """Settings from full names and values; what is not given is the task's default.
 
-    Raises SettingsError with every mistake: an unknown name or value, a value out of bounds, and a setting that is
-    given and has no effect.
+    What `auto` stands for is left open: backends know (`backends.dispatch.resolve`). Raises SettingsError with every
+    mistake: an unknown name or value, a value out of bounds, and a setting that is given and has no effect.
 
     >>> build({"task": "moons", "optimizer.lr": "0.1"}).flat()["model.hidden"]
     '20'
     """
+    settings, mistakes = assemble(values)
+    if settings is None or mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
+    """As `build`: the settings, None where they do not stand, and every mistake."""
     mistakes: list[str] = []
     task = UserData if isinstance(values.get("task"), UserDefined) else TASKS.get(str(values.get("task")))
     if task is None:
         name = str(values.get("task"))
         own = f"a file of your own is read in Python: paribus.data(pandas.read_csv({name!r}), target=COLUMN)"
-        raise SettingsError([f"there is no task {name!r}: {own if '.' in name else near_miss(name, TASKS)}"])
+        return None, [f"there is no task {name!r}: {own if '.' in name else near_miss(name, TASKS)}"]
     merged = {**_starting_values(task, values), **values}
     for kind in USER_DEFINED:  # what a task's runs start from is for the models and optimizers that there are
         if isinstance(merged.get(kind), UserDefined):
@@ -144,8 +151,6 @@ def build(values: Mapping[str, Any]) -> Settings:
             }
     # true as a word, so that it is not taken for the number 1
     merged = {name: format_value(value) if isinstance(value, bool) else value for name, value in merged.items()}
-    merged["implementation"] = _resolve_implementation(merged)
-    merged["device"] = _resolve_device(merged)
 
     parts: dict[str, Any] = {}
     for kind, registry in REGISTRIES.items():
@@ -176,10 +181,7 @@ def build(values: Mapping[str, Any]) -> Settings:
         settings = Settings(**parts, **common)
     except ValidationError as error:
         mistakes += _explain(error, Settings, "", ignore=set(REGISTRIES) - set(parts))
-    mistakes += conflicts(settings, parts, values)
-    if mistakes or settings is None:
-        raise SettingsError(mistakes)
-    return settings
+    return settings, [*mistakes, *conflicts(settings, parts, values)]
 
 
 def _starting_values(task: type[TaskConfig], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,25 +190,6 @@ def _starting_values(task: type[TaskConfig], given: Mapping[str, Any]) -> dict[s
     model = given.get("model", values["model"])
     recipe = RECIPES.get(str(given.get("recipe")))
     return values | task.by_model.get(str(model), {}) | (recipe.settings if recipe else {})
-
-
-def _resolve_implementation(values: Mapping[str, Any]) -> Any:
-    """From the arm's own settings alone: the fastest that can have them."""
-    asked = values.get("implementation", "auto")
-    if asked != "auto":
-        return asked
-    if isinstance(values["model"], UserDefined) or isinstance(values["optimizer"], UserDefined):
-        return "torch"
-    fused = str(values["model"]) in FUSED_MODELS and not any(limited(name, value) for name, value in values.items())
-    return "fused" if fused else "torch"
-
-
-def _resolve_device(values: Mapping[str, Any]) -> Any:
-    asked = values.get("device", "auto")
-    if asked != "auto":
-        return asked
-    small = values["implementation"] != "torch" or values["model"] == "mlp"
-    return "cpu" if small or not sees_cuda() else "cuda"
 
 
 def _explain(error: ValidationError, config: type[Config], prefix: str, ignore: set[str] | None = None) -> list[str]:

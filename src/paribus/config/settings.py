@@ -53,7 +53,7 @@ class Settings(Config):
         "how torch gets its batches: from arrays, or a DataLoader over a TensorDataset",
         "indexed or dataloader",
     )
-    implementation: Literal["numpy", "torch", "fused"] = setting(
+    implementation: str = setting(
         "auto",
         "who computes: numpy (derivatives by hand), torch (autograd), fused (compiled, many runs at once); auto takes "
         "fused where it can be had, else torch",
@@ -125,7 +125,7 @@ class Settings(Config):
         "contiguous", "how images lie in memory", "contiguous or channels_last"
     )
     compile: bool = setting(False, "training steps of torch go through torch.compile", "true or false")
-    device: Literal["cpu", "cuda"] = setting(
+    device: Literal["auto", "cpu", "cuda"] = setting(
         "auto",
         "where torch computes; auto takes cuda for all but the mlp, where PyTorch sees it",
         "auto, cpu or cuda",

@@ -15,12 +15,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
+from paribus.backends.base import backend_of
 from paribus.backends.dispatch import train
 from paribus.config.user_code import receive, send
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
-from paribus.tasks import load
+from paribus.tasks import Task, load
 
 _TRIES = 2
 
@@ -32,33 +33,31 @@ class Executor(Protocol):
         """Train all runs."""
 
 
+def load_task(run: Run) -> Task:
+    """The task of a run."""
+    return load(run.settings, run.seed)
+
+
 class InProcess:
-    """In this process: those of the fused engine side by side in `threads` threads, all others one after another."""
+    """In this process: runs of backends that train side by side in `threads` threads, all others one after another."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
 
     def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
-        fused = [run for run in runs if run.settings.implementation == "fused"]
-        if fused:
-            from paribus.backends.fused_runner import train_fused
-
-            train_fused(fused, lambda run: load(run.settings, run.seed), callback, self._threads)
-        for run in runs:
-            if run.settings.implementation != "fused":
-                train([run], load(run.settings, run.seed), callback)
+        train(runs, load_task, callback, workers=self._threads)
 
 
 class Both:
-    """Runs of the fused engine in this process, side by side in threads; then all others in as many processes."""
+    """Runs of backends that train side by side in this process, in threads; then all others in as many processes."""
 
     def __init__(self, jobs: int) -> None:
         self._threads, self._processes = InProcess(jobs), Workers(jobs)
 
     def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
-        fused = [run for run in runs if run.settings.implementation == "fused"]
-        self._threads.carry_out(fused, callback)
-        self._processes.carry_out([run for run in runs if run.settings.implementation != "fused"], callback)
+        together = [run for run in runs if backend_of(run.settings).side_by_side]
+        self._threads.carry_out(together, callback)
+        self._processes.carry_out([run for run in runs if run not in together], callback)
 
 
 @dataclass
@@ -71,7 +70,8 @@ class _Worker:
 class Workers:
     """`jobs` processes side by side; with `fresh` a new process for each run, so that none inherits a warm one.
 
-    A run whose process dies is tried once more, then recorded as failed; the others go on.
+    A run whose process dies is tried once more, then recorded as failed; the others go on. (loky's executor would end
+    them all with it, and returns one result for a task where a run tells of each evaluation and checkpoint.)
     """
 
     def __init__(self, jobs: int, fresh: bool = False) -> None:
@@ -231,6 +231,6 @@ def _work(connection: Connection) -> None:
     while True:
         try:
             run: Run = connection.recv()
-            train([run], load(run.settings, run.seed), _Teller(connection))
+            train([run], load_task, _Teller(connection))
         except (EOFError, ConnectionError):
             return

@@ -7,12 +7,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,15 @@ class Best:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`step`: how many are done; seconds: those spent until then; `learner`: its state, as it packs it itself."""
+    """`step`: how many are done; seconds: those spent until then; `learner`, `probes`: their states, as they pack them
+    themselves; `keeps_best`: whether `best` was looked for from the beginning on."""
 
     step: int
     train_seconds: float
     eval_seconds: float
     learner: bytes
+    probes: bytes = b""
+    keeps_best: bool = False
     best: Best | None = None
 
     def write(self, path: Path, identity: str) -> None:
@@ -63,13 +67,14 @@ class Checkpoint:
             "step": self.step,
             "seconds": [self.train_seconds, self.eval_seconds],
             "best": facts,
-            "lengths": [len(self.learner), len(best)],
-            "checksum": _checksum(self.learner, best),
+            "keeps_best": self.keeps_best,
+            "lengths": [len(self.learner), len(self.probes), len(best)],
+            "checksum": _checksum(self.learner, self.probes, best),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
-            for piece in (json.dumps(head).encode() + b"\n", self.learner, best):
+            for piece in (json.dumps(head).encode() + b"\n", self.learner, self.probes, best):
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
@@ -87,11 +92,11 @@ class Checkpoint:
             head = json.loads(line)
             if head["version"] != _VERSION or head["identity"] != identity:
                 return None
-            middle, end = head["lengths"][0], sum(head["lengths"])
+            ends = list(accumulate(head["lengths"]))
+            learner, probes, packed = (body[first:last] for first, last in zip([0, *ends], ends, strict=False))
         except (ValueError, KeyError, TypeError):
             return None
-        learner, packed = body[:middle], body[middle:end]
-        if len(body) != end or head["checksum"] != _checksum(learner, packed):
+        if len(body) != ends[-1] or head["checksum"] != _checksum(learner, probes, packed):
             return None
         best = None
         if head["best"] is not None:
@@ -100,7 +105,15 @@ class Checkpoint:
             step, accuracy, loss = head["best"]
             best = Best(step, accuracy, loss, load(packed))
         train, evaluation = head["seconds"]
-        return cls(head["step"], train, evaluation, learner, best)
+        return cls(
+            step=head["step"],
+            train_seconds=train,
+            eval_seconds=evaluation,
+            learner=learner,
+            probes=probes,
+            keeps_best=head["keeps_best"],
+            best=best,
+        )
 
 
 def _checksum(*parts: bytes) -> str:

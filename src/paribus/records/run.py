@@ -33,6 +33,12 @@ class Run:
     checkpoint_seconds: float = 0.0
     pictures: bool = False
 
+    def resumes_from(self) -> Checkpoint | None:
+        """Where it goes on; None where it begins at its first step, as there is no checkpoint, or one that did not look
+        for the best of the run that is now to be kept."""
+        found = Checkpoint.read(self.checkpoint, self.identity()) if self.checkpoint else None
+        return None if found is not None and "best" in self.keep and not found.keeps_best else found
+
     def identity(self) -> str:
         """What makes this run another than all others: its settings, its seed, the plan's version."""
         facts = [PLAN_VERSION, self.seed, self.hidden_test, sorted(self.settings.flat().items())]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from paribus.config.overrides import SettingsError, build, parse_overrides
+from paribus.backends.dispatch import resolve
+from paribus.config.overrides import SettingsError, parse_overrides
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
 from paribus.config.values import Value, format_overrides
@@ -73,7 +74,7 @@ def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[UserDefin
     for combination in product(*parsed.values()):
         values = dict(zip(parsed, combination, strict=True))
         try:
-            settings = build(values)
+            settings = resolve(values)
         except SettingsError as error:
             mistakes += error.mistakes
             continue

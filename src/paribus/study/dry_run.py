@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paribus.backends.estimate import estimate
+from paribus.backends.base import backend_of
 from paribus.config.values import cores
 from paribus.records.expected import Expected, ExpectedArm
 from paribus.study.runner import prepare
@@ -16,8 +16,9 @@ def expected(request: Request) -> Expected:
     arms, total = [], 0.0
     for arm in request.design.arms:
         missing = sum(one is arm for one, _ in work.missing)
-        seconds = estimate(arm.settings, load(arm.settings, request.seeds[0])) if missing else None
+        backend = backend_of(arm.settings)
+        seconds = backend.estimate(arm.settings, load(arm.settings, request.seeds[0])) if missing else None
         arms.append(ExpectedArm(arm.name, missing, seconds))
-        at_once = cores() if arm.settings.implementation == "fused" and not request.timing else 1
+        at_once = cores() if backend.side_by_side and not request.timing else 1
         total += missing * (seconds or 0.0) / (request.jobs or at_once)
     return Expected(request.name, arms, len(request.seeds), work.notes, total)

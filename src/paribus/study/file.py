@@ -35,7 +35,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from paribus.config.overrides import SettingsError, build, full_name, near_miss
+from paribus.backends.dispatch import resolve
+from paribus.config.overrides import SettingsError, full_name, near_miss
 from paribus.config.values import format_overrides, format_value
 from paribus.records.claims import Claim
 from paribus.study.arms import Arm, Design, distinct
@@ -165,7 +166,7 @@ def _design(facts: Mapping[str, Any]) -> Design:
         for combination in product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
             try:
-                settings = build({"task": facts["task"], **shared, **own, **chosen})
+                settings = resolve({"task": facts["task"], **shared, **own, **chosen})
             except SettingsError as error:
                 mistakes += error.mistakes
                 continue

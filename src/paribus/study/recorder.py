@@ -66,7 +66,7 @@ class Recorder(Callback):
             self._numbers[run] = self._store.start(
                 self._arms[run.settings], run.seed, number, self._environment, plan, self._timed
             )
-            begin = Checkpoint.read(run.checkpoint, run.identity()) if run.checkpoint else None
+            begin = run.resumes_from()
             if begin is not None:
                 self._store.carry_over(self._numbers[run], begin.step)
         self._epochs[run] = 0

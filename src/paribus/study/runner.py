@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from paribus.backends.base import backend_of
 from paribus.backends.compatibility import model_mistakes
-from paribus.backends.dispatch import user_code_refusal
 from paribus.config.overrides import SettingsError
 from paribus.config.recipes import RECIPES
 from paribus.config.values import cores, format_overrides
@@ -69,8 +69,8 @@ def check(request: Request) -> list[str]:
         if note := sampling.note(arm.settings, len(task.train)):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
-        if not mistakes and (mistake := user_code_refusal(arm.settings, task)):
-            mistakes.append(mistake)
+        if not mistakes:
+            mistakes += backend_of(arm.settings).tried(arm.settings, task)
     if mistakes:
         raise SettingsError(mistakes)
     return notes
@@ -91,7 +91,7 @@ def prepare(request: Request) -> Work:
             "choose another --name to train them again"
         )
     begun = [_run(request, arm, seed) for arm, seed in missing if _key(arm, seed) in recorded]
-    going_on = sum(run.checkpoint is not None and run.checkpoint.exists() for run in begun)
+    going_on = sum(run.resumes_from() is not None for run in begun)
     for count, how in (
         (going_on, "goes on from its last checkpoint"),
         (len(begun) - going_on, "trained again from the start"),
@@ -121,8 +121,8 @@ def carry_out(request: Request, callbacks: Sequence[Callback] = ()) -> StudyReco
 def _run(request: Request, arm: Arm, seed: int) -> Run:
     first = seed == request.seeds[0] and not request.hidden_test
     run = Run(arm.settings, seed, request.keep, request.hidden_test, request.metrics, pictures=first)
-    # runs of the fused engine are over soon, and the seconds of a timed one are those of a run in one piece
-    if arm.settings.implementation == "fused" or request.timing:
+    # the seconds of a timed run are those of a run in one piece
+    if not backend_of(arm.settings).resumable or request.timing:
         return run
     path = request.folder / CHECKPOINTS / f"{run.identity()[:24]}.checkpoint"
     return replace(run, checkpoint=path, checkpoint_seconds=request.checkpoint_seconds)

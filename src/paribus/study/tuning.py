@@ -15,7 +15,8 @@ from itertools import product
 
 import numpy as np
 
-from paribus.config.overrides import SettingsError, all_settings, build, parse_overrides
+from paribus.backends.dispatch import resolve
+from paribus.config.overrides import SettingsError, all_settings, parse_overrides
 from paribus.config.registries import REGISTRIES
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
@@ -198,7 +199,7 @@ def make_tune(
 
 def at(arm: Arm, values: Mapping[str, Value], validation: float) -> Settings:
     """An arm's settings with these values in the place of its own."""
-    return build({**arm.settings.values(), **values, "validation": validation})
+    return resolve({**arm.settings.values(), **values, "validation": validation})
 
 
 def candidates_of(design: Design, tune: Tune) -> Design:

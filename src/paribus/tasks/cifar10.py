@@ -17,11 +17,24 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
+from paribus.config.tasks import Cifar10
 from paribus.plan import Plan
 from paribus.tasks.cifar10_files import CLASSES, IMAGE, OFFICIAL, Bar, DataError, Found, Official, read, read_archive
-from paribus.tasks.pool import fingerprint
+from paribus.tasks.pool import Pool, fingerprint
 
-__all__ = ["CLASSES", "OFFICIAL", "Bar", "DataError", "Official", "Stored", "balanced", "folder", "get", "stored"]
+__all__ = [
+    "CLASSES",
+    "OFFICIAL",
+    "Bar",
+    "DataError",
+    "Official",
+    "Stored",
+    "balanced",
+    "cifar10",
+    "folder",
+    "get",
+    "stored",
+]
 
 _FORMAT = 1
 
@@ -91,6 +104,20 @@ def stored() -> Stored:
     images = _mapped(where / "images.npy", (card.images, *IMAGE))
     labels = _mapped(where / "labels.npy", (card.images,))
     return Stored(images, labels, card.test, card.source, card.original, card.fingerprint)
+
+
+def cifar10(settings: Cifar10) -> Pool:
+    """The images that are kept on this machine, or a class-balanced subset of them."""
+    there = stored()
+    n = len(there.labels) - there.test
+    parts = [(settings.n_train, slice(0, n)), (settings.n_test, slice(n, None))]
+    labels = there.labels.astype(np.int64)
+    if [count for count, _ in parts] == [n, there.test]:
+        return Pool(there.images, labels, len(CLASSES), there.source, there.test, settings.normalise)
+    rows = [np.arange(n + there.test)[part][balanced(labels[part], count, there.fingerprint)] for count, part in parts]
+    source = f"{there.source}; {settings.n_train} and {settings.n_test} of them, the same of each class"
+    chosen = np.concatenate(rows)
+    return Pool(there.images[chosen], labels[chosen], len(CLASSES), source, settings.n_test, settings.normalise)
 
 
 def get(source: Path | None, say: Callable[[str], None], bar: Bar | None = None, official: Official = OFFICIAL) -> Path:

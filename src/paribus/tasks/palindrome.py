@@ -18,12 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from paribus.config.tasks import Palindrome
 from paribus.plan import Indices, Plan, Stream, philox
+from paribus.tasks.pool import Pool
 
 Digits = NDArray[np.uint8]
 
 MAX_LENGTH = 1000
 MAX_SIZE = 1_000_000
+DEFAULT_SIZES = 12_800, 2_000
+"""Training and test sequences, where there are so many."""
 ENCODINGS = {"scalar": 1, "onehot": 10}
 """How a digit is given to the network, and how many inputs that takes."""
 
@@ -33,6 +37,28 @@ _RANKED, _DRAWN = 0, 1
 _IN_WORD = 4  # digits: a word is below 2^32
 _HEAD = 18  # digits that fit an int64
 _COUNTERS = 2**18  # for each call of Philox, which takes about 70 bytes for one
+
+
+def palindrome(settings: Palindrome) -> Pool:
+    """Training and test palindromes; the source says what a table of the training sequences would score."""
+    length, sizes = settings.length, (settings.n_train, settings.n_test)
+    asked = [default if size == "auto" else size for size, default in zip(sizes, DEFAULT_SIZES, strict=True)]
+    n_train, n_test = shares(length, asked[0], asked[1], settings.overlap, asked="auto" not in sizes)
+    halves = draw_halves(length, n_train, n_test, settings.random_state, settings.overlap)
+    (train_x, train_y), (test_x, test_y) = (palindromes(half, length) for half in halves)
+    table = lookup_accuracy(train_x, train_y, test_x, test_y)
+    source = (
+        f"palindromes of {length} digits and one more, {distinct(length):,} in all; a table of the training sequences "
+        f"tells {100 * table:.1f} % of the test sequences' last digits"
+    )
+    return Pool(
+        np.concatenate([train_x, test_x]),
+        np.concatenate([train_y, test_y]),
+        10,
+        source,
+        n_test,
+        encoding=settings.encoding,
+    )
 
 
 def distinct(length: int) -> int:

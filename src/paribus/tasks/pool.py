@@ -20,13 +20,16 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 @dataclass(frozen=True)
 class Pool:
     """Examples in their original order: inputs (n, *input_shape), classes (n,). The last `test` are the test split;
-    with 0 it has yet to be drawn. Images may be bytes: `Task.floats` makes numbers of them."""
+    with 0 it has yet to be drawn. Images may be bytes: `Task.floats` makes numbers of them, with `normalise` by each
+    channel's mean and standard deviation. `encoding`: how digits are given to a network."""
 
     x: NDArray[np.floating] | NDArray[np.uint8]
     y: NDArray[np.int64]
     classes: int
     source: str
     test: int = 0
+    normalise: bool = False
+    encoding: str | None = None
 
 
 def cached(call: str, make: Callable[[], Arrays]) -> Pool:

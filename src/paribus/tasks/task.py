@@ -12,58 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.settings import Settings
-from paribus.config.tasks import Cifar10, Palindrome, Tabular, TaskConfig, UserData
+from paribus.config.tasks import Tabular, TaskConfig, UserData
 from paribus.plan import Plan
 from paribus.records.record import DatasetInfo
-from paribus.tasks.cifar10 import balanced, stored
+from paribus.tasks.cifar10 import cifar10
 from paribus.tasks.digits import digits
-from paribus.tasks.palindrome import (
-    ENCODINGS,
-    distinct,
-    draw_halves,
-    encode,
-    lookup_accuracy,
-    palindromes,
-    shares,
-)
+from paribus.tasks.palindrome import ENCODINGS, encode, palindrome
 from paribus.tasks.pool import Pool, fingerprint
 from paribus.tasks.toy import blobs, circles, moons
-
-
-def _cifar10(settings: Cifar10) -> Pool:
-    there = stored()
-    n = len(there.labels) - there.test
-    parts = [(settings.n_train, slice(0, n)), (settings.n_test, slice(n, None))]
-    labels = there.labels.astype(np.int64)
-    if [count for count, _ in parts] == [n, there.test]:
-        return Pool(there.images, labels, 10, there.source, there.test)
-    rows = [np.arange(n + there.test)[part][balanced(labels[part], count, there.fingerprint)] for count, part in parts]
-    source = f"{there.source}; {settings.n_train} and {settings.n_test} of them, the same of each class"
-    chosen = np.concatenate(rows)
-    return Pool(there.images[chosen], labels[chosen], 10, source, settings.n_test)
-
-
-def _palindrome(settings: Palindrome) -> Pool:
-    length, sizes = settings.length, (settings.n_train, settings.n_test)
-    asked = [default if size == "auto" else size for size, default in zip(sizes, (12_800, 2_000), strict=True)]
-    n_train, n_test = shares(length, asked[0], asked[1], settings.overlap, asked="auto" not in sizes)
-    halves = draw_halves(length, n_train, n_test, settings.random_state, settings.overlap)
-    (train_x, train_y), (test_x, test_y) = (palindromes(half, length) for half in halves)
-    table = lookup_accuracy(train_x, train_y, test_x, test_y)
-    source = (
-        f"palindromes of {length} digits and one more, {distinct(length):,} in all; a table of the training sequences "
-        f"tells {100 * table:.1f} % of the test sequences' last digits"
-    )
-    return Pool(np.concatenate([train_x, test_x]), np.concatenate([train_y, test_y]), 10, source, n_test)
-
 
 POOLS: dict[str, Callable[..., Pool]] = {
     "moons": moons,
     "circles": circles,
     "blobs": blobs,
     "digits": digits,
-    "cifar10": _cifar10,
-    "palindrome": _palindrome,
+    "cifar10": cifar10,
+    "palindrome": palindrome,
 }
 
 _FIXED_SPLIT = 1
@@ -207,8 +171,7 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         test=n_test,
         overlap=overlap(splits["train"].x, splits["test"].x),
     )
-    digits_ = isinstance(settings, Palindrome)
-    scale = _scale(splits["train"].x, settings) if x.dtype == np.uint8 and not digits_ else None
+    scale = _scale(splits["train"].x, pool) if x.dtype == np.uint8 and pool.encoding is None else None
     return Task(
         splits["train"],
         splits.get("validation"),
@@ -216,7 +179,7 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         info,
         _image(settings, info),
         scale,
-        settings.encoding if isinstance(settings, Palindrome) else None,
+        pool.encoding,
     )
 
 
@@ -232,10 +195,10 @@ def _image(settings: TaskConfig, info: DatasetInfo) -> tuple[int, int, int] | No
     return None
 
 
-def _scale(images: Inputs, settings: TaskConfig) -> Scale:
+def _scale(images: Inputs, pool: Pool) -> Scale:
     """By each channel's mean and standard deviation over the training split, or to the interval from 0 to 1."""
     channels = images.shape[1]
-    if not (isinstance(settings, Cifar10) and settings.normalise):
+    if not pool.normalise:
         return Scale(np.zeros((channels, 1, 1)), np.full((channels, 1, 1), 255.0))
     counts = np.stack([np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(channels)])
     values, total = np.arange(256), counts.sum(axis=1, keepdims=True)

@@ -16,16 +16,18 @@ from paribus.tasks import Task
 from paribus.training import sampling
 from paribus.training.learner import Learner
 from paribus.training.metrics import measure
+from paribus.training.probes import Probes
 
 
 @dataclass
 class Watch:
     """What is done beside training: `evaluated` is told of each evaluation of the `splits`, with `metrics` of the
-    user's own and what `meters` read; `save` gets a checkpoint every `save_seconds`; `keep_best` keeps the weights
-    that are best on validation data."""
+    user's own and what `meters` read, after `probes` have looked; `save` gets a checkpoint every `save_seconds`;
+    `keep_best` keeps the weights that are best on validation data."""
 
     evaluated: Callable[[Evaluation], None]
     splits: Sequence[str]
+    probes: Probes
     metrics: Sequence[UserDefined] = ()
     meters: Callable[[], Mapping[str, float]] = field(default=dict)
     save: Callable[[Checkpoint], None] | None = None
@@ -101,6 +103,7 @@ class _Clock:
             epoch = step / self._per_epoch
             rate = epoch * self._examples / self._train if self._train else 0.0
             meters = {"examples_per_second": rate, **watch.meters(), **learner.clipping()}
+            watch.probes.look(epoch)
             watch.evaluated(Evaluation(step, epoch, self._train, self._eval, found, meters))
             self._since = perf_counter()  # what the callback does is nobody's time
         return finite
@@ -112,7 +115,16 @@ class _Clock:
         assert self._watch.save is not None
         begun = perf_counter()
         self._train += begun - self._since
-        self._watch.save(Checkpoint(step, self._train, self._eval, self._learner.state(), self.best))
+        checkpoint = Checkpoint(
+            step=step,
+            train_seconds=self._train,
+            eval_seconds=self._eval,
+            learner=self._learner.state(),
+            probes=self._watch.probes.state(),
+            keeps_best=self._watch.keep_best,
+            best=self.best,
+        )
+        self._watch.save(checkpoint)
         self._since = self._saved = perf_counter()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn
 from paribus.config.models import Rnn as RnnConfig
-from paribus.config.settings import Settings
+from paribus.config.settings import Settings, evaluations
 from paribus.records.record import Boundary, Frames, Mistakes, Pictures
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
@@ -65,11 +66,56 @@ class Snapshots:
     def frames(self, epoch: float, last: Boundary | None) -> Frames | None:
         """All of them, and the last."""
         taken = [*(one for one in self._taken if one[0] != epoch), *([(epoch, last)] if last is not None else [])]
-        if not taken:
-            return None
-        return Frames(
-            taken[0][1].extent, np.array([at for at, _ in taken]), np.stack([one.classes for _, one in taken])
-        )
+        return _frames(taken) if taken else None
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """For a checkpoint."""
+        found: dict[str, NDArray[Any]] = {"seen": np.array(self._seen)}
+        return found | (vars(_frames(self._taken)) if self._taken else {})
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """As `state` left it."""
+        self._seen = int(state["seen"])
+        if "epochs" in state:
+            frames = zip(state["epochs"].tolist(), state["classes"], strict=True)
+            self._taken = [(epoch, Boundary(state["extent"], classes)) for epoch, classes in frames]
+
+
+def _frames(taken: Sequence[tuple[float, Boundary]]) -> Frames:
+    return Frames(taken[0][1].extent, np.array([at for at, _ in taken]), np.stack([one.classes for _, one in taken]))
+
+
+class Probes:
+    """What is read off a run on its way, for the pictures of its page. Made at the initial values; `wanted`: whether
+    anything is to be read at all."""
+
+    def __init__(self, settings: Settings, task: Task, model: Model, *, wanted: bool) -> None:
+        self.wanted, self._settings, self._task, self._model = wanted, settings, task, model
+        self._snapshots = Snapshots(evaluations(settings, len(task.train)))
+        self._begun = state_gradients(settings, model, task) if wanted else None
+
+    def look(self, epoch: float) -> None:
+        """At an evaluation."""
+        if self.wanted:
+            self._snapshots.look(epoch, self._model, self._task)
+
+    def pictures(self, epoch: float, last: Boundary | None) -> Pictures:
+        """Of a run that is done. `last`: its boundary now."""
+        if not self.wanted:
+            return Pictures()
+        frames = self._snapshots.frames(epoch, last)
+        return pictures(self._settings, self._model, self._task, self._begun, frames)
+
+    def state(self) -> bytes:
+        """For a checkpoint: what was read until then."""
+        content = io.BytesIO()
+        np.savez(content, **self._snapshots.state())  # type: ignore[arg-type]  # arrays by any name
+        return content.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """As `state` left it."""
+        with np.load(io.BytesIO(state), allow_pickle=False) as found:
+            self._snapshots.restore(dict(found))
 
 
 def pictures(

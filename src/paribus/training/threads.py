@@ -1,4 +1,4 @@
-"""How many threads the arithmetic takes."""
+"""How many threads NumPy's arithmetic takes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def threads(implementation: str, count: int) -> Iterator[None]:
-    """`count` threads for an implementation's arithmetic inside the block, as many as before after it."""
-    # NumPy's too, which makes the initial values for all
+def blas_threads(count: int) -> Iterator[None]:
+    """`count` threads for BLAS inside the block, as many as before after it: it makes the initial values of every
+    backend."""
     with _pools(len(sys.modules)).limit(limits=count, user_api="blas"):
-        if implementation != "torch":
-            yield
-            return
-        import torch
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        yield
 
 
 @lru_cache(maxsize=1)

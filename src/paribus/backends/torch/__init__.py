@@ -1,1 +1,64 @@
-"""PyTorch's models, optimizers and data in the loop."""
+"""PyTorch's autograd and optimizers in the loop. PyTorch is imported when something is trained, not before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from paribus.backends.stepwise import StepwiseBackend
+from paribus.config.conflicts import OPTIONAL
+from paribus.config.cuda import sees_cuda
+from paribus.config.models import Mlp, UserModel
+from paribus.config.settings import Settings
+from paribus.plan import Plan
+from paribus.tasks import Task
+from paribus.training.learner import Learner
+from paribus.training.threads import blas_threads
+
+
+class TorchBackend(StepwiseBackend):
+    """It has everything; `auto` takes it where nothing faster can be had."""
+
+    name: ClassVar[str] = "torch"
+    preference: ClassVar[int | None] = 2
+    features: ClassVar[frozenset[str]] = frozenset(OPTIONAL)
+    user_code: ClassVar[bool] = True
+
+    def settled(self, settings: Settings) -> Settings:
+        """On a GPU where there is one, but for small perceptrons, whose steps are too short to send away."""
+        if settings.device == "auto" and not isinstance(settings.model, Mlp) and sees_cuda():
+            settings = settings.model_copy(update={"device": "cuda"})
+        return super().settled(settings)
+
+    def tried(self, settings: Settings, task: Task) -> list[str]:
+        """A module or optimizer of the user's own is made, and tried on as many examples as each batch has."""
+        if not settings.user_defined_parts().keys() & {"model", "optimizer"}:
+            return []
+        from paribus.backends.torch.user_module import refusal
+
+        refused = refusal(settings, task)
+        return [] if refused is None else [refused]
+
+    def learner(self, settings: Settings, task: Task, plan: Plan) -> Learner:
+        """PyTorch's module of the settings, or the user's own."""
+        if isinstance(settings.model, UserModel):
+            from paribus.backends.torch.user_module import UserModuleLearner
+
+            return UserModuleLearner(settings, task, plan)
+        from paribus.backends.torch.learner import TorchLearner
+
+        return TorchLearner(settings, task, plan)
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[None]:
+        """PyTorch's own threads too."""
+        import torch
+
+        before = torch.get_num_threads()
+        with blas_threads(count):
+            torch.set_num_threads(count)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(before)

@@ -1,0 +1,134 @@
+"""The contract of a backend, who computes; and the registry of those that there are.
+
+A backend is one file or folder in this package. It names itself, says what it refuses and why, trains runs, and tells
+what a run will take. Nothing outside its own file asks for a backend by name: `auto` takes the first in the order of
+preference that refuses nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import ClassVar
+
+from paribus.config.conflicts import OPTIONAL, beyond
+from paribus.config.settings import Settings
+from paribus.config.values import Value, format_value
+from paribus.records.record import Outcome
+from paribus.records.run import Callback, Run
+from paribus.tasks import Task
+from paribus.training.threads import blas_threads
+
+Load = Callable[[Run], Task]
+
+
+class Backend(ABC):
+    """Who computes.
+
+    `preference`: its place in the order in which `auto` asks, the lowest first; None for one that is taken only by its
+    name. `models`, `optimizers`: those that it has, by name; None for all. `features`: the settings of
+    `conflicts.OPTIONAL` that it has. `user_code`: whether it takes a user's module or optimizer. `resumable`: whether
+    its runs leave checkpoints from which they go on. `side_by_side`: whether it trains many runs at once in one
+    process; others are given a process each.
+    """
+
+    name: ClassVar[str]
+    preference: ClassVar[int | None] = None
+    models: ClassVar[tuple[str, ...] | None] = None
+    optimizers: ClassVar[tuple[str, ...] | None] = None
+    features: ClassVar[frozenset[str]] = frozenset()
+    user_code: ClassVar[bool] = False
+    resumable: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
+
+    def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
+        """Why it cannot train these settings, each with a cure; none if it can. Without a task, what settings alone
+        tell; with one, also what the data tell."""
+        return [
+            *self._lacking(settings),
+            *self._beyond(settings),
+            *([] if task is None else self.tried(settings, task)),
+        ]
+
+    def settled(self, settings: Settings) -> Settings:
+        """The same settings with everything chosen that is left to the backend."""
+        found = {"implementation": self.name, "device": "cpu" if settings.device == "auto" else settings.device}
+        return settings.model_copy(update=found)
+
+    def tried(self, settings: Settings, task: Task) -> list[str]:  # noqa: ARG002 (most try nothing)
+        """What a trial on the data refuses, where one is needed."""
+        return []
+
+    def threads(self, count: int) -> AbstractContextManager[None]:
+        """`count` threads for its arithmetic inside a block."""
+        return blas_threads(count)
+
+    @abstractmethod
+    def train(self, runs: Sequence[Run], load: Load, callback: Callback, *, workers: int) -> list[Outcome]:
+        """Train each run on its task, `workers` at once where it can; an outcome for each, in their order.
+
+        An exception in a run ends that run as failed; KeyboardInterrupt ends those on their way as interrupted and is
+        raised again.
+        """
+
+    @abstractmethod
+    def estimate(self, settings: Settings, task: Task) -> float:
+        """Seconds that a run will train and evaluate for on this machine as it is now, from a few timed steps."""
+
+    def _lacking(self, settings: Settings) -> Iterator[str]:
+        """Models, optimizers and what is the user's own that it does not have."""
+        theirs = settings.user_defined_parts().keys() & {"model", "optimizer"}
+        for kind, mine in (("model", self.models), ("optimizer", self.optimizers)):
+            name = getattr(settings, kind).name
+            if kind in theirs and not self.user_code:
+                others = [one.name for one in BACKENDS.values() if one.user_code]
+                yield (
+                    f"implementation={self.name} cannot take {kind}={name}, which is your own: "
+                    f"take implementation={others[0]}, or leave it out"
+                )
+            elif kind not in theirs and mine is not None and name not in mine:
+                yield (
+                    f"implementation={self.name} has no {name}: it has {_listed(mine)}; "
+                    f"take {_others(kind, name)}, or leave it out"
+                )
+
+    def _beyond(self, settings: Settings) -> Iterator[str]:
+        """Values of optional settings that it does not have."""
+        for name, value in settings.flat().items():
+            if name in OPTIONAL and name not in self.features and beyond(name, value):
+                takers = [one.name for one in BACKENDS.values() if name in one.features]
+                yield (
+                    f"{_short(name, value)} has no effect with implementation={self.name}: {_listed(takers)} can have "
+                    f"it; take implementation={takers[-1]}, or leave it out"
+                )
+
+
+BACKENDS: dict[str, Backend] = {}
+"""By name. Importing this package registers those that come with Paribus."""
+
+
+def register(backend: Backend) -> None:
+    """Add a backend to those that there are."""
+    BACKENDS[backend.name] = backend
+
+
+def backend_of(settings: Settings) -> Backend:
+    """The backend of settings that are resolved."""
+    return BACKENDS[settings.implementation]
+
+
+def _others(kind: str, name: str) -> str:
+    """Backends that have a model or optimizer."""
+    having = {one.name: one.models if kind == "model" else one.optimizers for one in BACKENDS.values()}
+    found = [backend for backend, theirs in having.items() if theirs is None or name in theirs]
+    return " or ".join(f"implementation={one}" for one in found)
+
+
+def _short(name: str, value: Value) -> str:
+    return f"{name.rpartition('.')[2]}={format_value(value)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`mlp, cnn and rnn`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

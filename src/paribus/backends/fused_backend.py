@@ -1,0 +1,42 @@
+"""The compiled engine: many runs at once, a thread each, no Python between their steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import ClassVar
+
+from paribus.backends.base import Backend, Load
+from paribus.config.settings import Settings, steps_in_epoch
+from paribus.records.record import Outcome
+from paribus.records.run import Callback, Run
+from paribus.tasks import Task
+
+
+class FusedBackend(Backend):
+    """What it has it trains a hundred times as fast, so `auto` asks it first."""
+
+    name: ClassVar[str] = "fused"
+    preference: ClassVar[int | None] = 1
+    models: ClassVar[tuple[str, ...] | None] = ("mlp", "rnn")
+    side_by_side: ClassVar[bool] = True
+
+    def train(self, runs: Sequence[Run], load: Load, callback: Callback, *, workers: int) -> list[Outcome]:
+        """As many at once as there are workers, a thread each."""
+        from paribus.backends.fused_runner import train_fused
+
+        return train_fused(runs, load, callback, workers)
+
+    def estimate(self, settings: Settings, task: Task) -> float:
+        """From the first moments of a run."""
+        from paribus.fused.compile import engine_of, ready
+
+        model = settings.model.name
+        ready(settings.precision, lambda line: print(line, file=sys.stderr), model)
+        with self.threads(1):
+            engine = engine_of(model)(settings, task, 0, list(task.splits))
+            engine.advance()
+            state = engine.run[0]
+        steps = settings.epochs * steps_in_epoch(settings, len(task.train))
+        seconds = float(state["train_seconds"] + state["eval_seconds"])
+        return seconds * steps / max(int(state["step"]), 1)
