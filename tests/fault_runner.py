@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -229,6 +230,7 @@ def _is_called(fault: Fault, word: str) -> bool:
 
 def main(table: Sequence[Entry], arguments: Sequence[str] | None = None) -> None:
     """Plant all faults, those named, or a random sample."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended then too
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faults", nargs="*", help="numbers of faults, or parts of their files' names; none: all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
