@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,7 +191,8 @@ def judge(faults: Sequence[Fault], jobs: int, bench: Bench) -> tuple[list[str], 
         try:
             # the compiler's faults first: they take longest
             slow_first = sorted(faults, key=lambda fault: not fault.file.startswith("fused/"))
-            for fault, verdict, seconds in pool.map(planted, slow_first):
+            for planting in as_completed([pool.submit(planted, fault) for fault in slow_first]):
+                fault, verdict, seconds = planting.result()
                 red = verdict.failed is not None or verdict.out_of_time  # one that waits for ever is seen too
                 _say(f"{'red  ' if red else 'GREEN'} {fault}: {verdict.told} [{seconds:.0f} s]")
                 if red:
