@@ -375,6 +375,12 @@ FAULTS = [
     ("report/page/template/page.js", 'rootMargin: "600px"', 'rootMargin: "60000px"', "test_page_browser.py::test_a_large_study_opens_with_the_figures_in_sight_alone"),
     ("training/meters.py", 'self._busy += share * (now - before)', 'self._busy += share', "test_meters.py"),
     ("training/meters.py", 'self._busy / self._time, self._joules / self._time', 'self._busy / self._time, self._joules', "test_meters.py"),
+    ("config/conflicts.py", 'if settings.recipe != "none" and not (', 'if False and not (', "test_cnn.py::test_what_cannot_be_is_refused_before_training"),
+    ("study/packing.py", 'cube.transpose(0, 2, 1)', 'cube', "../src/paribus/study/packing.py"),
+    ("study/packing.py", 'reshape(-1, 1).view(np.uint8).T', 'reshape(-1, 1).view(np.uint8)', "../src/paribus/study/packing.py"),
+    ("findings/confounders.py", 'if len(values) > 1:', 'if len(values) > 2:', "test_report.py::test_unequal_arms_are_told_first"),
+    ("fused/loop_config.py", '"clip": settings.clip or 0.0', '"clip": 0.0', "test_fused.py::test_every_setting_is_pytorchs"),
+    ("fused/loop_config.py", 'lr * factors', 'factors', "test_fused.py::test_every_setting_is_pytorchs"),
 ]  # fmt: skip
 
 
