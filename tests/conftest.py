@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
-from collections.abc import Callable
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from platformdirs import user_cache_path
 
@@ -25,6 +33,63 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
     patch.setenv("PARIBUS_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
+
+
+_PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+_LASTING = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "torch/_inductor")
+"""Processes that Python and PyTorch start once and keep."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _as_in_a_terminal() -> None:
+    """Ctrl-C is answered, by tests and by what they start: under `nohup` or in a background job it may be ignored.
+
+    And a process whose parent has ended becomes a child of the tests, so that it is seen.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(_as_in_a_terminal: None) -> Iterator[None]:
+    """A test ends what it started, and leaves signals to be answered as they were."""
+    before, answers = _children(), {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for one, answer in answers.items():
+        if signal.getsignal(one) is not answer and threading.current_thread() is threading.main_thread():
+            signal.signal(one, answer)
+    deadline = time.monotonic() + 10
+    while (left := _left(before)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in left:
+        process.kill()
+    assert list(left.values()) == [], "the test left processes behind"
+
+
+def _children() -> set[int]:
+    """The processes that this one is the parent of."""
+    if sys.platform != "linux":
+        return {child.pid for child in psutil.Process().children()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
+
+
+def _left(before: set[int]) -> dict[psutil.Process, str]:
+    """Children that were not there before and have not ended, with their commands."""
+    left = {}
+    for pid in _children() - before:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                command = " ".join(process.cmdline())
+                if not any(word in command for word in _LASTING):
+                    left[process] = command
+    return left
 
 
 class Recorder(Callback):

@@ -1,19 +1,12 @@
-"""A test counts once it has been seen to fail: plant each fault in a copy of the code and demand a red test.
+"""A test counts once it has been seen to fail: the faults that the tests must catch.
 
-Run with `make faults`; a number or a part of a file's name runs those faults alone.
+`make faults` plants each in a copy of the code and demands a red test; numbers or parts of a file's name run those
+alone: `python tests/faults.py 17 study/store`. The tests are a file, or one test of it: `test_plan.py::test_x`.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-_SECONDS = 300
+from fault_runner import main
 
 # file under src/paribus, what stands there, the fault, the tests that must go red
 FAULTS = [
@@ -61,7 +54,7 @@ FAULTS = [
     ("byhand/optimizers.py", "np.sqrt(v - a * a)", "np.sqrt(v)", "test_byhand.py"),
     ("byhand/optimizers.py", "        b *= self.momentum", "        pass", "test_byhand.py"),
     ("byhand/optimizers.py", "if scale < 1:", "if True:", "test_byhand.py"),
-    ("byhand/optimizers.py", "limit / (norm + 1e-6)", "limit / (norm + 1e-2)", "test_byhand.py"),
+    ("byhand/optimizers.py", "scale = limit / (norm + 1e-6)", "scale = limit / (norm + 1e-2)", "test_byhand.py"),
     ("config/schedules.py", "epoch >= milestone", "epoch > milestone", "test_byhand.py"),
     ("config/schedules.py", "(1 - self.number) * (1 + math.cos(math.pi * epoch / epochs)) / 2", "(1 + math.cos(math.pi * epoch / epochs)) / 2", "test_byhand.py"),
     ("config/schedules.py", "peak = share * total - 1", "peak = share * total", "test_byhand.py"),
@@ -123,7 +116,7 @@ FAULTS = [
     ("report/files/curves.py", "_DASHES[i % len(_DASHES)]", "_DASHES[0]", "test_report.py"),
     ("bench/clock.py", "accuracy >= learned_from(task.info.classes)", "True", "test_bench.py"),
     ("findings/agreement.py", "gaps = np.abs(x - y)", "gaps = x - y", "test_report.py"),
-    ("records/record.py", "if self.status is not Status.DONE or", "if", "test_report.py"),
+    ("records/record.py", "if self.status is not Status.DONE or values is None", "if values is None", "test_report.py"),
     ("report/terminal/tables.py", "*troubles(study), *map", "*[], *map", "test_report.py"),
     ("study/tuning.py", 'sign = 1 if tune.metric.endswith("loss") else -1', "sign = -1", "test_tuning.py"),
     ("study/tuning.py", "at(arm, chosen[arm.name], 0.0)", "at(arm, chosen[arm.name], 0.2)", "test_tuning.py"),
@@ -349,7 +342,7 @@ FAULTS = [
     ("report/page/page.py", "folded=len(sections) > 1 and bool(verdicts)", "folded=False", "test_page.py"),
     ("reproduction/hour/c8-c9.toml", "seeds = 8", "seeds = 7", "test_claims.py"),
     ("config/overrides.py", "own if '.' in name else", "", "test_settings.py"),
-    ("config/overrides.py", "get_close_matches(name.lower(), lower, n=1)", "get_close_matches(name, lower, n=1)", "../src/paribus/core/words.py"),
+    ("config/overrides.py", "get_close_matches(name.lower(), lower, n=1)", "get_close_matches(name, lower, n=1)", "../src/paribus/config/overrides.py"),
     ("findings/claims.py", "if p <= ALPHA and not first and not condition.by:", "if not first:", "test_claims.py"),
     ("findings/claims.py", "verdict(claim, study, counts[claim.id])", "verdict(claim, study)", "test_claims.py"),
     ("findings/claims.py", "interval = t_interval(d, ALPHA)\n    if condition.alike", "interval = t_interval(d, 2 * ALPHA)\n    if condition.alike", "test_claims.py"),
@@ -375,48 +368,27 @@ FAULTS = [
     ("report/page/tables.py", '_HIDDEN = {"executable"}', '_HIDDEN = {""}', "test_page.py"),
     ("report/page/page.py", 'autoescape=True', 'autoescape=False', "test_page.py"),
     ("report/files/files.py", 'seen[name.lower()] = number = seen.get(name.lower(), 0) + 1', 'seen[name.lower()] = number = 1', "test_page.py"),
+    ("config/conflicts.py", 'or dampening != 0):', '):', "test_settings.py"),
+    ("config/conflicts.py", 'if "optimizer.dampening" in given and dampening != 0 and momentum == 0:', 'if False:', "test_settings.py"),
+    ("config/conflicts.py", 'if f"optimizer.{name}" in given and value != neutral:', 'if False:', "test_cnn.py::test_what_cannot_be_is_refused_before_training"),
+    ("config/conflicts.py", 'and model.dropout > 0 and not model.hidden', 'and False', "test_settings.py"),
+    ("config/conflicts.py", 'if takers and mine not in takers:', 'if False:', "test_settings.py"),
+    ("config/conflicts.py", 'inner.milestones[0] >= epochs', 'inner.milestones[0] > 2 * epochs', "test_settings.py"),
+    ("training/probes.py", 'everything.min(axis=0), everything.max(axis=0)', 'everything.min(), everything.max()', "test_report.py"),
+    ("training/probes.py", 'np.bincount(y * classes + predicted', 'np.bincount(predicted * classes + y', "../src/paribus/training/probes.py"),
+    ("fused/engine.py", 'self.run[0]["halt"] = 1', 'pass', "test_fused_rnn.py::test_it_halts_within_an_evaluation"),
+    ("fused/rnn_engine.py", 'if symbols.max(initial=0) >= len(alphabet):', 'if False:', "test_fused_rnn.py::test_a_symbol_that_there_is_not_is_refused"),
+    ("report/page/template/page.js", 'rootMargin: "600px"', 'rootMargin: "60000px"', "test_page_browser.py::test_a_large_study_opens_with_the_figures_in_sight_alone"),
+    ("training/meters.py", 'self._busy += share * (now - before)', 'self._busy += share', "test_meters.py"),
+    ("training/meters.py", 'self._busy / self._time, self._joules / self._time', 'self._busy / self._time, self._joules', "test_meters.py"),
+    ("config/conflicts.py", 'if settings.recipe != "none" and not (', 'if False and not (', "test_cnn.py::test_what_cannot_be_is_refused_before_training"),
+    ("study/packing.py", 'cube.transpose(0, 2, 1)', 'cube', "../src/paribus/study/packing.py"),
+    ("study/packing.py", 'reshape(-1, 1).view(np.uint8).T', 'reshape(-1, 1).view(np.uint8)', "../src/paribus/study/packing.py"),
+    ("findings/confounders.py", 'if len(values) > 1:', 'if len(values) > 2:', "test_report.py::test_unequal_arms_are_told_first"),
+    ("fused/loop_config.py", '"clip": settings.clip or 0.0', '"clip": 0.0', "test_fused.py::test_every_setting_is_pytorchs"),
+    ("fused/loop_config.py", 'lr * factors', 'factors', "test_fused.py::test_every_setting_is_pytorchs"),
 ]  # fmt: skip
 
 
-def red(file: str, original: str, fault: str, tests: str) -> bool:
-    """Whether the tests fail with the fault in place."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("src", "tests"):
-            shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", folder)
-        path = Path(folder) / "src" / "paribus" / file
-        text = path.read_text()
-        if original not in text:
-            sys.exit(f"{file} holds no {original!r}: mend tests/faults.py")
-        path.write_text(text.replace(original, fault))
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{tests}"],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": f"{folder}/src"},
-                capture_output=True,
-                check=False,
-                timeout=_SECONDS,
-            )
-        except subprocess.TimeoutExpired:  # a fault that makes a test wait for ever is seen too
-            return True
-    return done.returncode == 1 and b"FAILED " in done.stdout  # 2 and more: the tests did not run at all
-
-
-def main() -> None:
-    """Plant them all, or those named."""
-    chosen = [
-        fault for i, fault in enumerate(FAULTS) if all(part in fault[0] or part == str(i) for part in sys.argv[1:2])
-    ]
-    green = []
-    for file, original, fault, tests in chosen:
-        caught = red(file, original, fault, tests)
-        sys.stdout.write(f"{'red  ' if caught else 'GREEN'} {file}: {original!r} -> {fault!r}\n")
-        sys.stdout.flush()
-        green += [] if caught else [file]
-    sys.stdout.write(f"{len(chosen) - len(green)} of {len(chosen)} faults were caught\n")
-    sys.exit(bool(green))
-
-
 if __name__ == "__main__":
-    main()
+    main(FAULTS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 
 import pytest
 
@@ -15,6 +16,7 @@ from paribus.records.record import METERS
 from paribus.report.show import as_json
 from paribus.study.runner import carry_out
 from paribus.study.spec import Options, request
+from paribus.training import meters
 from paribus.training.meters import Meters, Sampler, peak_memory_mb
 
 
@@ -36,17 +38,35 @@ class Card:
         self.open = False
 
 
-def test_a_gpu_is_sampled_in_time_not_in_samples() -> None:
-    card, begun = Card(), monotonic()
+def test_a_gpu_is_sampled_in_time_not_in_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock of its own, which stands at 8 s, 9 s and 12 s, and then stops."""
+    moments, done = iter([8.0, 9.0, 12.0]), threading.Event()
+
+    class Uneven(Card):
+        samples = 0
+
+        def utilisation(self) -> float:
+            self.samples += 1
+            return 0.9 if self.samples == 1 else 0.1
+
+        def power(self) -> float:
+            return 200.0 if self.samples == 1 else 40.0
+
+    def clock() -> float:
+        moment = next(moments, None)
+        if moment is None:  # both samples have been counted, and no time passes any more
+            done.set()
+        return moment or 12.0
+
+    monkeypatch.setattr(meters, "monotonic", clock)
+    card = Uneven()
     sampler = Sampler(card, seconds=0.005)
-    assert math.isnan(sampler.read()["gpu_energy_j"]) or sampler.read()["gpu_utilisation"] == 0.5
-    sleep(0.25)
+    assert done.wait(60)
     found = sampler.read()
-    passed = monotonic() - begun
     sampler.close()
-    assert found["gpu_utilisation"] == pytest.approx(0.5)
-    assert found["gpu_power_w"] == pytest.approx(100)
-    assert 0.5 * 100 * passed < found["gpu_energy_j"] <= 100 * passed
+    assert found["gpu_utilisation"] == pytest.approx((1 * 0.9 + 3 * 0.1) / 4)
+    assert found["gpu_power_w"] == pytest.approx((1 * 200 + 3 * 40) / 4)
+    assert found["gpu_energy_j"] == pytest.approx(1 * 200 + 3 * 40)
     assert not card.open
 
 
@@ -59,9 +79,9 @@ def test_a_card_that_does_not_tell_has_no_figure() -> None:
 
 
 def test_the_cpus_meters_are_memory_alone() -> None:
-    meters = Meters("cpu")
-    assert meters.read().keys() == {"peak_memory_mb"}
-    meters.close()
+    taken = Meters("cpu")
+    assert taken.read().keys() == {"peak_memory_mb"}
+    taken.close()
 
 
 def test_peak_memory_is_the_most_that_was_resident() -> None:

@@ -136,17 +136,16 @@ def test_everything_is_drawn_without_a_word_or_a_request(
         assert opened.troubles == []
 
 
-def test_a_large_study_opens_at_once(browser: Any, pages: dict[str, Path]) -> None:
-    seconds = []
-    for _ in range(3):  # the best of three: other work on the machine is not the page's
-        begun = time.monotonic()
-        with Opened(browser, pages["large"]) as opened:
-            seconds.append(time.monotonic() - begun)
-            opened.page.wait_for_selector(".main-svg")
-            assert opened.troubles == []
-        if seconds[-1] < 2:
-            break
-    assert min(seconds) < 2
+def test_a_large_study_opens_with_the_figures_in_sight_alone(browser: Any, pages: dict[str, Path]) -> None:
+    with Opened(browser, pages["large"]) as opened:
+        opened.page.wait_for_selector(".main-svg")
+        opened.page.wait_for_timeout(500)
+        drawn, every = (
+            opened.of(f"{ALL}.filter((one) => one.querySelector('.main-svg')).length"),
+            opened.of(f"{ALL}.length"),
+        )
+        assert 0 < drawn <= every / 2
+        assert opened.troubles == []
 
 
 def test_every_trace_of_a_figure_is_drawn(browser: Any, pages: dict[str, Path]) -> None:

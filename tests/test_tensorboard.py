@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from paribus.records.record import Status
 from paribus.report.tensorboard import Events, free_port, studies_under
@@ -161,11 +162,16 @@ def test_tensorboard_serves_a_run_while_it_trains(tmp_path: Path) -> None:
         assert groups[0]["hparams"]["optimizer.lr"] == 0.01
         assert runs(read(folder))["", 0].status is Status.RUNNING
         assert train.poll() is None
+        for process in (train, watch):
+            (os.killpg if process is watch else os.kill)(process.pid, signal.SIGINT)
+            process.communicate(timeout=120)
     finally:
         for process in (train, watch):
-            if process is not None:
-                (os.killpg if process is watch else os.kill)(process.pid, signal.SIGINT)
-                process.communicate(timeout=30)
+            if process is not None and process.poll() is None:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
+                process.communicate()
 
 
 def folder_of(folder: Path) -> str:
@@ -198,6 +204,7 @@ def test_nothing_is_put_into_a_folder_that_is_no_study_yet(tmp_path: Path) -> No
         [sys.executable, "-m", "paribus.report.tensorboard", str(tmp_path)], stdin=subprocess.PIPE
     )
     time.sleep(3)
+    assert follower.poll() is None
     assert list(tmp_path.iterdir()) == []
     follower.communicate()
     assert follower.returncode == 0
