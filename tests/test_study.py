@@ -19,7 +19,8 @@ from safetensors.numpy import load as load_weights
 
 from paribus.backends.dispatch import IMPLEMENTATIONS
 from paribus.config.overrides import SettingsError
-from paribus.records.record import METERS, Evaluation, Outcome, RunRecord, Status, StudyRecord
+from paribus.records.metrics import METERS
+from paribus.records.record import Evaluation, Outcome, RunRecord, Status, StudyRecord
 from paribus.study import store as store_module
 from paribus.study.driver import lock
 from paribus.study.names import folder_name
