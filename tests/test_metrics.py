@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error
 
 import paribus
+from paribus.commands import print_study
 from paribus.config.overrides import SettingsError
+from paribus.config.user_code import user_defined
 from paribus.findings.findings import Findings
 from paribus.findings.targets import evaluation_reached
 from paribus.records.metrics import BUILT_IN, DERIVED_METRICS, MEASURED, SPLITS, Format, Metric, metric_named
@@ -23,8 +25,9 @@ from paribus.records.record import Status, Target
 from paribus.report.page.page import page
 from paribus.report.show import as_json
 from paribus.study.reading import read
+from paribus.study.spec import Options, request
+from paribus.study.stages import stages
 from paribus.study.store import FILE, StoreError
-from tests.test_cli import paribus as command
 from tests.test_report import record
 
 SOURCE = Path(paribus.__file__).parent
@@ -183,6 +186,17 @@ def test_tuning_selects_by_the_primary_metric_in_its_direction(measured: Any, be
         assert accuracies[arm.chosen["optimizer.lr"]] < max(accuracies)
 
 
+def test_a_study_that_is_being_tuned_knows_its_metrics(tmp_path: Path) -> None:
+    options = Options(
+        metric="test_mine", out=tmp_path / "s", tune=["lr=0.1,0.2"], tune_seeds=1,
+        metrics=(user_defined(hits, "mine"),), measured=(Metric("mine", "lower", "hits"),),
+    )  # fmt: skip
+    next(stages(request("moons", ["hidden=5", "epochs=1"], options, compare=False)))
+    study = read(tmp_path / "s")
+    assert study.tuning is not None
+    assert study.metric(study.tuning.metric) == Metric("validation_mine", "lower", "hits")
+
+
 # --- what the record holds -------------------------------------------------------------------------------------------
 
 
@@ -190,24 +204,27 @@ def trained(folder: Path, mae: object, **more: Any) -> paribus.Study:
     return paribus.compare("moons", lr=[0.1, 0.5], metrics={"mae": mae}, out=folder, **{**SMALL, **more})  # type: ignore[dict-item]
 
 
-def shown_by(folder: Path, *words: str) -> str:
-    done = command(folder, "show", "s", *words)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def shown(folder: Path, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
+    """What `paribus show` prints."""
+    capsys.readouterr()
+    print_study(Findings.of(read(folder)), as_json)
+    return capsys.readouterr().out
 
 
-def test_direction_unit_and_format_come_back_from_the_record(tmp_path: Path) -> None:
+def test_direction_unit_and_format_come_back_from_the_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = paribus.metric(mean_absolute_error, lower=True, unit="classes", format=".1%")
     trained(tmp_path / "s", said, metric="test_mae", target="test_mae=0.4")
     study = read(tmp_path / "s")
     assert study.metric("test_mae") == Metric("test_mae", "lower", "classes", Format.parse(".1%"))
     assert study.target == Target("test_mae", 0.4, "lower")
-    shown = json.loads(shown_by(tmp_path, "--json"))
-    assert shown["metrics"]["test_mae"] == {"direction": "lower", "unit": "classes"}
-    assert shown["metrics"]["test_loss"] == {"direction": "lower", "unit": "nats"}
-    assert set(shown["metrics"]) >= set(shown["arms"][0]["metrics"])
-    mean = shown["arms"][0]["metrics"]["test_mae"]["mean"]
-    assert f"{100 * mean:.1f} ±" in shown_by(tmp_path)
+    found = json.loads(shown(tmp_path / "s", capsys, as_json=True))
+    assert found["metrics"]["test_mae"] == {"direction": "lower", "unit": "classes"}
+    assert found["metrics"]["test_loss"] == {"direction": "lower", "unit": "nats"}
+    assert set(found["metrics"]) >= set(found["arms"][0]["metrics"])
+    mean = found["arms"][0]["metrics"]["test_mae"]["mean"]
+    assert f"{100 * mean:.1f} ±" in shown(tmp_path / "s", capsys)
     assert "test mae %" in page([Findings.of(study)])
 
 
@@ -223,7 +240,7 @@ def test_what_is_better_is_the_same_in_every_part_of_a_study(tmp_path: Path) -> 
             trained(tmp_path / "s", other)
 
 
-def test_a_folder_of_an_older_version_tells_no_direction(tmp_path: Path) -> None:
+def test_a_folder_of_an_older_version_tells_no_direction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = trained(tmp_path / "s", paribus.metric(mean_absolute_error, lower=True), target="test_mae=0.4")
     with sqlite3.connect(tmp_path / "s" / FILE) as connection:
         connection.execute("DELETE FROM study WHERE key = 'measured'")
@@ -236,6 +253,6 @@ def test_a_folder_of_an_older_version_tells_no_direction(tmp_path: Path) -> None
     assert (old.reached, old.earlier) == ([], [])
     assert "Nothing is said of the target test_mae=0.4" in old.warnings[0]
     assert "epochs_to_target" not in old.names
-    assert "Nothing is said of the target" in shown_by(tmp_path)
+    assert "Nothing is said of the target" in shown(tmp_path / "s", capsys)
     again = trained(tmp_path / "s", paribus.metric(mean_absolute_error, lower=True), target="test_mae=0.4")
     assert again.findings.reached == study.findings.reached

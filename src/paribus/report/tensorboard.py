@@ -67,7 +67,7 @@ class Events:
             taken.add(name.lower())
             place = self._events / name
             for run in arm.runs:
-                self._sync_run(arm, run, place / f"seed-{run.seed}", tags, arm.name or study.name)
+                self._sync_run(arm, run, place / f"seed-{run.seed}", tags=tags, called=arm.name or study.name)
             self._sync_band(findings, arm, place, tags)
         for file in self._files.values():
             file.flush()
@@ -80,7 +80,7 @@ class Events:
         for file in self._files.values():
             file.close()
 
-    def _sync_run(self, arm: ArmRecord, run: RunRecord, place: Path, tags: Mapping[str, str], called: str) -> None:
+    def _sync_run(self, arm: ArmRecord, run: RunRecord, place: Path, *, tags: Mapping[str, str], called: str) -> None:
         key = f"{place.relative_to(self._events).as_posix()} attempt {run.attempt}"
         rows = len(run.curve.get("step", ()))
         ended = run.status is not Status.RUNNING
