@@ -199,7 +199,16 @@ def make_tune(
     if mistakes:
         raise SettingsError(mistakes)
     spelled = [f"{name}={','.join(values)}" for name, values in parse_overrides(words).items()]
-    return Tune(spelled, budget, canonical, own, validation, metric.name, bool(given), metric.direction)
+    return Tune(
+        words=spelled,
+        budget=budget,
+        candidates=canonical,
+        seeds=own,
+        validation=validation,
+        metric=metric.name,
+        given=bool(given),
+        direction=metric.direction,
+    )
 
 
 def at(arm: Arm, values: Mapping[str, Value], validation: float) -> Settings:
