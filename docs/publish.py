@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from paribus.findings.claims import Verdict, verdicts
+from paribus.findings.findings import Findings
 from paribus.report.files.files import write_files
 from paribus.report.page.page import write_page
 from paribus.reproduction import TITLE
@@ -80,12 +81,13 @@ def main() -> None:
     found = {scale: verdicts(*of) for scale, of in studies.items()}
     for scale, of in found.items():
         publish(scale, of)
-    write_page(studies["hour"], PUBLISHED / "report.html", found["hour"], TITLE.format("hour"))
-    for study in studies["hour"]:
-        made, name = FIGURES.get(study.name.partition(" ")[0], ("", ""))
+    hour = list(map(Findings.of, studies["hour"]))
+    write_page(hour, PUBLISHED / "report.html", found["hour"], TITLE.format("hour"))
+    for one in hour:
+        made, name = FIGURES.get(one.study.name.partition(" ")[0], ("", ""))
         if made:
             with tempfile.TemporaryDirectory() as folder:
-                write_files([study], Path(folder))
+                write_files([one], Path(folder))
                 shutil.copy(Path(folder) / made, DOCS / "images" / name)
     for path, (name, table) in TABLES.items():
         text = path.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paribus.config.overrides import SettingsError
-from paribus.findings.study import study_differences
+from paribus.findings.findings import Findings
 from paribus.reproduction import files
 from paribus.study.file import read_file
 from paribus.study.reading import read
@@ -177,7 +177,7 @@ def test_an_arm_may_be_given_another_name(tmp_path: Path) -> None:
     study = carry_out(renamed)
     assert [arm.name for arm in study.arms] == ["new", "b"]
     assert complete(renamed, study)
-    assert [one.b for one in study_differences(study)] == ["new"]
+    assert [one.b for one in Findings.of(study).primary] == ["new"]
 
 
 def test_a_name_is_not_given_to_two_arms(tmp_path: Path) -> None:
@@ -206,4 +206,4 @@ def test_parts_leave_the_names_of_the_whole(tmp_path: Path) -> None:
         study = carry_out(part)
         assert complete(part, study)
         assert [arm.name for arm in study.arms] == ["lr=0.1", "lr=0.2"]
-    assert [(one.a, one.b, one.pairs) for one in study_differences(study)] == [("lr=0.2", "lr=0.1", 3)]
+    assert [(one.a, one.b, one.pairs) for one in Findings.of(study).primary] == [("lr=0.2", "lr=0.1", 3)]

@@ -12,7 +12,8 @@ from time import sleep
 import pytest
 
 import paribus
-from paribus.records.record import METERS
+from paribus.findings.findings import Findings
+from paribus.records.metrics import METERS
 from paribus.report.show import as_json
 from paribus.study.runner import carry_out
 from paribus.study.spec import Options, request
@@ -109,7 +110,7 @@ def test_a_timed_study_has_them_and_another_has_nulls(tmp_path: Path) -> None:
         carry_out(request("digits", words, Options("1", out=tmp_path / name, timing=timing), compare=True))
         for name, timing in (("timed", True), ("plain", False))
     )
-    arms = as_json(timed)["arms"]
+    arms = as_json(Findings.of(timed))["arms"]
     for arm, run in zip(arms, (arm.runs[0] for arm in timed.arms), strict=True):
         found = {name: summary["mean"] for name, summary in arm["metrics"].items()}
         assert found["examples_per_second"] == pytest.approx(1437 / found["seconds_per_epoch"])
@@ -117,7 +118,7 @@ def test_a_timed_study_has_them_and_another_has_nulls(tmp_path: Path) -> None:
         assert found["peak_memory_mb"] > 100
         assert not {name for name in found if name.startswith("gpu")}
     assert {"examples_per_second", "peak_memory_mb"} <= plain.arms[0].runs[0].curve.keys()  # seen, not compared
-    assert not set(as_json(plain)["arms"][0]["metrics"]) & {*METERS, "seconds_per_evaluation"}
+    assert not set(as_json(Findings.of(plain))["arms"][0]["metrics"]) & {*METERS, "seconds_per_evaluation"}
     table = paribus.open(tmp_path / "timed").table()
     assert (table["examples_per_second"] > 0).all()
 
@@ -129,7 +130,7 @@ def test_tensorboard_shows_them(tmp_path: Path) -> None:
 
     study = carry_out(request("digits", ["model=cnn", "width=0.125", "epochs=2"], Options("1", out=tmp_path / "s"), compare=False))  # fmt: skip
     events = Events(tmp_path / "s")
-    events.sync(study)
+    events.sync(Findings.of(study))
     events.close()
     (place,) = (path for path in (tmp_path / "s" / "events").rglob("seed-0"))
     found = EventAccumulator(str(place)).Reload()

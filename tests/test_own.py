@@ -24,9 +24,9 @@ from torch.utils.data import TensorDataset
 import paribus
 from paribus.config.overrides import SettingsError
 from paribus.config.user_code import UserDefined, code_fingerprint, user_defined
-from paribus.findings.study import study_differences
+from paribus.findings.findings import Findings
 from paribus.plan import Plan
-from paribus.records.record import METERS
+from paribus.records.metrics import METERS
 from paribus.study.store import Store, StoreError
 from paribus.study.toml import as_toml
 from paribus.tasks.task import load
@@ -80,7 +80,7 @@ def test_two_arms_that_differ_in_name_alone_are_one(tmp_path: Path) -> None:
             if not name.endswith("_seconds") and name not in METERS:
                 np.testing.assert_array_equal(one.curve[name], other.curve[name])
     assert not np.array_equal(a.runs[0].curve["test_loss"], a.runs[1].curve["test_loss"])
-    found = study_differences(study.record)
+    found = Findings.of(study.record).primary
     assert found[0].mean == 0
     # alone, and in another process
     alone = paribus.train(TASK, model={"b": noisy}, seeds=[1], out=tmp_path / "t", **SMALL)

@@ -23,9 +23,11 @@ from scipy.stats import t as student
 
 import paribus
 from paribus.config.registries import USER_DEFINED
+from paribus.findings.bands import band
 from paribus.findings.claims import Found, Verdict
 from paribus.findings.differences import Difference
-from paribus.findings.study import study_differences
+from paribus.findings.findings import Findings
+from paribus.records.metrics import metric_named
 from paribus.records.record import (
     ArmRecord,
     Boundary,
@@ -41,7 +43,7 @@ from paribus.records.record import (
     Tuning,
 )
 from paribus.report.files.files import write_files
-from paribus.report.page.curves import band, curve_figures, drawn, most_points, thinned
+from paribus.report.page.curves import curve_figures, drawn, most_points, thinned
 from paribus.report.page.figures import boundaries, confusions, forest, lengths, state_gradients, tuned
 from paribus.report.page.json import Columns, literal, to_json
 from paribus.report.page.page import page, write_page
@@ -70,6 +72,10 @@ def curve(rng: np.random.Generator, evaluations: int, level: float) -> dict[str,
         "step": 7 * epoch, "epoch": epoch, "train_seconds": epoch / 1e3, "eval_seconds": epoch / 1e4,
         "train_loss": loss, "train_accuracy": accuracy, "test_loss": 1.1 * loss, "test_accuracy": accuracy - 0.02,
     }  # fmt: skip
+
+
+def view_of(study: StudyRecord) -> View:
+    return View.of(Findings.of(study))
 
 
 def made(
@@ -203,7 +209,7 @@ def place(text: str, *parts: str) -> list[int]:
 def test_the_answer_comes_first_and_what_repeats_it_last() -> None:
     study = made(["adam", "sgd"], seeds=8, pictured=in_the_plane, margin=0.001)
     study.arms[1].runs[2] = replace(study.arms[1].runs[2], status=Status.DIVERGED, error="in epoch 3: the loss is nan")
-    text = page([study], VERDICTS)
+    text = page([Findings.of(study)], VERDICTS)
     order = place(
         text, "<h1>a study</h1>", "Of 3 claims, 1 holds, 1 does not hold, 1 is not shown.", "260 and 270 epochs",
         "the loss is nan", "optimizer=sgd diverged", "adam is higher than sgd in test accuracy by", "<h3>Differences</h3>",
@@ -227,28 +233,28 @@ def test_the_answer_comes_first_and_what_repeats_it_last() -> None:
     ids=["images", "sequences", "tuned"],
 )
 def test_each_kind_of_study_has_its_figures(study: StudyRecord, headings: list[str]) -> None:
-    text = page([study])
+    text = page([Findings.of(study)])
     order = place(text, *(f"<h3>{heading}</h3>" for heading in headings), "To repeat it")
     assert order == sorted(order)
 
 
 def test_several_studies_are_answered_before_any_of_them_is_shown() -> None:
     one, other = made(["adam", "sgd"], name="one"), made(["adam", "sgd"], name="other")
-    text = page([one, other], title="both")
+    text = page([Findings.of(one), Findings.of(other)], title="both")
     order = place(text, "<h1>both</h1>", 'href="#s0"', 'href="#s1"', 'id="s0"', 'id="s1"', 'id="repeat"')
     assert order == sorted(order)
 
 
 def test_meters_are_shown_of_timed_runs_alone() -> None:
     study = made(["adam", "sgd"])
-    assert "ms per epoch" not in page([study])
+    assert "ms per epoch" not in page([Findings.of(study)])
     timed = [
         replace(arm, runs=[
             replace(run, timed=True, curve={**run.curve, "peak_memory_mb": np.full(12, 321.5)}) for run in arm.runs
         ])
         for arm in study.arms
     ]  # fmt: skip
-    text = Seen(page([replace(study, arms=timed, timing=True)])).text
+    text = Seen(page([Findings.of(replace(study, arms=timed, timing=True))])).text
     assert "ms per epoch" in text
     assert "peak memory" in text
     assert "321.5" in text
@@ -258,22 +264,28 @@ def test_what_is_ones_own_is_said_to_have_no_file() -> None:
     (kind, (_, field)) = next(iter(USER_DEFINED.items()))
     study = made(["adam", "sgd"])
     mine = [replace(arm, settings={**arm.settings, f"{kind}.{field}": "f"}) for arm in study.arms]
-    text = Seen(page([replace(study, arms=mine)])).text
+    text = Seen(page([Findings.of(replace(study, arms=mine))])).text
     assert "The study holds what is your own in Python" in text
     assert "paribus run STUDY.toml" not in text
 
 
 def test_a_study_without_runs_has_a_page_and_files(tmp_path: Path) -> None:
     empty = StudyRecord("none", [], [0], "test_accuracy", [])
-    assert "No run is recorded." in page([empty, replace(empty, arms=[ArmRecord("a", {"task": "moons"}, [])])])
-    assert [path.name for path in write_files([empty], tmp_path)] == ["results.csv", "results.md", "runs.csv"]
+    assert "No run is recorded." in page(
+        list(map(Findings.of, [empty, replace(empty, arms=[ArmRecord("a", {"task": "moons"}, [])])]))
+    )
+    assert [path.name for path in write_files([Findings.of(empty)], tmp_path)] == [
+        "results.csv",
+        "results.md",
+        "runs.csv",
+    ]
 
 
 def test_a_real_study_and_its_file(tmp_path: Path) -> None:
     study = paribus.compare(
         "moons", hidden=["5", "none"], epochs=4, eval_every=2, seeds=2, implementation="numpy", out=tmp_path / "s"
     ).record
-    out = write_page([study], tmp_path / "deep" / "page.html")
+    out = write_page([Findings.of(study)], tmp_path / "deep" / "page.html")
     seen = Seen(out.read_text(encoding="utf-8"))
     (payload,) = seen.payloads()
     assert {"test_loss", "train_accuracy", "boundary-0", "boundary-1", "differences"} <= payload["figures"].keys()
@@ -317,7 +329,7 @@ LABELS = {"a": "adam", "b": "sgd"}
     ],
 )  # fmt: skip
 def test_a_difference_in_a_sentence(one: Difference, margin: float | None, said: str) -> None:
-    assert sentence(one, LABELS, margin) == said
+    assert sentence(one, LABELS, metric_named("test_accuracy"), margin) == said
 
 
 @pytest.mark.parametrize(
@@ -334,25 +346,25 @@ def test_a_difference_in_a_sentence(one: Difference, margin: float | None, said:
 def test_amounts_have_the_digits_that_their_interval_warrants(
     metric: str, value: float, interval: tuple[float, float], said: tuple[str, str]
 ) -> None:
-    assert amount(metric, value, interval) == said
+    assert amount(metric_named(metric), value, interval) == said
 
 
 def test_arms_are_called_by_a_word_or_by_name() -> None:
-    assert list(View.of(made(["adam", "sgd"])).labels.values()) == ["adam", "sgd"]
-    assert list(View.of(made(["64x64", "none"], factor="hidden")).labels.values()) == ["hidden=64x64", "hidden=none"]
-    assert list(View.of(evil()).labels.values()) == NAMES
+    assert list(view_of(made(["adam", "sgd"])).labels.values()) == ["adam", "sgd"]
+    assert list(view_of(made(["64x64", "none"], factor="hidden")).labels.values()) == ["hidden=64x64", "hidden=none"]
+    assert list(view_of(evil()).labels.values()) == NAMES
 
 
 def test_one_seed_and_one_arm_are_told_by_their_level() -> None:
-    (one,) = answers(View.of(made(["adam", "sgd"], seeds=1)))
+    (one,) = answers(view_of(made(["adam", "sgd"], seeds=1)))
     assert one.sentences[0].startswith("adam: test accuracy ")
     assert one.sentences[-1] == "One seed: nothing can be said of differences between arms."
-    (alone,) = answers(View.of(made(["adam"])))
+    (alone,) = answers(view_of(made(["adam"])))
     assert re.fullmatch(r"adam: test accuracy [\d.]+ ± [\d.]+ %, 6 seeds\.", alone.sentences[0])
 
 
 def test_many_pairs_with_too_few_seeds_are_told_at_once() -> None:
-    (found,) = answers(View.of(made(["adam", "sgd", "rmsprop"], seeds=3)))
+    (found,) = answers(view_of(made(["adam", "sgd", "rmsprop"], seeds=3)))
     assert found.sentences[0].endswith("p could not have come to 0.05. It takes at least 7.")
     assert len(found.sentences) == 4
 
@@ -361,7 +373,7 @@ def test_beside_claims_each_studys_sentences_stand_with_the_study() -> None:
     both = [made(["adam", "sgd"], name="first"), made(["adam", "sgd"], name="second")]
     sentences = '<ul class="sentences">'
     for verdicts, expected in ((VERDICTS, False), ((), True)):
-        text = page(both, verdicts)
+        text = page(list(map(Findings.of, both)), verdicts)
         assert text.count(sentences) == 2
         assert (text.index(sentences) < text.index('<section class="study" id="s0"')) == expected
 
@@ -374,7 +386,7 @@ def test_claims_are_counted() -> None:
 
 
 def test_no_text_of_the_users_is_markup() -> None:
-    text = page([evil()], VERDICTS, title=EVIL)
+    text = page([Findings.of(evil())], VERDICTS, title=EVIL)
     seen = Seen(text)
     kinds = [attrs.get("type") for attrs, _ in seen.scripts]
     assert kinds == ["application/json", "text/plain", None]
@@ -392,7 +404,7 @@ def test_no_text_of_the_users_is_markup() -> None:
 
 
 def test_only_the_two_scripts_of_the_page_may_run() -> None:
-    seen = Seen(page([evil()]))
+    seen = Seen(page([Findings.of(evil())]))
     (policy,) = [attrs["content"] for _, attrs in seen.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
     allowed = re.findall(r"'sha256-([^']+)'", str(policy))
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for _, text in seen.scripts[1:]]
@@ -417,8 +429,8 @@ def test_json_can_stand_in_a_script() -> None:
 
 def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path: Path) -> None:
     study = made(["a\udcff", "b\x00\x1b"], name="s\udcff")
-    assert b"a?" in write_page([study], tmp_path / "p.html").read_bytes()
-    for path in write_files([study], tmp_path / "f"):
+    assert b"a?" in write_page([Findings.of(study)], tmp_path / "p.html").read_bytes()
+    for path in write_files([Findings.of(study)], tmp_path / "f"):
         if path.suffix == ".svg":
             ElementTree.parse(path)
 
@@ -464,7 +476,7 @@ def test_the_band_is_students_interval(n: int) -> None:
 
 def figure_of(study: StudyRecord, metric: str = "test_loss", most: int = 300) -> tuple[list[dict[str, Any]], Columns]:
     columns = Columns()
-    (figure,) = [f for f in curve_figures(study, View.of(study).labels, columns, most) if f.name == metric]
+    (figure,) = [f for f in curve_figures(Findings.of(study), view_of(study).labels, columns, most) if f.name == metric]
     return figure.data, columns
 
 
@@ -502,14 +514,14 @@ def test_fifty_lines_of_many_runs_and_all_in_the_bands() -> None:
     assert sum(one["part"] == "seed" for one in traces) == 50
     assert {name for name, _ in drawn(study.arms)} == {arm.name for arm in study.arms}
     assert "mean of 30 seeds" in str(traces)
-    assert "The first 50 of 90 runs are drawn as lines" in page([study])
+    assert "The first 50 of 90 runs are drawn as lines" in page([Findings.of(study)])
 
 
 def test_what_is_not_finite_is_null() -> None:
     study = made(["adam", "sgd"], seeds=2)
     for arm in study.arms:
         arm.runs[0].curve["test_loss"][[2, 5]] = np.nan, np.inf
-    text = page([study], [Verdict("C", "c", "not shown", "r")])
+    text = page([Findings.of(study)], [Verdict("C", "c", "not shown", "r")])
     (payload,) = Seen(text).payloads()
     lines = [one["y"] for one in payload["figures"]["test_loss"]["data"] if one["part"] == "seed"]
     assert [lines[0][k] for k in (2, 5)] == [None, None]
@@ -518,16 +530,17 @@ def test_what_is_not_finite_is_null() -> None:
 
 def test_a_page_of_a_hundred_runs_is_small() -> None:
     study = made([f"arm {i}" for i in range(4)], seeds=25, evaluations=150, pictured=in_the_plane)
-    text = page([study])
+    text = page([Findings.of(study)])
     assert len(text.encode()) <= 8e6
     assert text.count("* plotly.js v") == 1
 
 
 def test_a_page_of_many_studies_is_small_too() -> None:
     studies = [made([f"arm {i}" for i in range(10)], seeds=10, evaluations=400, name=f"{i}") for i in range(12)]
-    assert most_points(studies) < 100
-    assert most_points(studies[:1]) == 300
-    assert len(page(studies).encode()) <= 8e6
+    found = list(map(Findings.of, studies))
+    assert most_points(found) < 100
+    assert most_points(found[:1]) == 300
+    assert len(page(found).encode()) <= 8e6
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -535,10 +548,10 @@ def test_a_page_of_many_studies_is_small_too() -> None:
 
 def test_the_forest_shows_the_interval_that_goes_with_the_verdict() -> None:
     study = made(["adam", "sgd", "rmsprop"], seeds=8, margin=0.02)
-    figure = forest(View.of(study))
+    figure = forest(view_of(study))
     assert figure is not None
-    found = {(one.a, one.b): one for one in study_differences(study)}
-    shown = View.of(study).found
+    found = {(one.a, one.b): one for one in Findings.of(study).primary}
+    shown = view_of(study).found
     assert len(figure.data) == 3
     for trace, one in zip(figure.data, shown, strict=True):
         expected = found[one.a, one.b]
@@ -554,7 +567,7 @@ def test_the_forest_shows_the_interval_that_goes_with_the_verdict() -> None:
 def test_boundaries_are_those_recorded_upright() -> None:
     study = made(["adam", "sgd"], pictured=in_the_plane)
     run = study.arms[1].runs[0]
-    figure = boundaries(study, View.of(study).labels, Columns())[1]
+    figure = boundaries(study, view_of(study).labels, Columns())[1]
     sources = figure.facts["frames"]
     assert run.pictures.frames is not None
     assert run.boundary is not None
@@ -594,7 +607,7 @@ def test_mistakes_are_the_images_as_they_are() -> None:
         image = Image.open(io.BytesIO(mistake_png(mistakes, 2)))
         assert image.mode == mode
         np.testing.assert_array_equal(np.array(image).reshape(8, 8, -1), mistakes.images[2].transpose(1, 2, 0))
-    seen = Seen(page([made(["cnn"], pictured=of_images)]))
+    seen = Seen(page([Findings.of(made(["cnn"], pictured=of_images))]))
     pictures = [attrs for tag, attrs in seen.tags if tag == "img"]
     assert pictures[0]["alt"] == "test image of class 0, taken for class 1 with probability 0.990"
     assert all(str(one["src"]).startswith("data:image/png;base64,") for one in pictures)
@@ -603,7 +616,7 @@ def test_mistakes_are_the_images_as_they_are() -> None:
 
 def test_confusions_are_counted_by_class() -> None:
     study = made(["cnn"], pictured=of_images)
-    (figure,) = confusions(study, View.of(study).labels)
+    (figure,) = confusions(study, view_of(study).labels)
     counts = study.arms[0].runs[0].pictures.confusion
     assert counts is not None
     (trace,) = figure.data
@@ -616,7 +629,7 @@ def test_confusions_are_counted_by_class() -> None:
 
 def test_accuracy_by_length_is_a_line_for_each_other_factor() -> None:
     study = by_length()
-    figure = lengths(study)
+    figure = lengths(Findings.of(study))
     assert figure is not None
     assert [trace["name"] for trace in figure.data] == ["rnn", "lstm"]
     for trace, model in zip(figure.data, ("rnn", "lstm"), strict=True):
@@ -624,12 +637,12 @@ def test_accuracy_by_length_is_a_line_for_each_other_factor() -> None:
         for length, y in zip(trace["x"], trace["y"], strict=True):
             (arm,) = [a for a in study.arms if a.settings["task.length"] == length and a.settings["model"] == model]
             assert y == pytest.approx(np.mean([run.curve["test_accuracy"][-1] for run in arm.runs]), rel=1e-5)
-    assert lengths(made(["rnn"], factor="model")) is None
+    assert lengths(Findings.of(made(["rnn"], factor="model"))) is None
 
 
 def test_gradients_stand_before_and_after_and_a_zero_has_no_place() -> None:
     study = by_length()
-    figure = state_gradients(study, View.of(study).labels)
+    figure = state_gradients(study, view_of(study).labels)
     assert figure is not None
     norms = study.arms[0].runs[0].pictures.state_gradients
     assert norms is not None
@@ -642,12 +655,12 @@ def test_gradients_stand_before_and_after_and_a_zero_has_no_place() -> None:
 
 def test_what_was_tried_is_in_order_and_the_chosen_is_large() -> None:
     study = with_tuning()
-    figure = tuned(study, View.of(study).labels)
+    figure = tuned(Findings.of(study), view_of(study).labels)
     assert figure is not None
     trace = figure.data[0]
     assert trace["x"] == [0.01, 0.1]  # that at 10 did not end
     assert trace["marker"]["size"] == [7, 15]
-    seen = Seen(page([study])).text
+    seen = Seen(page([Findings.of(study)])).text
     assert "did not end" in seen
     assert "50.00 (chosen)" in seen
     assert "Every arm was given the same 3 candidates." in seen
@@ -658,10 +671,10 @@ def test_what_was_tried_is_in_order_and_the_chosen_is_large() -> None:
 
 def test_tables_hold_every_digit() -> None:
     study = made(["adam", "sgd"], seeds=3)
-    runs = pd.read_csv(io.StringIO(runs_csv(study)))
+    runs = pd.read_csv(io.StringIO(runs_csv(Findings.of(study))))
     assert runs["test_loss"].tolist() == [run.curve["test_loss"][-1] for arm in study.arms for run in arm.runs]
     assert runs["seed"].tolist() == [0, 1, 2] * 2
-    means = pd.read_csv(io.StringIO(results_csv(View.of(study))))
+    means = pd.read_csv(io.StringIO(results_csv(view_of(study))))
     assert means["test_loss"].tolist() == pytest.approx(runs.groupby("arm")["test_loss"].mean().tolist(), rel=1e-14)
 
 
@@ -675,7 +688,7 @@ def test_markdown_is_escaped() -> None:
 
 def test_files_are_written_and_named_safely(tmp_path: Path) -> None:
     plain = made(["adam", "sgd"], pictured=of_images, name="CON")
-    written = write_files([evil(2), plain, replace(plain, arms=[])], tmp_path, VERDICTS)
+    written = write_files(list(map(Findings.of, [evil(2), plain, replace(plain, arms=[])])), tmp_path, VERDICTS)
     assert all(path.is_file() for path in written)
     folders = {path.parent.name for path in written[2:]}
     assert len(folders) == 3

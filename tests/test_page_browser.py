@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from paribus.findings.findings import Findings
 from paribus.report.page.page import write_page
 from paribus.report.page.tables import results_csv, runs_csv
 from paribus.report.page.text import View
@@ -59,7 +60,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "large": [made(["a", "b", "c", "d"], seeds=25, evaluations=150, pictured=in_the_plane)],
         "evil": [evil()],
     }
-    return {name: write_page(found, folder / f"{name}.html", VERDICTS) for name, found in studies.items()}
+    return {
+        name: write_page(list(map(Findings.of, found)), folder / f"{name}.html", VERDICTS)
+        for name, found in studies.items()
+    }
 
 
 class Opened:
@@ -238,7 +242,10 @@ def test_numbers_are_sorted_as_numbers_and_what_is_missing_is_last(browser: Any,
 def test_tables_are_downloaded(browser: Any, pages: dict[str, Path]) -> None:
     study = made(["adam", "sgd", "rmsprop"], seeds=8, pictured=in_the_plane, name="in the plane", margin=0.01)
     with Opened(browser, pages["plane"]) as opened:
-        for what, expected in (("results", results_csv(View.of(study))), ("runs", runs_csv(study))):
+        for what, expected in (
+            ("results", results_csv(View.of(Findings.of(study)))),
+            ("runs", runs_csv(Findings.of(study))),
+        ):
             with opened.page.expect_download() as found:
                 opened.page.locator(f"button[data-csv={what}]").click()
             assert found.value.suggested_filename == f"in-the-plane-{what}.csv"
@@ -354,7 +361,8 @@ def test_without_its_hash_no_script_runs(browser: Any, pages: dict[str, Path], t
 
 def test_a_study_of_one_seed_is_drawn_too(browser: Any, tmp_path: Path) -> None:
     alone = made(["adam"], seeds=1, evaluations=1)
-    path = write_page([alone, replace(made(["adam", "sgd"], seeds=1), name="two")], tmp_path / "one.html")
+    two = replace(made(["adam", "sgd"], seeds=1), name="two")
+    path = write_page([Findings.of(alone), Findings.of(two)], tmp_path / "one.html")
     with Opened(browser, path) as opened:
         opened.through()
         assert opened.of("document.querySelectorAll('.plot .scatterlayer .points path').length") >= 4

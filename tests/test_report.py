@@ -13,6 +13,7 @@ from scipy.stats import t
 
 from paribus.findings.agreement import agreements
 from paribus.findings.confounders import confounders
+from paribus.findings.findings import Findings
 from paribus.findings.summary import summarise
 from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
 from paribus.report.files.curves import curves, data, draw
@@ -52,7 +53,7 @@ def study(*arms: ArmRecord, name: str = "s", seeds: int = 3) -> StudyRecord:
 
 def text(found: StudyRecord, width: int = 80) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(results(found, width))
+    console.print(results(Findings.of(found), width))
     console.file.close()
     return console.export_text()
 
@@ -78,7 +79,7 @@ def test_what_is_not_there_is_none_and_never_0() -> None:
 
 def test_the_contract_of_show_json() -> None:
     diverged = record(1, [0.9], Status.DIVERGED, "in epoch 2: ...")
-    found = as_json(study(arm("a", [record(0, [0.5, 0.25]), diverged]), arm("b", [])))
+    found = as_json(Findings.of(study(arm("a", [record(0, [0.5, 0.25]), diverged]), arm("b", []))))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert set(found) >= {"schema_version", "study", "arms", "differences", "tuning", "diagnoses"}
     assert set(found["study"]) >= {"name", "factors", "seeds", "primary_metric", "warnings"}
@@ -142,15 +143,15 @@ def test_what_does_not_fit_is_named() -> None:
 
 def test_pictures_are_drawn(tmp_path: Path) -> None:
     made = carry_out(ask(tmp_path / "s", "moons hidden=5,none epochs=6 eval_every=2 init=default validation=0.1"))
-    files = draw(made, tmp_path)
+    files = draw(Findings.of(made), tmp_path)
     assert [file.name for file in files] == ["curves.png", "data.png"]
     assert all(file.read_bytes()[:4] == b"\x89PNG" for file in files)
-    figure = curves(made)
+    figure = curves(Findings.of(made))
     assert figure is not None
     assert [axis.get_title() for axis in figure.axes[:3]] == ["train loss", "validation loss", "test loss"]
     assert all(len(axis.lines) == 4 for axis in figure.axes)  # arms x seeds
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), made.arms[0].runs[0].curve["train_loss"])
-    boundaries = data(made)
+    boundaries = data(Findings.of(made))
     assert boundaries is not None
     assert [axis.get_title() for axis in boundaries.axes if axis.get_visible()] == [
         "hidden=5, seed 0",
@@ -160,7 +161,7 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
 
 def test_a_study_without_a_curve_has_no_picture_of_one(tmp_path: Path) -> None:
     made = carry_out(ask(tmp_path / "s", "moons lr=1e30,1e31 epochs=2 init=default"))
-    assert [file.name for file in draw(made, tmp_path)] == ["data.png"]
+    assert [file.name for file in draw(Findings.of(made), tmp_path)] == ["data.png"]
 
 
 @pytest.mark.parametrize("what", LISTINGS)
@@ -170,14 +171,14 @@ def test_lists_name_everything(what: str) -> None:
 
 def test_json_has_no_number_that_is_not_finite() -> None:
     huge = [record(0, [1e308]), record(1, [-1e308])]
-    found = as_json(study(arm("a", huge), seeds=2))
+    found = as_json(Findings.of(study(arm("a", huge), seeds=2)))
     text_ = json.dumps(found, allow_nan=False)
     assert json.loads(text_)["arms"][0]["metrics"]["test_loss"]["sd"] is None
 
 
 def test_arms_look_different() -> None:
     many = study(*(arm(f"arm {i}", [record(0, [0.5, 0.4])]) for i in range(40)), seeds=1)
-    figure = curves(many)
+    figure = curves(Findings.of(many))
     assert figure is not None
     looks = {(line.get_color(), str(line._unscaled_dash_pattern)) for line in figure.axes[0].lines}
     assert len(looks) == 40
@@ -203,7 +204,7 @@ def test_unequal_arms_are_told_first() -> None:
         "Arms are unequal in package versions. torch 2.6: a; torch 2.13: b",
     ]
     assert "unequal in the number of steps" in " ".join(text(found).split("numpy")[0].split())
-    assert as_json(found)["study"]["warnings"] == confounders(found)
+    assert as_json(Findings.of(found))["study"]["warnings"] == confounders(found)
 
 
 def test_other_data_is_told_unless_a_factor_makes_it() -> None:

@@ -19,7 +19,8 @@ from safetensors.numpy import load as load_weights
 
 from paribus.backends.numpy_backend import NumpyBackend
 from paribus.config.overrides import SettingsError
-from paribus.records.record import METERS, Evaluation, Outcome, RunRecord, Status, StudyRecord
+from paribus.records.metrics import METERS
+from paribus.records.record import Evaluation, Outcome, RunRecord, Status, StudyRecord
 from paribus.records.run import Run
 from paribus.study import store as store_module
 from paribus.study.driver import lock

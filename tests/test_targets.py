@@ -12,14 +12,14 @@ from paribus.findings.targets import earlier, epochs_to, mid_ranks, reached, sec
 from paribus.records.record import RunRecord, Status, Target
 from tests.test_report import arm, record, study
 
-TARGET = Target("test_accuracy", 0.6)
+TARGET = Target("test_accuracy", 0.6, "higher")
 
 
 def test_the_first_evaluation_beyond_the_target() -> None:
     run = record(0, [0.9, 0.4, 0.7, 0.1])
     assert epochs_to(run, TARGET) == 10.0
-    assert epochs_to(run, Target("test_loss", 0.2)) == 30.0
-    assert epochs_to(run, Target("test_accuracy", 0.99)) is None
+    assert epochs_to(run, Target("test_loss", 0.2, "lower")) == 30.0
+    assert epochs_to(run, Target("test_accuracy", 0.99, "higher")) is None
     assert epochs_to(record(0, [], Status.FAILED), TARGET) is None
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from paribus.findings.findings import Findings
 from paribus.records.record import Status
 from paribus.report.tensorboard import Events, free_port, studies_under
 from paribus.study.reading import read
@@ -47,7 +48,7 @@ WORDS = "moons hidden=5,none epochs=12 eval_every=3 init=default"
 def test_events_are_the_records(tmp_path: Path) -> None:
     study = carry_out(ask(tmp_path / "s", WORDS, "3"))
     events = Events(tmp_path / "s")
-    events.sync(study)
+    events.sync(Findings.of(study))
     events.close()
     found = scalars(tmp_path / "s" / "events")
     curve = runs(study)["hidden=none", 1].curve
@@ -67,8 +68,8 @@ def test_events_written_twice_are_written_once(tmp_path: Path) -> None:
     study = carry_out(asked)
     for _ in range(2):
         events = Events(tmp_path / "s")
-        events.sync(study)
-        events.sync(study)
+        events.sync(Findings.of(study))
+        events.sync(Findings.of(study))
         events.close()
     found = scalars(tmp_path / "s" / "events")
     assert all(len(points) == 4 for tags in found.values() for points in tags.values())
@@ -81,15 +82,14 @@ def test_a_run_made_again_replaces_its_events(tmp_path: Path) -> None:
         study.arms[0].runs[0].__class__(**{**study.arms[0].runs[0].__dict__, "curve": half, "status": Status.RUNNING})
     )
     events = Events(tmp_path / "s")
-    events.sync(
-        study.__class__(
-            **{**study.__dict__, "arms": [study.arms[0].__class__("hidden=5", study.arms[0].settings, [killed])]}
-        )
+    begun = study.__class__(
+        **{**study.__dict__, "arms": [study.arms[0].__class__("hidden=5", study.arms[0].settings, [killed])]}
     )
+    events.sync(Findings.of(begun))
     events.close()
     assert len(scalars(tmp_path / "s" / "events")["hidden=5/seed-0"]["loss/train"]) == 2
     events = Events(tmp_path / "s")
-    events.sync(study)
+    events.sync(Findings.of(study))
     events.close()
     assert len(scalars(tmp_path / "s" / "events")["hidden=5/seed-0"]["loss/train"]) == 4
 
@@ -215,7 +215,7 @@ def test_events_that_were_deleted_are_written_again(tmp_path: Path) -> None:
     study = carry_out(ask(tmp_path / "s", WORDS, "2"))
     for _ in range(2):
         events = Events(tmp_path / "s")
-        events.sync(study)
+        events.sync(Findings.of(study))
         events.close()
         found = scalars(tmp_path / "s" / "events")
         assert len(found) == 2 * 5
@@ -226,6 +226,6 @@ def test_two_arms_never_share_a_folder(tmp_path: Path) -> None:
     study = carry_out(ask(tmp_path / "s", WORDS, "1"))
     named = [replace(arm, name=name) for arm, name in zip(study.arms, ("a b", "a-b"), strict=True)]
     events = Events(tmp_path / "s")
-    events.sync(replace(study, arms=named))
+    events.sync(Findings.of(replace(study, arms=named)))
     events.close()
     assert len({path.parent for path in (tmp_path / "s" / "events").rglob("events.out*")}) == 2

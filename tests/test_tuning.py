@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import kstest
 
 from paribus.config.overrides import SettingsError
+from paribus.findings.findings import Findings
 from paribus.records.record import ArmRecord, Status, StudyRecord
 from paribus.report.show import as_json
 from paribus.report.terminal.tuned import edge_lines
@@ -137,7 +138,7 @@ def test_chosen_on_validation_data_judged_on_fresh_seeds_and_all_training_data(t
     means = [np.mean([arm.candidates[i].mean for arm in tuning.arms]) for i in range(3)]
     assert tuning.shared_values == tuning.arms[0].candidates[int(np.argmax(means))].values
     assert all(arm.settings["optimizer.lr"] == tuning.shared_values["optimizer.lr"] for arm in tuning.shared.arms)
-    found = as_json(study)
+    found = as_json(Findings.of(study))
     json.dumps(found, allow_nan=False)
     assert [one["arm"] for one in found["tuning"]] == ["optimizer=sgd", "optimizer=adam"]
     assert found["tuning"][0].keys() >= {"arm", "candidates", "chosen", "at_edge"}
@@ -232,7 +233,7 @@ def test_the_choice(tmp_path: Path) -> None:
     assert adam.candidates[1].scores == [0.9, None]
     assert adam.candidates[1].mean is None
     assert shared == {"optimizer.lr": 0.001}  # the best on average of those that ended with both arms
-    by_loss = replace(asked.tune, metric="validation_loss")
+    by_loss = replace(asked.tune, metric="validation_loss", direction="lower")
     _, (sgd, adam) = decide(asked.design, by_loss, records(asked, scores, like))
     assert (sgd.chosen["optimizer.lr"], adam.chosen["optimizer.lr"]) == (1.0, 1.0)
     none = {name: [(diverged, 0.5, 1.0)] * 2 if "adam" in name else runs for name, runs in scores.items()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from paribus.api import Study, compare, data, open, train  # noqa: A004 (as gzip.open)
+    from paribus.api import Study, compare, data, metric, open, train  # noqa: A004 (as gzip.open)
 
-__all__ = ["Study", "__version__", "compare", "data", "open", "train"]
+__all__ = ["Study", "__version__", "compare", "data", "metric", "open", "train"]
 
 
 def __getattr__(name: str) -> Any:

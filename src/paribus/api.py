@@ -6,16 +6,16 @@ import io
 import sys
 import warnings as say
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paribus.config.overrides import SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, format_value, plain_value
-from paribus.findings.confounders import confounders
-from paribus.findings.study import all_differences, study_differences, warnings
-from paribus.findings.summary import derived_metrics, metrics, values
+from paribus.findings.findings import Findings
+from paribus.records.metrics import Metric, UserMetric, metric
 from paribus.records.record import Status, StudyRecord
 from paribus.records.run import Callback
 from paribus.study.reading import SHARED, read
@@ -24,7 +24,7 @@ from paribus.study.spec import CHECKPOINT_SECONDS, DEFAULT_METRIC, Options, requ
 from paribus.study.stages import stages
 from paribus.tasks.arrays import data
 
-__all__ = ["Study", "compare", "data", "open", "train"]
+__all__ = ["Study", "compare", "data", "metric", "open", "train"]
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Values = Value | Sequence[Value]
 TaskLike = str | UserDefined
+MetricLike = Callable[..., float] | UserMetric
 Choice = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]] | None
 
 
@@ -42,15 +43,21 @@ class Study:
     folder: Path
     record: StudyRecord
 
+    @cached_property
+    def findings(self) -> Findings:
+        """All that the records show, each part computed once: summaries, differences, targets, warnings, verdicts."""
+        return Findings.of(self.record)
+
     def table(self) -> DataFrame:
         """A row for each arm and seed: the factors, the status, and every final metric (NaN where missing)."""
         import pandas as pd
 
         record = self.record
-        names = [*metrics(record), *derived_metrics(record)]
+        names = self.findings.names
         rows = []
         for arm in record.arms:
-            final = {name: dict(zip(record.seeds, values(record, arm, name), strict=True)) for name in names}
+            columns = self.findings.values[arm.name]
+            final = {name: dict(zip(record.seeds, columns[name], strict=True)) for name in names}
             rows += [
                 {
                     "arm": arm.name,
@@ -83,10 +90,10 @@ class Study:
         """Every pair of arms on one metric, or on all of them; verdicts on the primary one."""
         import pandas as pd
 
-        known = [*metrics(self.record), *derived_metrics(self.record), self.record.primary_metric]
+        known = [*self.findings.names, self.record.primary_metric]
         if metric is not None and metric not in known:
             raise SettingsError([f"there is no metric {metric!r}: {near_miss(metric, known)}"])
-        found = all_differences(self.record) if metric is None else study_differences(self.record, metric)
+        found = self.findings.differences if metric is None else self.findings.on(metric)
         return pd.DataFrame([asdict(one) for one in found])
 
     def tuning(self) -> DataFrame:
@@ -104,18 +111,22 @@ class Study:
     @property
     def shared(self) -> Study | None:
         """Of a tuned study: all arms at one shared value."""
-        tuning = self.record.tuning
-        return Study(self.folder / SHARED, tuning.shared) if tuning and tuning.shared else None
+        found = self.findings.shared
+        if found is None:
+            return None
+        shared = Study(self.folder / SHARED, found.study)
+        shared.__dict__["findings"] = found  # computed once for both
+        return shared
 
     def warnings(self) -> list[str]:
         """What has to be said before any difference: unequal arms, runs that are missing."""
-        return [*confounders(self.record), *warnings(self.record)]
+        return [*self.findings.confounders, *self.findings.warnings]
 
     def plot(self) -> Figure | None:
         """Loss and accuracy on every split, a colour an arm, a line a seed; None where nothing was evaluated."""
         from paribus.report.files.curves import curves
 
-        return curves(self.record)
+        return curves(self.findings)
 
     def __repr__(self) -> str:
         arms, seeds = len(self.record.arms), len(self.record.seeds)
@@ -128,7 +139,7 @@ class Study:
 
         console = Console(width=100)
         with console.capture() as shown:
-            console.print(study_results(self.record, console.width))
+            console.print(study_results(self.findings, console.width))
         return shown.get()
 
     def _repr_html_(self) -> str:
@@ -137,7 +148,7 @@ class Study:
         from paribus.report.terminal.tuned import study_results
 
         console = Console(width=110, record=True, file=io.StringIO())
-        console.print(study_results(self.record, console.width))
+        console.print(study_results(self.findings, console.width))
         return console.export_html(inline_styles=True, code_format="<pre style='line-height:1.2'>{code}</pre>")
 
 
@@ -146,7 +157,7 @@ def compare(
     *,
     model: Choice = None,
     optimizer: Choice = None,
-    metrics: Mapping[str, Callable[..., float]] | None = None,
+    metrics: Mapping[str, MetricLike] | None = None,
     seeds: int | Sequence[int] = 3,
     name: str | None = None,
     out: str | Path | None = None,
@@ -172,7 +183,8 @@ def compare(
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
     a logit for each class; `optimizer` a function of the parameters, and of `lr` if it has one, that makes a
     `torch.optim.Optimizer`; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of
-    the classes and those predicted (of a second parameter called `probabilities`, those), on every split.
+    the classes and those predicted (of a second parameter called `probabilities`, those), on every split; where a
+    target or tuning is on it, `paribus.metric(function, lower=True)` or `higher=True`.
 
     >>> import paribus, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -194,7 +206,7 @@ def train(
     *,
     model: Choice = None,
     optimizer: Choice = None,
-    metrics: Mapping[str, Callable[..., float]] | None = None,
+    metrics: Mapping[str, MetricLike] | None = None,
     seeds: int | Sequence[int] = 1,
     name: str | None = None,
     out: str | Path | None = None,
@@ -244,20 +256,25 @@ def _options(
     tune: Mapping[str, Values] | None,
     budget: int | None,
     tune_seeds: int,
-    metrics: Mapping[str, Callable[..., float]] | None,
+    metrics: Mapping[str, MetricLike] | None,
     checkpoint_every: float,
 ) -> Options:
     for what, given in (("tune", tune), ("metrics", metrics)):
         if given is not None and not isinstance(given, Mapping):
             example = 'tune={"lr": "1e-4:1e-1:7"}' if what == "tune" else 'metrics={"f1": f1_score}'
             raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
+    mine = {
+        key: one if isinstance(one, UserMetric) else UserMetric(one, Metric(key))
+        for key, one in (metrics or {}).items()
+    }
     if target is not None and not isinstance(target, str):
         raise SettingsError([f'target is {type(target).__name__}, it has to be text: target="test_accuracy=0.9"'])
     return Options(
         str(seeds) if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         name, None if out is None else Path(out), metric, ",".join(keep) or None, jobs, timing, target, baseline,
         margin, "python", [f"{key}={_values(value)}" for key, value in (tune or {}).items()], budget, tune_seeds,
-        tuple(user_defined(function, key) for key, function in (metrics or {}).items()), checkpoint_every,
+        tuple(user_defined(one.function, key) for key, one in mine.items()), checkpoint_every,
+        measured=tuple(replace(one.metric, name=key) for key, one in mine.items()),
     )  # fmt: skip
 
 

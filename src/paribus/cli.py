@@ -189,7 +189,9 @@ def show(
         except SettingsError as error:
             refuse([f"{runs} {mistake}" for mistake in error.mistakes])
         return
-    print_study(study, as_json)
+    from paribus.findings.findings import Findings
+
+    print_study(Findings.of(study), as_json)
 
 
 @app.command()
@@ -226,6 +228,7 @@ def report(
 ) -> None:
     """One HTML page with verdicts, differences, curves and tables; it opens with no network."""
     from paribus.findings.claims import verdicts
+    from paribus.findings.findings import Findings
     from paribus.report.files.files import write_files
     from paribus.report.page.page import write_page
     from paribus.study.reading import read_all
@@ -235,9 +238,9 @@ def report(
         studies = read_all(runs)
     except StoreError as error:
         refuse([str(error)])
-    found = verdicts(*studies)
-    written = [write_page(studies, out or runs[0] / "report.html", found, title)]
-    written += write_files(studies, files, found) if files is not None else []
+    found, judged = list(map(Findings.of, studies)), verdicts(*studies)
+    written = [write_page(found, out or runs[0] / "report.html", judged, title)]
+    written += write_files(found, files, judged) if files is not None else []
     print("written: " + "  ".join(map(str, written)))
 
 

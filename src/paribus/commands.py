@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from paribus.findings.findings import Findings
     from paribus.records.record import StudyRecord
     from paribus.study.spec import Request
 
@@ -80,6 +81,7 @@ def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: b
     from dataclasses import asdict
 
     from paribus.findings.claims import verdicts
+    from paribus.findings.findings import Findings
     from paribus.report.page.page import write_page
     from paribus.report.terminal.tables import verdicts_table
 
@@ -88,7 +90,7 @@ def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: b
         sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n")
     elif not quiet:
         console_().print(verdicts_table(found))
-    return write_page(studies, out, found, title)
+    return write_page(list(map(Findings.of, studies)), out, found, title)
 
 
 def with_device(words: list[str] | None, device: str | None) -> list[str]:
@@ -127,6 +129,7 @@ def carry_out_stage(
     stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool, pictures: bool = True
 ) -> tuple[bool, list[Path]]:
     """Train what is missing; whether all that counts is done, and the files that were written."""
+    from paribus.findings.findings import Findings
     from paribus.report.files.curves import draw
     from paribus.report.tensorboard import Follower
     from paribus.report.terminal.progress import Bar
@@ -149,11 +152,13 @@ def carry_out_stage(
     with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
         with Bar(console, len(work.missing), epochs) as bar:
             study = train_missing(stage, [bar])
+        # of a tuned study the folder holds more than its last stage: what was tried, and all arms at one value
+        found = Findings.of(read(stage.folder) if last and asked.tune else study)
         if last and (not quiet or as_json):
-            print_study(read(stage.folder) if asked.tune else study, as_json)
+            print_study(found, as_json)
         written = [
             stage.folder / "study.sqlite",
-            *(draw(study, stage.folder) if pictures and not stage.hidden_test else []),
+            *(draw(found, stage.folder) if pictures and not stage.hidden_test else []),
         ]
     with Follower(stage.folder, len(work.missing) if stage.timing else 0):
         pass
@@ -161,16 +166,16 @@ def carry_out_stage(
     return stage.hidden_test or complete(stage, study), written
 
 
-def print_study(study: StudyRecord, as_json: bool) -> None:
+def print_study(findings: Findings, as_json: bool) -> None:
     if as_json:
         from paribus.report.show import as_json as contract
 
-        sys.stdout.write(json.dumps(contract(study), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(contract(findings), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         from paribus.report.terminal.tuned import study_results
 
         console = console_()
-        console.print(study_results(study, console.width))
+        console.print(study_results(findings, console.width))
 
 
 def console_(stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from paribus.findings.differences import ALPHA, t_interval, too_few
 from paribus.findings.summary import values
 from paribus.findings.targets import by_seed, epochs_to, rank_test, seconds_to
-from paribus.findings.units import label, scale
 from paribus.records.claims import Claim, Condition
+from paribus.records.metrics import TO_TARGET, Metric
 from paribus.records.record import Status, StudyRecord
 
 Answer = Literal["holds", "does not hold", "not shown", "not tested at this scale"]
@@ -106,23 +106,23 @@ def _judge(condition: Condition, study: StudyRecord, conditions: int) -> Found:
     arms = {arm.name: arm for arm in study.arms}
     if missing := [name for name in condition.arms if name not in arms]:
         return Found("untested", f"there is no arm {', '.join(missing)}")
-    metric = condition.metric
-    columns = [values(study, arms[name], metric) for name in condition.arms]
+    metric = study.metric(condition.metric)
+    columns = [values(study, arms[name], metric.name) for name in condition.arms]
     if not any(value is not None for column in columns for value in column):
-        return Found("untested", f"{label(metric)} is not measured")
-    if metric.endswith("_to_target") and study.target is not None:
-        when = seconds_to if metric.startswith("seconds") else epochs_to
+        return Found("untested", f"{metric.label} is not measured")
+    if metric.name in TO_TARGET and study.target is not None:
+        when = seconds_to if metric.name == "seconds_to_target" else epochs_to
         ended = [by_seed(arms[name], study.target, when) for name in condition.arms]
         if any(math.inf in of.values() for of in ended):
             return _with_never(condition, ended, conditions)
     rows = [row for row in zip(*columns, strict=True) if None not in row]
     pairs = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns))
     if condition.arm is not None:
-        found = _level(condition, pairs[:, 0], conditions)
+        found = _level(condition, metric, pairs[:, 0], conditions)
     elif condition.ratio is not None:
-        found = _ratio(condition, pairs, conditions)
+        found = _ratio(condition, metric, pairs, conditions)
     else:
-        found = _difference(condition, pairs, conditions)
+        found = _difference(condition, metric, pairs, conditions)
     if len(pairs) == len(study.seeds):
         return found
     # the runs that are left flatter an arm whose others diverged
@@ -155,23 +155,23 @@ def _with_never(condition: Condition, ended: Sequence[dict[int, float]], conditi
     return Found("refuted" if sure and apart else "open", told)
 
 
-def _level(condition: Condition, present: NDArray[np.float64], conditions: int) -> Found:
+def _level(condition: Condition, metric: Metric, present: NDArray[np.float64], conditions: int) -> Found:
     bound, sign = (condition.at_least, 1.0) if condition.at_least is not None else (condition.at_most, -1.0)
     assert bound is not None
-    asked = f"claimed: {'at least' if sign > 0 else 'at most'} {_figure(condition.metric, bound)}"
-    told = f"{label(condition.metric)}: {_quoted(condition.arm)} {_mean(condition.metric, present)}, {asked}"
+    asked = f"claimed: {'at least' if sign > 0 else 'at most'} {metric.told(bound)}"
+    told = f"{metric.label}: {_quoted(condition.arm)} {_mean(metric, present)}, {asked}"
     return Found(_one_sided(sign * (present - bound), conditions), told, t_interval(present, ALPHA))
 
 
-def _difference(condition: Condition, pairs: NDArray[np.float64], conditions: int) -> Found:
-    d, metric, (a, b) = pairs[:, 0] - pairs[:, 1], condition.metric, condition.arms
-    told = f"{label(metric)}: {_quoted(a)} - {_quoted(b)} {_mean(metric, d, signed=True)}"
+def _difference(condition: Condition, metric: Metric, pairs: NDArray[np.float64], conditions: int) -> Found:
+    d, (a, b) = pairs[:, 0] - pairs[:, 1], condition.arms
+    told = f"{metric.label}: {_quoted(a)} - {_quoted(b)} {_mean(metric, d, signed=True)}"
     interval = t_interval(d, ALPHA)
     if condition.alike is None:
-        more = f", claimed: above {_figure(metric, condition.by)}" if condition.by else ""
+        more = f", claimed: above {metric.told(condition.by)}" if condition.by else ""
         return Found(_one_sided(d - condition.by, conditions), told + more, interval)
     margin = float(condition.margin or 0.0)
-    told += f", claimed: within {_figure(metric, margin)}"
+    told += f", claimed: within {metric.told(margin)}"
     outer = t_interval(d, ALPHA / conditions)
     if interval is None or outer is None or too_few(len(d), 1):
         return Found("open", told, interval)
@@ -181,14 +181,14 @@ def _difference(condition: Condition, pairs: NDArray[np.float64], conditions: in
     return Found("refuted" if outside else "open", told, interval)
 
 
-def _ratio(condition: Condition, pairs: NDArray[np.float64], conditions: int) -> Found:
+def _ratio(condition: Condition, metric: Metric, pairs: NDArray[np.float64], conditions: int) -> Found:
     assert condition.between is not None
     a, b = condition.arms
     low, high = condition.between
     positive = pairs[(pairs > 0).all(axis=1)]
     d = np.log(positive[:, 0]) - np.log(positive[:, 1])
     inner, outer = t_interval(d, ALPHA), t_interval(d, ALPHA / conditions)
-    head = f"{label(condition.metric)}: {_quoted(a)} / {_quoted(b)}"
+    head = f"{metric.label}: {_quoted(a)} / {_quoted(b)}"
     asked = f"claimed: {low:g} to {high:g}"
     if inner is None or outer is None or too_few(len(d), 1):
         return Found("open", f"{head} has too few seeds, {asked}")
@@ -215,16 +215,12 @@ def _quoted(arm: str | None) -> str:
     return f"“{arm}”"
 
 
-def _figure(metric: str, value: float, signed: bool = False) -> str:
-    by, places = scale(metric)
-    return f"{by * value:+.{places}f}" if signed else f"{by * value:.{places}f}"
-
-
-def _mean(metric: str, d: NDArray[np.float64], signed: bool = False) -> str:
+def _mean(metric: Metric, d: NDArray[np.float64], *, signed: bool = False) -> str:
     if not len(d):
         return "is missing"
     interval = t_interval(d, ALPHA)
-    told = _figure(metric, float(d.mean()), signed)
+    told = metric.told(float(d.mean()), signed=signed)
     if interval is None:
         return told
-    return f"{told} ({_figure(metric, interval[0], signed)} to {_figure(metric, interval[1], signed)})"
+    low, high = (metric.told(end, signed=signed) for end in interval)
+    return f"{told} ({low} to {high})"

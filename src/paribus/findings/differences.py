@@ -144,6 +144,11 @@ def too_few(pairs: int, family: int) -> bool:
     return family * max(2.0 ** (1 - pairs), 2.0**-EXACT_PAIRS) > ALPHA
 
 
+def least_seeds(family: int) -> int:
+    """The least number of seeds at which a difference could reach 0.05."""
+    return next(n for n in range(2, 64) if not too_few(n, family))
+
+
 def t_interval(d: NDArray[np.float64], alpha: float) -> tuple[float, float] | None:
     """mean +- t(1 - alpha / 2, n - 1) sd / sqrt(n); None with fewer than two values.
 
@@ -241,7 +246,7 @@ def seeds_for(delta: float | None, sd: float | None, family: int) -> int | None:
     """
     if not delta or sd is None:
         return None
-    least = next(n for n in range(2, 64) if not too_few(n, family))
+    least = least_seeds(family)
     if sd == 0:
         return least
     low, high = least - 1, least

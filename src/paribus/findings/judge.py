@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from paribus.config.overrides import SettingsError, near_miss
 from paribus.findings.differences import Difference, differences
 from paribus.findings.scores import Scores, read_scores
+from paribus.findings.summary import Summary, summarise
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,14 @@ class Judgement:
     found: list[Difference]
     warnings: list[str]
     margin: float | None = None
+
+    @cached_property
+    def summaries(self) -> Mapping[str, Mapping[str, Summary]]:
+        """Metric -> arm -> its mean, spread and interval over the seeds."""
+        return {
+            metric: {arm: summarise(column) for arm, column in arms.items()}
+            for metric, arms in self.scores.values.items()
+        }
 
 
 def judge(path: Path, metric: str | None, baseline: str | None, margin: float | None) -> Judgement:

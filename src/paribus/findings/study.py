@@ -1,31 +1,14 @@
-"""The findings of a study, from its records."""
+"""What has to be said of a study before any difference."""
 
 from __future__ import annotations
 
-from paribus.findings.differences import Difference, differences
-from paribus.findings.summary import derived_metrics, metrics, values
+from collections import Counter
+
 from paribus.records.record import Status, StudyRecord
 
 
-def study_differences(study: StudyRecord, metric: str | None = None) -> list[Difference]:
-    """Every pair of arms, or all against the baseline, on one metric: the primary one, with verdicts, or another,
-    without."""
-    asked = metric or study.primary_metric
-    arms = {arm.name: values(study, arm, asked) for arm in study.arms}
-    primary = asked == study.primary_metric
-    return differences(arms, asked, primary=primary, baseline=study.baseline, margin=study.margin if primary else None)
-
-
-def all_differences(study: StudyRecord) -> list[Difference]:
-    """On every metric, the primary one first."""
-    # Epochs to a target are judged by ranks (`targets.earlier`): a difference would be over those that reached it only.
-    derived = [name for name in derived_metrics(study) if not name.endswith("_to_target")]
-    names = dict.fromkeys([study.primary_metric, *metrics(study), *derived])
-    return [found for name in names for found in study_differences(study, name)]
-
-
 def warnings(study: StudyRecord) -> list[str]:
-    """What has to be said before any difference: runs that are missing from it."""
+    """Runs that are missing from the differences, and a target that nobody can judge."""
     found = []
     for arm in study.arms:
         diverged = sum(run.status is Status.DIVERGED for run in arm.runs)
@@ -34,4 +17,24 @@ def warnings(study: StudyRecord) -> list[str]:
                 f"{diverged} of {len(arm.runs)} runs of {arm.name or study.name} diverged: its means and differences "
                 "are over the seeds that did not, and flatter it"
             )
+    if study.target is not None and study.target.direction is None:
+        found.append(
+            f"Nothing is said of the target {study.target}: the record does not tell whether lower or higher is "
+            "better. The same call with paribus.metric(..., lower=True) or higher=True records it"
+        )
     return found
+
+
+def troubles(study: StudyRecord) -> list[str]:
+    """A line for each arm and status other than done."""
+    lines = []
+    for arm in study.arms:
+        statuses = Counter(run.status for run in arm.runs if run.status is not Status.DONE)
+        for status, count in statuses.items():
+            first = next(run for run in arm.runs if run.status is status)
+            runs = "1 run" if count == 1 else f"{count} runs"
+            reason = f": {first.error}" if first.error else ""
+            lines.append(
+                f"{arm.name or study.name}: {runs} {status} (seed {first.seed}{', ...' * (count > 1)}){reason}"
+            )
+    return lines

@@ -10,7 +10,17 @@ import numpy as np
 
 from paribus.findings.differences import ALPHA, t_interval
 from paribus.findings.targets import epochs_to, seconds_to
-from paribus.records.record import DERIVED_METRICS, METERS, SPLITS, ArmRecord, RunRecord, StudyRecord, Target
+from paribus.records.metrics import (
+    BUILT_IN,
+    DERIVED_METRICS,
+    JITTERS,
+    METERS,
+    SELECTION,
+    SPLITS,
+    TO_TARGET,
+    split_of,
+)
+from paribus.records.record import ArmRecord, RunRecord, StudyRecord, Target
 
 
 @dataclass(frozen=True)
@@ -63,9 +73,9 @@ def value(run: RunRecord, metric: str, target: Target | None) -> float | None:
         case "seconds_per_evaluation":
             return run.seconds_per_evaluation()
         case "best_test_accuracy":
-            return run.best_on_validation("test_accuracy")
-        case _ if metric.endswith("_jitter"):
-            return jitter(run, metric.removesuffix("_jitter"))
+            return run.best_on_validation("test_accuracy", BUILT_IN[SELECTION])
+        case _ if metric in JITTERS:
+            return jitter(run, JITTERS[metric])
         case "epochs_to_target":
             return epochs_to(run, target) if target else None
         case "seconds_to_target":
@@ -79,7 +89,7 @@ def derived_metrics(study: StudyRecord) -> list[str]:
     absent = {name for name in METERS if not (study.timing and name in recorded)}
     absent |= set() if study.timing else {"seconds_per_evaluation"}
     absent |= set() if {"validation_accuracy", "test_accuracy"} <= recorded else {"best_test_accuracy"}
-    absent |= set() if study.target is not None else {"epochs_to_target", "seconds_to_target"}
+    absent |= set() if study.target is not None and study.target.direction is not None else set(TO_TARGET)
     return [name for name in DERIVED_METRICS if name not in absent]
 
 
@@ -88,7 +98,7 @@ def metrics(study: StudyRecord) -> list[str]:
     recorded: dict[str, None] = {}
     for columns in dict.fromkeys(tuple(run.curve) for arm in study.arms for run in arm.runs):
         recorded |= dict.fromkeys(columns)
-    measured = [name.partition("_")[2] for name in recorded if name.startswith("train_") and name != "train_seconds"]
+    measured = [what for name in recorded for split, what in [split_of(name)] if split == "train" and what != "seconds"]
     names = dict.fromkeys(["accuracy", "loss", *measured])
     return [f"{split}_{name}" for split in SPLITS for name in names if f"{split}_{name}" in recorded]
 
@@ -97,8 +107,3 @@ def values(study: StudyRecord, arm: ArmRecord, metric: str) -> list[float | None
     """A metric of an arm, one value for each seed of the study."""
     runs = {run.seed: run for run in arm.runs}
     return [value(runs[seed], metric, study.target) if seed in runs else None for seed in study.seeds]
-
-
-def summaries(study: StudyRecord, arm: ArmRecord) -> dict[str, Summary]:
-    """Every metric of an arm, aligned with the study's seeds."""
-    return {name: summarise(values(study, arm, name)) for name in (*metrics(study), *derived_metrics(study))}

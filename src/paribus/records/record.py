@@ -13,50 +13,29 @@ from numpy.typing import NDArray
 from paribus.config.values import Value
 from paribus.records.checkpoint import Best
 from paribus.records.claims import Claim
-
-SPLITS = ("train", "validation", "test")
-
-METERS = (
-    "examples_per_second",
-    "peak_memory_mb",
-    "gpu_allocated_mb",
-    "gpu_reserved_mb",
-    "gpu_utilisation",
-    "gpu_power_w",
-    "gpu_energy_j",
-)
-"""What a run takes beside time: columns of its curve, comparable only of a run that had the machine to itself."""
-
-DERIVED_METRICS = (
-    "seconds_per_epoch",
-    "seconds_per_evaluation",
-    *METERS,
-    "train_loss_jitter",
-    "best_test_accuracy",
-    "epochs_to_target",
-    "seconds_to_target",
-)
-"""What findings make of a record, beside the last values of its curves."""
+from paribus.records.metrics import Direction, Metric, metric_named, split_of
 
 
 @dataclass(frozen=True)
 class Target:
-    """A metric's value that runs are to reach: at least it, or for a loss at most."""
+    """A metric's value that runs are to reach: at least it, or at most where lower is better. `direction` is None where
+    the record does not tell: then nothing can be said of who reached it."""
 
     metric: str
     value: float
+    direction: Direction | None
 
     @classmethod
-    def parse(cls, text: str) -> Target:
-        """From `test_accuracy=0.9`; ValueError for anything else.
+    def parse(cls, text: str, mine: Mapping[str, Metric] | None = None) -> Target:
+        """From `test_accuracy=0.9`; ValueError for anything else. `mine`: the user's own metrics.
 
         >>> Target.parse("test_accuracy=0.9")
-        Target(metric='test_accuracy', value=0.9)
+        Target(metric='test_accuracy', value=0.9, direction='higher')
         """
         metric, _, value = text.partition("=")
-        if not metric.startswith(tuple(f"{split}_" for split in SPLITS)) or not isfinite(float(value)):
+        if not split_of(metric)[0] or not isfinite(float(value)):
             raise ValueError
-        return cls(metric, float(value))
+        return cls(metric, float(value), metric_named(metric, mine).direction)
 
     def __str__(self) -> str:
         return f"{self.metric}={self.value!r}"
@@ -99,7 +78,7 @@ class DatasetInfo:
 @dataclass(frozen=True)
 class Evaluation:
     """One row of a curve. Seconds are since the run's start, training and evaluation apart; `meters`: what the run
-    took beside them (`METERS`)."""
+    took beside them (`metrics.METERS`)."""
 
     step: int
     epoch: float
@@ -215,11 +194,12 @@ class RunRecord:
             return None
         return float(self.curve["eval_seconds"][-1]) / len(self.curve["step"])
 
-    def best_on_validation(self, metric: str) -> float | None:
-        """A metric at the evaluation that was best by validation accuracy, the first of equals."""
-        if self.status is not Status.DONE or not {metric, "validation_accuracy"} <= self.curve.keys():
+    def best_on_validation(self, metric: str, by: Metric) -> float | None:
+        """A metric at the evaluation that was best by another, which has a direction; the first of equals."""
+        if self.status is not Status.DONE or not {metric, by.name} <= self.curve.keys():
             return None
-        return float(self.curve[metric][self.curve["validation_accuracy"].argmax()])
+        scores = self.curve[by.name]
+        return float(self.curve[metric][scores.argmin() if by.direction == "lower" else scores.argmax()])
 
     def final(self, metric: str) -> float | None:
         """The last value of a metric, None where the run did not reach its end or the value is not finite."""
@@ -284,7 +264,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """Arms x seeds and what they left."""
+    """Arms x seeds and what they left. `metrics`: the user's own, by what they measure (`mae`)."""
 
     name: str
     factors: list[str]
@@ -298,3 +278,8 @@ class StudyRecord:
     margin: float | None = None
     tuning: Tuning | None = None
     claims: tuple[Claim, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+
+    def metric(self, name: str) -> Metric:
+        """The metric of a full name, `test_mae` or `seconds_per_epoch`."""
+        return metric_named(name, self.metrics)

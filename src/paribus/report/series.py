@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.values import Value, format_value
-from paribus.findings.summary import summarise, values
+from paribus.findings.findings import Findings
+from paribus.records.metrics import MEASURED
 from paribus.records.record import ArmRecord, Mistakes, RunRecord, StudyRecord
 from paribus.report.files.curves import COLOURS
 
+ACCURACY = MEASURED["accuracy"]
 LENGTH = "task.length"
 MOST_PANELS = 12
 MOST_FRAMES = 60
@@ -53,10 +55,13 @@ def panels(study: StudyRecord, labels: Mapping[str, str], has: Callable[[RunReco
     return found
 
 
-def by_length(study: StudyRecord) -> tuple[str, list[Series]]:
+def by_length(findings: Findings) -> tuple[str, list[Series]]:
     """The accuracy that arms reached at each length of the sequences: the metric, and a line for each combination of
     the other factors. No line where the length is no factor, or no combination has two."""
-    metric = study.primary_metric if study.primary_metric.endswith("accuracy") else "test_accuracy"
+    study = findings.study
+    metric = (
+        study.primary_metric if findings.primary_metric.format.quantity == ACCURACY.format.quantity else "test_accuracy"
+    )
     if LENGTH not in study.factors:
         return metric, []
     others = [factor for factor in study.factors if factor != LENGTH]
@@ -68,8 +73,8 @@ def by_length(study: StudyRecord) -> tuple[str, list[Series]]:
     found = []
     for i, (label, arms) in enumerate(groups.items()):
         arms.sort(key=lambda arm: float(arm.settings[LENGTH]))
-        points = [(float(arm.settings[LENGTH]), summarise(values(study, arm, metric))) for arm in arms]
-        points = [(length, one) for length, one in points if one.mean is not None]
+        measured = [(float(arm.settings[LENGTH]), findings.summaries[arm.name].get(metric)) for arm in arms]
+        points = [(length, one) for length, one in measured if one is not None and one.mean is not None]
         ends = [one.ci95 or (np.nan, np.nan) for _, one in points]
         found.append(
             Series(

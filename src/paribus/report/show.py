@@ -6,20 +6,16 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from paribus.findings.agreement import agreements
-from paribus.findings.claims import verdicts
-from paribus.findings.confounders import confounders
+from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
-from paribus.findings.study import all_differences, warnings
-from paribus.findings.summary import summaries, summarise
-from paribus.findings.targets import earlier, reached
 from paribus.records.record import ArmRecord, StudyRecord
 
 SCHEMA_VERSION = 1
 
 
-def as_json(study: StudyRecord) -> dict[str, Any]:
+def as_json(findings: Findings) -> dict[str, Any]:
     """The results of a study as plain values; what is missing or not finite is None."""
+    study = findings.study
     contents: dict[str, Any] = finite({
         "schema_version": SCHEMA_VERSION,
         "study": {
@@ -30,16 +26,17 @@ def as_json(study: StudyRecord) -> dict[str, Any]:
             "baseline": study.baseline,
             "margin": study.margin,
             "timing": study.timing,
-            "warnings": [*confounders(study), *warnings(study)],
+            "warnings": [*findings.confounders, *findings.warnings],
             "tuning": _how_tuned(study),
         },
-        "arms": [_arm(study, arm) for arm in study.arms],
-        "agreements": [asdict(agreement) for agreement in agreements(study)],
-        "targets": _targets(study),
-        "differences": [asdict(found) for found in all_differences(study)],
+        "metrics": _metrics(findings),
+        "arms": [_arm(findings, arm) for arm in study.arms],
+        "agreements": [asdict(agreement) for agreement in findings.agreements],
+        "targets": _targets(findings),
+        "differences": [asdict(found) for found in findings.differences],
         "tuning": [{**asdict(one), "at_edge": bool(one.edges)} for one in study.tuning.arms] if study.tuning else [],
-        "shared": as_json(study.tuning.shared) if study.tuning and study.tuning.shared else None,
-        "claims": [asdict(one) for one in verdicts(study)],
+        "shared": as_json(findings.shared) if findings.shared else None,
+        "claims": [asdict(one) for one in findings.verdicts],
         "diagnoses": [],
     })  # fmt: skip
     return contents
@@ -60,7 +57,7 @@ def judgement_as_json(judged: Judgement) -> dict[str, Any]:
         "arms": [
             {
                 "name": arm,
-                "metrics": {metric: asdict(summarise(values[arm])) for metric, values in judged.scores.values.items()},
+                "metrics": {metric: asdict(of[arm]) for metric, of in judged.summaries.items()},
             }
             for arm in arms
         ],
@@ -86,18 +83,26 @@ def finite(value: Any) -> Any:
     return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _targets(study: StudyRecord) -> dict[str, Any] | None:
-    if study.target is None:
+def _metrics(findings: Findings) -> dict[str, Any]:
+    """Of each metric which values are better (`higher`, `lower`, None where that is not known) and its unit."""
+    found = map(findings.metric, dict.fromkeys([findings.study.primary_metric, *findings.names]))
+    return {one.name: {"direction": one.direction, "unit": one.unit} for one in found}
+
+
+def _targets(findings: Findings) -> dict[str, Any] | None:
+    target = findings.study.target
+    if target is None:
         return None
     return {
-        "metric": study.target.metric,
-        "value": study.target.value,
-        "arms": [asdict(one) for one in reached(study, study.target)],
-        "pairs": [asdict(one) for one in earlier(study, study.target)],
+        "metric": target.metric,
+        "value": target.value,
+        "direction": target.direction,
+        "arms": [asdict(one) for one in findings.reached],
+        "pairs": [asdict(one) for one in findings.earlier],
     }
 
 
-def _arm(study: StudyRecord, arm: ArmRecord) -> dict[str, Any]:
+def _arm(findings: Findings, arm: ArmRecord) -> dict[str, Any]:
     return {
         "name": arm.name,
         "settings": dict(arm.settings),
@@ -112,7 +117,7 @@ def _arm(study: StudyRecord, arm: ArmRecord) -> dict[str, Any]:
             }
             for run in arm.runs
         ],
-        "metrics": {name: asdict(summary) for name, summary in summaries(study, arm).items()},
+        "metrics": {name: asdict(findings.summaries[arm.name][name]) for name in findings.names},
     }
 
 

@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from paribus.findings.summary import metrics, summarise
-from paribus.records.record import METERS, ArmRecord, RunRecord, Status, StudyRecord
+from paribus.findings.findings import Findings
+from paribus.records.metrics import METERS, split_of
+from paribus.records.record import ArmRecord, RunRecord, Status
 from paribus.report.files.curves import arm_picture
 from paribus.study.names import folder_name
 from paribus.study.reading import read
@@ -55,8 +56,9 @@ class Events:
         self._rows: dict[str, int] = self._read_state()  # what stands in the files of a run that was done: kept
         self._begun: dict[str, int] = {}  # what this writer wrote
 
-    def sync(self, study: StudyRecord) -> None:
+    def sync(self, findings: Findings) -> None:
         """Write what the records have and the event files have not."""
+        study, tags = findings.study, _tags(findings)
         taken: set[str] = set()
         for arm in study.arms:
             name = folder_name(arm.name or study.name)
@@ -65,8 +67,8 @@ class Events:
             taken.add(name.lower())
             place = self._events / name
             for run in arm.runs:
-                self._sync_run(study, arm, run, place / f"seed-{run.seed}")
-            self._sync_band(study, arm, place)
+                self._sync_run(arm, run, place / f"seed-{run.seed}", tags=tags, called=arm.name or study.name)
+            self._sync_band(findings, arm, place, tags)
         for file in self._files.values():
             file.flush()
         self._state_file.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +80,7 @@ class Events:
         for file in self._files.values():
             file.close()
 
-    def _sync_run(self, study: StudyRecord, arm: ArmRecord, run: RunRecord, place: Path) -> None:
+    def _sync_run(self, arm: ArmRecord, run: RunRecord, place: Path, *, tags: Mapping[str, str], called: str) -> None:
         key = f"{place.relative_to(self._events).as_posix()} attempt {run.attempt}"
         rows = len(run.curve.get("step", ()))
         ended = run.status is not Status.RUNNING
@@ -87,24 +89,23 @@ class Events:
                 return  # written whole by an earlier writer
             self._fresh(place)
             self._write(place, 0, run.started, _session_start(arm, run))
-            self._picture(study, arm, run, place, 0)
+            self._picture(arm, run, place, called, step=0)
             self._begun[key] = 0
-        tags = _tags(study)
         for i in range(self._begun[key], rows):
             seconds = run.curve["train_seconds"][i] + run.curve["eval_seconds"][i]
             scalars = {tag: float(run.curve[name][i]) for name, tag in tags.items() if name in run.curve}
             self._write(place, int(run.curve["step"][i]), run.started + float(seconds), _scalars(scalars))
         self._begun[key] = rows
         if ended and place in self._files:
-            self._picture(study, arm, run, place, int(run.curve["step"][-1]) if rows else 0)
+            self._picture(arm, run, place, called, step=int(run.curve["step"][-1]) if rows else 0)
             self._write(place, 0, time.time(), _session_end(run))
             self._files.pop(place).close()
             self._rows[key] = rows
 
-    def _sync_band(self, study: StudyRecord, arm: ArmRecord, place: Path) -> None:
+    def _sync_band(self, findings: Findings, arm: ArmRecord, place: Path, tags: Mapping[str, str]) -> None:
         """Mean, and the ends of its 95 % interval, at the evaluations that every run of the arm has come to."""
         runs = [run for run in arm.runs if run.status in (Status.RUNNING, Status.DONE)]
-        if len(runs) < 2 or len(arm.runs) < len(study.seeds):
+        if len(runs) < 2 or len(arm.runs) < len(findings.study.seeds):
             return
         rows = min(len(run.curve.get("step", ())) for run in runs)
         key = f"{place.relative_to(self._events).as_posix()} band of {len(runs)}"
@@ -115,12 +116,11 @@ class Events:
             for name in ("mean", "low", "high"):
                 self._fresh(place / name)
             self._begun[key] = 0
-        tags = _tags(study)
         for i in range(self._begun[key], rows):
             band: dict[str, dict[str, float]] = {"mean": {}, "low": {}, "high": {}}
             for name, tag in tags.items():
                 if all(name in run.curve for run in runs):
-                    found = summarise([float(run.curve[name][i]) for run in runs])
+                    found = findings.at_evaluation(runs, name, i)
                     if found.mean is None or found.ci95 is None:  # a metric that is not defined there
                         continue
                     band["mean"][tag], (band["low"][tag], band["high"][tag]) = found.mean, found.ci95
@@ -133,11 +133,11 @@ class Events:
                 if place / name in self._files:
                     self._files.pop(place / name).close()
 
-    def _picture(self, study: StudyRecord, arm: ArmRecord, run: RunRecord, place: Path, step: int) -> None:
+    def _picture(self, arm: ArmRecord, run: RunRecord, place: Path, called: str, *, step: int) -> None:
         """Of the arm's first run: the data as the run begins, and its decision boundary when it is done."""
         if run is not arm.runs[0]:
             return
-        content = arm_picture(arm.name or study.name, run)
+        content = arm_picture(called, run)
         if content is not None:
             self._write(place, step, time.time(), _image("data and decision boundary", content))
 
@@ -166,10 +166,10 @@ class Events:
         return state
 
 
-def _tags(study: StudyRecord) -> dict[str, str]:
+def _tags(findings: Findings) -> dict[str, str]:
     """A curve's column -> its name in TensorBoard, which groups by what stands before the slash."""
-    tags = {name: f"{name.partition('_')[2]}/{name.partition('_')[0]}" for name in metrics(study)}
-    recorded = {column for arm in study.arms for run in arm.runs for column in run.curve}
+    tags = {name: f"{what}/{split}" for name in findings.measured for split, what in [split_of(name)]}
+    recorded = {column for arm in findings.study.arms for run in arm.runs for column in run.curve}
     metered = {name: f"meters/{name}" for name in METERS if name in recorded}
     if metered:
         metered |= {"train_seconds": "seconds/train", "eval_seconds": "seconds/evaluation"}
@@ -233,7 +233,7 @@ def follow(folder: Path) -> None:
         while not last:
             last = ended.wait(_SECONDS)  # and once more after the end
             with contextlib.suppress(StoreError):  # nothing is recorded yet
-                events.sync(read(folder))
+                events.sync(Findings.of(read(folder)))
     finally:
         events.close()
         guard.release()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from paribus.plan import PLAN_VERSION, Plan
 from paribus.records.checkpoint import Checkpoint
+from paribus.records.metrics import MEASURED
 from paribus.records.record import FINISHED, Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.driver import me
@@ -49,6 +50,7 @@ class Recorder(Callback):
             store.set("target", request.target and str(request.target))
             store.set("margin", request.margin)
             store.set("metrics", {metric.name: str(metric) for metric in request.metrics})
+            store.set("measured", {one.name: one.as_data() for one in (*MEASURED.values(), *request.measured)})
             store.set("plan_version", PLAN_VERSION)
             if whole:
                 store.set("claims", [claim.as_data() for claim in request.claims])

@@ -14,7 +14,8 @@ from paribus.config.recipes import RECIPES
 from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
 from paribus.plan import PLAN_VERSION
-from paribus.records.record import DERIVED_METRICS, FINISHED, METERS, Status, StudyRecord
+from paribus.records.metrics import DERIVED_METRICS, GPU_METERS, Metric
+from paribus.records.record import FINISHED, Status, StudyRecord
 from paribus.records.run import Callback, Run
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
@@ -55,7 +56,7 @@ def check(request: Request) -> list[str]:
         names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
         watched = [f"{split}_{name}" for split in splits for name in names]
         absent = set() if "validation" in splits else {"best_test_accuracy"}
-        absent |= {name for name in METERS if name.startswith("gpu_") and arm.settings.device != "cuda"}
+        absent |= set(GPU_METERS) if arm.settings.device != "cuda" else set()
         metrics = [*watched, *(name for name in DERIVED_METRICS if name not in absent)]
         if request.metric not in metrics:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
@@ -203,6 +204,7 @@ def _differing(store: Store, request: Request) -> list[str]:
     measured, mine = store.get("metrics") or {}, {metric.name: str(metric) for metric in request.metrics}
     if measured != mine:
         differing.append(f"metrics ({_functions(measured)} there, {_functions(mine)} here)")
+    differing += _other_directions(store.get("measured") or {}, request.measured)
     if metric != request.metric:
         differing.append(f"primary metric ({metric} there, {request.metric} here)")
     if timing != request.timing:
@@ -210,6 +212,16 @@ def _differing(store: Store, request: Request) -> list[str]:
     if version != PLAN_VERSION:
         differing.append(f"plan version ({version} there, {PLAN_VERSION} here)")
     return differing
+
+
+def _other_directions(recorded: Mapping[str, dict[str, object]], mine: Sequence[Metric]) -> list[str]:
+    """What was said to be better is not what is said now; a direction that was never said may be added."""
+    there = {name: facts["direction"] for name, facts in recorded.items() if facts["direction"] is not None}
+    return [
+        f"which values of {one.name} are better ({there[one.name]} there, {one.direction or 'not said'} here)"
+        for one in mine
+        if one.direction != there.get(one.name, one.direction)
+    ]
 
 
 def _functions(metrics: Mapping[str, str]) -> str:

@@ -11,7 +11,18 @@ from paribus.config.overrides import SettingsError, near_miss
 from paribus.config.user_code import UserDefined
 from paribus.config.values import cores
 from paribus.records.claims import Claim
-from paribus.records.record import METERS, Target
+from paribus.records.metrics import (
+    JITTERS,
+    MEASURED,
+    METERS,
+    TIMES,
+    TO_TARGET,
+    Metric,
+    metric_named,
+    selection_metric,
+    split_of,
+)
+from paribus.records.record import Target
 from paribus.study.arms import Design, design, parse_seeds
 from paribus.study.names import default_name, folder_name
 from paribus.study.tuning import Tune, make_tune
@@ -26,10 +37,10 @@ class Request:
     """What a command asks for.
 
     `keep`: what records hold beside the curve (`weights`, `predictions`, `best`); `metrics`: the user's own, beside
-    loss and accuracy; `jobs`: how many runs train at once, None for one, or of those of the fused engine as many as
-    there are cores; `timing`: each run alone in a process of its own, so that its seconds can be compared; `tune`:
-    first choose values for each arm; `hidden_test`: the test split is not looked at; `checkpoint_seconds`: how often a
-    long run's state is kept, to go on from after an interruption.
+    loss and accuracy, and `measured`: what each of them measures; `jobs`: how many runs train at once, None for one, or
+    of those of the fused engine as many as there are cores; `timing`: each run alone in a process of its own, so that
+    its seconds can be compared; `tune`: first choose values for each arm; `hidden_test`: the test split is not looked
+    at; `checkpoint_seconds`: how often a long run's state is kept, to go on from after an interruption.
     """
 
     design: Design
@@ -49,6 +60,7 @@ class Request:
     metrics: tuple[UserDefined, ...] = ()
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     claims: tuple[Claim, ...] = ()
+    measured: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ class Options:
     metrics: tuple[UserDefined, ...] = ()
     checkpoint_every: float = CHECKPOINT_SECONDS
     claims: tuple[Claim, ...] = ()
+    measured: tuple[Metric, ...] = ()
 
 
 def request(
@@ -130,21 +143,24 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
         mistakes.append(f"--jobs {options.jobs} and --timing exclude each other: a timed run has the machine to itself")
     if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
         mistakes.append(f"--margin {options.margin:g} is not allowed: margin is a finite number above 0")
-    if options.margin is not None and options.margin >= 1 and options.metric.endswith("accuracy"):
+    mine = {metric.name: metric for metric in options.measured}
+    if options.margin is not None and options.margin >= 1 and metric_named(options.metric, mine).unit == "share":
         mistakes.append(
             f"--margin {options.margin:g} is not allowed: accuracies are shares from 0 to 1, and one point is 0.01"
         )
     target: Target | None = None
     try:
-        target = None if options.target is None else Target.parse(options.target)
+        target = None if options.target is None else Target.parse(options.target, mine)
     except ValueError:
         mistakes.append(f"--target {options.target} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9")
-    if options.metric.endswith("_to_target"):
+    if target is not None and target.direction is None and split_of(target.metric)[1] in mine:
+        mistakes.append(no_direction(f"--target {target}", mine[split_of(target.metric)[1]]))
+    if options.metric in TO_TARGET:
         mistakes.append(
             f"--metric {options.metric} cannot be the primary one: a run that never reaches the target has none. Give "
             "--target alone: it is judged by ranks, in which never is later than any epoch"
         )
-    if (options.metric.startswith("seconds") or options.metric in METERS) and not options.timing:
+    if options.metric in (*TIMES, *METERS) and not options.timing:
         mistakes.append(
             f"--metric {options.metric} needs --timing: it counts only of a run that had the machine to itself"
         )
@@ -163,15 +179,19 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
     tune: Tune | None = None
     if options.tune and made and numbers:
         try:
-            tune = make_tune(made, options.tune, options.budget, options.tune_seeds, numbers, options.metric)
+            metric = selection_metric(options.metric, mine)
+            if metric.direction is None:
+                raise SettingsError([no_direction("--tune", metric)])
+            tune = make_tune(made, options.tune, options.budget, options.tune_seeds, numbers, metric)
         except SettingsError as error:
             mistakes += error.mistakes
     if not options.tune and options.budget is not None:
         mistakes.append(f"--budget {options.budget} has no effect without --tune: it is the number of candidates")
-    for metric in options.metrics:
-        if not metric.name.isidentifier() or metric.name in ("loss", "accuracy", "seconds"):
+    taken = {"seconds", *MEASURED, *(split_of(name)[1] for name in JITTERS)}
+    for own in options.metrics:
+        if not own.name.isidentifier() or own.name in taken:
             mistakes.append(
-                f"metric {metric.name!r} is not allowed: a metric's name is one word, and not loss or accuracy"
+                f"metric {own.name!r} is not allowed: a metric's name is one word, and not loss or accuracy"
             )
     if made is None or mistakes:
         raise SettingsError(mistakes)
@@ -180,8 +200,17 @@ def make_request(make_design: Callable[[], Design], default: str, options: Optio
         made, numbers, options.out if options.out is not None else Path("runs") / folder_name(name), name,
         options.metric, kept, options.jobs, options.timing, target, options.baseline, options.margin, options.command,
         tune, metrics=options.metrics, checkpoint_seconds=options.checkpoint_every,
-        claims=options.claims,
+        claims=options.claims, measured=options.measured,
     )  # fmt: skip
+
+
+def no_direction(asked: str, metric: Metric) -> str:
+    """What is wrong where the direction of the user's own metric matters and was not said."""
+    name = split_of(metric.name)[1]
+    return (
+        f"{asked} needs to know which values of {name} are better: give "
+        f'metrics={{"{name}": paribus.metric(f, lower=True)}} or higher=True'
+    )
 
 
 def _named(thing: UserDefined | str) -> str:

@@ -130,5 +130,6 @@ def _begin(request: Request, tune: Tune) -> None:
                 )
             store.set("name", store.get("name") or request.name)
             store.set("tune", mine)
+            store.set("measured", {one.name: one.as_data() for one in request.measured})
         finally:
             store.close()

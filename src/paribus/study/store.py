@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from paribus.config.values import Value
 from paribus.records.claims import Claim
+from paribus.records.metrics import MEASURED, Metric
 from paribus.records.record import (
     ArmRecord,
     Boundary,
@@ -353,6 +354,10 @@ class Store:
             ArmRecord(name, json.loads(settings), [run for _, run in sorted(runs.get(arm, {}).items())])
             for arm, name, settings in self._db.execute("SELECT id, name, settings FROM arms ORDER BY id")
         ]
+        # the built-in ones are what this version says they are; an older one recorded nothing of the user's own
+        measured = {
+            name: Metric.of(name, facts) for name, facts in (self.get("measured") or {}).items() if name not in MEASURED
+        }
         return StudyRecord(
             name=self.get("name") or self.folder.name,
             factors=self.get("factors") or [],
@@ -361,11 +366,12 @@ class Store:
             arms=arms,
             named=bool(self.get("named")),
             timing=bool(self.get("timing")),
-            target=Target.parse(self.get("target")) if self.get("target") else None,
+            target=Target.parse(self.get("target"), measured) if self.get("target") else None,
             baseline=self.get("baseline"),
             margin=self.get("margin"),
             tuning=_tuning(self.get("tune"), self.get("tuned")),
             claims=tuple(Claim.of(one) for one in self.get("claims") or ()),
+            metrics=measured,
         )
 
     def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:

@@ -21,6 +21,7 @@ from paribus.config.registries import REGISTRIES
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
 from paribus.plan import Plan
+from paribus.records.metrics import Direction, Metric
 from paribus.records.record import Candidate, StudyRecord, Tuned
 from paribus.study.arms import Arm, Design
 from paribus.study.store import canonical
@@ -37,7 +38,8 @@ _NO_CANDIDATES = {*REGISTRIES, "split", "validation", "eval_every", "threads"}
 
 @dataclass(frozen=True)
 class Tune:
-    """How a study is tuned. `given`: one value for all arms stands in the command."""
+    """How a study is tuned. `given`: one value for all arms stands in the command; `direction`: which values of the
+    metric are better."""
 
     words: list[str]
     budget: int | None
@@ -46,6 +48,7 @@ class Tune:
     validation: float
     metric: str
     given: bool
+    direction: Direction
 
     @property
     def names(self) -> list[str]:
@@ -54,7 +57,7 @@ class Tune:
 
     def as_record(self) -> dict[str, object]:
         """How the study is tuned, as its record holds it: tuned in another way it is another study."""
-        return {name: value for name, value in vars(self).items() if name != "candidates"}
+        return {name: value for name, value in vars(self).items() if name not in ("candidates", "direction")}
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,13 @@ def _drawn(axes: Mapping[str, list[Value] | _Range], budget: int) -> list[dict[s
 
 
 def make_tune(
-    design: Design, words: Sequence[str], budget: int | None, seeds: int, compared: Sequence[int], metric: str
+    design: Design, words: Sequence[str], budget: int | None, seeds: int, compared: Sequence[int], metric: Metric
 ) -> Tune:
-    """How the arms of a design are tuned; SettingsError with every mistake, those of each candidate among them."""
+    """How the arms of a design are tuned; SettingsError with every mistake, those of each candidate among them.
+
+    `metric`: on validation data, with a direction.
+    """
+    assert metric.direction is not None
     candidates = parse_tune(words, budget)
     mistakes: list[str] = []
     names = list(candidates[0])
@@ -192,9 +199,17 @@ def make_tune(
         mistakes.append(f"--tune {' '.join(words)}: a candidate is listed twice")
     if mistakes:
         raise SettingsError(mistakes)
-    selected_by = f"validation_{'loss' if metric.endswith('loss') else 'accuracy'}"
     spelled = [f"{name}={','.join(values)}" for name, values in parse_overrides(words).items()]
-    return Tune(spelled, budget, canonical, own, validation, selected_by, bool(given))
+    return Tune(
+        words=spelled,
+        budget=budget,
+        candidates=canonical,
+        seeds=own,
+        validation=validation,
+        metric=metric.name,
+        given=bool(given),
+        direction=metric.direction,
+    )
 
 
 def at(arm: Arm, values: Mapping[str, Value], validation: float) -> Settings:
@@ -222,8 +237,8 @@ def chosen_for(design: Design, chosen: Mapping[str, Mapping[str, Value]], names:
 def decide(design: Design, tune: Tune, tried: StudyRecord) -> tuple[dict[str, Value], list[Tuned]]:
     """From the runs of tuning: one candidate for all arms, and each arm's own best.
 
-    Best is the highest mean validation accuracy (or lowest loss) over the tuning seeds; of equals the one of lowest
-    validation loss, then the first. A candidate of which a run diverged or failed is not chosen; SettingsError where
+    Best is the best mean of the tuning's metric over its seeds; of equals the one of lowest validation loss, then the
+    first. A candidate of which a run diverged or failed is not chosen; SettingsError where
     an arm has no other.
     """
     runs = {canonical(arm.settings): {run.seed: run for run in arm.runs} for arm in tried.arms}
@@ -236,7 +251,7 @@ def decide(design: Design, tune: Tune, tried: StudyRecord) -> tuple[dict[str, Va
             scores = [mine[seed].final(tune.metric) for seed in tune.seeds]
             losses = [mine[seed].final("validation_loss") for seed in tune.seeds]
             mean, loss = _mean(scores), _mean(losses)
-            sign = 1 if tune.metric.endswith("loss") else -1
+            sign = 1 if tune.direction == "lower" else -1
             candidates.append(Candidate(values, scores, mean))
             rank.append((math.inf, math.inf) if mean is None or loss is None else (sign * mean, loss))
         if min(rank)[0] == math.inf:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.findings.summary import metrics
-from paribus.records.record import SPLITS, ArmRecord, RunRecord, StudyRecord
+from paribus.findings.findings import Findings
+from paribus.records.metrics import SPLITS, split_of
+from paribus.records.record import ArmRecord, RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,10 +29,10 @@ _MOST_PANELS = 12
 _LETTER = 0.078  # inches, of the legend's font
 
 
-def draw(study: StudyRecord, folder: Path) -> list[Path]:
+def draw(findings: Findings, folder: Path) -> list[Path]:
     """Write `curves.png` and, for data in the plane, `data.png`; the files that were written."""
     written = []
-    for name, figure in (("curves.png", curves(study)), ("data.png", data(study))):
+    for name, figure in (("curves.png", curves(findings)), ("data.png", data(findings))):
         if figure is not None:
             part = folder / f".{name}.part"
             figure.savefig(part, format="png", dpi=120)
@@ -39,7 +40,7 @@ def draw(study: StudyRecord, folder: Path) -> list[Path]:
     return written
 
 
-def curves(study: StudyRecord) -> Figure | None:
+def curves(findings: Findings) -> Figure | None:
     """Loss, accuracy and the user's own metrics on every split, a colour and a dash for each arm, one line a seed; None
     where nothing was evaluated.
 
@@ -48,6 +49,7 @@ def curves(study: StudyRecord) -> Figure | None:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
+    study = findings.study
     recorded = {name for arm in study.arms for run in arm.runs for name in run.curve}
     splits = [split for split in SPLITS if f"{split}_loss" in recorded]
     if not splits:
@@ -57,7 +59,7 @@ def curves(study: StudyRecord) -> Figure | None:
     longest = max(len(line) for label in labels for line in label.splitlines())
     columns = max(1, min(4, len(labels), int(width / (longest * _LETTER + 0.6))))
     rows = -(-len(labels) // columns)
-    measured = dict.fromkeys(["loss", "accuracy", *(name.partition("_")[2] for name in metrics(study))])
+    measured = dict.fromkeys(["loss", "accuracy", *(split_of(name)[1] for name in findings.measured)])
     figure = Figure(figsize=(width, 3.3 * len(measured) + 0.2 * rows), layout="constrained")
     axes = figure.subplots(len(measured), len(splits), sharex=True, sharey="row", squeeze=False)
     styles = [
@@ -77,7 +79,7 @@ def curves(study: StudyRecord) -> Figure | None:
             axis.spines[["top", "right"]].set_visible(False)
         axes[-1][column].set_xlabel("epoch")
     for row, metric in enumerate(measured):
-        axes[row][0].set_ylabel({"loss": "cross-entropy", "accuracy": "share classified rightly"}.get(metric, metric))
+        axes[row][0].set_ylabel(findings.metric(f"{splits[0]}_{metric}").format.axis or metric)
     handles = [Line2D([], [], **{**style, "linewidth": 2}) for style in styles]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     many = f"the first {_MOST_LINES} of {len(study.seeds)} seeds" if len(study.seeds) > _MOST_LINES else ""
@@ -86,11 +88,12 @@ def curves(study: StudyRecord) -> Figure | None:
     return figure
 
 
-def data(study: StudyRecord) -> Figure | None:
+def data(findings: Findings) -> Figure | None:
     """The data with each arm's decision boundary, of its first seed that has one; None where they do not lie in the
     plane."""
     from matplotlib.figure import Figure
 
+    study = findings.study
     firsts = [(arm, _first(arm)) for arm in study.arms]
     panels = [(arm.name or study.name, run) for arm, run in firsts if run is not None and run.points is not None]
     if not panels:
@@ -154,6 +157,12 @@ def _colours(count: int) -> Sequence[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
 
+def printable(text: str) -> str:
+    """Text that every figure can show: without control signs, which have no place in an SVG file."""
+    whole = text.encode("utf-8", "replace").decode()
+    return "".join(sign if sign.isprintable() else " " for sign in whole)
+
+
 def _plain(text: str) -> str:
     """Text in which Matplotlib reads no formula."""
-    return text.replace("$", r"\$")
+    return printable(text).replace("$", r"\$")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
-from paribus.findings.units import scale
-from paribus.records.record import ArmRecord, RunRecord, StudyRecord
-from paribus.report.files.curves import COLOURS, curves, data
+from paribus.findings.findings import Findings
+from paribus.records.record import RunRecord, StudyRecord
+from paribus.report.files.curves import COLOURS, curves, data, printable
 from paribus.report.page.figures import MARKS, MOST_ROWS
-from paribus.report.page.text import View, amount, metric_name, unit
+from paribus.report.page.text import View, amount
 from paribus.report.series import MOST_PANELS, Panel, Series, by_length, gradients, panels, tried
 
 if TYPE_CHECKING:
@@ -33,17 +32,16 @@ _FONTS = (
 
 def figures(view: View) -> Iterator[tuple[str, Figure]]:
     """Name and figure of everything that there is to draw of a study. Draw and save them within `fonts()`."""
-    plain = printable(view.study)
-    labels = {arm.name: _text(view.labels[was.name]) for arm, was in zip(plain.arms, view.study.arms, strict=True)}
+    findings, study, labels = view.findings, view.study, {arm: printable(label) for arm, label in view.labels.items()}
     makers: Sequence[tuple[str, Callable[[], Figure | None]]] = (
         ("differences", lambda: _forest(view)),
-        ("curves", lambda: curves(plain)),
-        ("boundary", lambda: data(plain)),
-        ("confusion", lambda: _confusions(plain, labels)),
-        ("mistakes", lambda: _mistakes(plain, labels)),
-        ("lengths", lambda: _lengths(plain)),
-        ("gradients", lambda: _gradients(plain, labels)),
-        ("tuning", lambda: _tuned(plain, view)),
+        ("curves", lambda: curves(findings)),
+        ("boundary", lambda: data(findings)),
+        ("confusion", lambda: _confusions(study, labels)),
+        ("mistakes", lambda: _mistakes(study, labels)),
+        ("lengths", lambda: _lengths(findings)),
+        ("gradients", lambda: _gradients(study, labels)),
+        ("tuning", lambda: _tuned(view)),
     )
     for name, make in makers:
         figure = make()
@@ -64,20 +62,9 @@ def fonts() -> Iterator[None]:
         yield
 
 
-def printable(study: StudyRecord) -> StudyRecord:
-    """The study with names that every figure can show: no control signs, which have no place in an SVG file."""
-    arms = [ArmRecord(_text(arm.name), arm.settings, arm.runs) for arm in study.arms]
-    return replace(study, name=_text(study.name), arms=arms)
-
-
-def _text(text: str) -> str:
-    whole = text.encode("utf-8", "replace").decode()
-    return "".join(sign if sign.isprintable() else " " for sign in whole)
-
-
 def _plain(text: str, width: int) -> str:
     """Text in lines, in which Matplotlib reads no formula."""
-    return fill(_text(text).replace("$", r"\$"), width)
+    return fill(printable(text).replace("$", r"\$"), width)
 
 
 def _new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
@@ -91,8 +78,8 @@ def _forest(view: View) -> Figure | None:
     rows = [one for one in view.found if one.mean is not None and one.ci95_family is not None][:MOST_ROWS]
     if not rows:
         return None
-    metric, margin = rows[0].metric, view.study.margin
-    by, _ = scale(metric)
+    metric, margin = view.findings.primary_metric, view.study.margin
+    by = metric.format.scale
     figure, (axis,) = _new(8, 1.2 + 0.5 * len(rows))
     axis.axvline(0, color="black", linewidth=1)
     if margin is not None:
@@ -108,7 +95,7 @@ def _forest(view: View) -> Figure | None:
         names.append(f"{_plain(f'{view.labels[one.a]} - {view.labels[one.b]}', 40)}\n{value} ({interval})")
     axis.set_yticks(range(len(rows)), names, fontsize=8)
     axis.invert_yaxis()
-    axis.set_xlabel(", ".join(filter(None, [f"difference in {metric_name(metric)}", unit(metric)])))
+    axis.set_xlabel(", ".join(filter(None, [f"difference in {metric.words}", metric.format.difference])))
     _tidy(axis)
     return figure
 
@@ -173,8 +160,8 @@ def _mistakes(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:
     return figure
 
 
-def _lengths(study: StudyRecord) -> Figure | None:
-    metric, found = by_length(study)
+def _lengths(findings: Findings) -> Figure | None:
+    metric, found = by_length(findings)
     if not found:
         return None
     figure, (axis,) = _new(7, 4.2)
@@ -182,11 +169,12 @@ def _lengths(study: StudyRecord) -> Figure | None:
         low, high = np.array(one.y) - one.low, np.array(one.high) - one.y
         axis.errorbar(one.x, one.y, yerr=np.nan_to_num([low, high]), capsize=3, **_style(one))
     axis.set_xlabel("digits read")
-    axis.set_ylabel(metric_name(metric))
+    axis.set_ylabel(findings.metric(metric).words)
     return _with_legend(figure, axis)
 
 
-def _tuned(study: StudyRecord, view: View) -> Figure | None:
+def _tuned(view: View) -> Figure | None:
+    study = view.study
     name, found = tried(study, view.labels)
     if not found or study.tuning is None:
         return None
@@ -199,7 +187,7 @@ def _tuned(study: StudyRecord, view: View) -> Figure | None:
     if all(x > 0 for one in found for x in one.x):
         axis.set_xscale("log")
     axis.set_xlabel(f"{name.rpartition('.')[2]} (large: chosen)")
-    axis.set_ylabel(metric_name(study.tuning.metric))
+    axis.set_ylabel(view.findings.metric(study.tuning.metric).words)
     return _with_legend(figure, axis)
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from paribus.findings.claims import Verdict
-from paribus.findings.study import all_differences
-from paribus.records.record import StudyRecord
+from paribus.findings.findings import Findings
 from paribus.report.files.figures import figures, fonts
 from paribus.report.page.tables import (
     Cell,
@@ -30,7 +29,7 @@ from paribus.study.names import folder_name
 _DPI = 150
 
 
-def write_files(studies: Sequence[StudyRecord], folder: Path, verdicts: Sequence[Verdict] = ()) -> list[Path]:
+def write_files(studies: Sequence[Findings], folder: Path, verdicts: Sequence[Verdict] = ()) -> list[Path]:
     """Write every figure and table; the files that were written.
 
     One study goes into the folder itself, several each into a folder of its own there. Raises OSError where they
@@ -39,15 +38,16 @@ def write_files(studies: Sequence[StudyRecord], folder: Path, verdicts: Sequence
     >>> import tempfile
     >>> from paribus.records.record import StudyRecord
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     [path.name for path in write_files([StudyRecord("s", [], [0], "test_accuracy", [])], Path(folder))]
+    ...     found = Findings.of(StudyRecord("s", [], [0], "test_accuracy", []))
+    ...     [path.name for path in write_files([found], Path(folder))]
     ['results.csv', 'results.md', 'runs.csv']
     """
     written = []
     if verdicts:
         written += _table(folder / "verdicts", _verdicts(verdicts))
-    for study, place in zip(studies, _places(studies, folder), strict=True):
+    for findings, place in zip(studies, _places(studies, folder), strict=True):
         place.mkdir(parents=True, exist_ok=True)
-        view = View.of(study)
+        view = View.of(findings)
         written += [_text(place / name, content) for name, content in _tables(view)]
         with fonts():
             for name, figure in figures(view):
@@ -58,11 +58,11 @@ def write_files(studies: Sequence[StudyRecord], folder: Path, verdicts: Sequence
     return written
 
 
-def _places(studies: Sequence[StudyRecord], folder: Path) -> Iterator[Path]:
+def _places(studies: Sequence[Findings], folder: Path) -> Iterator[Path]:
     """A folder for each; names that would be one folder are numbered."""
     seen: dict[str, int] = {}
-    for study in studies:
-        name = folder_name(study.name)
+    for findings in studies:
+        name = folder_name(findings.study.name)
         seen[name.lower()] = number = seen.get(name.lower(), 0) + 1
         yield folder if len(studies) == 1 else folder / (name if number == 1 else f"{name}-{number}")
 
@@ -71,9 +71,9 @@ def _tables(view: View) -> Iterator[tuple[str, str]]:
     study = view.study
     yield "results.csv", results_csv(view)
     yield "results.md", markdown(results(view))
-    yield "runs.csv", runs_csv(study)
+    yield "runs.csv", runs_csv(view.findings)
     if view.found:
-        yield "differences.csv", differences_csv(all_differences(study))
+        yield "differences.csv", differences_csv(view.findings.differences)
         yield "differences.md", markdown(differences_table(view))
     for name, table in (("meters", meters(view)), ("candidates", candidates(view)), ("chosen", side_by_side(view))):
         if table is not None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.findings.differences import ALPHA
-from paribus.findings.summary import metrics
-from paribus.records.record import SPLITS, ArmRecord, RunRecord, Status, StudyRecord
+from paribus.findings.findings import Findings
+from paribus.records.metrics import MEASURED, SPLITS, split_of
+from paribus.records.record import ArmRecord, RunRecord, StudyRecord
 from paribus.report.page.json import Columns, literal, shorten
 
 Values = NDArray[np.float64]
@@ -80,24 +80,9 @@ def _first(values: Values, least: bool) -> int:
     return int(ranked.argmin())
 
 
-def band(rows: Values) -> tuple[Values, Values, Values]:
-    """Mean, and the ends of Student's 95 % interval for it, of each column; NaN where a value is not finite.
-
-    `rows`: a run each, at the same evaluations.
-    """
-    from scipy.special import stdtrit
-
-    n = len(rows)
-    with np.errstate(all="ignore"):
-        mean = rows.mean(axis=0)
-        half = float(stdtrit(n - 1, 1 - ALPHA / 2)) * rows.std(axis=0, ddof=1) / np.sqrt(n)
-        whole = np.isfinite(rows).all(axis=0) & np.isfinite(mean) & np.isfinite(half)
-        return tuple(np.where(whole, one, np.nan) for one in (mean, mean - half, mean + half))  # type: ignore[return-value]
-
-
-def most_points(studies: Sequence[StudyRecord]) -> int:
+def most_points(studies: Sequence[Findings]) -> int:
     """How many points a line of this page may have, so that the page stays small."""
-    lines = sum(_lines(study) * len(metrics(study)) for study in studies)
+    lines = sum(_lines(one.study) * len(one.measured) for one in studies)
     return int(np.clip(_PAGE_POINTS // max(lines, 1), _LEAST_POINTS, MOST_POINTS))
 
 
@@ -121,59 +106,57 @@ def arm_keys(study: StudyRecord, labels: Mapping[str, str]) -> list[Key]:
     return [Key(labels[arm.name], i % 8, DASHES[i % len(DASHES)], arm=i) for i, arm in enumerate(arms)]
 
 
-def curve_figures(study: StudyRecord, labels: Mapping[str, str], columns: Columns, most: int) -> list[Figure]:
+def curve_figures(findings: Findings, labels: Mapping[str, str], columns: Columns, most: int) -> list[Figure]:
     """A figure for each metric and split that was recorded."""
-    arms = study.arms[:MOST_ARMS]
-    return [_figure(arms, labels, columns, metric, most) for metric in sorted(metrics(study), key=_place)]
+    return [_figure(findings, labels, columns, metric, most) for metric in sorted(findings.measured, key=_place)]
 
 
 def _place(metric: str) -> tuple[bool, int, str]:
     """Losses first, then what is measured beside them, each by split."""
-    split, _, name = metric.partition("_")
-    return (name != "loss", SPLITS.index(split), name) if name in ("loss", "accuracy") else (True, 9, metric)
+    split, name = split_of(metric)
+    return (name != "loss", SPLITS.index(split), name) if name in MEASURED else (True, 9, metric)
 
 
-def _figure(arms: Sequence[ArmRecord], labels: Mapping[str, str], columns: Columns, metric: str, most: int) -> Figure:
-    wanted = drawn(arms)
+def _figure(findings: Findings, labels: Mapping[str, str], columns: Columns, metric: str, most: int) -> Figure:
+    arms = findings.study.arms[:MOST_ARMS]
+    wanted, about = drawn(arms), findings.metric(metric)
     bands: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
     ends = []
     for i, arm in enumerate(arms):
         runs = [run for run in arm.runs if len(run.curve.get(metric, ()))]
-        same = _alike(runs)
+        mean = findings.band(arm.name, metric)
         lines += [
-            _line(run, metric, i, labels[arm.name], columns, most, alone=len(same) < 2)
+            _line(run, metric, i, labels[arm.name], columns, most, alone=mean is None)
             for run in runs
             if (arm.name, run.seed) in wanted
         ]
-        if len(same) > 1:
-            x = same[0].curve["epoch"]
-            mean, low, high = band(np.stack([run.curve[metric] for run in same]))
-            kept = thinned(low, high, most)
-            name = literal(f"{labels[arm.name]}, mean of {len(same)} seeds")
-            at = columns.add(x[kept])
+        if mean is not None:
+            kept = thinned(mean.low, mean.high, most)
+            name = literal(f"{labels[arm.name]}, mean of {mean.runs} seeds")
+            at = columns.add(mean.epochs[kept])
             bands += [
-                {"x": at, "y": shorten(low[kept]), "line": {"width": 0}, "hoverinfo": "skip", "arm": i, "part": "low"},
-                {"x": at, "y": shorten(high[kept]), "line": {"width": 0}, "hoverinfo": "skip", "arm": i, "part": "band",
-                 "fill": "tonexty", "fillcolor": f"@{i % 8}/0.2"},
+                {"x": at, "y": shorten(mean.low[kept]), "line": {"width": 0}, "hoverinfo": "skip", "arm": i,
+                 "part": "low"},
+                {"x": at, "y": shorten(mean.high[kept]), "line": {"width": 0}, "hoverinfo": "skip", "arm": i,
+                 "part": "band", "fill": "tonexty", "fillcolor": f"@{i % 8}/0.2"},
             ]  # fmt: skip
             means.append(
-                {"x": at, "y": shorten(mean[kept]), "name": name, "arm": i, "part": "mean", **_mode(kept),
+                {"x": at, "y": shorten(mean.mean[kept]), "name": name, "arm": i, "part": "mean", **_mode(kept),
                  "line": {"color": f"@{i % 8}", "width": 2.4, "dash": DASHES[i % len(DASHES)]}}
             )  # fmt: skip
-            ends.append(f"{labels[arm.name]} ends at {mean[-1]:.4g}")
+            ends.append(f"{labels[arm.name]} ends at {mean.mean[-1]:.4g}")
         elif runs:
             ends.append(f"{labels[arm.name]} ends at {runs[0].curve[metric][-1]:.4g}")
-    share = metric.endswith("accuracy")
-    title = metric.replace("_", " ")
-    axis: dict[str, Any] = {"title": {"text": "cross-entropy" if title.endswith(" loss") else literal(title)}}
+    title = about.words
+    axis: dict[str, Any] = {"title": {"text": about.format.quantity or literal(title)}}
     return Figure(
         metric, title, f"{title} by epoch, one line a seed. {'; '.join(ends[:8])}.",
         [*bands, *lines, *means],
         {"height": 300, "xaxis": {"title": {"text": "epoch"}},
-         "yaxis": {**axis, **({"tickformat": "~%", "title": {"text": "share right"}} if share else {})}},
-        {"logx": True, "logy": title.endswith("loss"), "each": {"mode": "lines", "hovertemplate": _HOVER}},
+         "yaxis": {**axis, **({"tickformat": "~%"} if about.percent else {})}},
+        {"logx": True, "logy": about.format.logarithmic, "each": {"mode": "lines", "hovertemplate": _HOVER}},
     )  # fmt: skip
 
 
@@ -196,9 +179,3 @@ def _line(
 def _mode(points: NDArray[np.int64]) -> dict[str, str]:
     """A lone point is no line."""
     return {"mode": "lines+markers"} if len(points) == 1 else {}
-
-
-def _alike(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """The runs that are done and were evaluated where the first of them was."""
-    done = [run for run in runs if run.status is Status.DONE]
-    return [run for run in done if np.array_equal(run.curve["epoch"], done[0].curve["epoch"])]

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.findings.differences import Difference
-from paribus.findings.units import scale
+from paribus.findings.findings import Findings
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import DASHES, Figure, Key
 from paribus.report.page.json import Columns, folded, literal, short, shorten
-from paribus.report.page.text import View, amount, metric_name, sentence, unit
+from paribus.report.page.text import View, amount, sentence
 from paribus.report.series import (
     MOST_PANELS,
     Panel,
@@ -48,13 +48,13 @@ def forest(view: View) -> Figure | None:
     rows = [one for one in view.found if one.mean is not None and one.ci95_family is not None][:MOST_ROWS]
     if not rows:
         return None
-    metric, margin = rows[0].metric, view.study.margin
-    by, _ = scale(metric)
+    metric, margin = view.findings.primary_metric, view.study.margin
+    by = metric.format.scale
     shapes = [_zero()]
     if margin is not None:
         shapes.append({"type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": "@2/0.18", "yref": "paper",
                        "x0": short(-by * margin), "x1": short(by * margin), "y0": 0, "y1": 1})  # fmt: skip
-    named = ", ".join(filter(None, [f"difference in {metric_name(metric)}", unit(metric)]))
+    named = ", ".join(filter(None, [f"difference in {metric.words}", metric.format.difference]))
     caption = "Each mark is a mean difference, its line the interval that the verdict goes with."
     if len(rows) < len(view.found):
         caption += f" The first {len(rows)} of {len(view.found)} pairs."
@@ -63,7 +63,7 @@ def forest(view: View) -> Figure | None:
     names = [_name(one, view) for one in rows]
     # a row has room for as many lines as the longest of its names takes, on a screen and on a phone
     notes = [[folded(name, width, 4) for name in names] for width in _FOLDS]
-    said = [sentence(one, view.labels, margin) for one in rows]
+    said = [sentence(one, view.labels, metric, margin) for one in rows]
     return Figure(
         "differences", caption, "Differences as intervals. " + " ".join(said[:6]),
         [_row(one, by, len(rows) - i, text) for i, (one, text) in enumerate(zip(rows, said, strict=True))],
@@ -79,7 +79,7 @@ def forest(view: View) -> Figure | None:
 
 
 def _name(one: Difference, view: View) -> str:
-    value, interval = amount(one.metric, one.mean or 0.0, one.ci95_family)
+    value, interval = amount(view.findings.primary_metric, one.mean or 0.0, one.ci95_family)
     return f"{view.labels[one.a]} - {view.labels[one.b]}: {value} ({interval})"
 
 
@@ -189,38 +189,39 @@ def _confusion(panel: Panel, counts: NDArray[np.int64] | None) -> Figure:
     )  # fmt: skip
 
 
-def lengths(study: StudyRecord) -> Figure | None:
+def lengths(findings: Findings) -> Figure | None:
     """The accuracy at each length of the sequences, a line for each combination of the other factors."""
-    metric, found = by_length(study)
+    metric, found = by_length(findings)
     if not found:
         return None
-    data = [_trace(one, "length %{x}: %{y:.2%}") for one in found]
+    data, words = [_trace(one, "length %{x}: %{y:.2%}") for one in found], findings.metric(metric).words
     several = f" Lines: {'; '.join(one.label for one in found)}." if len(found) > 1 else ""
     return Figure(
-        "lengths", f"{metric_name(metric)} at each length; bars: the mean's 95 % interval.",
-        f"{metric_name(metric)} by length of the sequence.{several}", data,
+        "lengths", f"{words} at each length; bars: the mean's 95 % interval.",
+        f"{words} by length of the sequence.{several}", data,
         {"height": 360, "xaxis": {"title": {"text": "digits read"}},
-         "yaxis": {"title": {"text": metric_name(metric)}, "tickformat": "~%"}},
+         "yaxis": {"title": {"text": words}, "tickformat": "~%"}},
         {"wide": True}, _keys(found) if len(found) > 1 else [],
     )  # fmt: skip
 
 
-def tuned(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:
+def tuned(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
     """What tuning tried, and of each arm the value that it chose, where it tuned one number."""
+    study = findings.study
     name, found = tried(study, labels)
     if not found or study.tuning is None:
         return None
     data = [_trace(one, "%{x}: %{y:.4~g}") for one in found]
     positive = all(x > 0 for one in found for x in one.x)
-    metric, asked = study.tuning.metric, name.rpartition(".")[2]
+    metric, asked = findings.metric(study.tuning.metric), name.rpartition(".")[2]
     axis = {"type": "log", "dtick": 1, "exponentformat": "power"} if positive else {}
-    share = {"tickformat": "~%"} if metric.endswith("accuracy") else {}
+    share = {"tickformat": "~%"} if metric.percent else {}
     chosen = "; ".join(f"{one.label}: {one.x[one.chosen]:g}" for one in found if one.chosen is not None)
     return Figure(
-        "tuning", f"{metric_name(metric)} of each value tried, the mean over the tuning's seeds; the large marks are "
+        "tuning", f"{metric.words} of each value tried, the mean over the tuning's seeds; the large marks are "
         "those chosen.", f"What tuning tried. Chosen {asked}: {chosen}.", data,
         {"height": 360, "xaxis": {"title": {"text": asked}, **axis},
-         "yaxis": {"title": {"text": metric_name(metric)}, **share}},
+         "yaxis": {"title": {"text": metric.words}, **share}},
         {"wide": True}, _keys(found),
     )  # fmt: skip
 

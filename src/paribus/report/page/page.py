@@ -14,6 +14,7 @@ from typing import Any
 
 from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
+from paribus.findings.findings import Findings
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import (
     MOST_ARMS,
@@ -112,7 +113,7 @@ class Tuning:
 
 
 def write_page(
-    studies: Sequence[StudyRecord], out: Path, verdicts: Sequence[Verdict] = (), title: str | None = None
+    studies: Sequence[Findings], out: Path, verdicts: Sequence[Verdict] = (), title: str | None = None
 ) -> Path:
     """Write the page, and return where it is. `title`: by default the study's name, or how many there are.
 
@@ -121,7 +122,8 @@ def write_page(
     >>> import tempfile
     >>> from paribus.records.record import StudyRecord
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = write_page([StudyRecord("<b>", [], [0], "test_accuracy", [])], Path(folder) / "page.html")
+    ...     found = Findings.of(StudyRecord("<b>", [], [0], "test_accuracy", []))
+    ...     page = write_page([found], Path(folder) / "page.html")
     ...     "<h1>&lt;b&gt;</h1>" in page.read_text(encoding="utf-8")
     True
     """
@@ -132,11 +134,11 @@ def write_page(
     return part.replace(out)
 
 
-def page(studies: Sequence[StudyRecord], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:
+def page(studies: Sequence[Findings], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:
     """The page as text."""
     most = most_points(studies)
-    sections = [_section(f"s{i}", study, most) for i, study in enumerate(studies)]
-    named = title or (studies[0].name if len(studies) == 1 else f"{len(studies)} studies")
+    sections = [_section(f"s{i}", findings, most) for i, findings in enumerate(studies)]
+    named = title or (studies[0].study.name if len(studies) == 1 else f"{len(studies)} studies")
     scripts = {"plotly": _plotly(), "page": _template("page.js")}
     html: str = _environment().get_template("page.html").render(
         title=named, sections=sections, verdicts=verdicts, tally=tally(verdicts) if verdicts else "",
@@ -150,17 +152,17 @@ def page(studies: Sequence[StudyRecord], verdicts: Sequence[Verdict] = (), title
     return html
 
 
-def _section(id_: str, study: StudyRecord, most: int) -> Section:
-    view, columns = View.of(study), Columns()
+def _section(id_: str, findings: Findings, most: int) -> Section:
+    study, view, columns = findings.study, View.of(findings), Columns()
     labels = dict(view.labels)
-    before = [*_differences(view), *_curves(study, labels, columns, most)]
-    after = list(_pictures(study, labels, columns))
+    before = [*_differences(view), *_curves(findings, labels, columns, most)]
+    after = list(_pictures(findings, labels, columns))
     tuning = _tuning(view)
     groups = [*before, *after, *(tuning.figures if tuning else [])]
     payload = {
         "columns": columns.columns,
         "figures": {figure.name: as_spec(figure) for group in groups for figure in group.figures},
-        "csv": {"results": results_csv(view), "runs": runs_csv(study), "differences": differences_csv(view.found)},
+        "csv": {"results": results_csv(view), "runs": runs_csv(findings), "differences": differences_csv(view.found)},
     }
     about = f"{count(len(study.arms), 'arm')}, {count(len(study.seeds), 'seed')}"
     return Section(
@@ -175,8 +177,8 @@ def _differences(view: View) -> Iterator[Group]:
     own = "Differences, each at its own best" if tuning else "Differences"
     if figure is not None:
         yield Group(own, figure.caption, [figure], figure.legend)
-    if tuning and tuning.shared:
-        shared = forest(View.of(tuning.shared))
+    if tuning and view.findings.shared:
+        shared = forest(View.of(view.findings.shared))
         if shared is not None:
             named = Figure("shared", shared.caption, shared.label, shared.data, shared.layout, shared.facts)
             yield Group(
@@ -184,8 +186,8 @@ def _differences(view: View) -> Iterator[Group]:
             )
 
 
-def _curves(study: StudyRecord, labels: dict[str, str], columns: Columns, most: int) -> Iterator[Group]:
-    figures = curve_figures(study, labels, columns, most)
+def _curves(findings: Findings, labels: dict[str, str], columns: Columns, most: int) -> Iterator[Group]:
+    study, figures = findings.study, curve_figures(findings, labels, columns, most)
     if not figures:
         return
     runs = sum(len(arm.runs) for arm in study.arms)
@@ -204,7 +206,8 @@ def _curves(study: StudyRecord, labels: dict[str, str], columns: Columns, most: 
     yield Group("Curves", note, figures, arm_keys(study, labels), tools=True, columns=splits)
 
 
-def _pictures(study: StudyRecord, labels: dict[str, str], columns: Columns) -> Iterator[Group]:
+def _pictures(findings: Findings, labels: dict[str, str], columns: Columns) -> Iterator[Group]:
+    study = findings.study
     planes = boundaries(study, labels, columns)
     if planes:
         shown = next(iter(panels(study, labels, lambda run: run.points is not None)))
@@ -220,7 +223,7 @@ def _pictures(study: StudyRecord, labels: dict[str, str], columns: Columns) -> I
             "larger the share."
         )
         yield Group("Confusion", note + _some(study, matrices), matrices)
-    by_length = lengths(study)
+    by_length = lengths(findings)
     if by_length is not None:
         yield Group("Accuracy by length", by_length.caption, [by_length], by_length.legend)
     through = state_gradients(study, labels)
@@ -259,7 +262,7 @@ def _tuning(view: View) -> Tuning | None:
     tried, chosen = candidates(view), side_by_side(view)
     if tried is None or chosen is None:
         return None
-    figure = tuned(view.study, dict(view.labels))
+    figure = tuned(view.findings, dict(view.labels))
     groups = [] if figure is None else [Group("What was tried", figure.caption, [figure], figure.legend)]
     return Tuning(tuning_line(view), chosen, tried, groups)
 

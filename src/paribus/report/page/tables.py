@@ -13,10 +13,11 @@ from typing import Any
 from paribus.config.overrides import SettingsError
 from paribus.config.values import format_value
 from paribus.findings.differences import Difference
-from paribus.findings.summary import Summary, derived_metrics, metrics, summaries, values
-from paribus.findings.units import label
-from paribus.records.record import METERS, ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
-from paribus.report.page.text import View, count, listed, metric_name
+from paribus.findings.findings import Findings
+from paribus.findings.summary import Summary
+from paribus.records.metrics import METERS, Metric
+from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
+from paribus.report.page.text import View, count, listed
 from paribus.report.terminal.tables import cell
 from paribus.study.toml import as_toml
 
@@ -58,8 +59,8 @@ class Repeat:
 def results(view: View) -> Table:
     """A row for each arm: runs done, and every metric that any of them has, mean ± half of its interval."""
     study = view.study
-    found = {arm.name: summaries(study, arm) for arm in study.arms}
-    names = [name for name in ordered(study) if name not in _TIMED]
+    found = view.findings.summaries
+    names = [name for name in ordered(view.findings) if name not in _TIMED]
     shown = [name for name in names if any(of[name].mean is not None for of in found.values())]
     factors = [] if study.named or len(study.factors) < 2 else study.factors
     rows = []
@@ -70,31 +71,39 @@ def results(view: View) -> Table:
                 Cell(view.labels[arm.name]),
                 *(_setting(arm, factor) for factor in factors),
                 Cell(f"{done} of {len(study.seeds)}", done),
-                *(_measured(name, found[arm.name][name]) for name in shown),
+                *(_measured(view.findings.metric(name), found[arm.name][name]) for name in shown),
             ]
         )
-    heads = ["arm", *(factor.rpartition(".")[2] for factor in factors), "done", *map(label, shown)]
+    heads = [
+        "arm",
+        *(factor.rpartition(".")[2] for factor in factors),
+        "done",
+        *(view.findings.metric(name).label for name in shown),
+    ]
     return Table(heads, rows, 1)
 
 
-def ordered(study: StudyRecord) -> list[str]:
+def ordered(findings: Findings) -> list[str]:
     """The metrics of a study, the primary one first, those of the test split next."""
-    names = dict.fromkeys([*([study.primary_metric] if metrics(study) else []), *metrics(study)])
-    test_first = sorted(names, key=lambda name: (name != study.primary_metric, not name.startswith("test")))
-    return [*test_first, *(name for name in derived_metrics(study) if name not in names)]
+    primary, measured = findings.study.primary_metric, findings.measured
+    names = dict.fromkeys([primary, *measured] if measured else [])
+    test_first = sorted(names, key=lambda name: (name != primary, not name.startswith("test")))
+    return [*test_first, *(name for name in findings.names if name not in names)]
 
 
 def meters(view: View) -> Table | None:
     """Times, memory and power of arms whose runs had the machine to themselves; None where none had."""
     study = view.study
-    found = {arm.name: summaries(study, arm) for arm in study.arms}
+    found = view.findings.summaries
     shown = [name for name in _TIMED if any(name in of and of[name].mean is not None for of in found.values())]
     if not shown:
         return None
+    columns = [view.findings.metric(name) for name in shown]
     rows = [
-        [Cell(view.labels[arm.name]), *(_measured(name, found[arm.name][name]) for name in shown)] for arm in study.arms
+        [Cell(view.labels[arm.name]), *(_measured(metric, found[arm.name][metric.name]) for metric in columns)]
+        for arm in study.arms
     ]
-    return Table(["arm", *map(label, shown)], rows)
+    return Table(["arm", *(metric.label for metric in columns)], rows)
 
 
 def candidates(view: View) -> Table | None:
@@ -102,13 +111,13 @@ def candidates(view: View) -> Table | None:
     tuning = view.study.tuning
     if tuning is None or not tuning.arms:
         return None
-    names = list(tuning.arms[0].chosen)
+    names, metric = list(tuning.arms[0].chosen), view.findings.metric(tuning.metric)
     rows = []
     for tried in tuning.arms[0].candidates:
         line = [Cell(format_value(tried.values[name]), _number(tried.values[name])) for name in names]
         for arm in tuning.arms:
             mean = next((one.mean for one in arm.candidates if one.values == tried.values), None)
-            scored = "did not end" if mean is None else cell(tuning.metric, Summary([], 0, mean, None, None))
+            scored = "did not end" if mean is None else cell(metric, Summary([], 0, mean, None, None))
             chosen = tried.values == arm.chosen
             line.append(Cell(scored + " (chosen)" * chosen, mean, chosen))
         rows.append(line)
@@ -122,11 +131,9 @@ def side_by_side(view: View) -> Table | None:
     study, tuning = view.study, view.study.tuning
     if tuning is None or not tuning.arms:
         return None
-    metric = study.primary_metric
-    own = {arm.name: summaries(study, arm).get(metric) for arm in study.arms}
-    shared = (
-        {arm.name: summaries(tuning.shared, arm).get(metric) for arm in tuning.shared.arms} if tuning.shared else {}
-    )
+    metric, others = view.findings.primary_metric, view.findings.shared
+    own = {arm: of.get(metric.name) for arm, of in view.findings.summaries.items()}
+    shared = {arm: of.get(metric.name) for arm, of in others.summaries.items()} if others else {}
     rows = [
         [
             Cell(view.labels.get(one.arm, one.arm) or study.name),
@@ -137,16 +144,16 @@ def side_by_side(view: View) -> Table | None:
         for one in tuning.arms
     ]
     at = " ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in tuning.shared_values.items())
-    return Table(["arm", f"{label(metric)}, all at {at}", "own best", f"{label(metric)}, each at its own"], rows)
+    return Table(["arm", f"{metric.label}, all at {at}", "own best", f"{metric.label}, each at its own"], rows)
 
 
 def tuning_line(view: View) -> str:
     """How values were chosen."""
     tuning = view.study.tuning
     assert tuning is not None
-    tried = len(tuning.arms[0].candidates) if tuning.arms else 0
+    tried, metric = len(tuning.arms[0].candidates) if tuning.arms else 0, view.findings.metric(tuning.metric)
     return (
-        f"Every arm was given the same {count(tried, 'candidate')}. Chosen by {metric_name(tuning.metric)} on "
+        f"Every arm was given the same {count(tried, 'candidate')}. Chosen by {metric.words} on "
         f"{100 * tuning.validation:g} % of the training data, over {count(len(tuning.seeds), 'seed')} apart from the "
         "comparison's; then trained afresh."
     )
@@ -176,12 +183,12 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _maybe(metric: str, found: Summary | None) -> Cell:
+def _maybe(metric: Metric, found: Summary | None) -> Cell:
     return Cell("-") if found is None else _measured(metric, found)
 
 
-def _measured(name: str, found: Summary) -> Cell:
-    return Cell(cell(name, found), found.mean)
+def _measured(metric: Metric, found: Summary) -> Cell:
+    return Cell(cell(metric, found), found.mean)
 
 
 # --- as CSV and Markdown ---------------------------------------------------------------------------------------------
@@ -201,8 +208,8 @@ def csv_text(rows: Iterable[Sequence[Raw]]) -> str:
 def results_csv(view: View) -> str:
     """A row for each arm: its values of the factors, runs done, and of each metric mean and interval."""
     study = view.study
-    found = {arm.name: summaries(study, arm) for arm in study.arms}
-    names = ordered(study)
+    found = view.findings.summaries
+    names = ordered(view.findings)
     heads = ["arm", *study.factors, "done", "seeds"]
     rows: list[list[Raw]] = [[*heads, *(f"{name}{end}" for name in names for end in ("", "_low", "_high", "_n"))]]
     for arm in study.arms:
@@ -220,13 +227,14 @@ def results_csv(view: View) -> str:
     return csv_text(rows)
 
 
-def runs_csv(study: StudyRecord) -> str:
+def runs_csv(findings: Findings) -> str:
     """A row for each run: status, epochs, the hash of its plan, and every final metric."""
-    names = ordered(study)
+    study, names = findings.study, ordered(findings)
     heads = ["arm", *study.factors, "seed", "status", "epochs", "error", "plan", *names]
     rows: list[list[Raw]] = [list(heads)]
     for arm in study.arms:
-        final = {name: dict(zip(study.seeds, values(study, arm, name), strict=True)) for name in names}
+        columns = findings.values[arm.name]
+        final = {name: dict(zip(study.seeds, columns[name], strict=True)) for name in names}
         rows += [
             [
                 arm.name, *(format_value(arm.settings.get(f, "")) for f in study.factors), run.seed, str(run.status),

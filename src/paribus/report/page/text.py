@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paribus.config.values import format_overrides
-from paribus.findings.agreement import agreements
 from paribus.findings.claims import Verdict
-from paribus.findings.differences import Difference, too_few
-from paribus.findings.study import study_differences
-from paribus.findings.summary import summaries
-from paribus.findings.units import scale
+from paribus.findings.differences import Difference
+from paribus.findings.findings import Findings
+from paribus.records.metrics import Metric
 from paribus.records.record import StudyRecord
-from paribus.report.terminal.tables import agreement_line, arm_label, notes, target_lines
+from paribus.report.terminal.tables import agreement_line, arm_label, target_lines
 from paribus.report.terminal.tuned import edge_lines
 
 _ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds")
@@ -29,17 +27,23 @@ FOOTNOTE = (
 
 @dataclass(frozen=True)
 class View:
-    """A study, how its arms are called in few words, and the differences on its primary metric."""
+    """The findings of a study, how its arms are called in few words, and the differences on its primary metric."""
 
-    study: StudyRecord
+    findings: Findings
     labels: Mapping[str, str]
     found: list[Difference]
 
     @classmethod
-    def of(cls, study: StudyRecord) -> View:
+    def of(cls, findings: Findings) -> View:
         """What there is to say of a study; differences only of several arms on several seeds."""
+        study = findings.study
         several = len(study.arms) > 1 and len(study.seeds) > 1
-        return cls(study, arm_labels(study), ranked(study_differences(study)) if several else [])
+        return cls(findings, arm_labels(study), ranked(findings.primary) if several else [])
+
+    @property
+    def study(self) -> StudyRecord:
+        """The study's record."""
+        return self.findings.study
 
 
 @dataclass(frozen=True)
@@ -69,27 +73,15 @@ def ranked(found: Sequence[Difference]) -> list[Difference]:
     return sorted(found, key=lambda one: (_ORDER.index(one.verdict) if one.verdict else 9, -abs(one.mean or 0)))
 
 
-def metric_name(metric: str) -> str:
-    """A metric in a sentence."""
-    return metric.replace("_", " ")
-
-
-def unit(metric: str) -> str:
-    """The unit of a difference, as `scale` makes it; empty where it has none.
-
-    >>> unit("test_accuracy"), unit("seconds_per_epoch"), unit("test_loss")
-    ('points', 'ms', '')
-    """
-    return {100: "points", 1e3: "ms", 1e6: "millionths"}.get(scale(metric)[0], "")
-
-
-def amount(metric: str, value: float, low_high: tuple[float, float] | None) -> tuple[str, str]:
+def amount(metric: Metric, value: float, low_high: tuple[float, float] | None) -> tuple[str, str]:
     """A difference and its interval in the metric's unit, with the digits that half the interval warrants.
 
-    >>> amount("test_accuracy", 0.7761, (0.7464, 0.8058)), amount("test_loss", 0.5, None)
+    >>> from paribus.records.metrics import metric_named
+    >>> accuracy, loss = metric_named("test_accuracy"), metric_named("test_loss")
+    >>> amount(accuracy, 0.7761, (0.7464, 0.8058)), amount(loss, 0.5, None)
     (('77.6 points', '74.6 to 80.6'), ('0.5', ''))
     """
-    by, _ = scale(metric)
+    by = metric.format.scale
     numbers = [by * one for one in (value, *(low_high or ()))]
     half = None if low_high is None else by * (low_high[1] - low_high[0]) / 2
     if half and 1e-6 < half < 1e6 and abs(by * value) < 1e6:
@@ -99,7 +91,7 @@ def amount(metric: str, value: float, low_high: tuple[float, float] | None) -> t
         written = [f"{round(one, places + more) + 0.0:.{places + more}f}" for one in numbers]
     else:
         written = [f"{one:.3g}" for one in numbers]
-    named = unit(metric)
+    named = metric.format.difference
     if named == "points" and written[0] in ("1", "-1"):
         named = "point"
     return f"{written[0]} {named}".strip(), " to ".join(written[1:])
@@ -117,16 +109,16 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
-def sentence(one: Difference, labels: Mapping[str, str], margin: float | None = None) -> str:
+def sentence(one: Difference, labels: Mapping[str, str], metric: Metric, margin: float | None = None) -> str:
     """A difference on the primary metric, in plain words; the arm that is higher comes first."""
     a, b, mean, interval = labels[one.a], labels[one.b], one.mean, one.ci95_family
-    where, seeds = f"in {metric_name(one.metric)}", count(one.pairs, "seed")
+    where, seeds = f"in {metric.words}", count(one.pairs, "seed")
     if mean is None:
         return f"{a} and {b} have no seed in common that is done: nothing can be said of them {where}."
     if mean < 0:
         a, b, mean = b, a, -mean
         interval = None if interval is None else (-interval[1], -interval[0])
-    by, low_high = amount(one.metric, mean, interval)
+    by, low_high = amount(metric, mean, interval)
     inside = f" ({low_high})" if low_high else ""
     if one.verdict in ("a higher", "b higher"):
         return f"{a} is higher than {b} {where} by {by}{inside}, {p_text(one.p_adjusted)}, {seeds}."
@@ -136,7 +128,7 @@ def sentence(one: Difference, labels: Mapping[str, str], margin: float | None = 
             f"; {one.seeds_needed} would find {'the margin' if margin is not None else 'such a one'} with 80 % power"
         )
     if one.verdict == "equivalent":
-        within = amount(one.metric, margin, None)[0] if margin is not None else "the margin"
+        within = amount(metric, margin, None)[0] if margin is not None else "the margin"
         return f"{a} and {b} are equivalent {where}, within {within}: {by}{inside}, {seeds}."
     if one.verdict == "too few seeds":
         return f"Too few seeds to tell {a} from {b} {where}: {by}{inside}, {seeds}{needed}."
@@ -154,47 +146,46 @@ def answers(view: View) -> list[Answer]:
         return [Answer("", ["No values are chosen yet: the same command goes on with the tuning."], [], [])]
     own = _answer(view, "Each at its own best")
     own = Answer(own.title, [*edge_lines(study, tuning), *own.notes], own.sentences, own.more)
-    if tuning.shared is None:
+    if view.findings.shared is None:
         return [own]
-    return [own, _answer(View.of(tuning.shared), f"All at {format_overrides(tuning.shared_values)}")]
+    return [own, _answer(View.of(view.findings.shared), f"All at {format_overrides(tuning.shared_values)}")]
 
 
 def _answer(view: View, title: str) -> Answer:
-    study, found = view.study, view.found
-    sentences = [*_too_few(found), *(sentence(one, view.labels, study.margin) for one in found)] or _levels(view)
-    more = [agreement_line(one) for one in agreements(study)]
-    if study.target is not None:
-        head, *lines = map(str.strip, target_lines(study, study.target))
-        more.append(f"{head} {'; '.join(lines)}.")
-    return Answer(title, notes(study), sentences, more)
+    findings, metric, margin = view.findings, view.findings.primary_metric, view.study.margin
+    sentences = [*_too_few(view), *(sentence(one, view.labels, metric, margin) for one in view.found)] or _levels(view)
+    more = [agreement_line(one) for one in findings.agreements]
+    if lines := target_lines(findings):
+        head, *rest = map(str.strip, lines)
+        more.append(f"{head} {'; '.join(rest)}.")
+    return Answer(title, findings.notes, sentences, more)
 
 
-def _too_few(found: Sequence[Difference]) -> list[str]:
+def _too_few(view: View) -> list[str]:
     """One sentence before many of the same kind."""
+    found = view.found
     least = [one for one in found if one.verdict == "too few seeds"]
     if len(least) < 2 or len(least) < len(found):
         return []
-    needed = next(n for n in range(2, 64) if not too_few(n, len(found)))
     return [
         f"Too few seeds for all {len(found)} pairs: whatever {count(least[0].pairs, 'seed')} had shown, p could not "
-        f"have come to 0.05. It takes at least {needed}."
+        f"have come to 0.05. It takes at least {view.findings.least_seeds}."
     ]
 
 
 def _levels(view: View) -> list[str]:
     """Where there is nothing to compare: what each arm reached."""
-    study, metric = view.study, view.study.primary_metric
-    by, places = scale(metric)
-    mark = " %" if metric.endswith("accuracy") else ""
+    study, metric = view.study, view.findings.primary_metric
+    mark = " %" if metric.percent else ""
     said = []
     for arm in study.arms:
-        reached = summaries(study, arm).get(metric)
+        reached = view.findings.summaries[arm.name].get(metric.name)
         if reached is None or reached.mean is None:
-            said.append(f"{view.labels[arm.name]}: no run has a {metric_name(metric)}.")
+            said.append(f"{view.labels[arm.name]}: no run has a {metric.words}.")
             continue
-        half = "" if reached.ci95 is None else f" ± {by * (reached.ci95[1] - reached.mean):.{places}f}"
-        level = f"{by * reached.mean:.{places}f}{half}{mark}"
-        said.append(f"{view.labels[arm.name]}: {metric_name(metric)} {level}, {count(reached.n, 'seed')}.")
+        half = "" if reached.ci95 is None else f" ± {metric.told(reached.ci95[1] - reached.mean)}"
+        level = f"{metric.told(reached.mean)}{half}{mark}"
+        said.append(f"{view.labels[arm.name]}: {metric.words} {level}, {count(reached.n, 'seed')}.")
     if len(study.arms) > 1:
         said.append("One seed: nothing can be said of differences between arms.")
     return said or ["No run is recorded."]

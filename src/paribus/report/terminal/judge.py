@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paribus.findings.judge import Judgement
-from paribus.findings.summary import summarise
+from paribus.records.metrics import Format, Metric
 from paribus.report.terminal.tables import differences_table
 
 
@@ -21,12 +21,14 @@ def judgement_table(judged: Judgement) -> RenderableType:
         table.add_column(Text(f"{metric}\n(mean, n)"), justify="right")
     for arm in metrics[judged.primary]:
         cells = []
-        for values in metrics.values():
-            found = summarise(values[arm])
-            half = f" ±{found.ci95[1] - (found.mean or 0):.3g}" if found.ci95 else ""
-            cells.append("-" if found.mean is None else f"{found.mean:.5g}{half} ({found.n})")
+        for arms in judged.summaries.values():
+            one = arms[arm]
+            half = f" ±{one.ci95[1] - (one.mean or 0):.3g}" if one.ci95 else ""
+            cells.append("-" if one.mean is None else f"{one.mean:.5g}{half} ({one.n})")
         table.add_row(Text(arm), *cells)
     primary = [one for one in judged.found if one.metric == judged.primary]
     labels = {arm: arm for arm in metrics[judged.primary]}
     lines: list[RenderableType] = [Text(judged.name, style="bold"), *map(Text, judged.warnings), table]
-    return Group(*lines, "", differences_table(primary, labels, margin=judged.margin, as_given=True))
+    as_given = Metric(judged.primary, format=Format(places=5))  # what its unit is, nobody said
+    found = differences_table(primary, labels, heading=judged.primary, metric=as_given, margin=judged.margin)
+    return Group(*lines, "", found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from paribus.records.metrics import BUILT_IN
 from paribus.records.run import Callback
 
 if TYPE_CHECKING:
@@ -107,4 +108,6 @@ class DownloadBar:
 
 def _line(run: Run, row: Evaluation) -> str:
     split = "validation" if run.hidden_test else "test"
-    return f"seed {run.seed}, epoch {row.epoch:g}, {split} accuracy {100 * row.metrics[f'{split}_accuracy']:.1f} %"
+    shown = BUILT_IN[f"{split}_accuracy"]
+    value = shown.format.scale * row.metrics[shown.name]
+    return f"seed {run.seed}, epoch {row.epoch:g}, {shown.words} {value:.1f}{shown.format.suffix}"

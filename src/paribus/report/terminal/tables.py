@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -13,30 +11,28 @@ from rich.table import Table
 from rich.text import Text
 
 from paribus.config.values import format_value
-from paribus.findings.agreement import Agreement, agreements
-from paribus.findings.claims import Verdict, verdicts
-from paribus.findings.confounders import confounders
+from paribus.findings.agreement import Agreement
+from paribus.findings.claims import Verdict
 from paribus.findings.differences import ALPHA, Difference
-from paribus.findings.study import study_differences, warnings
-from paribus.findings.summary import Summary, metrics, summarise, values
-from paribus.findings.targets import earlier, reached
-from paribus.findings.units import label, scale, title
+from paribus.findings.findings import Findings
+from paribus.findings.summary import Summary
 from paribus.records.expected import Expected
-from paribus.records.record import ArmRecord, Status, StudyRecord, Target
+from paribus.records.metrics import Metric
+from paribus.records.record import ArmRecord, Status, StudyRecord
 
 _MOST_ROWS = 15
 PLUS_MINUS = "±: half of the mean's 95 % interval (Student's t) over the runs that are done"
 
 
-def results(study: StudyRecord, width: int) -> RenderableType:
+def results(findings: Findings, width: int) -> RenderableType:
     """The results table, a column for each factor and as many metrics as `width` has room for; then what is to be
     said of it."""
+    study = findings.study
     seeds = len(study.seeds)
-    shown = dict.fromkeys([study.primary_metric, *metrics(study)] if metrics(study) else [])
+    shown = dict.fromkeys([study.primary_metric, *findings.measured] if findings.measured else [])
     names = sorted(shown, key=lambda name: (name != study.primary_metric, not name.startswith("test")))
     if study.timing and "seconds_per_epoch" not in names:
         names.insert(1, "seconds_per_epoch")
-    found = [{name: summarise(values(study, arm, name)) for name in names} for arm in study.arms]
     factors = [] if study.named else study.factors
     columns = [["arm", *(arm.name for arm in study.arms)]] if study.named else []
     columns += [
@@ -48,32 +44,32 @@ def results(study: StudyRecord, width: int) -> RenderableType:
     left = width - 2 - sum(_room(column) for column in columns)
     omitted = []
     for name in names:
-        column = [_heading(title(name)), *(cell(name, summary[name]) for summary in found)]
+        metric = findings.metric(name)
+        column = [_heading(metric.title), *(cell(metric, findings.summaries[arm.name][name]) for arm in study.arms)]
         if left >= _room(column) or name == study.primary_metric:
             columns.append(column)
             left -= _room(column)
         else:
-            omitted.append(name.replace("_", " "))
+            omitted.append(metric.words)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     for i, column in enumerate(columns):
         table.add_column(column[0], justify="left" if i < labels else "right", overflow="fold")
     for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(Text, row))
     heading = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
-    lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in confounders(study)), table]
+    lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in findings.confounders), table]
     if omitted:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
         lines.append(Text(PLUS_MINUS, style="dim"))
-    lines += [Text(line) for line in (*troubles(study), *map(agreement_line, agreements(study)))]
-    lines += [Text(line, style="bold") for line in warnings(study)]
-    if study.target is not None:
-        lines += [Text(line) for line in target_lines(study, study.target)]
+    lines += [Text(line) for line in (*findings.troubles, *map(agreement_line, findings.agreements))]
+    lines += [Text(line, style="bold") for line in findings.warnings]
+    lines += [Text(line) for line in target_lines(findings)]
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
-        lines += ["", differences_table(study_differences(study), labels_of, margin=study.margin)]
+        lines += ["", primary_table(findings, labels_of)]
     if study.claims:
-        lines += ["", verdicts_table(verdicts(study))]
+        lines += ["", verdicts_table(findings.verdicts)]
     return Group(*lines)
 
 
@@ -111,17 +107,20 @@ def dry_run_table(folder: Path, stages: Sequence[Expected]) -> RenderableType:
     return Group(*lines, Text(f"{what}; nothing was trained or written"))
 
 
-def target_lines(study: StudyRecord, target: Target) -> list[str]:
-    """How many runs of each arm reached the target, and when."""
-    lines = [f"To {target.metric.replace('_', ' ')} {target.value:g}:"]
-    for arm, found in zip(study.arms, reached(study, target), strict=True):
+def target_lines(findings: Findings) -> list[str]:
+    """How many runs of each arm reached the target, and when; nothing where there is none."""
+    study, target = findings.study, findings.target
+    if target is None:
+        return []
+    lines = [f"To {findings.metric(target.metric).words} {target.value:g}:"]
+    for arm, found in zip(study.arms, findings.reached, strict=True):
         when = "later than any epoch" if found.median_epochs is None else f"epoch {found.median_epochs:g}"
-        seconds = [s for s in values(study, arm, "seconds_to_target") if s is not None]
-        clock = f", {median(seconds):.3g} s of training" if seconds else ""
+        seconds = findings.seconds_to_target[arm.name]
+        clock = f", {seconds:.3g} s of training" if seconds is not None else ""
         lines.append(f"  {arm.name or study.name}: {found.reached} of {found.runs} runs, median {when}{clock}")
     lines += [
         f"  {a} is earlier than {b} (ranks, p = {pair.p_adjusted:.2g})"
-        for pair in earlier(study, target)
+        for pair in findings.earlier
         if pair.p_adjusted is not None and pair.p_adjusted <= ALPHA
         for a, b in [(pair.a, pair.b) if pair.a_first else (pair.b, pair.a)]
     ]
@@ -135,16 +134,19 @@ def arm_label(study: StudyRecord, arm: ArmRecord) -> str:
     return " ".join(format_value(arm.settings[factor]) for factor in study.factors if factor in arm.settings)
 
 
-def differences_table(
-    found: Sequence[Difference], labels: Mapping[str, str], *, margin: float | None = None, as_given: bool = False
-) -> RenderableType:
-    """Differences on the primary metric, each with the interval that its verdict goes with.
+def primary_table(findings: Findings, labels: Mapping[str, str]) -> RenderableType:
+    """The differences of a study on its primary metric."""
+    metric = findings.primary_metric
+    return differences_table(
+        findings.primary, labels, heading=metric.label, metric=metric, margin=findings.study.margin
+    )
 
-    `as_given`: in the metric's own unit, for scores whose unit is not known.
-    """
-    metric = found[0].metric
-    by, places = (1.0, 5) if as_given else scale(metric)
-    heading = metric if as_given else label(metric)
+
+def differences_table(
+    found: Sequence[Difference], labels: Mapping[str, str], *, heading: str, metric: Metric, margin: float | None
+) -> RenderableType:
+    """Differences on the primary metric, each with the interval that its verdict goes with."""
+    by = metric.format.scale
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     several = len(found) > 1
     table.add_column(Text(f"{heading}: a - b"), overflow="fold")
@@ -153,9 +155,9 @@ def differences_table(
     table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
     for one in sorted(found, key=lambda one: -abs(one.mean or 0))[:_MOST_ROWS]:
-        mean = "-" if one.mean is None else f"{by * one.mean:+.{places}f}"
-        low_high = one.ci95_family
-        interval = "-" if low_high is None else f"{by * low_high[0]:+.{places}f} to {by * low_high[1]:+.{places}f}"
+        mean = "-" if one.mean is None else metric.told(one.mean, signed=True)
+        ends = one.ci95_family
+        interval = "-" if ends is None else " to ".join(metric.told(end, signed=True) for end in ends)
         p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
         verdict = one.verdict or ""
         if one.verdict in ("too few seeds", "no difference shown") and (one.seeds_needed or 0) > one.pairs:
@@ -174,7 +176,7 @@ def differences_table(
 def agreement_line(found: Agreement) -> str:
     """One sentence on how close two implementations came."""
     head = f"Same plan, two implementations: {found.a} and {found.b}"
-    metric = found.metric.replace("_", " ")
+    metric = Metric(found.metric).words
     if found.gap is None:
         return f"{head}. No two curves of the same seed to compare."
     where = f", at seed {found.at_seed}, epoch {found.at_epoch:g}" if found.gap else ""
@@ -190,32 +192,9 @@ def _room(column: list[str]) -> int:
     return max(len(line) for text in column for line in text.splitlines()) + 2
 
 
-def cell(name: str, summary: Summary) -> str:
+def cell(metric: Metric, summary: Summary) -> str:
     """Mean ± half of its interval, in the metric's unit for people."""
     if summary.mean is None:
         return "-"
-    by, places = scale(name)
-    text = f"{by * summary.mean:.{places}f}"
-    if summary.ci95 is not None:
-        text += f" ±{by * (summary.ci95[1] - summary.mean):.{places}f}"
-    return text
-
-
-def notes(study: StudyRecord) -> list[str]:
-    """What has to be said before any difference."""
-    return [*confounders(study), *troubles(study), *warnings(study)]
-
-
-def troubles(study: StudyRecord) -> list[str]:
-    """A line for each arm and status other than done."""
-    lines = []
-    for arm in study.arms:
-        statuses = Counter(run.status for run in arm.runs if run.status is not Status.DONE)
-        for status, count in statuses.items():
-            first = next(run for run in arm.runs if run.status is status)
-            runs = "1 run" if count == 1 else f"{count} runs"
-            reason = f": {first.error}" if first.error else ""
-            lines.append(
-                f"{arm.name or study.name}: {runs} {status} (seed {first.seed}{', ...' * (count > 1)}){reason}"
-            )
-    return lines
+    half = "" if summary.ci95 is None else f" ±{metric.told(summary.ci95[1] - summary.mean)}"
+    return metric.told(summary.mean) + half

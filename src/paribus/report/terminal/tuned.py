@@ -10,23 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 from paribus.config.values import Value, format_overrides, format_value
-from paribus.findings.study import study_differences
-from paribus.findings.summary import summaries
-from paribus.findings.units import label, scale
+from paribus.findings.findings import Findings
 from paribus.records.record import Status, StudyRecord, Tuning
-from paribus.report.terminal.tables import PLUS_MINUS, arm_label, cell, differences_table, notes, results
+from paribus.report.terminal.tables import PLUS_MINUS, arm_label, cell, primary_table, results
 
 _MOST_CANDIDATES = 30
 
 
-def study_results(study: StudyRecord, width: int) -> RenderableType:
+def study_results(findings: Findings, width: int) -> RenderableType:
     """The results of any study."""
-    return tuned_results(study, study.tuning) if study.tuning else results(study, width)
+    tuning = findings.study.tuning
+    return tuned_results(findings, tuning) if tuning else results(findings, width)
 
 
-def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
+def tuned_results(findings: Findings, tuning: Tuning) -> RenderableType:
     """The candidates and what was chosen; the primary metric at the shared value and at each arm's own; differences
     in both."""
+    study = findings.study
     seeds = len(study.seeds or (tuning.shared.seeds if tuning.shared else []))
     lines: list[RenderableType] = [Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")]
     if not tuning.arms:
@@ -34,29 +34,25 @@ def tuned_results(study: StudyRecord, tuning: Tuning) -> RenderableType:
             *lines,
             Text("no values are chosen yet: the same command goes on; what there is, shows its folder `tuning`"),
         )
-    lines += [_candidates(study, tuning), *(Text(line, style="bold") for line in edge_lines(study, tuning))]
-    lines += ["", _side_by_side(study, tuning)]
+    lines += [_candidates(findings, tuning), *(Text(line, style="bold") for line in edge_lines(study, tuning))]
+    lines += ["", _side_by_side(findings, tuning)]
     if seeds > 1:
         lines.append(Text(PLUS_MINUS, style="dim"))
     labels = {arm.name: arm_label(tuning.shared, arm) for arm in tuning.shared.arms} if tuning.shared else {}
     for title, one in (
-        (f"all at {format_overrides(tuning.shared_values)}", tuning.shared),
-        ("each at its own best", study),
+        (f"all at {format_overrides(tuning.shared_values)}", findings.shared),
+        ("each at its own best", findings),
     ):
-        runs = [run.status for arm in one.arms for run in arm.runs] if one else []
+        runs = [run.status for arm in one.study.arms for run in arm.runs] if one else []
         if runs.count(Status.DONE) < seeds * len(tuning.arms):
             lines.append(
                 Text(f"{title}: {runs.count(Status.DONE)} of {seeds * len(tuning.arms)} runs are done", style="bold")
             )
         if one is None:
             continue
-        lines += [Text(f"{title}: {line}", style="bold") for line in notes(one)]
-        if len(one.arms) > 1 and seeds > 1:
-            lines += [
-                "",
-                Text(title, style="bold"),
-                differences_table(study_differences(one), labels, margin=one.margin),
-            ]
+        lines += [Text(f"{title}: {line}", style="bold") for line in one.notes]
+        if len(one.study.arms) > 1 and seeds > 1:
+            lines += ["", Text(title, style="bold"), primary_table(one, labels)]
     return Group(*lines)
 
 
@@ -70,7 +66,7 @@ def edge_lines(study: StudyRecord, tuning: Tuning) -> list[str]:
     ]
 
 
-def _candidates(study: StudyRecord, tuning: Tuning) -> RenderableType:
+def _candidates(findings: Findings, tuning: Tuning) -> RenderableType:
     """A row for each candidate, a column for each arm; the chosen one is marked."""
     names = list(tuning.arms[0].chosen)
     values = [candidate.values for candidate in tuning.arms[0].candidates]
@@ -81,37 +77,36 @@ def _candidates(study: StudyRecord, tuning: Tuning) -> RenderableType:
     for name in names:
         table.add_column(name.rpartition(".")[2], justify="right")
     for arm in tuning.arms:
-        table.add_column(Text(arm.arm or study.name), justify="right", overflow="fold")
-    by, places = scale(tuning.metric)
+        table.add_column(Text(arm.arm or findings.study.name), justify="right", overflow="fold")
+    metric = findings.metric(tuning.metric)
     for one in values:
         scores = []
         for arm in tuning.arms:
             mean = next(candidate.mean for candidate in arm.candidates if candidate.values == one)
             mark = " *" if one == arm.chosen else "  "
-            scores.append(Text(("did not end" if mean is None else f"{by * mean:.{places}f}") + mark))
+            scores.append(Text(("did not end" if mean is None else metric.told(mean)) + mark))
         table.add_row(*(format_value(one[name]) for name in names), *scores)
     tried = len(tuning.arms[0].candidates)
     held_out = f"{100 * tuning.validation:g} % of the training data"
     seeds = "1 seed" if len(tuning.seeds) == 1 else f"{len(tuning.seeds)} seeds"
     how = f"{tried} candidates, {seeds} apart from the comparison's, {held_out}"
     left = f" ({tried - len(values)} that nobody chose are left out)" if len(values) < tried else ""
-    title = label(tuning.metric)
-    return Group(Text(f"tuning: {title} over {how}; * chosen{left}"), table)
+    return Group(Text(f"tuning: {metric.label} over {how}; * chosen{left}"), table)
 
 
-def _side_by_side(study: StudyRecord, tuning: Tuning) -> RenderableType:
-    metric = study.primary_metric
+def _side_by_side(findings: Findings, tuning: Tuning) -> RenderableType:
+    metric = findings.primary_metric
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
-    title = label(metric)
+    title = metric.label
     table.add_column("arm", overflow="fold")
     table.add_column(f"{title}, all at\n{format_overrides(tuning.shared_values)}", justify="right")
     table.add_column("own best", justify="left", overflow="fold")
     table.add_column(f"{title},\neach at its own", justify="right")
-    own = {arm.name: summaries(study, arm)[metric] for arm in study.arms}
-    shared = {arm.name: summaries(tuning.shared, arm)[metric] for arm in tuning.shared.arms} if tuning.shared else {}
+    own = {arm: of[metric.name] for arm, of in findings.summaries.items()}
+    shared = {arm: of[metric.name] for arm, of in findings.shared.summaries.items()} if findings.shared else {}
     for one in tuning.arms:
         table.add_row(
-            Text(one.arm or study.name),
+            Text(one.arm or findings.study.name),
             cell(metric, shared[one.arm]) if one.arm in shared else "-",
             format_overrides(one.chosen),
             cell(metric, own[one.arm]) if one.arm in own else "-",

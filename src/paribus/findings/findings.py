@@ -1,0 +1,189 @@
+"""The findings of a study: all that its records show, each computed at most once. Whoever shows results takes these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+
+from paribus.findings.agreement import Agreement, agreements
+from paribus.findings.bands import Band, arm_band
+from paribus.findings.claims import Verdict, verdicts
+from paribus.findings.confounders import confounders
+from paribus.findings.differences import Difference, differences, least_seeds
+from paribus.findings.study import troubles, warnings
+from paribus.findings.summary import Summary, derived_metrics, metrics, summarise, values
+from paribus.findings.targets import Earlier, Reached, earlier, reached
+from paribus.records.metrics import TO_TARGET, Metric
+from paribus.records.record import RunRecord, StudyRecord, Target
+
+Values = list[float | None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study shows. Each part is computed when it is first asked for, and then kept."""
+
+    study: StudyRecord
+
+    @classmethod
+    def of(cls, study: StudyRecord) -> Findings:
+        """The findings of a study's record.
+
+        >>> Findings.of(StudyRecord("s", ["lr"], [0], "test_accuracy", [])).differences
+        []
+        """
+        return cls(study)
+
+    @cached_property
+    def shared(self) -> Findings | None:
+        """Of a tuned study: the findings of all arms at one shared value."""
+        tuning = self.study.tuning
+        return Findings(tuning.shared) if tuning and tuning.shared else None
+
+    # --- metrics ---
+
+    def metric(self, name: str) -> Metric:
+        """The metric of a full name: its direction, its unit, how people see it."""
+        return self.study.metric(name)
+
+    @property
+    def primary_metric(self) -> Metric:
+        """The metric that the study's verdicts are on."""
+        return self.metric(self.study.primary_metric)
+
+    @cached_property
+    def measured(self) -> list[str]:
+        """The metrics that any run recorded on a split, in the order of the splits."""
+        return metrics(self.study)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Every metric: those measured, and those derived from the records."""
+        return [*self.measured, *derived_metrics(self.study)]
+
+    # --- arms ---
+
+    @cached_property
+    def values(self) -> Mapping[str, Mapping[str, Values]]:
+        """Arm -> metric -> one value for each seed of the study, None where it is missing."""
+        names = dict.fromkeys([*self.names, self.study.primary_metric])
+        return {arm.name: {name: values(self.study, arm, name) for name in names} for arm in self.study.arms}
+
+    @cached_property
+    def summaries(self) -> Mapping[str, Mapping[str, Summary]]:
+        """Arm -> metric -> its mean, spread and interval over the seeds."""
+        return {
+            arm: {name: summarise(column) for name, column in columns.items()} for arm, columns in self.values.items()
+        }
+
+    @cached_property
+    def _bands(self) -> dict[tuple[str, str], Band | None]:
+        return {}
+
+    def band(self, arm: str, metric: str) -> Band | None:
+        """The mean of an arm's curves with its interval; None of fewer than two runs."""
+        if (arm, metric) not in self._bands:
+            (record,) = (one for one in self.study.arms if one.name == arm)
+            self._bands[arm, metric] = arm_band(record, metric)
+        return self._bands[arm, metric]
+
+    def at_evaluation(self, runs: Sequence[RunRecord], metric: str, number: int) -> Summary:
+        """Of runs under way: a metric at one of their evaluations."""
+        return summarise([float(run.curve[metric][number]) for run in runs])
+
+    # --- differences ---
+
+    @property
+    def primary(self) -> list[Difference]:
+        """Every pair of arms, or all against the baseline, on the primary metric, with verdicts."""
+        return self.on(self.study.primary_metric)
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """On every metric, the primary one first; verdicts on it alone.
+
+        Epochs to a target are judged by ranks (`earlier`): a difference would be over the runs that reached it only.
+        """
+        others = [name for name in self.names if name != self.study.primary_metric and name not in TO_TARGET]
+        return [found for name in (self.study.primary_metric, *others) for found in self.on(name)]
+
+    def on(self, metric: str) -> list[Difference]:
+        """The differences on one metric."""
+        if metric not in self._on:
+            self._on[metric] = self._differences(metric)
+        return self._on[metric]
+
+    @cached_property
+    def _on(self) -> dict[str, list[Difference]]:
+        return {}
+
+    def _differences(self, metric: str) -> list[Difference]:
+        study = self.study
+        columns = {arm: of[metric] for arm, of in self.values.items()}
+        primary = metric == study.primary_metric
+        margin = study.margin if primary else None
+        return differences(columns, metric, primary=primary, baseline=study.baseline, margin=margin)
+
+    @property
+    def least_seeds(self) -> int:
+        """How many seeds it takes before any pair on the primary metric could be told apart."""
+        return least_seeds(len(self.primary))
+
+    # --- the target ---
+
+    @property
+    def target(self) -> Target | None:
+        """The study's target, where it can be said who reached it."""
+        target = self.study.target
+        return target if target is not None and target.direction is not None else None
+
+    @cached_property
+    def reached(self) -> list[Reached]:
+        """Of each arm how many runs reached the target, and when."""
+        return reached(self.study, self.target) if self.target else []
+
+    @cached_property
+    def earlier(self) -> list[Earlier]:
+        """Which arm of each pair reached the target earlier, by ranks."""
+        return earlier(self.study, self.target) if self.target else []
+
+    @cached_property
+    def seconds_to_target(self) -> Mapping[str, float | None]:
+        """Arm -> the median seconds of training of the runs that reached the target, None where none is known."""
+        columns = {arm: of.get("seconds_to_target", []) for arm, of in self.values.items()}
+        known = {arm: [one for one in column if one is not None] for arm, column in columns.items()}
+        return {arm: median(seconds) if seconds else None for arm, seconds in known.items()}
+
+    # --- what else there is to say ---
+
+    @cached_property
+    def agreements(self) -> list[Agreement]:
+        """How close two implementations of one arm come."""
+        return agreements(self.study)
+
+    @cached_property
+    def confounders(self) -> list[str]:
+        """Where arms differ in more than the factors."""
+        return confounders(self.study)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What else has to be said before any difference."""
+        return warnings(self.study)
+
+    @cached_property
+    def troubles(self) -> list[str]:
+        """A line for each arm and status other than done."""
+        return troubles(self.study)
+
+    @property
+    def notes(self) -> list[str]:
+        """All that has to be said before any difference."""
+        return [*self.confounders, *self.troubles, *self.warnings]
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """On each of the study's claims, from this study alone."""
+        return verdicts(self.study)

@@ -1,0 +1,148 @@
+"""Findings: computed once, and shown by renderers that compute nothing."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import io
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+import paribus
+from paribus.findings import findings as room
+from paribus.findings.agreement import agreements
+from paribus.findings.claims import verdicts
+from paribus.findings.confounders import confounders
+from paribus.findings.differences import differences
+from paribus.findings.findings import Findings
+from paribus.findings.targets import earlier, reached
+from paribus.records.claims import Claim, Condition
+from paribus.records.metrics import TO_TARGET
+from paribus.records.record import StudyRecord, Target
+from paribus.report.files.curves import draw
+from paribus.report.files.files import write_files
+from paribus.report.page.page import page
+from paribus.report.show import as_json
+from paribus.report.terminal.tuned import study_results
+from tests.test_page import made, with_tuning
+
+REPORT = Path(paribus.__file__).parent / "report"
+CLAIM = Claim("C1", "adam is better", (Condition("test_accuracy", higher="optimizer=adam", lower="optimizer=sgd"),))
+COMPUTING = (
+    "agreements", "arm_band", "confounders", "derived_metrics", "differences", "earlier", "metrics", "reached",
+    "summarise", "troubles", "values", "verdicts", "warnings",
+)  # fmt: skip
+"""The functions that findings are made by."""
+
+
+def compared() -> StudyRecord:
+    study = made(["adam", "sgd", "rmsprop"], seeds=7)
+    claim = replace(
+        CLAIM, conditions=(Condition("test_accuracy", higher=study.arms[0].name, lower=study.arms[1].name),)
+    )
+    return replace(study, target=Target("test_accuracy", 0.5, "higher"), claims=(claim,))
+
+
+def render(found: Findings, folder: Path) -> None:
+    """Everything that there is to see of a study."""
+    Console(file=io.StringIO(), width=200).print(study_results(found, 200))
+    page([found])
+    as_json(found)
+    write_files([found], folder / "files")
+    draw(found, folder)
+
+
+def named(function: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A call, so that two with the same things have one name: findings keep their columns, in new mappings."""
+    said: list[Any] = []
+    for one in arguments:
+        said += map(id, one.values()) if isinstance(one, dict) else [one if isinstance(one, str) else id(one)]
+    return (function, *said)
+
+
+@pytest.mark.parametrize("study", [compared(), with_tuning()], ids=["compared", "tuned"])
+def test_each_finding_is_computed_once_however_it_is_shown(
+    study: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[tuple[Any, ...]] = Counter()
+    kept = []  # what was given lives until the end: no two things have one id
+
+    def counted(name: str, function: Any) -> Any:
+        def wrapped(*arguments: Any, **more: Any) -> Any:
+            kept.append(arguments)
+            calls[named(name, arguments)] += 1
+            return function(*arguments, **more)
+
+        return wrapped
+
+    for name in COMPUTING:
+        monkeypatch.setattr(room, name, counted(name, getattr(room, name)))
+    render(Findings.of(study), tmp_path)
+    assert {call[0] for call in calls} >= {
+        "agreements",
+        "arm_band",
+        "confounders",
+        "differences",
+        "summarise",
+        "values",
+    }
+    assert [call for call, times in calls.items() if times > 1] == []
+
+
+def test_renderers_take_values_from_findings_and_no_function() -> None:
+    taken = []
+    for path in sorted(REPORT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not [one.name for one in node.names if one.name.startswith("paribus.findings")], path
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("paribus.findings"):
+                module = importlib.import_module(str(node.module))
+                taken += [(path, one.name, getattr(module, one.name)) for one in node.names]
+    assert {name for _, name, _ in taken} >= {"Findings", "Difference", "Summary", "Verdict"}
+    functions = [
+        (path.name, name) for path, name, thing in taken if inspect.isroutine(thing) or inspect.ismodule(thing)
+    ]
+    assert functions == []
+
+
+def test_they_are_what_the_functions_find() -> None:
+    study = compared()
+    found = Findings.of(study)
+    assert found.agreements == agreements(study)
+    assert found.confounders == confounders(study)
+    assert found.target is not None
+    assert found.reached == reached(study, found.target)
+    assert found.earlier == earlier(study, found.target)
+    assert found.verdicts == verdicts(study)
+    assert [one.metric for one in found.differences[:3]] == ["test_accuracy"] * 3
+    assert found.differences[:3] == found.primary == found.on("test_accuracy")
+    assert not {one.metric for one in found.differences} & set(TO_TARGET)
+    losses = {arm.name: [run.final("test_loss") for run in arm.runs] for arm in study.arms}
+    assert found.on("test_loss") == differences(losses, "test_loss", primary=False)
+
+
+def test_summaries_are_scipys() -> None:
+    found = Findings.of(compared())
+    for arm in found.study.arms:
+        column = np.array([run.curve["test_loss"][-1] for run in arm.runs])
+        summary = found.summaries[arm.name]["test_loss"]
+        assert summary.mean == pytest.approx(column.mean(), rel=1e-12)
+        expected = stats.t.interval(0.95, len(column) - 1, loc=column.mean(), scale=stats.sem(column))
+        assert summary.ci95 == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_study_in_python_has_them(tmp_path: Path) -> None:
+    study = paribus.compare("moons", lr=[0.1, 0.5], tune={"momentum": [0, 0.9]}, tune_seeds=1, epochs=2, seeds=2, hidden="5", out=tmp_path / "s")  # fmt: skip
+    assert study.findings is study.findings
+    assert study.shared is not None
+    assert study.shared.findings is study.findings.shared
+    assert study.differences("test_loss")["mean"].tolist() == [one.mean for one in study.findings.on("test_loss")]
+    assert study.warnings() == [*study.findings.confounders, *study.findings.warnings]
