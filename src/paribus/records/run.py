@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
+from paribus.config.values import Value
 from paribus.plan import PLAN_VERSION
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.record import Evaluation, Outcome
@@ -35,8 +37,13 @@ class Run:
 
     def identity(self) -> str:
         """What makes this run another than all others: its settings, its seed, the plan's version."""
-        facts = [PLAN_VERSION, self.seed, self.hidden_test, sorted(self.settings.flat().items())]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return identity_of(self.settings.flat(), self.seed, hidden_test=self.hidden_test)
+
+
+def identity_of(flat: Mapping[str, Value], seed: int, *, hidden_test: bool) -> str:
+    """The identity of a run from its settings under their full names."""
+    facts = [PLAN_VERSION, seed, hidden_test, sorted(flat.items())]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 class Callback:
