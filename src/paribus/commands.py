@@ -148,7 +148,7 @@ def carry_out_stage(
     # beside timed runs nothing else runs: their events are written when they are done
     with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
         with Bar(console, len(work.missing), epochs) as bar:
-            study = train_missing(stage, [bar])
+            study = train_missing(stage, [bar], work=work)
         if last and (not quiet or as_json):
             print_study(read(stage.folder) if asked.tune else study, as_json)
         written = [

@@ -83,7 +83,11 @@ def prepare(request: Request) -> Work:
 
     Raises SettingsError for settings that the data refuse, StoreError for a folder that cannot take the study.
     """
-    notes = check(request)
+    return _outstanding(request, check(request))
+
+
+def _outstanding(request: Request, notes: list[str]) -> Work:
+    """What is not recorded yet; StoreError for a folder that cannot take the study. `notes`: those of `check`."""
     recorded, former = _recorded(request)
     wanted = [(arm, seed) for seed in request.seeds for arm in request.design.arms]
     missing = [(arm, seed) for arm, seed in wanted if recorded.get(_key(arm, seed)) not in FINISHED]
@@ -104,13 +108,14 @@ def prepare(request: Request) -> Work:
     return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)))
 
 
-def carry_out(request: Request, callbacks: Sequence[Callback] = ()) -> StudyRecord:
-    """Train what is missing and return all that the folder holds.
+def carry_out(request: Request, callbacks: Sequence[Callback] = (), *, work: Work | None = None) -> StudyRecord:
+    """Train what is missing and return all that the folder holds. `work`: what `prepare` found, if it was called.
 
     Raises what `prepare` raises, and StoreError while another process carries out a study in the same folder.
     """
     with lock(request.folder):
-        work = prepare(request)  # once more, now that nobody else writes
+        notes = check(request) if work is None else list(work.notes)
+        work = _outstanding(request, notes)  # what is recorded is looked at now that nobody else writes
         store = Store.create(request.folder)
         try:
             runs = [_run(request, arm, seed) for arm, seed in work.missing]
