@@ -143,3 +143,17 @@ def test_a_dry_run_writes_nothing_and_foretells(tmp_path: Path) -> None:
     assert paribus(tmp_path, *words, "--quiet").returncode == 0
     assert "0 runs into" in paribus(tmp_path, *words, "--dry-run").stdout
     assert paribus(tmp_path, "compare", "moons", "lr=0.1,nan", "--dry-run").returncode == 2
+
+
+def test_an_option_that_is_a_setting_says_how_it_is_written(tmp_path: Path) -> None:
+    for option in (["--lr", "0.1"], ["--lr=0.1"]):
+        done = paribus(tmp_path, "train", "moons", *option)
+        assert done.returncode == 2
+        assert "lr is a setting: write lr=0.1" in done.stderr
+
+
+def test_the_help_of_list_names_every_list(tmp_path: Path) -> None:
+    from paribus.report.terminal.listings import LISTINGS
+
+    shown = "".join(paribus(tmp_path, "list", "--help").stdout.split())
+    assert "|".join(LISTINGS) in shown

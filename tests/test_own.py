@@ -488,3 +488,18 @@ def test_a_plain_script_may_use_several_processes(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "4 {'done'} True"
+
+
+def test_a_stage_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check builds and tries the user's module: once before each stage, not again under the lock."""
+    from paribus.study import runner
+
+    seen, check = [], runner.check
+
+    def counted(request: runner.Request) -> list[str]:
+        seen.append(request)
+        return check(request)
+
+    monkeypatch.setattr(runner, "check", counted)
+    paribus.train("moons", epochs=1, implementation="numpy", out=tmp_path / "s")
+    assert len(seen) == 1

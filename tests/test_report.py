@@ -18,7 +18,8 @@ from paribus.findings.summary import summarise
 from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
 from paribus.report.files.curves import curves, data, draw
 from paribus.report.show import as_json
-from paribus.report.terminal.listing import LISTINGS, listing
+from paribus.report.terminal.listing import listing
+from paribus.report.terminal.listings import LISTINGS
 from paribus.report.terminal.tables import results
 from paribus.study.runner import carry_out
 from tests.test_study import ask

@@ -184,3 +184,16 @@ def test_no_value_is_answered_with_anything_but_a_mistake(name: str, value: str)
 def test_intervals_in_steps() -> None:
     assert Every.parse("3").in_steps(7) == 21
     assert Every.parse("3steps").in_steps(7) == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("learning_rate", "lr"), ("learningrate", "lr"), ("Learning-Rate", "lr"), ("wd", "weight_decay"),
+        ("bs", "batch_size"), ("batchsize", "batch_size"), ("hidden_size", "hidden"), ("n_layers", "hidden"),
+        ("num_epochs", "epochs"),
+    ],
+)  # fmt: skip
+def test_the_field_s_other_words_are_known(word: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=f"did you mean '{meant}'"):
+        parse_overrides([f"{word}=1"])

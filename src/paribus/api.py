@@ -293,8 +293,8 @@ def _study(
     words = [f"{key}={_values(value)}" for key, value in settings.items()]
     asked = request("", words, options, compare=comparing, own=mine)
     for stage in stages(asked):
-        prepare(stage)  # a refusal leaves no folder behind
-        _tell_of_failures(carry_out(stage, [_Teller()]))
+        work = prepare(stage)  # a refusal leaves no folder behind
+        _tell_of_failures(carry_out(stage, [_Teller()], work=work))
     return Study(asked.folder, read(asked.folder))
 
 

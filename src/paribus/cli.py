@@ -5,15 +5,46 @@ from __future__ import annotations
 import io
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from paribus.commands import carry_out, console_, print_study, refuse, typed, with_device
+from paribus.report.terminal.listings import LISTINGS
 
 if TYPE_CHECKING:
     from paribus.study.spec import Request
+
+
+class _WithSettings(TyperCommand):
+    """A command with settings, which says how one is written where it is given as an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)  # the parser takes them away
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # typer keeps its own copy of click: the class is known by its attribute
+            option = str(getattr(error, "option_name", ""))
+            if option.startswith("--") and type(error).__name__ == "NoSuchOption":
+                _refuse_setting(option, given)
+            raise
+
+
+def _refuse_setting(option: str, args: list[str]) -> None:
+    from paribus.config.overrides import SettingsError, full_name
+
+    name = option.lstrip("-").replace("-", "_")
+    try:
+        full_name(name)
+    except SettingsError:
+        return
+    joined = [arg.partition("=")[2] for arg in args if arg.startswith(f"{option}=")]
+    after = [value for arg, value in pairwise(args) if arg == option]
+    refuse([f"there is no option {option}: {name} is a setting: write {name}={(joined + after + ['VALUE'])[0]}"])
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -78,7 +109,7 @@ def paribus(
     """Train neural networks under matched conditions, and say which differences are real."""
 
 
-@app.command()
+@app.command(cls=_WithSettings)
 def train(
     task: TaskName,
     words: Words = None,
@@ -113,7 +144,7 @@ def train(
     carry_out(ask, dry_run, as_json, quiet)
 
 
-@app.command()
+@app.command(cls=_WithSettings)
 def compare(
     task: TaskName,
     words: Words = None,
@@ -356,9 +387,9 @@ def bench(
 
 
 @app.command(name="list")
-def list_(what: Annotated[str, typer.Argument(metavar="tasks|models|optimizers|recipes|settings")]) -> None:
+def list_(what: Annotated[str, typer.Argument(metavar="|".join(LISTINGS))]) -> None:
     """List what there is, with defaults, one line each."""
-    from paribus.report.terminal.listing import LISTINGS, listing
+    from paribus.report.terminal.listing import listing
 
     if what not in LISTINGS:
         from paribus.config.overrides import near_miss

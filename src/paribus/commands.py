@@ -151,7 +151,7 @@ def carry_out_stage(
     # beside timed runs nothing else runs: their events are written when they are done
     with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
         with Bar(console, len(work.missing), epochs) as bar:
-            study = train_missing(stage, [bar])
+            study = train_missing(stage, [bar], work=work)
         # of a tuned study the folder holds more than its last stage: what was tried, and all arms at one value
         found = Findings.of(read(stage.folder) if last and asked.tune else study)
         if last and (not quiet or as_json):

@@ -56,13 +56,39 @@ def all_settings() -> dict[str, list[tuple[str, FieldInfo]]]:
 
 
 _ELSEWHERE = {
-    "learning_rate": "lr",
+    "learningrate": "lr",
+    "stepsize": "lr",
+    "eta": "lr",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
     "batch": "batch_size",
-    "n_epochs": "epochs",
+    "bs": "batch_size",
+    "minibatch": "batch_size",
+    "minibatchsize": "batch_size",
+    "epoch": "epochs",
+    "nepochs": "epochs",
+    "numepochs": "epochs",
+    "maxepochs": "epochs",
     "layers": "hidden",
+    "nlayers": "hidden",
+    "numlayers": "hidden",
+    "units": "hidden",
+    "hiddensize": "hidden",
+    "hiddenlayers": "hidden",
+    "hiddenlayersizes": "hidden",
     "opt": "optimizer",
+    "optim": "optimizer",
+    "scheduler": "schedule",
+    "lrscheduler": "schedule",
+    "dropoutrate": "dropout",
+    "gradclip": "clip",
+    "maxgradnorm": "clip",
+    "initialisation": "init",
+    "initialization": "init",
+    "dtype": "precision",
+    "numthreads": "threads",
 }
-"""What settings are called elsewhere."""
+"""What settings are called elsewhere, in small letters and without - and _."""
 
 
 def full_name(name: str) -> str:
@@ -85,7 +111,13 @@ def full_name(name: str) -> str:
         raise SettingsError([f"{name} is the end of {' and '.join(ends)}: write the full name"])
     short = {full.rpartition(".")[2] for full in known} | set(known)
     otherwise = "`paribus list settings` names them all"
-    raise SettingsError([f"there is no setting {name!r}: {near_miss(_ELSEWHERE.get(name, name), short, otherwise)}"])
+    bare = _bare(name)
+    meant = _ELSEWHERE.get(bare) or next((one for one in sorted(short) if _bare(one) == bare), name)
+    raise SettingsError([f"there is no setting {name!r}: {near_miss(meant, short, otherwise)}"])
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:

@@ -90,8 +90,11 @@ class Checkpoint:
         line, _, body = content.partition(b"\n")
         try:
             head = json.loads(line)
-            if head["version"] != _VERSION or head["identity"] != identity:
+            if head["version"] not in (1, _VERSION) or head["identity"] != identity:
                 return None
+            if head["version"] == 1:  # it knew no probes, and looked for the best only where it has one
+                head["lengths"].insert(1, 0)
+                head["keeps_best"] = head["best"] is not None
             ends = list(accumulate(head["lengths"]))
             learner, probes, packed = (body[first:last] for first, last in zip([0, *ends], ends, strict=False))
         except (ValueError, KeyError, TypeError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
+from paribus.config.values import Value
 from paribus.plan import PLAN_VERSION
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.record import Evaluation, Outcome
@@ -33,16 +35,21 @@ class Run:
     checkpoint_seconds: float = 0.0
     pictures: bool = False
 
-    def resumes_from(self) -> Checkpoint | None:
+    def resumes_from(self, identity: str | None = None) -> Checkpoint | None:
         """Where it goes on; None where it begins at its first step, as there is no checkpoint, or one that did not look
-        for the best of the run that is now to be kept."""
-        found = Checkpoint.read(self.checkpoint, self.identity()) if self.checkpoint else None
+        for the best of the run that is now to be kept. `identity`: another, under which an older version knew it."""
+        found = Checkpoint.read(self.checkpoint, identity or self.identity()) if self.checkpoint else None
         return None if found is not None and "best" in self.keep and not found.keeps_best else found
 
     def identity(self) -> str:
         """What makes this run another than all others: its settings, its seed, the plan's version."""
-        facts = [PLAN_VERSION, self.seed, self.hidden_test, sorted(self.settings.flat().items())]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return identity_of(self.settings.flat(), self.seed, hidden_test=self.hidden_test)
+
+
+def identity_of(flat: Mapping[str, Value], seed: int, *, hidden_test: bool) -> str:
+    """The identity of a run from its settings under their full names."""
+    facts = [PLAN_VERSION, seed, hidden_test, sorted(flat.items())]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 class Callback:

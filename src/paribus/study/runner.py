@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ from paribus.config.recipes import RECIPES
 from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
 from paribus.plan import PLAN_VERSION
+from paribus.records.checkpoint import Checkpoint
 from paribus.records.metrics import DERIVED_METRICS, GPU_METERS, Metric
 from paribus.records.record import FINISHED, Status, StudyRecord
-from paribus.records.run import Callback, Run
+from paribus.records.run import Callback, Run, identity_of
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
 from paribus.study.recorder import Recorder
@@ -82,8 +84,12 @@ def prepare(request: Request) -> Work:
 
     Raises SettingsError for settings that the data refuse, StoreError for a folder that cannot take the study.
     """
-    notes = check(request)
-    recorded = _recorded(request)
+    return _outstanding(request, check(request))
+
+
+def _outstanding(request: Request, notes: list[str]) -> Work:
+    """What is not recorded yet; StoreError for a folder that cannot take the study. `notes`: those of `check`."""
+    recorded, former = _recorded(request)
     wanted = [(arm, seed) for seed in request.seeds for arm in request.design.arms]
     missing = [(arm, seed) for arm, seed in wanted if recorded.get(_key(arm, seed)) not in FINISHED]
     if request.keep and len(missing) < len(wanted):
@@ -92,7 +98,7 @@ def prepare(request: Request) -> Work:
             "choose another --name to train them again"
         )
     begun = [_run(request, arm, seed) for arm, seed in missing if _key(arm, seed) in recorded]
-    going_on = sum(run.resumes_from() is not None for run in begun)
+    going_on = sum(_goes_on(run, former) for run in begun)
     for count, how in (
         (going_on, "goes on from its last checkpoint"),
         (len(begun) - going_on, "trained again from the start"),
@@ -103,16 +109,20 @@ def prepare(request: Request) -> Work:
     return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)))
 
 
-def carry_out(request: Request, callbacks: Sequence[Callback] = ()) -> StudyRecord:
-    """Train what is missing and return all that the folder holds.
+def carry_out(request: Request, callbacks: Sequence[Callback] = (), *, work: Work | None = None) -> StudyRecord:
+    """Train what is missing and return all that the folder holds. `work`: what `prepare` found, if it was called.
 
     Raises what `prepare` raises, and StoreError while another process carries out a study in the same folder.
     """
     with lock(request.folder):
-        work = prepare(request)  # once more, now that nobody else writes
+        notes = check(request) if work is None else list(work.notes)
+        work = _outstanding(request, notes)  # what is recorded is looked at now that nobody else writes
         store = Store.create(request.folder)
         try:
             runs = [_run(request, arm, seed) for arm, seed in work.missing]
+            former = store.former()
+            for run in runs:
+                _bring_checkpoint(run, former)
             _executor(request).carry_out(runs, Recorder(store, request, callbacks))
             return store.read()
         finally:
@@ -125,8 +135,43 @@ def _run(request: Request, arm: Arm, seed: int) -> Run:
     # the seconds of a timed run are those of a run in one piece
     if not backend_of(arm.settings).resumable or request.timing:
         return run
-    path = request.folder / CHECKPOINTS / f"{run.identity()[:24]}.checkpoint"
+    path = _checkpoint_path(request.folder / CHECKPOINTS, run.identity())
     return replace(run, checkpoint=path, checkpoint_seconds=request.checkpoint_seconds)
+
+
+def _checkpoint_of(run: Run, former: Mapping[str, Sequence[str]]) -> tuple[Path, str] | None:
+    """Where a run stood last, and the identity it had then: an older version named it by the settings it knew."""
+    if run.checkpoint is None:
+        return None
+    if run.checkpoint.exists():
+        return run.checkpoint, run.identity()
+    for text in former.get(canonical(run.settings.flat()), ()):
+        identity = identity_of(json.loads(text), run.seed, hidden_test=run.hidden_test)
+        path = _checkpoint_path(run.checkpoint.parent, identity)
+        if path.exists():
+            return path, identity
+    return None
+
+
+def _goes_on(run: Run, former: Mapping[str, Sequence[str]]) -> bool:
+    found = _checkpoint_of(run, former)
+    return found is not None and replace(run, checkpoint=found[0]).resumes_from(found[1]) is not None
+
+
+def _bring_checkpoint(run: Run, former: Mapping[str, Sequence[str]]) -> None:
+    """Give an older version's checkpoint the identity that the run has today."""
+    found = _checkpoint_of(run, former)
+    if found is None or run.checkpoint is None or found[0] == run.checkpoint:
+        return
+    path, identity = found
+    checkpoint = Checkpoint.read(path, identity)
+    if checkpoint is not None:
+        checkpoint.write(run.checkpoint, run.identity())
+        path.unlink()
+
+
+def _checkpoint_path(folder: Path, identity: str) -> Path:
+    return folder / f"{identity[:24]}.checkpoint"
 
 
 def _executor(request: Request) -> Executor:
@@ -147,28 +192,31 @@ def _key(arm: Arm, seed: int) -> tuple[str, int]:
     return canonical(arm.settings.flat()), seed
 
 
-def _recorded(request: Request) -> dict[tuple[str, int], Status]:
-    """What the folder already holds of this very study; StoreError where it holds something else."""
+def _recorded(request: Request) -> tuple[dict[tuple[str, int], Status], dict[str, list[str]]]:
+    """What the folder already holds of this very study, and how older versions wrote its arms.
+
+    Raises StoreError where it holds something else.
+    """
     folder = request.folder
     if not (folder / FILE).exists():
         free(folder)
-        return {}
+        return {}, {}
     try:
         store = Store.open(folder)
     except NoStudyError:
-        return {}
+        return {}, {}
     try:
         if differing := _differing(store, request):
             raise StoreError(
                 f"{folder} holds another study; it differs in {'; '.join(differing)}. "
                 "Choose another folder with --name or --out, or give the same settings to go on with it"
             )
-        statuses = store.statuses()
+        statuses, former = store.statuses(), store.former()
     finally:
         store.close()
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(f"{folder} cannot be written: choose another folder with --out")
-    return statuses
+    return statuses, former
 
 
 def free(folder: Path) -> None:

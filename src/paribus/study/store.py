@@ -38,10 +38,13 @@ from paribus.records.record import (
     Tuned,
     Tuning,
 )
+from paribus.study.migrations import SCHEMA_VERSION, facts_today, settings_today
 from paribus.study.packing import artifacts, curve_columns, pack, unpack, unpack_pictures
 
-SCHEMA_VERSION = 1
 FILE = "study.sqlite"
+
+_MIGRATED = ("shared", "tune", "tuned")
+"""The facts of a study that hold settings."""
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "sshfs", "lustre", "gpfs", "beegfs", "ceph", "afs")
 
@@ -69,6 +72,11 @@ CREATE TABLE artifacts (
 );
 """
 
+_FORMER = """
+CREATE TABLE IF NOT EXISTS former (what TEXT NOT NULL, content TEXT NOT NULL, version INTEGER, migrated REAL NOT NULL)
+"""
+"""What older versions recorded, word for word, where this one has other words for it."""
+
 
 class StoreError(ValueError):
     """A folder that cannot be read as a study, or cannot take what is to be written."""
@@ -86,6 +94,7 @@ class Store:
         self._db = connection
         self._pending: dict[int, list[Evaluation]] = {}
         self._rows: dict[int, int] = {}
+        self._version = SCHEMA_VERSION
 
     # --- opening ---
 
@@ -103,6 +112,7 @@ class Store:
                         connection.execute(statement)
                     store.set("schema_version", SCHEMA_VERSION)
             store._check_version()
+            store._migrate()
         except BaseException:
             connection.close()
             raise
@@ -147,7 +157,7 @@ class Store:
 
     def _check_version(self) -> None:
         try:
-            version = self.get("schema_version")
+            version = self._stored("schema_version")
         except sqlite3.DatabaseError as error:  # another program's database, or one killed before its first line
             self._db.close()
             raise StoreError(f"{self.folder / FILE} is not a study's record: {error}") from None
@@ -157,6 +167,49 @@ class Store:
                 f"{self.folder / FILE} has schema version {version}, this Paribus reads up to {SCHEMA_VERSION}: "
                 "it was written by a newer one; update Paribus"
             )
+        self._version = version
+
+    def _migrate(self) -> None:
+        """Write what an older version recorded in this one's words, and keep what stood there before."""
+        with self.transaction():
+            arms = self._today()
+            if len({*arms.values()}) < len(arms):
+                raise StoreError(f"{self.folder / FILE} has two arms that are the same today: choose another folder")
+            changed = [(f"arm {before}", before, after) for before, after in arms.items() if before != after]
+            facts = [(key, json.dumps(self._stored(key)), json.dumps(self.get(key))) for key in _MIGRATED]
+            changed += [(key, before, after) for key, before, after in facts if before != after]
+            if not changed and self._version == SCHEMA_VERSION:
+                return
+            self._db.execute(_FORMER)
+            for what, before, after in changed:
+                kept = "arm" if what.startswith("arm ") else what
+                values = (kept, before, self._version, time.time())
+                self._db.execute("INSERT INTO former VALUES (?, ?, ?, ?)", values)
+                if kept == "arm":
+                    self._db.execute("UPDATE arms SET settings = ? WHERE settings = ?", (after, before))
+                else:
+                    self._db.execute("UPDATE study SET value = ? WHERE key = ?", (after, what))
+            self.set("schema_version", SCHEMA_VERSION)
+        self._version = SCHEMA_VERSION
+
+    def _today(self) -> dict[str, str]:
+        """The arms' settings as they stand in the file, and the same in this version's words."""
+        rows = self._db.execute("SELECT settings FROM arms").fetchall()
+        return {text: self._settings_today(text) for (text,) in rows}
+
+    def _settings_today(self, text: str) -> str:
+        return canonical(settings_today(json.loads(text), self._version))
+
+    def former(self) -> dict[str, list[str]]:
+        """The arms that older versions recorded in other words: settings as `arms` has them -> how they stood there."""
+        found: dict[str, list[str]] = {}
+        for before, after in self._today().items():
+            if before != after:
+                found.setdefault(after, []).append(before)
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
+            for before, version in self._db.execute("SELECT content, version FROM former WHERE what = 'arm'"):
+                found.setdefault(canonical(settings_today(json.loads(before), version)), []).append(before)
+        return found
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -173,7 +226,13 @@ class Store:
     # --- the study ---
 
     def get(self, key: str) -> Any:
-        """A fact of the study, None where it is not recorded."""
+        """A fact of the study in this version's words, None where it is not recorded."""
+        value = self._stored(key)
+        if key not in _MIGRATED:
+            return value
+        return facts_today(key, value, self._version, self._today())
+
+    def _stored(self, key: str) -> Any:
         row = self._db.execute("SELECT value FROM study WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
@@ -190,7 +249,8 @@ class Store:
 
     def arms(self) -> dict[str, str]:
         """The arms recorded: their settings, as `canonical` writes them, and their names."""
-        return dict(self._db.execute("SELECT settings, name FROM arms"))
+        rows = self._db.execute("SELECT settings, name FROM arms")
+        return {self._settings_today(settings): name for settings, name in rows}
 
     def add_task(self, info: DatasetInfo, points: Mapping[str, NDArray[np.generic]] | None) -> int:
         """The number of a task. `points`: what a picture of the data needs."""
@@ -216,7 +276,8 @@ class Store:
         rows = self._db.execute(
             "SELECT arms.settings, seed, status FROM runs JOIN arms ON arms.id = runs.arm ORDER BY attempt"
         )
-        return {(settings, seed): Status(status) for settings, seed, status in rows}
+        today = self._today()
+        return {(today[settings], seed): Status(status) for settings, seed, status in rows}
 
     def start(self, arm: int, seed: int, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
         """Record that a run begins; its number. Earlier attempts stay."""
@@ -351,7 +412,9 @@ class Store:
                 pictures.get(id_, Pictures()),
             )
         arms = [
-            ArmRecord(name, json.loads(settings), [run for _, run in sorted(runs.get(arm, {}).items())])
+            ArmRecord(
+                name, json.loads(self._settings_today(settings)), [run for _, run in sorted(runs.get(arm, {}).items())]
+            )
             for arm, name, settings in self._db.execute("SELECT id, name, settings FROM arms ORDER BY id")
         ]
         # the built-in ones are what this version says they are; an older one recorded nothing of the user's own

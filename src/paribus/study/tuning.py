@@ -24,6 +24,7 @@ from paribus.plan import Plan
 from paribus.records.metrics import Direction, Metric
 from paribus.records.record import Candidate, StudyRecord, Tuned
 from paribus.study.arms import Arm, Design
+from paribus.study.migrations import word_today
 from paribus.study.store import canonical
 
 FIRST_SEED = 2**31
@@ -57,7 +58,8 @@ class Tune:
 
     def as_record(self) -> dict[str, object]:
         """How the study is tuned, as its record holds it: tuned in another way it is another study."""
-        return {name: value for name, value in vars(self).items() if name not in ("candidates", "direction")}
+        record = {name: value for name, value in vars(self).items() if name not in ("candidates", "direction")}
+        return {**record, "words": [word_today(word) for word in self.words]}
 
 
 @dataclass(frozen=True)

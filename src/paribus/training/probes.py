@@ -113,7 +113,9 @@ class Probes:
         return content.getvalue()
 
     def restore(self, state: bytes) -> None:
-        """As `state` left it."""
+        """As `state` left it; nothing is said of a checkpoint that held none."""
+        if not state:
+            return
         with np.load(io.BytesIO(state), allow_pickle=False) as found:
             self._snapshots.restore(dict(found))
 

@@ -15,8 +15,6 @@ from paribus.config.schedules import SCHEDULES
 from paribus.config.tasks import TASKS
 from paribus.config.values import format_overrides, format_value, plain_value
 
-LISTINGS = ("tasks", "models", "optimizers", "schedules", "recipes", "settings")
-
 
 def listing(what: str) -> Table:
     """One of LISTINGS as a table."""
