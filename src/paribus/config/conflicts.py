@@ -20,6 +20,10 @@ ALL = ("numpy", "torch")
 LIMITED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "loader": (("indexed",), ("torch",)),
     "precision": (("float32", "float64"), ("torch",)),
+    "l1": (("0", "0.0"), ALL),
+    "model.activation": (("relu",), ALL),
+    "model.norm": (("none",), ALL),
+    "model.skip": (("false",), ALL),
     "label_smoothing": (("0", "0.0"), ALL),
     "optimizer.decay": (("all",), ALL),
     "optimizer.decoupled": (("false",), ALL),
@@ -77,6 +81,11 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
     if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
         yield f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
+    if isinstance(model, Mlp) and not model.hidden:
+        for name, neutral in (("activation", "relu"), ("norm", "none"), ("skip", False)):
+            value = getattr(model, name)
+            if f"model.{name}" in given and value != neutral:
+                yield f"{name}={format_value(value)} has no effect with hidden=none: there is no hidden layer"
     if not isinstance(model, Cnn | UserModel | None) and given.get("memory") == "channels_last":
         yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
 
