@@ -78,6 +78,7 @@ def test_a_backend_trains_with_every_optimizer_that_it_claims(backend: str, opti
 
 
 UNCOMMON = {
+    "model.activation": "tanh", "model.norm": "layer", "model.skip": True, "l1": 0.01,
     "loader": "dataloader", "precision": "bf16", "label_smoothing": 0.1, "optimizer.decay": "weights",
     "optimizer.decoupled": True, "eval_train": 50, "flip": True, "crop": 1, "cutout": 2, "memory": "channels_last",
     "compile": True, "device": "cuda", "threads": 2,
@@ -94,7 +95,8 @@ def test_every_optional_setting_has_a_value_here() -> None:
 def test_an_optional_setting_is_refused_by_who_lacks_it_and_auto_finds_who_has_it(backend: str, name: str) -> None:
     model = "cnn" if name in ("flip", "crop", "cutout", "memory") else "mlp"
     decay = {"optimizer.weight_decay": 0.1} if name.startswith("optimizer.") else {}
-    values = small(model, **{name: UNCOMMON[name], **decay})
+    layers = {"model.hidden": "5x5"} if model == "mlp" else {}
+    values = small(model, **{name: UNCOMMON[name], **decay, **layers})
     refused = BACKENDS[backend].refusals(build(values))
     short = name.rpartition(".")[2]
     assert any(line.startswith(f"{short}=") for line in refused) == (name not in BACKENDS[backend].features)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import paribus
+from paribus.findings.findings import Findings
 from paribus.report.show import as_json
 from paribus.study.reading import read
 from paribus.study.store import FILE, StoreError
@@ -49,7 +50,7 @@ def test_shows_what_the_version_that_wrote_it_showed(old: Path, name: str) -> No
     shown = json.loads((FOLDERS / f"{name}.json").read_text())
     for arm in shown["arms"]:
         arm["settings"]["init"] = "he_fan_out"
-    mine = json.loads(json.dumps(as_json(read(old / name))))
+    mine = json.loads(json.dumps(as_json(Findings.of(read(old / name)))))
     for arm, then in zip(mine["arms"], shown["arms"], strict=True):
         assert then["settings"].items() <= arm["settings"].items()
         del arm["settings"], then["settings"]

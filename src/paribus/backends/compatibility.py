@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 from paribus.config.architecture import cnn_layers
-from paribus.config.models import RECURRENT, Cnn
+from paribus.config.models import RECURRENT, Cnn, Mlp
 from paribus.config.settings import Settings
 from paribus.tasks import Task
 from paribus.training.sampling import smallest_batch
@@ -29,6 +32,26 @@ def model_mistakes(settings: Settings, task: Task) -> list[str]:
         found += [f"{name} has no effect on {task.info.name}: an example has shape {shape}, no image" for name in asked]
     elif isinstance(settings.model, Cnn):
         found += _norm_mistakes(settings, settings.model, task, task.image)
+    if isinstance(settings.model, Mlp):
+        found += _mlp_mistakes(settings, settings.model, task)
+    return found
+
+
+def _mlp_mistakes(settings: Settings, model: Mlp, task: Task) -> list[str]:
+    """Batch normalisation on one example, and `skip` where no sizes are the same."""
+    found = []
+    inputs = math.prod(task.info.input_shape) * (10 if task.encoding == "onehot" else 1)
+    if model.skip and not any(n_in == n_out for n_in, n_out in pairwise((inputs, *model.hidden))):
+        sizes = " -> ".join(map(str, (inputs, *model.hidden)))
+        found.append(
+            f"skip=true has no effect: no hidden layer has an input and an output of the same size ({sizes}); take "
+            "hidden layers of one size, as in hidden=64x64"
+        )
+    if model.norm == "batch" and smallest_batch(settings, len(task.train)) < 2:
+        found.append(
+            f"batch_size={settings.batch_size} leaves a batch of one example ({len(task.train)} for training): batch "
+            "normalisation has no variance over a single value; take another batch_size"
+        )
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,9 +14,12 @@ from paribus.backends.stepwise import StepwiseBackend
 from paribus.byhand.cnn import Cnn
 from paribus.byhand.layers import Array, SoftmaxCrossEntropy
 from paribus.byhand.mlp import Mlp
-from paribus.byhand.optimizers import OPTIMIZERS, clip_by_global_norm
+from paribus.byhand.model import Model
+from paribus.byhand.optimizers import OPTIMIZERS, add_l1, clip_by_global_norm
 from paribus.byhand.rnn import Rnn
 from paribus.config.models import Cnn as CnnConfig
+from paribus.config.models import Mlp as MlpConfig
+from paribus.config.models import ModelConfig
 from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.plan import Indices, Plan
@@ -24,8 +28,34 @@ from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Learner
 
-_AT_ONCE = 1000
-"""Images that are evaluated at once."""
+Made = tuple[Callable[[type[np.floating]], Model], tuple[int, ...]]
+
+
+def _mlp(settings: Settings, task: Task) -> Made:
+    one = settings.mlp
+    inputs = task.floats(task.test.x[:1], np.dtype(settings.precision)).size
+    sizes = [inputs, *one.hidden, task.info.classes]
+
+    def make(dtype: type[np.floating]) -> Model:
+        return Mlp(sizes, one.dropout, dtype, activation=one.activation, norm=one.norm, skip=one.skip)
+
+    return make, (inputs,)
+
+
+def _cnn(settings: Settings, task: Task) -> Made:
+    assert isinstance(settings.model, CnnConfig)
+    assert task.image is not None
+    return partial(Cnn, task.image, task.info.classes, settings.model.width), task.image
+
+
+def _rnn(settings: Settings, task: Task) -> Made:
+    assert isinstance(settings.model, RnnConfig)
+    assert task.sequence is not None
+    return partial(Rnn, task.sequence[1], settings.model.hidden, task.info.classes), task.sequence
+
+
+MODELS: dict[type[ModelConfig], Callable[[Settings, Task], Made]] = {MlpConfig: _mlp, CnnConfig: _cnn, RnnConfig: _rnn}
+"""For each model's settings: what makes the model for a type of numbers, and the shape of an example."""
 
 
 class NumpyLearner:
@@ -34,23 +64,8 @@ class NumpyLearner:
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
         self._settings, self._task, self._plan = settings, task, plan
         self._dtype = np.dtype(settings.precision)
-        self._hidden: tuple[int, ...] = ()
-        self._dropout = 0.0
-        self._shape: tuple[int, ...] = (-1,)
-        self.model: Any  # three models with the same verbs
-        match settings.model:
-            case CnnConfig(width=width):
-                assert task.image is not None
-                self._shape = task.image
-                self.model = Cnn(task.image, task.info.classes, width, self._dtype.type)
-            case RnnConfig(hidden=units):
-                assert task.sequence is not None
-                self._shape = task.sequence
-                self.model = Rnn(task.sequence[1], units, task.info.classes, self._dtype.type)
-            case _:
-                self._hidden, self._dropout = settings.mlp.hidden, settings.mlp.dropout
-                n_in = self._inputs(task.test.x[:1]).shape[1]
-                self.model = Mlp([n_in, *self._hidden, task.info.classes], self._dropout, self._dtype.type)
+        make_model, self._shape = MODELS[type(settings.model)](settings, task)
+        self.model = make_model(self._dtype.type)
         self._data = {name: (self._inputs(split.x), split.y) for name, split in task.splits.items()}
         self._x, self._y = self._data["train"]
         self.loss = SoftmaxCrossEntropy()
@@ -76,13 +91,14 @@ class NumpyLearner:
 
     def step(self, examples: Indices, epoch: int) -> float:
         x, y = self._x[examples], self._y[examples]
-        if self._dropout:
-            keep = [self._plan.keep(epoch, examples, i, units, self._dropout) for i, units in enumerate(self._hidden)]
-            logits = self.model.forward(x, keep)
-        else:
-            logits = self.model.forward(x)
+        dropped = enumerate(self.model.dropped)
+        logits = self.model.forward(
+            x, [self._plan.keep(epoch, examples, i, units, self._settings.mlp.dropout) for i, units in dropped]
+        )
         loss = self.loss.forward(logits, y, self._settings.label_smoothing)
         gradients = self.model.backward(self.loss.backward())
+        if self._settings.l1:
+            add_l1(gradients, self.model.parameters, self._settings.l1)
         if self._clip is not None:
             self._clipping.add(clip_by_global_norm(gradients, self._clip))
         self.optimizer.step(gradients)
@@ -96,22 +112,17 @@ class NumpyLearner:
         return self.loss.forward(logits, y), float((logits.argmax(axis=1) == y).mean())
 
     def _logits(self, x: Array) -> Array:
-        if isinstance(self.model, Mlp):
-            return self.model.forward(x)
-        if isinstance(self.model, Cnn):
-            self.model.train(False)
-        at_once = _AT_ONCE if isinstance(self.model, Cnn) else max(1, 20 * _AT_ONCE // x.shape[1])
-        logits = np.concatenate([self.model.forward(x[i : i + at_once]) for i in range(0, len(x), at_once)])
-        if isinstance(self.model, Cnn):
-            self.model.train()
-        return logits
+        self.model.train(False)
+        at_once = self.model.at_once(x)
+        parts = [self.model.forward(x[i : i + at_once]) for i in range(0, max(1, len(x)), at_once)]
+        self.model.train()
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
         return self._logits(self._inputs(x))
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
-        buffers = self.model.buffers if isinstance(self.model, Cnn) else {}
-        return {name: value.copy() for name, value in {**self.model.parameters, **buffers}.items()}
+        return {name: value.copy() for name, value in {**self.model.parameters, **self.model.buffers}.items()}
 
     def clipping(self) -> dict[str, float]:
         return self._clipping.read()
@@ -131,8 +142,7 @@ class NumpyLearner:
                 if name:
                     parts[part][name] = found[key]
             self._clipping.restore(found["clipping"])
-        buffers = self.model.buffers if isinstance(self.model, Cnn) else {}
-        for name, array in {**self.model.parameters, **buffers}.items():
+        for name, array in {**self.model.parameters, **self.model.buffers}.items():
             array[...] = parts["model"][name]
         self.optimizer.restore(parts["optimizer"])
 
@@ -143,7 +153,8 @@ class NumpyBackend(StepwiseBackend):
     name: ClassVar[str] = "numpy"
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "cnn", "rnn")
     features: ClassVar[frozenset[str]] = frozenset({
-        "label_smoothing", "optimizer.decay", "optimizer.decoupled", "eval_train", "threads",
+        "model.activation", "model.norm", "model.skip", "l1", "label_smoothing", "optimizer.decay",
+        "optimizer.decoupled", "eval_train", "threads",
     })  # fmt: skip
 
     def learner(self, settings: Settings, task: Task, plan: Plan) -> Learner:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paribus.byhand.convolution import BatchNorm2d, Conv2d, Flatten, MaxPool2d
 from paribus.byhand.layers import Array, Layer, Linear, ReLU
 from paribus.config.architecture import KERNEL, NORM_EPS, NORM_MOMENTUM, PADDING, POOL_STRIDE, cnn_layers
+
+_AT_ONCE = 1000
+"""Images that are evaluated at once."""
 
 
 class Cnn:
@@ -32,6 +36,7 @@ class Cnn:
         self, image: tuple[int, int, int], classes: int, width: float = 1.0, dtype: type[np.floating] = np.float64
     ) -> None:
         self.image = image
+        self.dropped: tuple[int, ...] = ()
         self.layers: list[Layer] = []
         self.named: dict[str, Layer] = {}  # those with parameters
         self.convolutions: list[Conv2d] = []
@@ -74,7 +79,7 @@ class Cnn:
         for name, parameter in self.parameters.items():
             parameter[...] = values[name]
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, keep: Sequence[NDArray[np.bool_]] = ()) -> Array:  # noqa: ARG002 (nothing is dropped)
         """Logits (examples, classes) for x (examples, channels, height, width).
 
         Raises ValueError for images of another shape than the model's, and while training on one example where a
@@ -97,3 +102,7 @@ class Cnn:
         return {
             f"{name}.{key}": gradient for name, layer in self.named.items() for key, gradient in layer.gradients.items()
         }
+
+    def at_once(self, x: Array) -> int:  # noqa: ARG002 (as many of all images)
+        """A thousand images."""
+        return _AT_ONCE

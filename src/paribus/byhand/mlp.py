@@ -8,16 +8,20 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.byhand.layers import Array, Dropout, Layer, Linear, ReLU
+from paribus.byhand.activations import ACTIVATIONS
+from paribus.byhand.layers import Array, Dropout, Layer, Linear
+from paribus.byhand.norms import NORMS, Norm
 
 
 class Mlp:
-    """x -> Linear -> ReLU -> Dropout -> ... -> Linear -> logits: a ReLU, and dropout if any, after every hidden layer.
+    """x -> hidden layers -> Linear -> logits. A hidden layer: Linear -> norm, if any -> activation -> dropout, if any.
 
-    `sizes`: inputs, hidden layers, classes. Parameters are named as in the PyTorch model:
-    `linears.0.weight`, `linears.0.bias`, ...
+    `sizes`: inputs, hidden layers, classes. `skip`: a hidden layer f whose input and output have the same size gives
+    x + f(x). Parameters are named as in the PyTorch model: `linears.0.weight`, `linears.0.bias`, ..., and after all of
+    those `norms.0.weight`, ...
 
-    Backward runs the same layers in the opposite order; each turns dL/d(output) into dL/d(input) (the chain rule).
+    Backward runs the same layers in the opposite order; each turns dL/d(output) into dL/d(input) (the chain rule). With
+    y = x + f(x), dL/dx = dL/dy + f backward of dL/dy.
 
     >>> model = Mlp([2, 3, 2])
     >>> {name: value.shape for name, value in model.parameters.items()}
@@ -26,27 +30,47 @@ class Mlp:
     (5, 2)
     """
 
-    def __init__(self, sizes: Sequence[int], dropout: float = 0.0, dtype: type[np.floating] = np.float64) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        dropout: float = 0.0,
+        dtype: type[np.floating] = np.float64,
+        *,
+        activation: str = "relu",
+        norm: str = "none",
+        skip: bool = False,
+    ) -> None:
+        hidden = sizes[1:-1]
         self.linears = [
             Linear(np.zeros((n_out, n_in), dtype), np.zeros(n_out, dtype)) for n_in, n_out in pairwise(sizes)
         ]
-        self.dropouts = [Dropout(dropout) for _ in self.linears[:-1]] if dropout else []
-        self.layers: list[Layer] = []
-        for i, linear in enumerate(self.linears):
-            self.layers.append(linear)
-            if i < len(self.linears) - 1:
-                self.layers.append(ReLU())
-                self.layers += self.dropouts[i : i + 1]
+        self.norms: list[Norm] = [NORMS[norm](units, dtype) for units in hidden] if norm != "none" else []
+        self.dropouts = [Dropout(dropout) for _ in hidden] if dropout else []
+        self.dropped: tuple[int, ...] = tuple(hidden) if dropout else ()
+        self.skips = [skip and n_in == n_out for n_in, n_out in pairwise(sizes[:-1])]
+        self.blocks: list[list[Layer]] = [
+            [self.linears[i], *self.norms[i : i + 1], ACTIVATIONS[activation](), *self.dropouts[i : i + 1]]
+            for i in range(len(hidden))
+        ]
+        # the norms after all linears: the plan's draws for a linear go by its place among the parameters
+        self._named: dict[str, Layer] = {f"linears.{i}": linear for i, linear in enumerate(self.linears)}
+        self._named |= {f"norms.{i}": one for i, one in enumerate(self.norms)}
         self.parameters: dict[str, Array] = {
-            f"linears.{i}.{name}": value
-            for i, linear in enumerate(self.linears)
-            for name, value in linear.parameters.items()
+            f"{name}.{key}": value for name, layer in self._named.items() for key, value in layer.parameters.items()
+        }
+        self.buffers: dict[str, Array] = {
+            f"norms.{i}.{key}": value for i, one in enumerate(self.norms) for key, value in one.buffers.items()
         }
 
     def load(self, values: Mapping[str, Array]) -> None:
         """Copy values into the parameters, in place, rounded to their type."""
         for name, parameter in self.parameters.items():
             parameter[...] = values[name]
+
+    def train(self, training: bool = True) -> None:
+        """Normalise with the batch's statistics (as a new model does), or with the running ones."""
+        for norm in self.norms:
+            norm.training = training
 
     def forward(self, x: Array, keep: Sequence[NDArray[np.bool_]] = ()) -> Array:
         """Logits (examples, classes) for x (examples, inputs).
@@ -55,17 +79,33 @@ class Mlp:
         """
         for i, dropout in enumerate(self.dropouts):
             dropout.keep = keep[i] if keep else None
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
+        for block, skip in zip(self.blocks, self.skips, strict=True):
+            y = x
+            for layer in block:
+                y = layer.forward(y)
+            x = x + y if skip else y
+        return self.linears[-1].forward(x)
 
     def backward(self, dlogits: Array) -> dict[str, Array]:
         """dL/d(parameter) for every parameter, from dL/d(logits) of the last `forward`."""
-        for layer in reversed(self.layers[1:]):
-            dlogits = layer.backward(dlogits)
-        self.linears[0].backward_to_parameters(dlogits)
+        if self.blocks:
+            dy = self.linears[-1].backward(dlogits)
+            for block, skip in zip(self.blocks[:0:-1], self.skips[:0:-1], strict=True):
+                dx = dy
+                for layer in reversed(block):
+                    dx = layer.backward(dx)
+                dy = dx + dy if skip else dx
+            for layer in self.blocks[0][:0:-1]:
+                dy = layer.backward(dy)
+        else:
+            dy = dlogits
+        self.linears[0].backward_to_parameters(dy)  # nobody asks for dL/d(data)
         return {
-            f"linears.{i}.{name}": gradient
-            for i, linear in enumerate(self.linears)
-            for name, gradient in linear.gradients.items()
+            f"{name}.{key}": gradient
+            for name, layer in self._named.items()
+            for key, gradient in layer.gradients.items()
         }
+
+    def at_once(self, x: Array) -> int:
+        """All of them."""
+        return max(1, len(x))

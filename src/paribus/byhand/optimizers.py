@@ -15,6 +15,23 @@ import numpy as np
 from paribus.byhand.layers import Array
 
 
+def add_l1(gradients: Mapping[str, Array], parameters: Mapping[str, Array], strength: float) -> None:
+    """Add the gradient of strength * sum |w| over all weights w: g <- g + strength sign(w), in place.
+
+    Weights are the parameters with two axes or more: no biases, and no scales or shifts of a norm. sign(0) is 0.
+
+    Source: R. Tibshirani, Regression shrinkage and selection via the lasso (1996).
+
+    >>> g = {"w": np.zeros((1, 2)), "b": np.zeros(1)}
+    >>> add_l1(g, {"w": np.array([[-3.0, 2.0]]), "b": np.ones(1)}, 0.5)
+    >>> g["w"].tolist(), g["b"].tolist()
+    ([[-0.5, 0.5]], [0.0])
+    """
+    for name, parameter in parameters.items():
+        if parameter.ndim > 1:
+            gradients[name][...] += strength * np.sign(parameter)
+
+
 def clip_by_global_norm(gradients: dict[str, Array], limit: float) -> float:
     """Scale all gradients by min(1, limit / (norm + 1e-6)), in place; returns the norm before.
 

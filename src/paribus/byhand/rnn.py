@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paribus.byhand.layers import Array
+
+_AT_ONCE = 20_000
+"""Steps of sequences that are evaluated at once."""
 
 
 class Rnn:
@@ -47,13 +50,18 @@ class Rnn:
             "b_o": (classes,),
         }
         self.parameters: dict[str, Array] = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+        self.buffers: dict[str, Array] = {}
+        self.dropped: tuple[int, ...] = ()
+
+    def train(self, training: bool = True) -> None:
+        """It computes the same in training and in evaluation."""
 
     def load(self, values: Mapping[str, Array]) -> None:
         """Copy values into the parameters, in place, rounded to their type."""
         for name, parameter in self.parameters.items():
             parameter[...] = values[name]
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, keep: Sequence[NDArray[np.bool_]] = ()) -> Array:  # noqa: ARG002 (nothing is dropped)
         """Logits (examples, classes) for x (examples, T, inputs)."""
         w_hx, w_hh, b_h, w_ph, b_o = self.parameters.values()
         self._x = np.ascontiguousarray(x.swapaxes(0, 1))  # (T, examples, inputs): a step's rows lie together
@@ -86,6 +94,10 @@ class Rnn:
             "w_ph": dlogits.T @ h[-1],
             "b_o": dlogits.sum(axis=0),
         }
+
+    def at_once(self, x: Array) -> int:
+        """As many sequences as have 20,000 steps together."""
+        return max(1, _AT_ONCE // int(x.shape[1]))
 
     def state_gradient_norms(self) -> NDArray[np.float64]:
         """|dL/dh(t)| for t = 1, ..., T, of the last `backward`, shape (T,): how far back the loss is felt.

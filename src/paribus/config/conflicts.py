@@ -15,6 +15,10 @@ from paribus.config.values import Initialisation, format_value, plain_value
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "loader": ("indexed",),
     "precision": ("float32", "float64"),
+    "model.activation": ("relu",),
+    "model.norm": ("none",),
+    "model.skip": ("false",),
+    "l1": ("0", "0.0"),
     "label_smoothing": ("0", "0.0"),
     "optimizer.decay": ("all",),
     "optimizer.decoupled": ("false",),
@@ -75,6 +79,11 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
     if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
         yield f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
+    if isinstance(model, Mlp) and not model.hidden:
+        for name, neutral in (("activation", "relu"), ("norm", "none"), ("skip", False)):
+            value = getattr(model, name)
+            if f"model.{name}" in given and value != neutral:
+                yield f"{name}={format_value(value)} has no effect with hidden=none: there is no hidden layer"
     if not isinstance(model, Cnn | UserModel | None) and given.get("memory") == "channels_last":
         yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from paribus.config.base import Config, setting
 from paribus.config.user_code import UserDefined
 from paribus.config.values import Sizes
+
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "leaky_relu", "elu", "identity"]
 
 
 class ModelConfig(Config):
@@ -18,9 +20,9 @@ class ModelConfig(Config):
 
 
 class Mlp(ModelConfig):
-    """Linear, ReLU, ..., Linear."""
+    """Hidden layers, each linear -> norm -> activation -> dropout, and a linear layer to the classes."""
 
-    summary = "multilayer perceptron: linear layers with a ReLU after every hidden one"
+    summary = "multilayer perceptron: linear layers with an activation after every hidden one"
 
     name: Literal["mlp"] = "mlp"
     hidden: Sizes = setting(
@@ -32,6 +34,20 @@ class Mlp(ModelConfig):
         "a number from 0 to below 1",
         ge=0,
         lt=1,
+    )
+    activation: Activation = setting(
+        "relu",
+        "function of every hidden unit; gelu is the exact one, by erf",
+        f"one of {', '.join(get_args(Activation))}",
+    )
+    norm: Literal["none", "batch", "layer"] = setting(
+        "none",
+        "normalisation of each hidden layer, before its activation: of each unit over the batch, or each example over "
+        "the layer",
+        "none, batch or layer",
+    )
+    skip: bool = setting(
+        False, "a hidden layer f whose input and output have the same size gives x + f(x)", "true or false"
     )
 
 

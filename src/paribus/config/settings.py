@@ -48,6 +48,12 @@ class Settings(Config):
     clip: Clip = setting(
         None, "gradients are scaled down to this global norm, after backward", "a finite number above 0, or none"
     )
+    l1: float = setting(
+        0.0,
+        "this times the sum of |weights| is added to the loss that is minimised; losses are told without it",
+        "a number of at least 0",
+        ge=0,
+    )
     loader: Literal["indexed", "dataloader"] = setting(
         "indexed",
         "how torch gets its batches: from arrays, or a DataLoader over a TensorDataset",

@@ -51,7 +51,7 @@ def initial_values(
     fan_in = 1
     hidden = next((shape[1] for name, shape in shapes.items() if name in _STATE_TO_STATE), 0)
     for tensor, (name, shape) in enumerate(shapes.items()):
-        if ".norm." in name:
+        if ".norm." in name or name.startswith("norms."):
             values[name] = np.full(shape, float(name.endswith("weight")))
         elif name in _STATE_TO_STATE and recurrent != "same":
             values[name] = _gate_by_gate(plan, tensor, shape, recurrent)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Linear(nn.Linear):
@@ -16,18 +17,49 @@ class Linear(nn.Linear):
         """The plan sets them."""
 
 
-class Mlp(nn.Module):
-    """x -> Linear -> ReLU -> dropout -> ... -> Linear -> logits: a ReLU, and dropout if any, after every hidden layer.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "leaky_relu": functional.leaky_relu,
+    "elu": functional.elu,
+    "identity": lambda x: x,
+}
 
-    `sizes`: inputs, hidden layers, classes. The parameters are unset until they are loaded.
+NORMS: dict[str, Callable[[int, torch.dtype], nn.Module]] = {
+    "batch": lambda units, dtype: nn.BatchNorm1d(units, dtype=dtype),
+    "layer": lambda units, dtype: nn.LayerNorm(units, dtype=dtype),
+}
+
+
+class Mlp(nn.Module):
+    """x -> hidden layers -> Linear -> logits. A hidden layer: Linear -> norm, if any -> activation -> dropout, if any.
+
+    `sizes`: inputs, hidden layers, classes. `skip`: a hidden layer f whose input and output have the same size gives
+    x + f(x). The parameters of the linear layers are unset until they are loaded.
 
     >>> Mlp([2, 3, 2])(torch.zeros(5, 2)).shape
     torch.Size([5, 2])
     """
 
-    def __init__(self, sizes: Sequence[int], dropout: float = 0.0, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        dropout: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+        *,
+        activation: str = "relu",
+        norm: str = "none",
+        skip: bool = False,
+    ) -> None:
         super().__init__()
         self.linears = nn.ModuleList(Linear(n_in, n_out, dtype=dtype) for n_in, n_out in pairwise(sizes))
+        # the norms after all linears: the plan's draws for a linear go by its place among the parameters
+        self.norms = nn.ModuleList(NORMS[norm](units, dtype) for units in sizes[1:-1] if norm != "none")
+        self.activation = ACTIVATIONS[activation]
+        self.skips = [skip and n_in == n_out for n_in, n_out in pairwise(sizes[:-1])]
         self.dropout = dropout
 
     def forward(self, x: Tensor, keep: Sequence[Tensor] = ()) -> Tensor:
@@ -35,11 +67,13 @@ class Mlp(nn.Module):
 
         `keep`: while training with dropout, one mask (examples, units) of 0 and 1 for each hidden layer.
         """
-        last = len(self.linears) - 1
-        for i, linear in enumerate(self.linears):
-            x = linear(x)  # (examples, units)
-            if i < last:
-                x = torch.relu(x)
-                if keep:
-                    x = x * (keep[i].to(x.dtype) / (1 - self.dropout))
-        return x
+        for i, skip in enumerate(self.skips):
+            y = self.linears[i](x)  # (examples, units)
+            if self.norms:
+                y = self.norms[i](y)
+            y = self.activation(y)
+            if keep:
+                y = y * (keep[i].to(y.dtype) / (1 - self.dropout))
+            x = x + y if skip else y
+        logits: Tensor = self.linears[-1](x)
+        return logits

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.backends.torch.inputs import DeviceInputs
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
-from paribus.backends.torch.optimizers import decoupled_decay, make_optimizer
+from paribus.backends.torch.optimizers import add_l1, decoupled_decay, make_optimizer
 from paribus.config.models import Mlp as MlpConfig
 from paribus.config.optimizers import Sgd
 from paribus.config.settings import Settings
@@ -58,6 +58,7 @@ class TorchLearner:
         self._train_forward = torch.compile(self.model) if settings.compile else self.model
         self._parameters = dict(self.model.named_parameters())
         self.optimizer = make_optimizer(settings.optimizer, self._parameters.values())
+        self._keeps_statistics = any(True for _ in self.model.buffers())
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self._clip, self._smoothing = settings.clip, settings.label_smoothing
         self._clipping = Clipping(settings.clip)
@@ -119,6 +120,8 @@ class TorchLearner:
         for parameter in self._parameters.values():
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
+        if self._settings.l1:
+            add_l1(self._parameters.values(), self._settings.l1)
         if self._clip is not None:
             self._clipping.add(clip_grad_norm_(self._parameters.values(), self._clip))
         if self._decoupled_decay is not None:
@@ -139,7 +142,7 @@ class TorchLearner:
 
     def _logits(self, x: Tensor) -> Tensor:
         """Logits of kept examples in evaluation mode, as many at once as fit easily."""
-        if self._data.plain and isinstance(self.model, Mlp):
+        if self._data.plain and isinstance(self.model, Mlp) and not self._keeps_statistics:
             logits: Tensor = self.model(x)
             return logits
         self.model.eval()

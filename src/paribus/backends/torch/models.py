@@ -32,7 +32,8 @@ def make_module(model: ModelConfig, inputs: tuple[int, ...], classes: int, dtype
     """The module, its parameters unset."""
     match model:
         case Mlp():
-            return MlpModule([*inputs, *model.hidden, classes], model.dropout, dtype)
+            sizes = [*inputs, *model.hidden, classes]
+            return MlpModule(sizes, model.dropout, dtype, activation=model.activation, norm=model.norm, skip=model.skip)
         case Cnn():
             channels, height, width = inputs
             return CnnModule((channels, height, width), classes, model.width, dtype)

@@ -76,3 +76,12 @@ def decoupled_decay(optimizer: Optimizer, settings: Sgd) -> None:
         if decayed:
             with torch.no_grad():
                 torch._foreach_mul_(decayed, 1 - group["lr"] * settings.weight_decay)
+
+
+def add_l1(parameters: Iterable[Tensor], strength: float) -> None:
+    """As `byhand.optimizers.add_l1`: the gradient of strength * sum |w| is added to that of every weight w."""
+    with torch.no_grad():
+        for one in parameters:
+            if one.dim() > 1 and one.requires_grad:
+                push = strength * torch.sign(one)
+                one.grad = push if one.grad is None else one.grad.add_(push)
