@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.backends.compatibility import recurrent
+from paribus.config.schedules import PlateauState
 from paribus.config.settings import evaluations
 from paribus.fused import steps
 from paribus.fused.compile import engine_of, ready
@@ -43,6 +44,7 @@ class _Training:
         self.best: Best | None = None
         self.snapshots: Snapshots | None = None
         self.begun: NDArray[np.float64] | None = None
+        self.plateau = PlateauState()
         self.splits = [split for split in task.splits if not (run.hidden_test and split == "test")]
 
     def go_on(self, stop: threading.Event) -> None:
@@ -57,7 +59,7 @@ class _Training:
                 if self.run.pictures:
                     self.begun = state_gradients(settings, engine, self.task)
                     self.snapshots = Snapshots(evaluations(settings, len(self.task.train)))
-                more, looks = True, bool(self.run.metrics or self.run.pictures or "best" in self.run.keep)
+                more, looks = True, self._wants_looks()
                 while more and not stop.is_set():
                     more = engine.advance(to_evaluation=looks)
                     if looks and self.evaluated < engine.run[0]["row"]:
@@ -70,13 +72,22 @@ class _Training:
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
             self.outcome = Outcome(Status.FAILED, 0, reason)
 
+    def _wants_looks(self) -> bool:
+        """Whether something is done at each evaluation, between two calls of the engine."""
+        run = self.run
+        return bool(run.metrics or run.pictures or "best" in run.keep or run.settings.schedule.plateau)
+
     def _look(self, engine: Engine) -> None:
-        """At what is wanted of an evaluation beside its metrics."""
+        """At what is wanted of an evaluation beside its metrics: what is told of it, and the rate of what follows."""
         row = engine.rows[self.evaluated].tolist()
         if self.run.metrics:
             self.own.append(self._measured(engine))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
+        plateau = self.run.settings.schedule.plateau
+        if plateau is not None:
+            self.plateau = plateau.after(self.plateau, self._metrics(row)["validation_loss"])
+            engine.scale_lr(self.plateau.factor)
         if self.snapshots is not None:
             self.snapshots.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]), engine, self.task)
 

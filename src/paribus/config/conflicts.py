@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from paribus.config.models import Cnn, Gru, Lstm, Mlp, UserModel
-from paribus.config.optimizers import OptimizerConfig, Sgd, UserOptimizer
+from paribus.config.optimizers import Muon, OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
 from paribus.config.values import Initialisation, format_value, plain_value
@@ -47,6 +47,7 @@ def conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappin
     found = [*_of_optimizer(parts.get("optimizer"), given), *_of_model(parts.get("model"), given)]
     if settings is not None:
         found += [*_of_implementation(settings), *_of_schedule(settings, given), *_of_recipe(settings)]
+        found += _of_muon(settings)
     return found
 
 
@@ -85,6 +86,13 @@ def _of_implementation(settings: Settings) -> Iterator[str]:
     mine, flat = settings.implementation, settings.flat()
     if mine == "numpy" and isinstance(settings.model, Lstm | Gru):
         yield f"implementation=numpy has no {settings.model.name}: it has mlp, cnn and rnn; take implementation=torch"
+    optimizer = settings.optimizer
+    if isinstance(optimizer, OptimizerConfig) and mine not in optimizer.backends:
+        yield (
+            f"implementation={mine} has no {optimizer.name}: {' and '.join(optimizer.backends)} "
+            f"{'has' if len(optimizer.backends) == 1 else 'have'} it; take implementation={optimizer.backends[-1]}, "
+            "or leave it out"
+        )
     if mine == "fused" and not isinstance(settings.model, UserModel) and settings.model.name not in FUSED_MODELS:
         yield (
             f"implementation=fused has no {settings.model.name}: it has {' and '.join(FUSED_MODELS)}; "
@@ -106,18 +114,25 @@ def _of_implementation(settings: Settings) -> Iterator[str]:
             )
 
 
-def _of_schedule(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
-    if "schedule" not in given or settings.epochs == 0:
-        return
-    schedule, epochs = settings.schedule, settings.epochs
-    if schedule.kind == "warmup" and not schedule.in_steps and int(schedule.number) > epochs:
-        yield f"schedule={schedule} does not end within epochs={epochs}: warm up for fewer epochs"
-    inner = schedule.then or schedule
-    if inner.kind == "multistep" and inner.milestones[0] >= epochs:
+def _of_muon(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if isinstance(settings.optimizer, Muon) and isinstance(model, Mlp) and len(model.hidden) < 2:
         yield (
-            f"schedule={schedule} has no effect with epochs={epochs}: its first milestone, {inner.milestones[0]}, "
-            "is never reached"
+            f"optimizer=muon has no effect with hidden={format_value(plain_value(model.hidden))}: it is for weights "
+            "between two hidden layers, and moves all others as adamw does; take two hidden layers, as in "
+            "hidden=64x64, or optimizer=adamw"
         )
+
+
+def _of_schedule(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
+    schedule = settings.schedule
+    if schedule.plateau and settings.validation == 0:
+        yield (
+            f"schedule={schedule} follows the validation loss, and validation=0 leaves no validation split: give it a "
+            "share of the training data, as in validation=0.2"
+        )
+    if "schedule" in given and settings.epochs > 0:
+        yield from (f"schedule={schedule} {conflict}" for conflict in schedule.conflicts(settings.epochs))
 
 
 def _of_recipe(settings: Settings) -> Iterator[str]:

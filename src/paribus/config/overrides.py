@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from paribus.config.base import Config
 from paribus.config.conflicts import FUSED_MODELS, conflicts, limited
 from paribus.config.cuda import sees_cuda
+from paribus.config.optimizers import OPTIMIZERS
 from paribus.config.recipes import RECIPES
 from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.settings import Settings, common_settings
@@ -197,7 +198,12 @@ def _resolve_implementation(values: Mapping[str, Any]) -> Any:
         return asked
     if isinstance(values["model"], UserDefined) or isinstance(values["optimizer"], UserDefined):
         return "torch"
-    fused = str(values["model"]) in FUSED_MODELS and not any(limited(name, value) for name, value in values.items())
+    optimizer = OPTIMIZERS.get(str(values["optimizer"]))
+    fused = (
+        str(values["model"]) in FUSED_MODELS
+        and (optimizer is None or "fused" in optimizer.backends)
+        and not any(limited(name, value) for name, value in values.items())
+    )
     return "fused" if fused else "torch"
 
 

@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-_VERSION = 1
+from paribus.config.schedules import PlateauState
+
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Best:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`step`: how many are done; seconds: those spent until then; `learner`: its state, as it packs it itself."""
+    """`step`: how many are done; seconds: those spent until then; `learner`: its state, as it packs it itself;
+    `plateau`: where a schedule that follows the validation loss stands."""
 
     step: int
     train_seconds: float
     eval_seconds: float
     learner: bytes
     best: Best | None = None
+    plateau: PlateauState | None = None
 
     def write(self, path: Path, identity: str) -> None:
         """Into a file, whole or not at all. `identity`: of the run, so that no other goes on from it."""
@@ -63,6 +67,7 @@ class Checkpoint:
             "step": self.step,
             "seconds": [self.train_seconds, self.eval_seconds],
             "best": facts,
+            "plateau": asdict(self.plateau) if self.plateau else None,
             "lengths": [len(self.learner), len(best)],
             "checksum": _checksum(self.learner, best),
         }
@@ -100,7 +105,8 @@ class Checkpoint:
             step, accuracy, loss = head["best"]
             best = Best(step, accuracy, loss, load(packed))
         train, evaluation = head["seconds"]
-        return cls(head["step"], train, evaluation, learner, best)
+        plateau = PlateauState(**head["plateau"]) if head["plateau"] else None
+        return cls(head["step"], train, evaluation, learner, best, plateau)
 
 
 def _checksum(*parts: bytes) -> str:
