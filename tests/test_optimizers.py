@@ -27,6 +27,7 @@ from paribus.config.optimizers import OPTIMIZERS, Lion, OptimizerConfig, hidden_
 from paribus.config.overrides import SettingsError, build
 from paribus.config.settings import Settings
 from paribus.fused import loop_config
+from paribus.fused.compile import ready
 from paribus.fused.engine import states_of
 from paribus.fused.loop_config import LoopConfig
 from paribus.fused.optimizers import OPTIMIZERS as FUSED
@@ -353,6 +354,7 @@ def test_an_unknown_number_touches_no_memory(number: int) -> None:
 
 
 def test_a_run_of_an_unknown_number_fails_and_says_why(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready("float32", str)  # which tries the loops out
     monkeypatch.setitem(loop_config.NUMBERS, "sgd", 99)
     (outcome,) = fit("task=moons epochs=3 implementation=fused").outcomes
     assert outcome.status is Status.FAILED
