@@ -342,7 +342,7 @@ def _by_number() -> Callable[..., None]:
     update: Callable[..., None] = _unknown
     for number, rule in reversed(list(enumerate(OPTIMIZERS.values()))):
         update = _or_else(number, rule.update, update)
-    return compiled(update.py_func)  # type: ignore[attr-defined]
+    return compiled(update.py_func)  # type: ignore[attr-defined, no-any-return]
 
 
 update = _by_number()
