@@ -105,7 +105,8 @@ def test_curves_part_no_faster_than_one_ulp_makes_them(
 ) -> None:
     """Within 10 times the drift that one unit in the last place of every initial value causes in the same test, the
     largest of three ways: a run takes up some directions and damps others."""
-    words = f"task={task} optimizer={optimizer} epochs=150 precision=float64"
+    hidden = "hidden=20x20" if optimizer == "muon" else ""
+    words = f"task={task} optimizer={optimizer} {hidden} epochs=150 precision=float64"
     one, *others = (fit(f"{words} implementation={name}", seed=1) for name in IMPLEMENTATIONS)
     plain, moved = stepwise.initial_values, []
     for way in WAYS:

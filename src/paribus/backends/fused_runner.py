@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from paribus.backends.compatibility import recurrent
+from paribus.config.schedules import PlateauState
 from paribus.fused import steps
 from paribus.fused.compile import engine_of, ready
 from paribus.fused.engine import Engine
@@ -40,6 +41,7 @@ class _Training:
         self.outcome: Outcome | None = None
         self.best: Best | None = None
         self.probes: Probes | None = None
+        self.plateau = PlateauState()
         self.splits = [split for split in task.splits if not (run.hidden_test and split == "test")]
 
     def go_on(self, stop: threading.Event) -> None:
@@ -52,7 +54,7 @@ class _Training:
                 engine.load(values)
                 self.engine = engine
                 self.probes = Probes(settings, self.task, engine, wanted=self.run.pictures)
-                more, looks = True, bool(self.run.metrics or self.run.pictures or "best" in self.run.keep)
+                more, looks = True, self._wants_looks()
                 while more and not stop.is_set():
                     more = engine.advance(to_evaluation=looks)
                     if looks and self.evaluated < engine.run[0]["row"]:
@@ -65,13 +67,22 @@ class _Training:
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
             self.outcome = Outcome(Status.FAILED, 0, reason)
 
+    def _wants_looks(self) -> bool:
+        """Whether something is done at each evaluation, between two calls of the engine."""
+        run = self.run
+        return bool(run.metrics or run.pictures or "best" in run.keep or run.settings.schedule.plateau)
+
     def _look(self, engine: Engine) -> None:
-        """At what is wanted of an evaluation beside its metrics."""
+        """At what is wanted of an evaluation beside its metrics: what is told of it, and the rate of what follows."""
         row = engine.rows[self.evaluated].tolist()
         if self.run.metrics:
             self.own.append(self._measured(engine))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
+        plateau = self.run.settings.schedule.plateau
+        if plateau is not None:
+            self.plateau = plateau.after(self.plateau, self._metrics(row)["validation_loss"])
+            engine.scale_lr(self.plateau.factor)
         if self.probes is not None:
             self.probes.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from paribus.config.models import Cnn, Mlp, UserModel
-from paribus.config.optimizers import OptimizerConfig, Sgd, UserOptimizer
+from paribus.config.optimizers import Muon, OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
 from paribus.config.values import Initialisation, format_value, plain_value
@@ -48,7 +48,7 @@ def conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappin
     the command by full names."""
     found = [*_of_optimizer(parts.get("optimizer"), given), *_of_model(parts.get("model"), given)]
     if settings is not None:
-        found += [*_of_schedule(settings, given), *_of_recipe(settings)]
+        found += [*_of_schedule(settings, given), *_of_recipe(settings), *_of_muon(settings)]
     return found
 
 
@@ -88,18 +88,25 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
 
 
-def _of_schedule(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
-    if "schedule" not in given or settings.epochs == 0:
-        return
-    schedule, epochs = settings.schedule, settings.epochs
-    if schedule.kind == "warmup" and not schedule.in_steps and int(schedule.number) > epochs:
-        yield f"schedule={schedule} does not end within epochs={epochs}: warm up for fewer epochs"
-    inner = schedule.then or schedule
-    if inner.kind == "multistep" and inner.milestones[0] >= epochs:
+def _of_muon(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if isinstance(settings.optimizer, Muon) and isinstance(model, Mlp) and len(model.hidden) < 2:
         yield (
-            f"schedule={schedule} has no effect with epochs={epochs}: its first milestone, {inner.milestones[0]}, "
-            "is never reached"
+            f"optimizer=muon has no effect with hidden={format_value(plain_value(model.hidden))}: it is for weights "
+            "between two hidden layers, and moves all others as adamw does; take two hidden layers, as in "
+            "hidden=64x64, or optimizer=adamw"
         )
+
+
+def _of_schedule(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
+    schedule = settings.schedule
+    if schedule.plateau and settings.validation == 0:
+        yield (
+            f"schedule={schedule} follows the validation loss, and validation=0 leaves no validation split: give it a "
+            "share of the training data, as in validation=0.2"
+        )
+    if "schedule" in given and settings.epochs > 0:
+        yield from (f"schedule={schedule} {conflict}" for conflict in schedule.conflicts(settings.epochs))
 
 
 def _of_recipe(settings: Settings) -> Iterator[str]:

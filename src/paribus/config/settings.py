@@ -16,7 +16,7 @@ from paribus.config.models import Mlp, ModelConfig
 from paribus.config.optimizers import OptimizerConfig, UserOptimizer
 from paribus.config.recipes import RECIPES, parse_recipe
 from paribus.config.registries import REGISTRIES, USER_DEFINED
-from paribus.config.schedules import Schedule
+from paribus.config.schedules import ALLOWED, Constant
 from paribus.config.tasks import TaskConfig
 from paribus.config.user_code import UserDefined
 from paribus.config.values import (
@@ -42,9 +42,7 @@ class Settings(Config):
     task: TaskConfig
     model: ModelConfig
     optimizer: OptimizerConfig | UserOptimizer
-    schedule: LrSchedule = setting(
-        Schedule("constant"), "how the learning rate changes while training", Schedule.ALLOWED
-    )
+    schedule: LrSchedule = setting(Constant(), "how the learning rate changes while training", ALLOWED)
     clip: Clip = setting(
         None, "gradients are scaled down to this global norm, after backward", "a finite number above 0, or none"
     )

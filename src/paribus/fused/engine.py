@@ -14,11 +14,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.config.optimizers import hidden_matrices
 from paribus.config.settings import Settings
 from paribus.fused import mlp, steps
 from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
 from paribus.fused.loop_config import LoopConfig
+from paribus.fused.optimizers import States
 from paribus.fused.rows import BATCH, ROW
 from paribus.fused.softmax import WORK_ROWS
 from paribus.tasks import Task
@@ -61,12 +63,18 @@ class Engine(ABC):
         self.rows = np.zeros((facts["total"] // facts["interval"] + 1, steps.FIRST_METRIC + 2 * splits))
         order = np.zeros(facts["batch"] if facts["repeats"] else facts["examples"], np.int64)
         words = np.zeros((4, max(len(order) // 4 + 2, BATCH)), np.uint64)
-        states = (aligned(count if used else 0, real) for used in loop.states)
-        self._moved = (loop.hyper, loop.rates, self.p, g, *states)
+        lies = {name: self._turned(name, np.empty(shape)).shape for name, shape in self._shapes.items()}
+        states = states_of(loop, self._shapes, lies)
+        self._rates, lrs = loop.rates, loop.rates.copy()
+        self._moved = (loop.hyper, lrs, self.p, g, states)
         self._drawn = (order, words, np.zeros((4, 1), np.uint64))
         self._exponents = _exponents(real)
         self._clock = make_clock()
         self._slice = max(1, int(_SLICE_FLOPS / step_flops))
+
+    def scale_lr(self, factor: float) -> None:
+        """The learning rates of the steps that follow: those of the schedule times this."""
+        self._moved[1][:] = self._rates * factor
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The parameters' names and shapes, in the order of the model."""
@@ -227,6 +235,20 @@ def _examples(task: Task, real: np.dtype[Any], splits: tuple[str, ...], wide: bo
         return np.ascontiguousarray(x), np.concatenate([part.y for part in parts]), bounds, blocks
 
     return held(("mlp", *identity(task), real.name, splits, wide), made)
+
+
+def states_of(loop: LoopConfig, shapes: Mapping[str, tuple[int, ...]], lies: Mapping[str, tuple[int, ...]]) -> States:
+    """What the optimizer of a loop keeps, and its room. `lies`: the shapes as the parameters lie, some turned."""
+    real, at, matrices = np.dtype(loop.precision), 0, []
+    for (name, shape), matrix in zip(shapes.items(), hidden_matrices(list(shapes.values())), strict=True):
+        if matrix and loop.matrices:
+            matrices.append((at, *lies[name], int(lies[name] != shape)))
+        at += math.prod(shape)
+    s1, s2, s3 = (aligned(at if used else 0, real) for used in loop.states)
+    largest = max((rows * columns for _, rows, columns, _ in matrices), default=0)
+    least = max((min(rows, columns) ** 2 for _, rows, columns, _ in matrices), default=0)
+    room = (aligned(largest, real), aligned(least, real), aligned(least, real), aligned(largest, real))
+    return States(s1, s2, s3, np.zeros(1), np.array(matrices, np.int64).reshape(-1, 4), room)
 
 
 _Made = TypeVar("_Made")

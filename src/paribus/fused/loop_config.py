@@ -9,23 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.optimizers import Adam, AdamW, RmsProp, Sgd
 from paribus.config.settings import Settings, steps_in_epoch
-from paribus.fused import optimizers, steps
+from paribus.fused import steps
+from paribus.fused.optimizers import NUMBERS, OPTIMIZERS
 
 
 @dataclass(frozen=True)
 class LoopConfig:
     """The order of the examples, steps, evaluations, rates and the optimizer.
 
-    `facts`: fields of `steps.RUN`; `hyper`: see `optimizers.update`; `states`: which of its three states of a parameter
-    the optimizer has; `rates`: one for all steps, for each epoch or for each step.
+    `facts`: fields of `steps.RUN`; `hyper`, `states`, `matrices`: see `optimizers.Rule`; `rates`: one for all steps,
+    for each epoch or for each step.
     """
 
     precision: str
     facts: dict[str, Any]
     hyper: NDArray[np.float64]
-    states: tuple[bool, bool, bool]
+    states: tuple[bool, ...]
+    matrices: bool
     rates: NDArray[np.float64]
 
     @classmethod
@@ -35,42 +36,27 @@ class LoopConfig:
         batch = min(settings.batch_size, examples) if settings.sampler == "shuffle" else settings.batch_size
         counted = settings.sampler == "replacement" and settings.steps_per_epoch != "all"
         facts: dict[str, Any] = {
-            "seed": seed, "optimizer": _kind(settings), "repeats": settings.sampler == "replacement", "batch": batch,
-            "examples": examples, "epoch_examples": per_epoch * batch if counted else examples,
-            "steps_per_epoch": per_epoch, "total": settings.epochs * per_epoch,
-            "interval": settings.eval_every.in_steps(per_epoch), "clip": settings.clip or 0.0,
-        }  # fmt: skip
+            "seed": seed,
+            "optimizer": NUMBERS[settings.optimizer.name],
+            "repeats": settings.sampler == "replacement",
+            "batch": batch,
+            "examples": examples,
+            "epoch_examples": per_epoch * batch if counted else examples,
+            "steps_per_epoch": per_epoch,
+            "total": settings.epochs * per_epoch,
+            "interval": settings.eval_every.in_steps(per_epoch),
+            "clip": settings.clip or 0.0,
+        }
         facts["rates"], rates = _rates(settings, per_epoch)
-        return cls(settings.precision, facts, _hyper(settings), _states(settings), rates)
-
-
-def _kind(settings: Settings) -> int:
-    names = {"sgd": optimizers.SGD, "adam": optimizers.ADAM, "adamw": optimizers.ADAMW, "rmsprop": optimizers.RMSPROP}
-    return names[settings.optimizer.name]
-
-
-def _hyper(settings: Settings) -> NDArray[np.float64]:
-    one = settings.optimizer
-    match one:
-        case Sgd():
-            own: tuple[float, ...] = (one.momentum, one.dampening, 0, 0, one.nesterov)
-        case Adam() | AdamW():
-            own = (one.beta1, one.beta2, one.eps, 0, 0)
-        case RmsProp():
-            own = (one.alpha, 0, one.eps, one.momentum, one.centered)
-        case _:
-            raise NotImplementedError(one.name)
-    return np.array([one.weight_decay, *own], dtype=np.float64)
-
-
-def _states(settings: Settings) -> tuple[bool, bool, bool]:
-    one = settings.optimizer
-    match one:
-        case Sgd():
-            return one.momentum != 0, False, False
-        case RmsProp():
-            return True, one.centered, one.momentum != 0
-    return True, True, False
+        rule, chosen = OPTIMIZERS[settings.optimizer.name], settings.optimizer
+        return cls(
+            precision=settings.precision,
+            facts=facts,
+            hyper=np.array([getattr(chosen, name) for name in rule.hyper], dtype=np.float64),
+            states=tuple(bool(getattr(chosen, one) if isinstance(one, str) else one) for one in rule.states),
+            matrices=rule.matrices,
+            rates=rates,
+        )
 
 
 def _rates(settings: Settings, per_epoch: int) -> tuple[int, NDArray[np.float64]]:

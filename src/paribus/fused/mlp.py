@@ -45,9 +45,7 @@ def train(
     lrs,
     p,
     g,
-    s1,
-    s2,
-    s3,
+    states,
     s,
     x,
     y,
@@ -77,7 +75,7 @@ def train(
         for first in range(0, n, BATCH):
             chosen = order[begin + first : begin + min(n, first + BATCH)]
             run.loss += _gradient(run, layout, p, g, s, x, y, chosen, n, first > 0, words, wide, exponents, epoch)
-        move(run, h, lrs, p, g, s1, s2, s3)
+        move(run, h, lrs, p, g, states)
         if due(run):
             now = seconds(clock)
             run.train_seconds += now - since

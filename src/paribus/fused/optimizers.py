@@ -1,14 +1,35 @@
-"""The optimizers over flat parameters, as `byhand.optimizers` writes them out."""
+"""The optimizers over flat parameters, as `byhand.optimizers` writes them out.
+
+A new one is a function, its update of all parameters, and an entry of `OPTIMIZERS`.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from paribus.fused.compiled import compiled
+from paribus.fused.compiled import compiled, inlined
 
-SGD, ADAM, ADAMW, RMSPROP = 0, 1, 2, 3
+
+class States(NamedTuple):
+    """What an optimizer keeps between steps, and room to work in.
+
+    `s1`, `s2`, `s3`: an array as long as the parameters, or empty where `Rule.states` does not ask for it; `numbers`:
+    some single numbers; `matrices`: of each hidden matrix where it begins, its rows and columns as they lie there, and
+    whether it lies turned; `room`: four arrays for the largest of them.
+    """
+
+    s1: NDArray[Any]
+    s2: NDArray[Any]
+    s3: NDArray[Any]
+    numbers: NDArray[np.float64]
+    matrices: NDArray[np.int64]
+    room: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @compiled
@@ -27,68 +48,301 @@ def clip(g, limit):
 
 
 @compiled
-def update(kind, p, g, s1, s2, s3, h, lr, t):
-    """Move the parameters, in place. `t`: this step's number, from 1.
-
-    `h`: weight decay; momentum, beta1 or alpha; dampening or beta2; eps; RMSprop's momentum; nesterov or centered.
-    """
-    real = p.dtype.type
-    decay, rate, n = real(h[0]), real(lr), len(p)
-    if kind == ADAMW:
-        keep = real(1 - lr * h[0])
-        for i in range(n):
-            p[i] *= keep
-    elif h[0] != 0:
-        for i in range(n):
-            g[i] += decay * p[i]
-    if kind == SGD:
-        momentum = real(h[1])
-        if h[1] == 0:
-            for i in range(n):
-                p[i] -= rate * g[i]
-            return
-        if t == 1:
-            for i in range(n):
-                s1[i] = g[i]
-        else:
-            rest = real(1 - h[2])
-            for i in range(n):
-                s1[i] = momentum * s1[i] + rest * g[i]
-        if h[5] != 0:
-            for i in range(n):
-                p[i] -= rate * (g[i] + momentum * s1[i])
-        else:
-            for i in range(n):
-                p[i] -= rate * s1[i]
-    elif kind == RMSPROP:
-        _rmsprop(p, g, s1, s2, s3, h, rate)
-    else:
-        rest1, beta2, rest2, eps = real(1 - h[1]), real(h[2]), real(1 - h[2]), real(h[3])
-        root, first = real(math.sqrt(1 - h[2] ** t)), real(1 - h[1] ** t)
-        for i in range(n):
-            m = s1[i] + rest1 * (g[i] - s1[i])
-            v = beta2 * s2[i] + rest2 * g[i] * g[i]
-            s1[i], s2[i] = m, v
-            p[i] -= rate * (m / (np.sqrt(v) / root + eps) / first)
+def _demand(state, p):
+    """An update must not write into a state that was not made."""
+    if len(state) != len(p):
+        raise ValueError("the optimizer needs a state that was not made")
 
 
 @compiled
-def _rmsprop(p, g, s1, s2, s3, h, rate):
+def _penalty(p, g, weight_decay):
+    """Weight decay in the gradient."""
+    decay = p.dtype.type(weight_decay)
+    if weight_decay != 0:
+        for i in range(len(p)):
+            g[i] += decay * p[i]
+
+
+@compiled
+def _shrink(p, begin, end, share):
+    """Weight decay apart from the gradient, of the parameters from begin to end."""
+    keep = p.dtype.type(1 - share)
+    for i in range(begin, end):
+        p[i] *= keep
+
+
+@compiled
+def _sgd(p, g, states, h, lr, t):
+    """`h`: weight decay, momentum, dampening, nesterov."""
+    real, n, s1 = p.dtype.type, len(p), states.s1
+    rate, momentum = real(lr), real(h[1])
+    _penalty(p, g, h[0])
+    if h[1] == 0:
+        for i in range(n):
+            p[i] -= rate * g[i]
+        return
+    _demand(s1, p)
+    if t == 1:
+        for i in range(n):
+            s1[i] = g[i]
+    else:
+        rest = real(1 - h[2])
+        for i in range(n):
+            s1[i] = momentum * s1[i] + rest * g[i]
+    if h[3] != 0:
+        for i in range(n):
+            p[i] -= rate * (g[i] + momentum * s1[i])
+    else:
+        for i in range(n):
+            p[i] -= rate * s1[i]
+
+
+@compiled
+def _adam_between(p, g, s1, s2, begin, end, betas, eps, lr, t):
+    """Adam's step of the parameters from begin to end."""
     real = p.dtype.type
-    alpha, rest, eps, momentum = real(h[1]), real(1 - h[1]), real(h[3]), real(h[4])
+    rate, rest1, beta2, rest2, small = real(lr), real(1 - betas[0]), real(betas[1]), real(1 - betas[1]), real(eps)
+    root, first = real(math.sqrt(1 - betas[1] ** t)), real(1 - betas[0] ** t)
+    for i in range(begin, end):
+        m = s1[i] + rest1 * (g[i] - s1[i])
+        v = beta2 * s2[i] + rest2 * g[i] * g[i]
+        s1[i], s2[i] = m, v
+        p[i] -= rate * (m / (np.sqrt(v) / root + small) / first)
+
+
+@compiled
+def _adam(p, g, states, h, lr, t):
+    """`h`: weight decay, beta1, beta2, eps."""
+    _demand(states.s1, p)
+    _demand(states.s2, p)
+    _penalty(p, g, h[0])
+    _adam_between(p, g, states.s1, states.s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
+
+
+@compiled
+def _adamw(p, g, states, h, lr, t):
+    """`h`: weight decay, beta1, beta2, eps."""
+    _demand(states.s1, p)
+    _demand(states.s2, p)
+    _shrink(p, 0, len(p), lr * h[0])
+    _adam_between(p, g, states.s1, states.s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
+
+
+@compiled
+def _rmsprop(p, g, states, h, lr, t):  # noqa: ARG001
+    """`h`: weight decay, alpha, eps, momentum, centered."""
+    real = p.dtype.type
+    rate, alpha, rest, eps, momentum = real(lr), real(h[1]), real(1 - h[1]), real(h[2]), real(h[3])
+    s1, s2, s3 = states.s1, states.s2, states.s3
+    _demand(s1, p)
+    _penalty(p, g, h[0])
     for i in range(len(p)):
         s1[i] = alpha * s1[i] + rest * g[i] * g[i]
-    if h[5] != 0:
+    if h[4] != 0:
+        _demand(s2, p)
         for i in range(len(p)):
             s2[i] += rest * (g[i] - s2[i])
             g[i] /= np.sqrt(s1[i] - s2[i] * s2[i]) + eps
     else:
         for i in range(len(p)):
             g[i] /= np.sqrt(s1[i]) + eps
-    if h[4] != 0:
+    if h[3] != 0:
+        _demand(s3, p)
         for i in range(len(p)):
             s3[i] = momentum * s3[i] + g[i]
             p[i] -= rate * s3[i]
     else:
         for i in range(len(p)):
             p[i] -= rate * g[i]
+
+
+@compiled
+def _adagrad(p, g, states, h, lr, t):
+    """`h`: weight decay, decay of lr, the accumulator's first value, eps."""
+    real, s1 = p.dtype.type, states.s1
+    rate, eps = real(lr / (1 + (t - 1) * h[1])), real(h[3])
+    _demand(s1, p)
+    _penalty(p, g, h[0])
+    if t == 1:
+        s1[:] = real(h[2])
+    for i in range(len(p)):
+        s1[i] += g[i] * g[i]
+        p[i] -= rate * (g[i] / (np.sqrt(s1[i]) + eps))
+
+
+@compiled
+def _nadam(p, g, states, h, lr, t):
+    """`h`: weight decay, beta1, beta2, eps, decay of the momentum. numbers[0]: the product of all momenta so far."""
+    real, s1, s2, numbers = p.dtype.type, states.s1, states.s2, states.numbers
+    _demand(s1, p)
+    _demand(s2, p)
+    _penalty(p, g, h[0])
+    mu, ahead = h[1] * (1 - 0.5 * 0.96 ** (t * h[4])), h[1] * (1 - 0.5 * 0.96 ** ((t + 1) * h[4]))
+    numbers[0] = mu if t == 1 else numbers[0] * mu
+    bare, mean = real(lr * (1 - mu) / (1 - numbers[0])), real(lr * ahead / (1 - numbers[0] * ahead))
+    rest1, beta2, rest2, eps, correction = real(1 - h[1]), real(h[2]), real(1 - h[2]), real(h[3]), real(1 - h[2] ** t)
+    for i in range(len(p)):
+        m = s1[i] + rest1 * (g[i] - s1[i])
+        v = beta2 * s2[i] + rest2 * g[i] * g[i]
+        s1[i], s2[i] = m, v
+        p[i] -= (bare * g[i] + mean * m) / (np.sqrt(v / correction) + eps)
+
+
+@compiled
+def _lion(p, g, states, h, lr, t):  # noqa: ARG001
+    """`h`: weight decay, beta1, beta2."""
+    real, s1 = p.dtype.type, states.s1
+    zero, rate, beta1, rest1, beta2, rest2 = real(0), real(lr), real(h[1]), real(1 - h[1]), real(h[2]), real(1 - h[2])
+    _demand(s1, p)
+    _shrink(p, 0, len(p), lr * h[0])
+    for i in range(len(p)):
+        mean = beta1 * s1[i] + rest1 * g[i]
+        if mean > zero:
+            p[i] -= rate
+        elif mean < zero:
+            p[i] += rate
+        else:  # 0, or NaN
+            p[i] -= mean
+        s1[i] = beta2 * s1[i] + rest2 * g[i]
+
+
+@compiled
+def _muon(p, g, states, h, lr, t):
+    """`h`: weight decay, momentum, nesterov; of all other parameters, by AdamW: their rate over `lr` at a schedule's
+    factor of 1, weight decay, beta1, beta2, eps."""
+    _demand(states.s1, p)
+    _demand(states.s2, p)
+    adamw_lr, betas = lr * h[4] / h[3], (h[6], h[7])
+    done = 0
+    for one in range(len(states.matrices) + 1):
+        begin = states.matrices[one, 0] if one < len(states.matrices) else len(p)
+        _shrink(p, done, begin, adamw_lr * h[5])
+        _adam_between(p, g, states.s1, states.s2, done, begin, betas, h[8], adamw_lr, t)
+        if one < len(states.matrices):
+            rows, columns, turned = states.matrices[one, 1], states.matrices[one, 2], states.matrices[one, 3]
+            done = begin + rows * columns
+            _shrink(p, begin, done, lr * h[0])
+            _orthogonal_step(p, g, states, h, lr, begin, rows, columns, turned)
+
+
+@compiled
+def _orthogonal_step(p, g, states, h, lr, begin, rows, columns, turned):
+    """Muon's step of a hidden matrix, rows x columns as it lies; Newton-Schulz gives the same for the turned matrix,
+    turned, but the factor of the rate is that of the matrix as it is."""
+    real, s1, x, count = p.dtype.type, states.s1, states.room[0], rows * columns
+    rest, momentum = real(1 - h[1]), real(h[1])
+    for i in range(count):
+        at = begin + i
+        s1[at] += rest * (g[at] - s1[at])
+        x[i] = g[at] + momentum * (s1[at] - g[at]) if h[2] != 0 else s1[at]
+    _orthogonalise(x[:count].reshape(rows, columns), states.room)
+    wide = rows / columns if turned == 0 else columns / rows
+    rate = real(lr * math.sqrt(max(1.0, wide)))
+    for i in range(count):
+        p[begin + i] -= rate * x[i]
+
+
+@compiled
+def _orthogonalise(x, room):
+    """Five Newton-Schulz steps, in place: see `byhand.optimizers.orthogonalised`."""
+    real, (rows, columns) = x.dtype.type, x.shape
+    a, b, c = real(3.4445), real(-4.7750), real(2.0315)
+    small = min(rows, columns)
+    gram, square = room[1][: small * small].reshape(small, small), room[2][: small * small].reshape(small, small)
+    product = room[3][: rows * columns].reshape(rows, columns)
+    total = 0.0
+    for i in range(rows):
+        for j in range(columns):
+            total += np.float64(x[i, j]) * np.float64(x[i, j])
+    norm = math.sqrt(total)
+    scale = real(1 / (1e-7 if norm < 1e-7 else norm))  # NaN stays NaN
+    for i in range(rows):
+        for j in range(columns):
+            x[i, j] *= scale
+    for _ in range(5):
+        if rows <= columns:
+            np.dot(x, x.T, gram)
+        else:
+            np.dot(x.T, x, gram)
+        np.dot(gram, gram, square)
+        for i in range(small):
+            for j in range(small):
+                square[i, j] = b * gram[i, j] + c * square[i, j]
+        if rows <= columns:
+            np.dot(square, x, product)
+        else:
+            np.dot(x, square, product)
+        for i in range(rows):
+            for j in range(columns):
+                x[i, j] = a * x[i, j] + product[i, j]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One optimizer: its update of the parameters `p` along their gradients `g`, in place, at step `t`, from 1.
+
+    `hyper`: the settings that the update finds in `h`, in their order; `states`: of each of its three states of a
+    parameter whether it needs it, or the setting that must not be 0 for it; `matrices`: whether it needs `States.room`.
+    """
+
+    update: Callable[..., None]
+    hyper: tuple[str, ...]
+    states: tuple[bool | str, bool | str, bool | str]
+    matrices: bool = False
+
+
+_ADAM = ("weight_decay", "beta1", "beta2", "eps")
+
+OPTIMIZERS: dict[str, Rule] = {
+    "sgd": Rule(_sgd, ("weight_decay", "momentum", "dampening", "nesterov"), ("momentum", False, False)),
+    "adam": Rule(_adam, _ADAM, (True, True, False)),
+    "adamw": Rule(_adamw, _ADAM, (True, True, False)),
+    "rmsprop": Rule(
+        _rmsprop, ("weight_decay", "alpha", "eps", "momentum", "centered"), (True, "centered", "momentum")
+    ),
+    "adagrad": Rule(
+        _adagrad, ("weight_decay", "lr_decay", "initial_accumulator_value", "eps"), (True, False, False)
+    ),
+    "nadam": Rule(_nadam, (*_ADAM, "momentum_decay"), (True, True, False)),
+    "lion": Rule(_lion, ("weight_decay", "beta1", "beta2"), (True, False, False)),
+    "muon": Rule(
+        _muon,
+        (
+            "weight_decay", "momentum", "nesterov", "lr", "adamw_lr", "adamw_weight_decay", "beta1", "beta2", "eps",
+        ),
+        (True, True, False),
+        matrices=True,
+    ),
+}  # fmt: skip
+"""Each optimizer by its name in `config.optimizers.OPTIMIZERS`. Its place here is its number in the loops."""
+
+NUMBERS = {name: number for number, name in enumerate(OPTIMIZERS)}
+
+
+@compiled
+def _unknown(kind, p, g, states, h, lr, t):  # noqa: ARG001
+    raise ValueError("the optimizer has no update in the compiled engine")
+
+
+def _or_else(number: int, rule: Callable[..., None], rest: Callable[..., None]) -> Callable[..., None]:
+    """The update with this number, else one of the rest."""
+
+    @inlined
+    def chosen(kind, p, g, states, h, lr, t):
+        if kind == number:
+            rule(p, g, states, h, lr, t)
+        else:
+            rest(kind, p, g, states, h, lr, t)
+
+    return chosen
+
+
+def _by_number() -> Callable[..., None]:
+    """update(kind, p, g, states, h, lr, t): that of the rule with this number; ValueError where there is none."""
+    update: Callable[..., None] = _unknown
+    for number, rule in reversed(list(enumerate(OPTIMIZERS.values()))):
+        update = _or_else(number, rule.update, update)
+    return compiled(update.py_func)  # type: ignore[attr-defined, no-any-return]
+
+
+update = _by_number()

@@ -78,7 +78,7 @@ class Room(NamedTuple):
 
 
 @compiled
-def train(runs, sizes, h, lrs, p, g, s1, s2, s3, s, data, order, words, spare, room, exponents, rows, clock, until):
+def train(runs, sizes, h, lrs, p, g, states, s, data, order, words, spare, room, exponents, rows, clock, until):
     """Train run `runs[0]` up to step `until`, or to its end; every evaluation is a row of `rows`.
 
     `s`: rows (`rows.py`) of logits, of their gradients, and those of `softmax`; `exponents`: what `softmax.exp` needs;
@@ -96,7 +96,7 @@ def train(runs, sizes, h, lrs, p, g, s1, s2, s3, s, data, order, words, spare, r
                 return
         if size.symbols > 0:
             _inputs_gradient(size, g, data.alphabet, room.dtable, room.product)
-        move(run, h, lrs, p, g, s1, s2, s3)
+        move(run, h, lrs, p, g, states)
         if due(run):
             now = seconds(clock)
             run.train_seconds += now - since

@@ -52,7 +52,7 @@ def choose(run, order, words, spare):
 
 
 @compiled
-def move(run, h, lrs, p, g, s1, s2, s3):
+def move(run, h, lrs, p, g, states):
     """A step of the parameters along their gradients, clipped."""
     if run.clip > 0:
         norm = clip(g, run.clip)
@@ -64,7 +64,7 @@ def move(run, h, lrs, p, g, s1, s2, s3):
     elif run.rates == RATE_A_STEP:
         rate = lrs[run.step]
     run.step += 1
-    update(run.optimizer, p, g, s1, s2, s3, h, rate, run.step)
+    update(run.optimizer, p, g, states, h, rate, run.step)
 
 
 @compiled

@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from paribus.config.schedules import PlateauState
 
 _VERSION = 2
 
@@ -43,7 +45,8 @@ class Best:
 @dataclass(frozen=True)
 class Checkpoint:
     """`step`: how many are done; seconds: those spent until then; `learner`, `probes`: their states, as they pack them
-    themselves; `keeps_best`: whether `best` was looked for from the beginning on."""
+    themselves; `keeps_best`: whether `best` was looked for from the beginning on; `plateau`: where a schedule that
+    follows the validation loss stands."""
 
     step: int
     train_seconds: float
@@ -52,6 +55,7 @@ class Checkpoint:
     probes: bytes = b""
     keeps_best: bool = False
     best: Best | None = None
+    plateau: PlateauState | None = None
 
     def write(self, path: Path, identity: str) -> None:
         """Into a file, whole or not at all. `identity`: of the run, so that no other goes on from it."""
@@ -70,6 +74,7 @@ class Checkpoint:
             "keeps_best": self.keeps_best,
             "lengths": [len(self.learner), len(self.probes), len(best)],
             "checksum": _checksum(self.learner, self.probes, best),
+            "plateau": asdict(self.plateau) if self.plateau else None,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -94,7 +99,7 @@ class Checkpoint:
                 return None
             if head["version"] == 1:  # it knew no probes, and looked for the best only where it has one
                 head["lengths"].insert(1, 0)
-                head["keeps_best"] = head["best"] is not None
+                head |= {"keeps_best": head["best"] is not None, "plateau": None}
             ends = list(accumulate(head["lengths"]))
             learner, probes, packed = (body[first:last] for first, last in zip([0, *ends], ends, strict=False))
         except (ValueError, KeyError, TypeError):
@@ -116,6 +121,7 @@ class Checkpoint:
             probes=probes,
             keeps_best=head["keeps_best"],
             best=best,
+            plateau=PlateauState(**head["plateau"]) if head["plateau"] else None,
         )
 
 

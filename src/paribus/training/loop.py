@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from paribus.config.schedules import PlateauState
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
@@ -46,7 +47,7 @@ def fit(
     per_epoch = steps_in_epoch(settings, len(task.train))
     interval, total = settings.eval_every.in_steps(per_epoch), settings.epochs * per_epoch
     scheduled, within_epochs = settings.schedule.kind != "constant", settings.schedule.changes_within_epochs()
-    clock = _Clock(watch, task, learner, per_epoch, sampling.examples_in_epoch(settings, len(task.train)), begin)
+    clock = _Clock(watch, task, learner, settings, begin)
     if total == 0 and not clock.evaluate(0):
         return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
     step = begin.step if begin else 0
@@ -55,8 +56,9 @@ def fit(
         loss, ahead = 0.0, step - epoch * per_epoch
         learner.begin_epoch(epoch, batches[ahead:])
         for place, examples in enumerate(batches[ahead:], ahead):
-            if place == ahead or (scheduled and within_epochs):
-                learner.scale_lr(settings.schedule.factor(step, per_epoch, settings.epochs))
+            if place == ahead or (scheduled and within_epochs) or clock.reduced:
+                learner.scale_lr(settings.schedule.factor(step, per_epoch, settings.epochs) * clock.plateau.factor)
+                clock.reduced = False
             loss = loss + learner.step(examples, epoch)  # type: ignore[operator]  # a float, or a tensor read once an epoch
             step += 1
             if (step % interval == 0 or step == total) and not clock.evaluate(step):
@@ -72,13 +74,17 @@ class _Clock:
     """Evaluations and checkpoints, and whose time they are: training's stands still meanwhile."""
 
     def __init__(
-        self, watch: Watch, task: Task, learner: Learner, per_epoch: int, examples: int, begin: Checkpoint | None
+        self, watch: Watch, task: Task, learner: Learner, settings: Settings, begin: Checkpoint | None
     ) -> None:
         self._watch, self._task, self._learner = watch, task, learner
-        self._per_epoch, self._examples = per_epoch, examples
+        self._per_epoch = steps_in_epoch(settings, len(task.train))
+        self._examples = sampling.examples_in_epoch(settings, len(task.train))
         self._train = begin.train_seconds if begin else 0.0
         self._eval = begin.eval_seconds if begin else 0.0
         self.best = begin.best if begin else None
+        self._schedule = settings.schedule.plateau
+        self.plateau = (begin.plateau if begin else None) or PlateauState()
+        self.reduced = False  # the plateau's factor, since the rate was set last
         self._since = self._saved = perf_counter()
 
     def evaluate(self, step: int) -> bool:
@@ -97,6 +103,9 @@ class _Clock:
                 found |= {f"{split}_{name}": value for name, value in values.items()}
         if watch.keep_best and finite:
             self.best = Best.of(self.best, step, found, learner.weights)
+        if self._schedule is not None and finite:
+            before, self.plateau = self.plateau, self._schedule.after(self.plateau, found["validation_loss"])
+            self.reduced = self.reduced or self.plateau.factor != before.factor
         self._since = perf_counter()
         self._eval += self._since - begun
         if finite:
@@ -123,6 +132,7 @@ class _Clock:
             probes=self._watch.probes.state(),
             keeps_best=self._watch.keep_best,
             best=self.best,
+            plateau=self.plateau if self._schedule is not None else None,
         )
         self._watch.save(checkpoint)
         self._since = self._saved = perf_counter()

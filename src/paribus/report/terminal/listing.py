@@ -58,8 +58,8 @@ def listing(what: str) -> Table:
     if what == "schedules":
         for column in ("schedule", "factor on the learning rate"):
             table.add_column(column)
-        for word_, meaning in SCHEDULES.items():
-            table.add_row(Text(word_), Text(meaning))
+        for schedule in SCHEDULES.values():
+            table.add_row(Text(", ".join(schedule.examples)), Text(schedule.meaning))
         return table
     configs = MODELS if what == "models" else OPTIMIZERS
     for column in (what.removesuffix("s"), "what it is", "settings"):
