@@ -67,7 +67,7 @@ def test_a_backend_trains_every_model_that_it_claims_and_refuses_the_others(back
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_backend_trains_with_every_optimizer_that_it_claims(backend: str, optimizer: str) -> None:
     mine = BACKENDS[backend].optimizers
-    values = small("mlp", implementation=backend, optimizer=optimizer, epochs=3)
+    values = small("mlp", implementation=backend, optimizer=optimizer, epochs=3, **{"model.hidden": "5x5x5"})
     if mine is not None and optimizer not in mine:
         with pytest.raises(SettingsError, match=f"implementation={backend} has no {optimizer}: it has "):
             resolve(values)

@@ -99,12 +99,13 @@ def test_the_loop_is_a_plain_pytorch_loop_with_pytorchs_schedule(fit: Fit, word:
 
 
 @pytest.mark.parametrize("task", ["moons", "circles", "blobs"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lion"])
 def test_curves_part_no_faster_than_one_ulp_makes_them(
     fit: Fit, monkeypatch: pytest.MonkeyPatch, optimizer: str, task: str
 ) -> None:
     """Within 10 times the drift that one unit in the last place of every initial value causes in the same test, the
-    largest of three ways: a run takes up some directions and damps others."""
+    largest of three ways: a run takes up some directions and damps others. (Lion moves by the sign of a number alone: a
+    last bit that turns one is a whole step, on one backend or another; `test_optimizers` has its trajectory.)"""
     hidden = "hidden=20x20" if optimizer == "muon" else ""
     words = f"task={task} optimizer={optimizer} {hidden} epochs=150 precision=float64"
     one, *others = (fit(f"{words} implementation={name}", seed=1) for name in IMPLEMENTATIONS)
