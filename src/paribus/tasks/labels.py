@@ -85,6 +85,10 @@ def as_classes(parts: Sequence[Labels]) -> tuple[NDArray[np.int64], tuple[Any, .
             f"y holds {counted(len(labels), 'different value', 'different values')}: "
             f"there are 2 to {_MOST_CLASSES} classes"
         )
+    if key is str and len(set(map(str, labels))) < len(labels):
+        raise ValueError(f"y holds different labels of one text, among them {labels[0]}: give them as different texts")
+    if not all(isinstance(label, bool) for label in labels):  # of 1 and True, which are equal, it is the number
+        labels = [int(label) if isinstance(label, bool) else label for label in labels]
     number = {label: n for n, label in enumerate(labels)}
     return np.concatenate(
         [np.array([number[value] for value in part.values], dtype=np.int64)[part.places] for part in parts]
@@ -123,7 +127,7 @@ def _flat(y: Any, what: str) -> NDArray[Any]:
     if isinstance(y, list | tuple):  # NumPy would make text of [1, "a"] and of ["a", nan]
         found = np.empty(len(y), dtype=object)
         for row, one in enumerate(y):
-            found[row] = one.item() if getattr(one, "shape", None) == () and hasattr(one, "detach") else one
+            found[row] = one
         widths = {np.shape(one)[:1] for one in y if isinstance(one, list | tuple) or len(getattr(one, "shape", ()))}
         if widths:
             _refuse_shape(what, (len(y), *max(widths)), None)
@@ -170,7 +174,8 @@ def _class(one: Any, what: str) -> Any:
     """The value as Python has it; equal values become equal ones with one hash."""
     if isinstance(one, np.datetime64 | np.timedelta64 | datetime.date | datetime.timedelta):
         raise ValueError(_dates(what, type(one).__name__))
-    one = one.item() if isinstance(one, np.generic) else one
+    if hasattr(one, "item") and getattr(one, "shape", None) == ():  # one of NumPy's or of PyTorch's numbers
+        one = one.item()
     if isinstance(one, bool):
         return one
     if isinstance(one, numbers.Real | Decimal):
@@ -181,7 +186,8 @@ def _class(one: Any, what: str) -> Any:
         return str.__str__(one)
     if isinstance(one, bytes):
         return one.decode(errors="backslashreplace")
-    if isinstance(one, numbers.Number) or not _hashable(one):
+    # a memory's address in the text would be another in the next process
+    if isinstance(one, numbers.Number) or not _hashable(one) or " at 0x" in str(one):
         raise ValueError(f"{what} holds a {type(one).__name__}: one whole number or text a row is allowed")
     return one
 
