@@ -62,6 +62,8 @@ def test_data_in_every_form_are_the_same(tmp_path: Path) -> None:
         "lists of tensors": paribus.data(list(torch.from_numpy(x)), list(torch.from_numpy(y))),
         "masked arrays without a mask": paribus.data(np.ma.array(x), np.ma.array(y)),
         "booleans": paribus.data(x, y == 1),
+        "half precision": paribus.data(x, y.astype(np.float16)),
+        "a set of one column": paribus.data(frame, target={"kind"}),
     }
     assert len({form.fingerprint for form in forms.values()}) == 1
     mixed = frame.assign(flag=x[:, 0] > 0, count=pd.array([1] * len(x), dtype="Int64"))
@@ -69,6 +71,7 @@ def test_data_in_every_form_are_the_same(tmp_path: Path) -> None:
     shuffled = frame[["c", "kind", "a", "b"]]
     both = paribus.data(frame[:40], target="kind", test=shuffled[40:])
     np.testing.assert_array_equal(both.thing.x, x)
+    np.testing.assert_array_equal(paribus.data(frame[:40], target="kind", test=(shuffled[40:], y[40:])).thing.x, x)
     with pytest.raises(ValueError, match="the test data have no column b"):
         paribus.data(frame, target="kind", test=frame.drop(columns="b"))
     assert paribus.data(x, 1 - y).fingerprint != forms["arrays"].fingerprint
@@ -628,6 +631,7 @@ BAD_DATA: dict[str, tuple[Callable[[], UserDefined], str]] = {
     "sparse classes": (lambda: paribus.data(X, scipy.sparse.csr_matrix(Y)), "y of the data is a sparse matrix"),
     "records as classes": (lambda: paribus.data(X, FRAME.to_records()), "y of the data holds records of several fields"),
     "a set of classes": (lambda: paribus.data(X, {0, 1}), "y of the data is {0, 1}: one class for each example is asked for"),
+    "classes one at a time": (lambda: paribus.data(X, iter(Y)), "y of the data is of type iterator: one class for each example is asked for, as in list(y)"),
     "one class": (lambda: paribus.data(X, Y * 0), "y holds 1 different value"),
     "too many classes": (lambda: paribus.data(np.ones((10_001, 1)), [str(n) for n in range(10_001)]), "y holds 10001 different values: there are 2 to 10000 classes"),
     "no name": (lambda: paribus.data(X, Y, name=" "), "name=' ' is not allowed"),

@@ -86,13 +86,14 @@ def _one_column(x: Any, target: Any) -> Any:
     """The target's name; of a list of one, that one."""
     if is_frame(x) and isinstance(target, tuple) and target in x.columns:
         return target
-    if isinstance(target, list | tuple | np.ndarray) or (hasattr(target, "tolist") and hasattr(target, "__len__")):
-        if len(target) != 1:
-            raise ValueError(
-                f"target={list(target)} names {counted(len(target), 'column', 'columns')}: one column holds the classes"
-            )
-        return target[0]
-    return target
+    if not hasattr(target, "__len__") or isinstance(target, str | bytes):
+        return target
+    names = list(target)
+    if len(names) != 1:
+        raise ValueError(
+            f"target={names} names {counted(len(names), 'column', 'columns')}: one column holds the classes"
+        )
+    return names[0]
 
 
 def _columns(x: Any, target: Any) -> list[Any] | None:
@@ -105,7 +106,7 @@ def _given(test: Any, target: Any, columns: list[Any] | None) -> tuple[Any, Any,
     if columns is not None and is_frame(x):
         if missing := [str(column) for column in columns if column not in x.columns]:
             raise ValueError(f"the test data have no column {', '.join(missing[:5])}")
-        x = x[[*columns, *([target] if target in x.columns else [])]]
+        x = x[[*columns, *([target] if y is None and target in x.columns else [])]]
     return x, y, None if y is not None else target
 
 

@@ -134,6 +134,8 @@ def _flat(y: Any, what: str) -> NDArray[Any]:
         return found
     # pandas' own types have a sign for missing, which only objects keep
     found = np.asarray(y, dtype=object) if hasattr(getattr(y, "dtype", None), "na_value") else plain(y, what)
+    if found.ndim == 0:
+        raise ValueError(f"{what} is of type {type(y).__name__}: one class for each example is asked for, as in list(y)")
     if found.ndim != 1:
         _refuse_shape(what, found.shape, found)
     if found.dtype.kind in "Mm":
@@ -145,7 +147,7 @@ def _flat(y: Any, what: str) -> NDArray[Any]:
         refuse_missing(~np.isfinite(found), what)
         if len(odd := found[found != np.round(found)]):
             raise ValueError(_not_whole(what, odd[0]))
-        if (np.abs(found) < 2**62).all():
+        if (np.abs(found) < np.float64(2**62)).all():
             return found.astype(np.int64)
     return found
 
