@@ -631,7 +631,7 @@ BAD_DATA: dict[str, tuple[Callable[[], UserDefined], str]] = {
     "sparse classes": (lambda: paribus.data(X, scipy.sparse.csr_matrix(Y)), "y of the data is a sparse matrix"),
     "records as classes": (lambda: paribus.data(X, FRAME.to_records()), "y of the data holds records of several fields"),
     "a set of classes": (lambda: paribus.data(X, {0, 1}), "y of the data is {0, 1}: one class for each example is asked for"),
-    "classes one at a time": (lambda: paribus.data(X, iter(Y)), "y of the data is of type iterator: one class for each example is asked for, as in list(y)"),
+    "classes one at a time": (lambda: paribus.data(X, iter(Y)), "y of the data is of type iterator: one class for each example, as in list(y)"),
     "one class": (lambda: paribus.data(X, Y * 0), "y holds 1 different value"),
     "too many classes": (lambda: paribus.data(np.ones((10_001, 1)), [str(n) for n in range(10_001)]), "y holds 10001 different values: there are 2 to 10000 classes"),
     "no name": (lambda: paribus.data(X, Y, name=" "), "name=' ' is not allowed"),

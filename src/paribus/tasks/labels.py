@@ -135,7 +135,7 @@ def _flat(y: Any, what: str) -> NDArray[Any]:
     # pandas' own types have a sign for missing, which only objects keep
     found = np.asarray(y, dtype=object) if hasattr(getattr(y, "dtype", None), "na_value") else plain(y, what)
     if found.ndim == 0:
-        raise ValueError(f"{what} is of type {type(y).__name__}: one class for each example is asked for, as in list(y)")
+        raise ValueError(f"{what} is of type {type(y).__name__}: one class for each example, as in list(y)")
     if found.ndim != 1:
         _refuse_shape(what, found.shape, found)
     if found.dtype.kind in "Mm":
