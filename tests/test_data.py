@@ -271,6 +271,7 @@ def test_labels_that_are_equal_are_one_class(draw: st.DataObject) -> None:
     np.testing.assert_array_equal(own.y, encoder.transform(wanted))
     assert own.labels == tuple(encoder.classes_.tolist())
     assert own.classes == len(encoder.classes_)
+    assert len({type(label) for label in own.labels}) == 1  # no True among numbers
 
 
 KINDS: dict[str, tuple[Any, Any]] = {
