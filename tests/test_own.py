@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load as load_weights
 from sklearn.metrics import f1_score, log_loss, precision_score
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import TensorDataset
 
 import paribus
 from paribus.config.overrides import SettingsError
-from paribus.config.user_code import UserDefined, code_fingerprint, user_defined
+from paribus.config.user_code import code_fingerprint, user_defined
 from paribus.findings.findings import Findings
 from paribus.plan import Plan
 from paribus.records.metrics import METERS
@@ -238,93 +236,6 @@ def test_metrics_are_scikit_learns_on_every_split(tmp_path: Path) -> None:
     assert study.differences("test_f1")["verdict"].notna().all()
     assert "f1" in str(study)
     assert study.plot() is not None
-
-
-# --- data ------------------------------------------------------------------------------------------------------------
-
-
-def test_data_in_every_form_are_the_same(tmp_path: Path) -> None:
-    x, y = arrays()
-    frame = pd.DataFrame(x, columns=["a", "b", "c"]).assign(kind=np.array(["no", "yes"])[y])
-    forms = {
-        "arrays": paribus.data(x, y),
-        "frame": paribus.data(frame.drop(columns="kind"), frame["kind"]),
-        "column": paribus.data(frame, target="kind"),
-        "tensors": paribus.data(torch.from_numpy(x), torch.from_numpy(y)),
-        "data set": paribus.data(TensorDataset(torch.from_numpy(x), torch.from_numpy(y))),
-        "lists": paribus.data(x.tolist(), [float(one) for one in y]),
-    }
-    assert len({form.fingerprint for form in forms.values()}) == 1
-    mixed = frame.assign(flag=x[:, 0] > 0, count=pd.array([1] * len(x), dtype="Int64"))
-    assert paribus.data(mixed, target="kind").thing.x.shape == (len(x), 5)
-    shuffled = frame[["c", "kind", "a", "b"]]
-    both = paribus.data(frame[:40], target="kind", test=shuffled[40:])
-    np.testing.assert_array_equal(both.thing.x, x)
-    with pytest.raises(ValueError, match="the test data have no column b"):
-        paribus.data(frame, target="kind", test=frame.drop(columns="b"))
-    assert paribus.data(x, 1 - y).fingerprint != forms["arrays"].fingerprint
-    assert paribus.data(x.astype(np.float32), y).thing.x.dtype == np.float32
-    assert paribus.data((x > 0), y).thing.x.dtype == np.float32
-    images = paribus.data(np.zeros((8, 3, 4, 4), np.uint8), [0, 1] * 4, name="images")
-    study = paribus.train(
-        images,
-        model={"convolutions": lambda: nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(8, 2))},
-        epochs=1,
-        out=tmp_path / "s",
-    )
-    assert study.record.arms[0].runs[0].task.input_shape == (3, 4, 4)
-
-
-def test_a_test_split_of_ones_own_is_the_test_split(tmp_path: Path) -> None:
-    (x, y), (test_x, test_y) = arrays(40), arrays(17, seed=1)
-    task = paribus.data(x, y, test=(test_x, test_y), name="both")
-    assert task.fingerprint != paribus.data(np.concatenate([x, test_x]), np.concatenate([y, test_y])).fingerprint
-    settings = settings_of("task=moons").model_copy(
-        update={"task": study_task().model_copy(update={"arrays": task}), "validation": 0.25}
-    )
-    found = load(settings, 0)
-    np.testing.assert_array_equal(found.test.x, test_x)
-    np.testing.assert_array_equal(found.test.y, test_y)
-    assert found.validation is not None
-    assert len(found.validation) == 10
-    assert sorted(map(tuple, np.concatenate([found.train.x, found.validation.x]).tolist())) == sorted(
-        map(tuple, x.tolist())
-    )
-    with pytest.raises(SettingsError, match="split=by_seed has no effect on both: its test split is given"):
-        paribus.train(task, split="by_seed", out=tmp_path / "s")
-
-
-X, Y = arrays(8)
-FRAME = pd.DataFrame(X, columns=["a", "b", "c"]).assign(kind=Y)
-BAD_DATA: dict[str, tuple[Callable[[], UserDefined], str]] = {
-    "no classes": (lambda: paribus.data(X), "there are no classes"),
-    "a frame alone": (lambda: paribus.data(FRAME), "which column holds the classes"),
-    "no such column": (lambda: paribus.data(FRAME, target="kin"), "target='kin' is no column of the data: there is a, b, c, kind"),
-    "a column of arrays": (lambda: paribus.data(X, target="kind"), "the data are no pandas frame"),
-    "words in x": (lambda: paribus.data(FRAME.assign(d="w"), target="kind"), "columns d hold no numbers: encode them"),
-    "objects in x": (lambda: paribus.data(np.full((8, 2), "w"), Y), "holds <U1, not numbers"),
-    "missing in x": (lambda: paribus.data(FRAME.assign(b=[*[0.0] * 5, np.nan, 1, 2]), target="kind"), "has 1 values that are missing or infinite, the first at row 5, column 'b'"),
-    "infinite": (lambda: paribus.data(np.where(X[2, 1] == X, np.inf, X), Y), "the first at row 2"),
-    "too large for float32": (lambda: paribus.data(np.full((8, 2), np.inf, np.float32), Y), "16 values that are missing or infinite"),
-    "flat x": (lambda: paribus.data(X[:, 0], Y), "has shape (8,): a row for each example"),
-    "short y": (lambda: paribus.data(X, Y[:5]), "8 rows of x and 5 classes in y"),
-    "deep y": (lambda: paribus.data(X, Y[:, None]), "y of the data has shape (8, 1)"),
-    "regression": (lambda: paribus.data(X, X[:, 0]), "classes are asked for, not numbers"),
-    "missing class": (lambda: paribus.data(X, [*["a"] * 4, None, *["b"] * 3]), "y of the data has values that are missing"),
-    "class not finite": (lambda: paribus.data(X, [*[0.0] * 7, np.nan]), "y of the data has 1 values that are missing"),
-    "one class": (lambda: paribus.data(X, Y * 0), "y holds 1 different value"),
-    "no name": (lambda: paribus.data(X, Y, name=" "), "name=' ' is not allowed"),
-    "test of other width": (lambda: paribus.data(X, Y, test=(X[:, :2], Y)), "the test data have inputs of shape (2,), the others (3,)"),
-    "test with other classes": (lambda: paribus.data(X, Y, test=(X, Y + 1)), "classes that the training data have not: [2]"),
-    "items of no pairs": (lambda: paribus.data(list(X.tolist())), "no data set of pairs"),
-    "items of two shapes": (lambda: paribus.data([(np.zeros(2), 0), (np.zeros(3), 1)]), "items of different shapes"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("make", "answer"), BAD_DATA.values(), ids=BAD_DATA)
-def test_data_that_cannot_be_used_are_refused(make: Callable[[], UserDefined], answer: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(answer)):
-        make()
 
 
 # --- what is refused before anything is trained ----------------------------------------------------------------------

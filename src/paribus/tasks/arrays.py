@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.user_code import UserDefined
+from paribus.tasks import inputs as _inputs
+from paribus.tasks import labels as _labels
+from paribus.tasks.foreign import counted, is_frame, is_picture
+from paribus.tasks.inputs import Channels, Inputs
+from paribus.tasks.labels import Labels
 from paribus.tasks.pool import Pool, fingerprint
 
-_MOST_CLASSES = 10_000
+
+class DataWarning(UserWarning):
+    """Data that were taken in a way that may not be meant, or that hold what a network should not see."""
 
 
-def data(x: Any, y: Any = None, *, target: str | None = None, test: Any = None, name: str = "my data") -> UserDefined:
+def data(
+    x: Any,
+    y: Any = None,
+    *,
+    target: Any = None,
+    test: Any = None,
+    name: str = "my data",
+    channels: Channels = None,
+) -> UserDefined:
     """Data of your own, to train and compare on.
 
     `data(x, y)`: inputs, a row for each example (arrays, tensors, a pandas frame), and their classes (any labels).
@@ -21,132 +38,156 @@ def data(x: Any, y: Any = None, *, target: str | None = None, test: Any = None, 
     read once from first to last, so that random transforms are drawn once. `test`: a test split of its own, in the
     same form; else `test_share` of the examples is held out, the same ones for every seed unless `split=by_seed`.
 
-    Raises ValueError, which names what is wrong, for values that are missing, not finite or no numbers, for rows and
-    classes of different number, and for fewer than two classes.
+    Labels that are equal (1, 1.0 and True) are one class. Images of shape (height, width, channels) are turned to
+    channels first, with a warning; `channels="first"` or `"last"` says what they are. Of a pandas x and y, rows with
+    the same index belong together. All is copied: what is written into x or y afterwards changes nothing.
+
+    Raises ValueError, which names what is wrong, for values that are missing, masked, not finite or no numbers, for
+    rows and classes of different number, for fewer than two classes, and for whole numbers that look like amounts.
+    Warns (`DataWarning`) where the data were turned, or hold the rows' numbers.
 
     >>> task = data(np.zeros((6, 2)), ["cat", "dog"] * 3, name="pets")
-    >>> task.name, task.thing.x.shape, task.thing.y.tolist(), task.thing.classes
-    ('pets', (6, 2), [0, 1, 0, 1, 0, 1], 2)
+    >>> task.name, task.thing.x.shape, task.thing.y.tolist(), task.thing.labels
+    ('pets', (6, 2), [0, 1, 0, 1, 0, 1], ('cat', 'dog'))
     """
     if not str(name).strip():
         raise ValueError(f"name={name!r} is not allowed: data have a name")
-    inputs, labels = _pair(x, y, target, "the data")
-    held_out = None if test is None else _pair(*_given(test, target, _columns(x, target)), "the test data")
-    parts = [labels] if held_out is None else [labels, held_out[1]]
-    classes = np.unique(np.concatenate(parts))
-    if held_out is not None and (unseen := sorted({*held_out[1].tolist()} - {*labels.tolist()})):
-        raise ValueError(f"the test data have classes that the training data have not: {unseen[:5]}")
-    if not 2 <= len(classes) <= _MOST_CLASSES:
-        raise ValueError(
-            f"y holds {len(classes)} different value{'s' * (len(classes) != 1)}: there are 2 to {_MOST_CLASSES} classes"
-        )
-    if held_out is not None:
-        if held_out[0].shape[1:] != inputs.shape[1:]:
-            raise ValueError(
-                f"the test data have inputs of shape {held_out[0].shape[1:]}, the others {inputs.shape[1:]}"
-            )
-        inputs = np.concatenate([inputs, held_out[0]])
-    numbers = np.searchsorted(classes, np.concatenate(parts)).astype(np.int64)
-    inputs.flags.writeable = numbers.flags.writeable = False
-    kind = type(x).__name__
+    if y is not None and target is not None:
+        raise ValueError(f"y and target={target!r} both say where the classes are: leave one of them out")
+    target = _one_column(x, target)
+    own, labels = _pair(x, y, target, "the data", channels)
+    found, parts = own.x, [labels]
+    if test is not None:
+        held_out, test_labels = _pair(*_given(test, target, _columns(x, target)), "the test data", channels)
+        if held_out.x.shape[1:] != own.x.shape[1:]:
+            raise ValueError(f"the test data have inputs of shape {held_out.x.shape[1:]}, the others {own.x.shape[1:]}")
+        found, parts = np.concatenate([own.x, held_out.x]), [labels, test_labels]
+    numbers, names = _labels.as_classes(parts)
+    for doubt in own.doubts:
+        warnings.warn(doubt, DataWarning, stacklevel=2)
+    found.flags.writeable = numbers.flags.writeable = False
+    source = "; ".join([f"given in Python ({type(x).__name__}, {len(numbers)} examples)", *own.notes])
     pool = Pool(
-        inputs, numbers, len(classes), f"given in Python ({kind}, {len(numbers)} examples)",
-        0 if held_out is None else len(held_out[1]),
-    )  # fmt: skip
-    return UserDefined(str(name), fingerprint(inputs, numbers, np.array([pool.test])), pool)
+        found, numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
+    )
+    return UserDefined(str(name), _identity(pool), pool)
 
 
-def _columns(x: Any, target: str | None) -> list[Any] | None:
-    return [column for column in x.columns if column != target] if hasattr(x, "columns") else None
+def _identity(pool: Pool) -> str:
+    """The pool's arrays and how they are split, and the labels where they are not the numbers of the classes."""
+    arrays: list[NDArray[Any]] = [pool.x, pool.y, np.array([pool.test])]
+    if pool.labels != tuple(range(pool.classes)):
+        shown = [label if isinstance(label, int | str) else str(label) for label in pool.labels]
+        arrays.append(np.frombuffer(repr(shown).encode(errors="surrogatepass"), dtype=np.uint8))
+    return fingerprint(*arrays)
 
 
-def _given(test: Any, target: str | None, columns: list[Any] | None) -> tuple[Any, Any, str | None]:
+def _one_column(x: Any, target: Any) -> Any:
+    """The target's name; of a list of one, that one."""
+    if is_frame(x) and isinstance(target, tuple) and target in x.columns:
+        return target
+    if not hasattr(target, "__len__") or isinstance(target, str | bytes):
+        return target
+    names = list(target)
+    if len(names) != 1:
+        raise ValueError(
+            f"target={names} names {counted(len(names), 'column', 'columns')}: one column holds the classes"
+        )
+    return names[0]
+
+
+def _columns(x: Any, target: Any) -> list[Any] | None:
+    return [column for column in x.columns if column != target] if is_frame(x) else None
+
+
+def _given(test: Any, target: Any, columns: list[Any] | None) -> tuple[Any, Any, Any]:
     """The test data in the form of the others: a pair is x and y; columns are found by their names."""
     x, y = test if isinstance(test, tuple) and len(test) == 2 else (test, None)
-    if columns is not None and hasattr(x, "columns"):
+    if columns is not None and is_frame(x):
         if missing := [str(column) for column in columns if column not in x.columns]:
             raise ValueError(f"the test data have no column {', '.join(missing[:5])}")
-        x = x[[*columns, *([target] if target in x.columns else [])]]
+        x = x[[*columns, *([target] if y is None and target in x.columns else [])]]
     return x, y, None if y is not None else target
 
 
-def _pair(x: Any, y: Any, target: str | None, what: str) -> tuple[NDArray[np.floating], NDArray[Any]]:
+def _pair(x: Any, y: Any, target: Any, what: str, channels: Channels) -> tuple[Inputs, Labels]:
+    if isinstance(x, str | bytes):
+        raise ValueError(f"x of {what} is {x!r:.60}: of a file, give what it holds, as in data(pandas.read_csv(...))")
     if target is not None:
-        if not hasattr(x, "columns"):
-            raise ValueError(
-                f"target={target!r} is a column's name: {what} are no pandas frame; read a file with pandas.read_csv"
-            )
-        if target not in x.columns:
-            raise ValueError(f"target={target!r} is no column of {what}: there is {', '.join(map(str, x.columns))}")
-        x, y = x.drop(columns=[target]), x[target]
+        x, y = _split_off(x, target, what)
     if y is None:
-        if hasattr(x, "columns"):
+        if is_frame(x):
             raise ValueError('which column holds the classes? data(frame, target="column")')
         if hasattr(x, "shape") or not (hasattr(x, "__getitem__") and hasattr(x, "__len__")):
-            raise ValueError("there are no classes: data(x, y), data(frame, target=...) or a data set of pairs")
-        x, y = _read(x, what)
-    inputs, labels = _inputs(x, what), _labels(y, what)
-    if len(inputs) != len(labels):
-        raise ValueError(f"{what} have {len(inputs)} rows of x and {len(labels)} classes in y: one class for each row")
-    return inputs, labels
-
-
-def _read(dataset: Any, what: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    pairs = [dataset[i] for i in range(len(dataset))]
-    if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
-        raise ValueError(f"{what} are no data set of pairs: each item is (x, y)")
-    shapes = {np.shape(x) for x, _ in pairs}
-    if len(shapes) > 1:
-        raise ValueError(f"{what} have items of different shapes, {sorted(shapes)[:3]}: every x has the same")
-    return np.stack([np.asarray(x) for x, _ in pairs]), np.array([_scalar(y) for _, y in pairs])
-
-
-def _scalar(label: Any) -> Any:
-    return label.item() if hasattr(label, "item") else label
-
-
-def _inputs(x: Any, what: str) -> NDArray[np.floating]:
-    columns = [str(column) for column in x.columns] if hasattr(x, "columns") else None
-    frame = x
-    if columns is not None:
-        if wrong := [str(c) for c, kind in x.dtypes.items() if getattr(kind, "kind", "O") not in "fiub"]:
             raise ValueError(
-                f"columns {', '.join(wrong[:5])} hold no numbers: encode them (pandas.get_dummies) or leave them out"
+                "there are no classes: data(x, y), data(frame, target=...) or a data set of pairs"
+                + (" (of a DataLoader, its .dataset)" if hasattr(x, "dataset") else "")
             )
-        x = x.to_numpy()
-        if x.dtype.kind == "O":  # columns of several kinds, or pandas' own numbers with a sign for missing
-            x = frame.to_numpy(dtype=np.float64, na_value=np.nan)
-    found = np.asarray(x)
-    if found.dtype.kind not in "fiub":
-        raise ValueError(f"x of {what} holds {found.dtype}, not numbers")
-    if found.ndim < 2:
-        raise ValueError(f"x of {what} has shape {found.shape}: a row for each example, as in x.reshape(-1, 1)")
-    # float32 holds every integer of 16 bits; images of bytes need not take eight times their room
-    small = found.dtype.itemsize <= (4 if found.dtype.kind == "f" else 2)
-    numbers: NDArray[np.floating] = found.astype(np.float32 if small else np.float64)
-    if not np.isfinite(numbers).all():
-        place = np.argwhere(~np.isfinite(numbers))[0]
-        where = f"row {place[0]}" + (f", column {columns[place[1]]!r}" if columns else "")
-        count = int((~np.isfinite(numbers)).sum())
+        return _read(x, what, channels)
+    labels = _labels.read(y, f"y of {what}")
+    own = _inputs.read(x, f"x of {what}", channels)
+    if len(own.x) != len(labels):
+        raise ValueError(f"{what} have {len(own.x)} rows of x and {len(labels)} classes in y: one class for each row")
+    return _aligned(x, y, own, labels, what)
+
+
+def _split_off(frame: Any, target: Any, what: str) -> tuple[Any, Any]:
+    if not is_frame(frame):
+        cure = "give .to_pandas()" if hasattr(frame, "to_pandas") else "read a file with pandas.read_csv"
+        raise ValueError(f"target={target!r} is a column's name: {what} are no pandas frame; {cure}")
+    if target not in frame.columns:
+        raise ValueError(f"target={target!r} is no column of {what}: there is {', '.join(map(str, frame.columns))}")
+    y = frame[target]
+    if is_frame(y):
+        raise ValueError(f"target={target!r} names {len(y.columns)} columns of {what}: one column holds the classes")
+    return frame.drop(columns=[target]), y
+
+
+def _aligned(x: Any, y: Any, own: Inputs, labels: Labels, what: str) -> tuple[Inputs, Labels]:
+    """Of two pandas objects, rows of one index belong together, as in pandas itself."""
+    if not (hasattr(x, "iloc") and hasattr(y, "iloc")) or x.index.equals(y.index):
+        return own, labels
+    cure = "give y.to_numpy() to pair the rows in the order in which they stand"
+    apart = int((~x.index.isin(y.index)).sum()), int((~y.index.isin(x.index)).sum())
+    if any(apart):
         raise ValueError(
-            f"x of {what} has {count} values that are missing or infinite, the first at {where}: fill or drop them"
+            f"x and y of {what} have different indices: {apart[0]} of {len(x)} rows of x have no row of that index in "
+            f"y, {apart[1]} of y none in x; {cure}"
         )
-    return np.ascontiguousarray(numbers)
+    if not (x.index.is_unique and y.index.is_unique):
+        raise ValueError(
+            f"x and y of {what} have indices in different order that name rows twice: nobody can tell which belong "
+            f"together; {cure}"
+        )
+    places = labels.places[y.index.get_indexer(x.index)]
+    doubt = f"x and y of {what} have the same index in another order: y was put into the order of x; {cure}"
+    noted = Inputs(own.x, (*own.notes, "y put into the order of x by index"), (*own.doubts, doubt))
+    return noted, Labels(labels.values, places, labels.kind)
 
 
-def _labels(y: Any, what: str) -> NDArray[Any]:
-    found = np.asarray(y)
-    if found.ndim != 1:
-        raise ValueError(f"y of {what} has shape {found.shape}: one class for each example, as in y.ravel()")
-    if found.dtype.kind == "f":
-        if not np.isfinite(found).all():
-            raise ValueError(f"y of {what} has {int((~np.isfinite(found)).sum())} values that are missing or infinite")
-        if (found != np.round(found)).any():
-            odd = found[found != np.round(found)][0]
-            raise ValueError(f"y of {what} holds {odd}: classes are asked for, not numbers to be predicted")
-        return found.astype(np.int64)
-    if found.dtype.kind == "O":
-        if any(one is None or one != one for one in found):  # NaN differs from itself
-            raise ValueError(f"y of {what} has values that are missing")
-        return found.astype(str)
-    return found
+def _read(dataset: Any, what: str, channels: Channels) -> tuple[Inputs, Labels]:
+    """A data set of pairs, from first to last."""
+    rows: list[NDArray[Any]] = []
+    labels: list[Any] = []
+    pictures = False
+    for n in range(len(dataset)):
+        pair: Sequence[Any] = dataset[n]
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(
+                f"{what} are no data set of pairs: each item is (x, y), item {n} is a {type(pair).__name__}"
+            )
+        pictures = pictures or is_picture(pair[0])
+        rows.append(_inputs.copied(pair[0], f"x of item {n} of {what}"))
+        labels.append(_label(pair[1], f"y of item {n} of {what}"))
+    if not rows:
+        raise ValueError(f"{what} are no data set of pairs: each item is (x, y), and there is none")
+    found = _inputs.read(_inputs.stacked(rows, f"x of {what}"), f"x of {what}", channels, pictures)
+    return found, _labels.read(labels, f"y of {what}")
+
+
+def _label(label: Any, what: str) -> Any:
+    size = getattr(label, "size", 1)
+    size = label.numel() if hasattr(label, "numel") else size
+    if hasattr(label, "item") and size != 1:
+        raise ValueError(f"{what} has shape {tuple(label.shape)}: one class for each example, as in y.argmax()")
+    return label.item() if hasattr(label, "item") and label is not np.ma.masked else label

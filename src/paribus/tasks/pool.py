@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 class Pool:
     """Examples in their original order: inputs (n, *input_shape), classes (n,). The last `test` are the test split;
     with 0 it has yet to be drawn. Images may be bytes: `Task.floats` makes numbers of them, with `normalise` by each
-    channel's mean and standard deviation. `encoding`: how digits are given to a network."""
+    channel's mean and standard deviation. `encoding`: how digits are given to a network. `labels`: what the user's own
+    data call class 0, 1, ...; empty where nobody named them."""
 
     x: NDArray[np.floating] | NDArray[np.uint8]
     y: NDArray[np.int64]
@@ -30,6 +32,7 @@ class Pool:
     test: int = 0
     normalise: bool = False
     encoding: str | None = None
+    labels: tuple[Any, ...] = ()
 
 
 def cached(call: str, make: Callable[[], Arrays]) -> Pool:

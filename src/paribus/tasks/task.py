@@ -33,6 +33,9 @@ POOLS: dict[str, Callable[..., Pool]] = {
 _FIXED_SPLIT = 1
 """`split=fixed` is scikit-learn's `train_test_split(..., random_state=1)`."""
 
+_ROUNDING = 4
+"""By how many units in the last place the values of a constant feature may differ."""
+
 
 Inputs = NDArray[np.floating] | NDArray[np.uint8]
 
@@ -218,7 +221,22 @@ def overlap(train: NDArray[np.generic], test: NDArray[np.generic]) -> int:
 
 
 def _standardised(x: Inputs, train: NDArray[np.int64]) -> NDArray[np.floating]:
-    """Mean and standard deviation of the training rows alone; a constant feature is only centred."""
-    mean, std = x[train].mean(axis=0), x[train].std(axis=0)
-    scaled: NDArray[np.floating] = (x - mean) / np.where(std > 0, std, 1.0)
+    """(x - mean) / std of the training rows alone, computed in float64, of x's own type; a feature that is constant
+    there only becomes 0.
+
+    Constant is a feature whose values differ by no more than the rounding of their size: such a difference is what
+    `0.1 + 0.2` and `0.3` have, and divided by itself it would be noise of size 1.
+    """
+    kind, fitted = x.dtype, x[train]
+    low, high = fitted.min(axis=0).astype(np.float64), fitted.max(axis=0).astype(np.float64)
+    size = np.maximum(np.abs(low), np.abs(high))
+    constant = high / 2 - low / 2 <= _ROUNDING / 2 * np.finfo(str(kind)).eps * size
+    # the squares of what is beyond these sizes leave float64; a power of two changes no digit of the result
+    shift = np.where((size > 1e-140) & (size < 1e140), 0, -np.frexp(size)[1]).clip(-1000, 1000)
+    if shift.any():
+        x, low = np.ldexp(x.astype(np.float64), shift), np.ldexp(low, shift)
+        fitted = x[train]
+    mean = np.where(constant, low, fitted.mean(axis=0, dtype=np.float64))
+    std = np.where(constant, np.ldexp(1.0, shift), fitted.std(axis=0, dtype=np.float64))
+    scaled: NDArray[np.floating] = ((x - mean) / std).astype(kind, copy=False)
     return scaled

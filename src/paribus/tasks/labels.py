@@ -1,0 +1,221 @@
+"""Labels as classes 0, 1, ...: values that are equal are one class, and each class keeps its label."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.tasks.foreign import counted, is_frame, plain, refuse_missing
+
+_MOST_CLASSES = 10_000
+_FEW_CLASSES = 10
+_ROWS_WITH_GAPS = 25
+_ROWS_WITHOUT_GAPS = 2
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The different values of y, and for each row the place of its value among them. `kind`: numbers, text, or the
+    name of another type."""
+
+    values: list[Any]
+    places: NDArray[np.int64]
+    kind: str
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def read(y: Any, what: str) -> Labels:
+    """The labels of some rows; `what` names them, as in "y of the data".
+
+    Raises ValueError for values that are missing, no class, or text beside numbers.
+
+    >>> read([1, 1.0, True, 0], "y").values
+    [1, 0]
+    """
+    found = _flat(y, what)
+    if found.dtype.kind in "biuU":
+        values, places = np.unique(found, return_inverse=True)
+        return Labels(values.tolist(), places.astype(np.int64), "text" if found.dtype.kind == "U" else "numbers")
+    rows = found.astype(object)
+    refuse_missing(np.array([_missing(one) for one in rows], dtype=np.bool_), what)
+    classes = [_class(one, what) for one in rows]
+    kinds = {_kind(raw, one): one for raw, one in zip(rows, classes, strict=True)}
+    if len(kinds) > 1:
+        shown = " and ".join(f"{kind} ({value!r})" for kind, value in sorted(kinds.items()))
+        raise ValueError(f"{what} mixes {shown}: labels are of one kind; as text: [str(label) for label in y]")
+    distinct = {one: place for place, one in enumerate(dict.fromkeys(classes))}
+    places = np.array([distinct[one] for one in classes], dtype=np.int64)
+    return Labels(list(distinct), places, next(iter(kinds), "numbers"))
+
+
+def as_classes(parts: Sequence[Labels]) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """The classes of all parts, one after the other, and the label of each class: numbers by size, text by alphabet.
+
+    The first part is the training data. Raises ValueError where another has labels that it has not, and for a number
+    of classes that no classification has.
+
+    >>> as_classes([read(["dog", "cat", "dog"], "y")])
+    (array([1, 0, 1]), ('cat', 'dog'))
+    """
+    if len({part.kind for part in parts if len(part)}) > 1:
+        raise ValueError(
+            f"the test data have labels that are {parts[1].kind} ({parts[1].values[0]!r}), the others are "
+            f"{parts[0].kind} ({parts[0].values[0]!r}): labels are of one kind"
+        )
+    key = None if parts[0].kind in ("numbers", "text") else str
+    labels = sorted(dict.fromkeys(value for part in parts for value in part.values), key=key)
+    for part in parts[1:]:
+        if unseen := sorted(set(part.values) - set(parts[0].values), key=key):
+            raise ValueError(f"the test data have classes that the training data have not: {unseen[:5]}")
+    rows = sum(map(len, parts))
+    if parts[0].kind == "numbers":
+        _refuse_regression(labels, rows)
+    if not 2 <= len(labels) <= _MOST_CLASSES:
+        raise ValueError(
+            f"y holds {counted(len(labels), 'different value', 'different values')}: "
+            f"there are 2 to {_MOST_CLASSES} classes"
+        )
+    if key is str and len(set(map(str, labels))) < len(labels):
+        raise ValueError(f"y holds different labels of one text, among them {labels[0]}: give them as different texts")
+    if not all(isinstance(label, bool) for label in labels):  # of 1 and True, which are equal, it is the number
+        labels = [int(label) if isinstance(label, bool) else label for label in labels]
+    number = {label: n for n, label in enumerate(labels)}
+    return np.concatenate(
+        [np.array([number[value] for value in part.values], dtype=np.int64)[part.places] for part in parts]
+    ), tuple(labels)
+
+
+def _refuse_regression(labels: list[Any], rows: int) -> None:
+    """Whole numbers with few rows each are rather amounts than classes.
+
+    Codes of classes have no gaps (0 to 1622, or 1 to 1623): these may be as few as Omniglot's or LFW's, 2 rows each.
+    Amounts have: the diabetes data of scikit-learn have 214 numbers from 25 to 346, the bike-sharing counts 869 numbers
+    from 1 to 977 with 20 rows each.
+    """
+    each = rows / max(1, len(labels))
+    gaps = len(labels) > 0 and (labels[0] not in (0, 1) or labels[-1] - labels[0] + 1 != len(labels))
+    if len(labels) > _FEW_CLASSES and each < (_ROWS_WITH_GAPS if gaps else _ROWS_WITHOUT_GAPS):
+        raise ValueError(
+            f"y holds {len(labels)} classes, the whole numbers from {labels[0]} to {labels[-1]}, "
+            f"{each:.2g} rows each on average: is this a regression? Paribus trains classifiers; put the numbers into "
+            "a few classes (pandas.cut), or, if each number is a class, give them as text: [str(label) for label in y]"
+        )
+
+
+def _flat(y: Any, what: str) -> NDArray[Any]:
+    """One label a row: an array of whole numbers, of text or of objects."""
+    if isinstance(y, str | bytes | dict | set):
+        raise ValueError(
+            f"{what} is {y!r:.40}: one class for each example is asked for"
+            + (f'; of a frame\'s column: data(frame, target="{y:.40}")' if isinstance(y, str) else "")
+        )
+    if is_frame(y):
+        raise ValueError(
+            f"{what} is a frame of the columns {', '.join(map(str, y.columns))}: give one of them, "
+            f"as in y[{next(iter(y.columns), 'label')!r}]"
+        )
+    if isinstance(y, list | tuple):  # NumPy would make text of [1, "a"] and of ["a", nan]
+        found = np.empty(len(y), dtype=object)
+        for row, one in enumerate(y):
+            found[row] = one
+        widths = {np.shape(one)[:1] for one in y if isinstance(one, list | tuple) or len(getattr(one, "shape", ()))}
+        if widths:
+            _refuse_shape(what, (len(y), *max(widths)), None)
+        return found
+    # pandas' own types have a sign for missing, which only objects keep
+    found = np.asarray(y, dtype=object) if hasattr(getattr(y, "dtype", None), "na_value") else plain(y, what)
+    if found.ndim == 0:
+        raise ValueError(f"{what} is of type {type(y).__name__}: one class for each example, as in list(y)")
+    if found.ndim != 1:
+        _refuse_shape(what, found.shape, found)
+    if found.dtype.kind in "Mm":
+        raise ValueError(_dates(what, str(found.dtype)))
+    if found.dtype.kind in "cV":
+        kind = "complex numbers" if found.dtype.kind == "c" else "records of several fields"
+        raise ValueError(f"{what} holds {kind} ({found.dtype}): one whole number or text a row is allowed")
+    if found.dtype.kind == "f":
+        refuse_missing(~np.isfinite(found), what)
+        if len(odd := found[found != np.round(found)]):
+            raise ValueError(_not_whole(what, odd[0]))
+        if (np.abs(found) < np.float64(2**62)).all():
+            return found.astype(np.int64)
+    return found
+
+
+def _refuse_shape(what: str, shape: tuple[int, ...], found: NDArray[Any] | None) -> None:
+    cure = "y.ravel()"
+    if len(shape) == 2 and shape[1] > 1:
+        cure = "y[:, 0]"
+        if found is not None and found.dtype.kind in "biuf" and ((found == 0) | (found == 1)).all():
+            cure = "y.argmax(axis=1)"
+    raise ValueError(f"{what} has shape {shape}: one class for each example, as in {cure}")
+
+
+def _missing(one: Any) -> bool:
+    if one is None or one is np.ma.masked:
+        return True
+    try:
+        return bool(one != one) or one in (float("inf"), -float("inf"))  # NaN and NaT differ from themselves
+    except ArithmeticError:  # Decimal("sNaN")
+        return True
+    except (TypeError, ValueError):  # pandas.NA has no truth value
+        return type(one).__name__ == "NAType"
+
+
+def _class(one: Any, what: str) -> Any:
+    """The value as Python has it; equal values become equal ones with one hash."""
+    if isinstance(one, np.datetime64 | np.timedelta64 | datetime.date | datetime.timedelta):
+        raise ValueError(_dates(what, type(one).__name__))
+    if hasattr(one, "item") and getattr(one, "shape", None) == ():  # one of NumPy's or of PyTorch's numbers
+        one = one.item()
+    if isinstance(one, bool):
+        return one
+    if isinstance(one, numbers.Real | Decimal):
+        if one != math.floor(one):
+            raise ValueError(_not_whole(what, one))
+        return math.floor(one)
+    if isinstance(one, str):
+        return str.__str__(one)
+    if isinstance(one, bytes):
+        return one.decode(errors="backslashreplace")
+    # a memory's address in the text would be another in the next process
+    if isinstance(one, numbers.Number) or not _hashable(one) or " at 0x" in str(one):
+        raise ValueError(f"{what} holds a {type(one).__name__}: one whole number or text a row is allowed")
+    return one
+
+
+def _hashable(one: Any) -> bool:
+    try:
+        hash(one)
+    except TypeError:
+        return False
+    return True
+
+
+def _kind(raw: Any, one: Any) -> str:
+    if isinstance(one, int):
+        return "numbers"
+    if isinstance(one, str):
+        return "bytes" if isinstance(raw, bytes) else "text"
+    return type(one).__name__
+
+
+def _not_whole(what: str, value: Any) -> str:
+    return (
+        f"{what} holds {value}: classes are asked for, not numbers to be predicted; "
+        "put the numbers into a few classes (pandas.cut)"
+    )
+
+
+def _dates(what: str, kind: str) -> str:
+    return f"{what} holds dates or times ({kind}): classes are asked for; if each date is a class, give y.astype(str)"
