@@ -1,30 +1,41 @@
+# ruff: noqa: NPY002 (NumPy's global generator is what users draw from)
 """When a user's code and values count as the same: after edits, in other processes, for values of every kind."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import os
 import pickle
+import random
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from paribus.config.user_code import code_fingerprint
+import paribus
+from paribus.backends.torch.user_probe import behaviour
+from paribus.config.user_code import UserDefined, code_fingerprint, receive, send, user_defined
+from paribus.study.store import StoreError
 from tests.edits import CHANGES, CODE, HELPERS, NET, SAME, STATEFUL, VALUES, Edit
 
 ROOT = Path(__file__).resolve().parent.parent
 
 READER = """
 import json, pathlib, sys
+import paribus
+from paribus.backends.torch.user_probe import behaviour
 from paribus.config.user_code import user_defined
 own = set(sys.modules)
 found = {}
@@ -105,7 +116,7 @@ def test_a_fingerprint_is_the_same_in_a_script_and_imported(before: dict[str, li
     """And in a process that hashes text in another way, and in a notebook's cell, whose file has another name."""
     end = "\nfrom paribus.config.user_code import code_fingerprint\nprint(code_fingerprint(build))\n"
     for number, files in enumerate((NET, HELPERS, VALUES, CODE, STATEFUL)):
-        write(tmp_path / str(number), files.replace("=== helpers.py", "=== helpers.py", 1))
+        write(tmp_path / str(number), files)
         main = tmp_path / str(number) / "main.py"
         main.write_text(main.read_text() + end)
         cell = "exec(compile(open('main.py').read(), '<ipython-input-1>', 'exec'), globals())"
@@ -160,3 +171,297 @@ def test_equal_values_have_equal_fingerprints(value: Any) -> None:
 @settings(max_examples=300, deadline=None)
 def test_different_values_have_different_fingerprints(one: Any, other: Any) -> None:
     assert (code_fingerprint(holding(one)) == code_fingerprint(holding(other))) == (spelled(one) == spelled(other))
+
+
+def cyclic(width: int) -> Callable[[], Any]:
+    def even(n: int) -> Any:
+        return width if n == 0 else odd(n - 1)
+
+    def odd(n: int) -> Any:
+        return -width if n == 0 else even(n - 1)
+
+    table: dict[str, Any] = {"even": even}
+    table["itself"] = table
+    return lambda: table["even"](3)
+
+
+def test_things_that_hold_each_other_have_a_fingerprint() -> None:
+    assert code_fingerprint(cyclic(3)) == code_fingerprint(cyclic(3)) != code_fingerprint(cyclic(4))
+    deep: list[Any] = []
+    for _ in range(5_000):  # deeper than Python's own recursion goes
+        deep = [deep]
+    assert code_fingerprint(holding(deep)) == code_fingerprint(holding(deep)) != code_fingerprint(holding([deep]))
+
+
+def test_one_object_in_two_places_is_not_two_alike() -> None:
+    layer, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    other.load_state_dict(layer.state_dict())
+    assert code_fingerprint(holding([layer, layer])) != code_fingerprint(holding([layer, other]))
+    assert code_fingerprint(holding([layer, other])) == code_fingerprint(holding([other, layer]))
+
+
+def test_what_cannot_be_read_is_new_in_every_process(tmp_path: Path) -> None:
+    program = "file = open(__file__)\ndef build(): return file.read()[:1]\n"
+    (one, reason, _), (two, _, _) = (read(tmp_path / name / "programs", [program])[0] for name in "ab")
+    assert one != two
+    assert reason == "file is an object of the class _io.TextIOWrapper, whose state cannot be read"
+    running = (i for i in range(3))
+    thing = user_defined(lambda: running)
+    assert thing == user_defined(lambda: running)
+    assert thing.reason == "running is an object of the class builtins.generator, whose state cannot be read"
+    assert thing.reason in repr(thing)
+
+
+LOCK = threading.Lock()
+NAMED = {"a": 1}
+
+
+def test_what_changes_by_itself_has_no_part_in_a_fingerprint() -> None:
+    """Global generators, which Paribus sets; a cache's content; a lock; the numbers that PyTorch gives to hooks."""
+
+    @functools.lru_cache
+    def cached(x: int) -> int:
+        return x + 1
+
+    def hooked() -> nn.Module:
+        layer = nn.Identity()
+        layer.register_forward_hook(print)
+        return layer
+
+    def things() -> list[Any]:
+        return [
+            lambda: random.random(), lambda f=random.random: f(), lambda f=np.random.normal: f(), lambda: torch.rand(2),
+            lambda g=torch.default_generator: torch.rand(2, generator=g), lambda: cached(1), lambda: LOCK,
+            (lambda held: lambda: held)(hooked()),
+        ]  # fmt: skip
+
+    before = [code_fingerprint(thing) for thing in things()]
+    random.random()
+    np.random.normal()
+    torch.rand(3)
+    cached(1)
+    with LOCK:
+        assert before == [code_fingerprint(thing) for thing in things()]
+
+
+def test_generators_that_are_held_count_with_their_state() -> None:
+    for generator, draw in (
+        (np.random.default_rng(0), lambda one: one.normal()),
+        (torch.Generator().manual_seed(0), lambda one: torch.rand(1, generator=one)),
+    ):
+        before = code_fingerprint(holding(generator))
+        assert before == code_fingerprint(holding(generator))
+        draw(generator)
+        assert before != code_fingerprint(holding(generator))
+
+
+def test_frames_and_their_columns_count_by_their_values() -> None:
+    def frame(last: float) -> pd.DataFrame:
+        return pd.DataFrame({"a": [1.0, last], "b": ["x", "y"]})
+
+    one = frame(2.0)
+    before = code_fingerprint(holding(one))
+    _ = one["a"].mean()  # looking at a column leaves it in a cache
+    assert before == code_fingerprint(holding(one)) == code_fingerprint(holding(frame(2.0)))
+    assert before != code_fingerprint(holding(frame(3.0)))
+
+
+def test_names_count_where_code_asks_for_them() -> None:
+    def first() -> str:
+        return NAMED.__class__.__name__
+
+    def second() -> str:
+        return NAMED.__class__.__name__
+
+    def third() -> str:
+        return NAMED.__class__.__doc__ or ""
+
+    assert code_fingerprint(first) != code_fingerprint(second)  # they could ask for their own
+    assert code_fingerprint(first) != code_fingerprint(third)
+
+
+def test_things_with_one_fingerprint_are_two_in_a_worker() -> None:
+    """A driver tells by name; the same bytes may be given to different things, where a fingerprint cannot tell."""
+    one, two = UserDefined("a", "same", holding(1)), UserDefined("b", "same", holding(2))
+    content, sent = send([one, two]), pickle.dumps([one, two])
+    receive(content)
+    received = pickle.loads(sent)
+    assert [thing.thing() for thing in received] == [1, 2]
+    assert received == [one, two]
+    assert [thing.handle for thing in received] == [one.handle, two.handle]
+
+
+# Behaviour
+
+
+def small() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Dropout(0.3), nn.Linear(4, 2))
+
+
+def made(
+    scale: float = 1.0, bias: bool = True, activation: Callable[[], nn.Module] = nn.Tanh
+) -> Callable[[], nn.Module]:
+    def make() -> nn.Module:
+        module = nn.Sequential(nn.Linear(3, 4, bias=bias), activation(), nn.Linear(4, 2))
+        with torch.no_grad():
+            module[0].weight.mul_(scale)
+        return module
+
+    return make
+
+
+def probe(make: Callable[[], nn.Module]) -> str:
+    return behaviour(make, "model", shape=(3,))
+
+
+def frozen() -> nn.Module:
+    module = made()()
+    module[0].weight.requires_grad_(False)
+    return module
+
+
+class Scaled(nn.Module):
+    """Behaves otherwise in training, in evaluation, or backward, by `how`."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.layer, self.how = nn.Linear(3, 2), how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.layer(x)
+        if self.how == "training":
+            return 2 * z if self.training else z
+        if self.how == "evaluation":
+            return z if self.training else 2 * z
+        if self.how == "backward":
+            return z + 0 * z if not z.requires_grad else z.detach() + 2 * (z - z.detach())
+        return z + torch.rand(()) if self.how == "noise" else z
+
+
+def test_modules_that_behave_differently_are_told_apart() -> None:
+    makers = [
+        small, made(), made(scale=1.001), made(bias=False), made(activation=nn.ReLU), made(activation=nn.Identity), frozen,
+        *((lambda how=how: Scaled(how)) for how in ("", "training", "evaluation", "backward", "noise")),
+    ]  # fmt: skip
+    found = [probe(make) for make in makers]
+    assert len(set(found)) == len(found)
+    assert found == [probe(make) for make in makers]
+    assert probe(made(scale=1 + 1e-12)) == probe(made()) != probe(made(scale=1 + 1e-4))
+    assert len({behaviour(made(), "model", shape=(3,), dtype=one) for one in (torch.float32, torch.float64)}) == 2
+
+
+def test_optimizers_that_behave_differently_are_told_apart() -> None:
+    from torch.optim import SGD, Adam, AdamW
+
+    def by_dimension(parameters: Any) -> torch.optim.Optimizer:
+        parameters = list(parameters)
+        return SGD([{"params": [one for one in parameters if one.dim() > 1], "lr": 0.2},
+                    {"params": [one for one in parameters if one.dim() == 1]}], lr=0.1)  # fmt: skip
+
+    class Forgetful(SGD):
+        def step(self, closure: Any = None) -> None:
+            super().step()
+            self.state.clear()
+
+    makers: list[Callable[[Any], Any]] = [
+        lambda p: SGD(p, lr=0.1), lambda p: SGD(p, lr=0.101), lambda p: SGD(p, lr=0.1, momentum=0.9), by_dimension,
+        lambda p: Forgetful(p, lr=0.1, momentum=0.9), lambda p: Adam(p, lr=0.1), lambda p: AdamW(p, lr=0.1, weight_decay=0.1),
+        lambda p: SGD(p, lr=0.1, maximize=True), lambda p: SGD(list(p)[1:], lr=0.1),
+    ]  # fmt: skip
+    found = [behaviour(make, "optimizer") for make in makers]
+    assert len(set(found)) == len(found)
+    assert found == [behaviour(make, "optimizer") for make in makers]
+    with pytest.raises(TypeError, match="its function gave list, not"):
+        behaviour(list, "optimizer")
+
+
+def test_metrics_that_behave_differently_are_told_apart() -> None:
+    from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score
+
+    metrics: list[Callable[..., Any]] = [
+        accuracy_score, f1_score, precision_score, recall_score, lambda y, p: 1 - accuracy_score(y, p),
+        lambda y, probabilities: log_loss(y, probabilities), lambda y, probabilities: probabilities.max(axis=1).mean(),
+    ]  # fmt: skip
+    found = [behaviour(metric, "metric", classes=2) for metric in metrics]
+    assert len(set(found)) == len(found)
+    assert found == [behaviour(metric, "metric", classes=2) for metric in metrics]
+    assert behaviour(accuracy_score, "metric", classes=2) != behaviour(accuracy_score, "metric", classes=3)
+
+
+def test_a_probe_leaves_the_generators_as_they_were() -> None:
+    def draw() -> tuple[Any, ...]:
+        return torch.rand(1).item(), np.random.normal(), random.random()
+
+    def drawing() -> nn.Module:
+        draw()
+        return made()()
+
+    def seeded(probe_between: bool) -> tuple[Any, ...]:
+        torch.manual_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+        if probe_between:
+            probe(drawing)
+        return draw()
+
+    assert seeded(False) == seeded(True)
+    with torch.no_grad():
+        inside = probe(drawing)
+        assert not torch.is_grad_enabled()
+    assert inside == probe(drawing)
+
+
+def test_behaviour_is_the_same_in_another_process() -> None:
+    code = (
+        "import torch\ntorch.set_num_threads(2)\nfrom paribus.backends.torch.user_probe import behaviour\n"
+        "from tests.test_identity import small\nprint(behaviour(small, 'model', shape=(3,)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": "5"},
+    )  # fmt: skip
+    assert done.stdout.strip() == probe(small), done.stderr
+
+
+def test_code_and_behaviour_make_one_fingerprint() -> None:
+    one = user_defined(small)
+    both = one.behaving(probe(small))
+    assert both.fingerprint not in (one.fingerprint, probe(small))
+    assert (both.name, both.thing, both.handle) == (one.name, one.thing, one.handle)
+    assert both != one.behaving(probe(made()))
+
+
+# Studies
+
+
+def configured(config: dict[str, Any]) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(nn.Linear(2, config["width"]), nn.ReLU(), nn.Linear(config["width"], 2))
+
+
+def scaled(config: dict[str, Any]) -> Callable[[Any, Any], float]:
+    return lambda y, predicted: float((y == predicted).mean() * config["k"])
+
+
+def test_a_changed_configuration_does_not_get_the_old_numbers(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"epochs": 1, "lr": 0.1, "n_train": 40, "n_test": 20, "out": tmp_path / "study"}
+    old = paribus.train("moons", model={"net": configured({"width": 2})}, **asked).table()
+    again = paribus.train("moons", model={"net": configured({"width": 2})}, **asked).table()
+    assert old["train_loss"].tolist() == again["train_loss"].tolist()
+    with pytest.raises(StoreError):
+        paribus.train("moons", model={"net": configured({"width": 64})}, **asked)
+
+
+def test_workers_train_each_arm_on_its_own_module(tmp_path: Path) -> None:
+    tables = [
+        paribus.compare(
+            "moons",
+            model={"narrow": configured({"width": 2}), "wide": configured({"width": 64})},
+            metrics={"once": scaled({"k": 1}), "twice": scaled({"k": 2})},
+            epochs=1, lr=0.1, seeds=1, jobs=jobs, n_train=40, n_test=20, out=tmp_path / str(jobs),
+        ).table()[["arm", "train_loss", "test_once", "test_twice"]].sort_values("arm").values.tolist()
+        for jobs in (1, 2)
+    ]  # fmt: skip
+    assert tables[0] == tables[1]
+    (_, narrow, once, twice), (_, wide, *_) = tables[0]
+    assert narrow != wide
+    assert twice == 2 * once
