@@ -164,6 +164,20 @@ WIDTHS = {"a": 1, "b": 2}
 def build(): return [WIDTHS["a"], (lambda: WIDTHS["b"])()]
 """
 
+LATER = """
+def build():
+    def first(x): return second(x) + offset
+    offset = 3
+    def second(x): return 2 * x if x else first(x + 1)
+    def third():
+        def count():
+            nonlocal offset
+            offset += 1
+            return offset
+        return count() * count()
+    return first(0), third()
+"""
+
 STATEFUL = """
 class Base:
     step = 1
@@ -182,6 +196,10 @@ BASE = """class Base:
 TEXTS = 'def texts(): return "a" + f"{LIMIT}b"\n'
 
 CHANGES = [
+    Edit("variable that is set after its function", LATER, "offset = 3", "offset = 4"),
+    Edit("function that is made after its caller", LATER, "return 2 * x if", "return 3 * x if x else 1 if"),
+    Edit("a variable of the function around is written", LATER, "offset += 1", "offset += 2"),
+    Edit("two variables exchanged", LATER, "return count() * count()", "return count() * offset"),
     Edit("class attribute", NET, "width = 3", "width = 4"),
     Edit("nested class attribute", NET, "[2, 3]", "[2, 4]"),
     Edit("default of a method", NET, "cls(5)", "cls()"),
@@ -192,7 +210,12 @@ CHANGES = [
     Edit("overriding forward", NET, "2 * super()", "3 * super()"),
     Edit("a method taken away", NET, "    def forward(self, x):\n        return 2 * super().forward(x)", "    pass"),
     Edit("which layer", NET, "nn.Linear(hidden, self.width)", "nn.Linear(hidden, self.width, bias=False)"),
-    Edit("base class", NET, "class Deeper(Net)", "class Deeper(type('Other', (Net,), {'squash': staticmethod(torch.relu)}))"),
+    Edit(
+        "base class",
+        NET,
+        "class Deeper(Net)",
+        "class Deeper(type('Other', (Net,), {'squash': staticmethod(torch.relu)}))",
+    ),
     Edit("class of the factory", NET, "Deeper.make()", "Net.make()"),
     Edit("function of a helper module", HELPERS, "return FACTOR * x", "return FACTOR * x + 1"),
     Edit("global of a helper module", HELPERS, "FACTOR = 1", "FACTOR = 2"),
@@ -240,11 +263,21 @@ CHANGES = [
     Edit("default of a nested function", CODE, "scale=2", "scale=3"),
     Edit("keyword default of a nested function", CODE, "power=1", "power=2"),
     Edit("operator in a nested function", CODE, "x * scale + offset", "x * scale - offset"),
-    Edit("variables exchanged", CODE, "(x * scale + offset) ** power + width", "(x * scale + width) ** power + offset * 2"),
+    Edit(
+        "variables exchanged",
+        CODE,
+        "(x * scale + offset) ** power + width",
+        "(x * scale + width) ** power + offset * 2",
+    ),
     Edit("formatted text", CODE, "{LIMIT}b", "{LIMIT}c"),
     Edit("comparison", CODE, "i % 2 == 0", "i % 2 != 0"),
     Edit("continue becomes break", CODE, "continue", "break"),
-    Edit("what is caught", CODE, "1 / 0\n    except ZeroDivisionError", "found[9]\n        found.append(5)\n    except IndexError:\n        found.append(99)\n    except ZeroDivisionError"),
+    Edit(
+        "what is caught",
+        CODE,
+        "1 / 0\n    except ZeroDivisionError",
+        "found[9]\n        found.append(5)\n    except IndexError:\n        found.append(99)\n    except ZeroDivisionError",
+    ),
     Edit("attribute of a local class", CODE, "size = 5", "size = 6"),
     Edit("method of a local class", CODE, "self.size * 4", "self.size * 3"),
     Edit("generator function", CODE, "yield i", "yield i * 2"),
@@ -257,6 +290,13 @@ CHANGES = [
 ]
 
 SAME = [
+    Edit("variable that is set after its function renamed", LATER, LATER, LATER.replace("offset", "added")),
+    Edit(
+        "variables exchange their names",
+        LATER,
+        LATER,
+        LATER.replace("first", "@").replace("second", "first").replace("@", "second"),
+    ),
     Edit("comment at the top", NET, "import torch\n", "# a comment\nimport torch\n"),
     Edit("comment in a function", NET, "    torch.manual_seed(0)\n", "    torch.manual_seed(0)  # the same draws\n"),
     Edit("comment in a class", NET, "    width = 3\n", "    # how wide\n    width = 3\n"),
@@ -264,18 +304,36 @@ SAME = [
     Edit("docstring of the function", NET, "def build():\n", 'def build():\n    """Makes it."""\n'),
     Edit("docstring of a class", NET, "class Net(nn.Module):\n", 'class Net(nn.Module):\n    """A net."""\n'),
     Edit("docstring of a method", NET, "    def squash(x):\n", '    def squash(x):\n        """Below one."""\n'),
-    Edit("local renamed", NET, "    net = Deeper.make()\n    return sum(one.sum().item() for one in net.parameters()), net(torch.ones(1, 2)).sum().item(), net.scale",
-         "    model = Deeper.make()\n    return sum(p.sum().item() for p in model.parameters()), model(torch.ones(1, 2)).sum().item(), model.scale"),
-    Edit("annotation of a method", NET, "def forward(self, x):\n        return self", "def forward(self, x: torch.Tensor) -> torch.Tensor:\n        return self"),
+    Edit(
+        "local renamed",
+        NET,
+        "    net = Deeper.make()\n    return sum(one.sum().item() for one in net.parameters()), net(torch.ones(1, 2)).sum().item(), net.scale",
+        "    model = Deeper.make()\n    return sum(p.sum().item() for p in model.parameters()), model(torch.ones(1, 2)).sum().item(), model.scale",
+    ),
+    Edit(
+        "annotation of a method",
+        NET,
+        "def forward(self, x):\n        return self",
+        "def forward(self, x: torch.Tensor) -> torch.Tensor:\n        return self",
+    ),
     Edit("annotation of a class attribute", NET, "    width = 3", "    width: int = 3"),
     Edit("annotation of the function", NET, "def build():", "def build() -> tuple:"),
     Edit("postponed annotations", NET, "\nimport torch\n", "from __future__ import annotations\nimport torch\n"),
-    Edit("methods in another order", NET, "    @staticmethod\n    def squash(x):\n        return torch.tanh(x)\n    @classmethod\n    def make(cls):\n        return cls(5)\n",
-         "    @classmethod\n    def make(cls):\n        return cls(5)\n    @staticmethod\n    def squash(x):\n        return torch.tanh(x)\n"),
+    Edit(
+        "methods in another order",
+        NET,
+        "    @staticmethod\n    def squash(x):\n        return torch.tanh(x)\n    @classmethod\n    def make(cls):\n        return cls(5)\n",
+        "    @classmethod\n    def make(cls):\n        return cls(5)\n    @staticmethod\n    def squash(x):\n        return torch.tanh(x)\n",
+    ),
     Edit("a function that is not used", NET, "def build():", "def other(): return 5\ndef build():"),
     Edit("a global that is not used", NET, "def build():", "OTHER = 5\ndef build():"),
     Edit("an import that is not used", NET, "import torch\n", "import torch\nimport json\n"),
-    Edit("over several lines", NET, "self.last(self.squash(self.first(x))) + self.shift", "(\n            self.last(self.squash(self.first(x)))\n            + self.shift\n        )"),
+    Edit(
+        "over several lines",
+        NET,
+        "self.last(self.squash(self.first(x))) + self.shift",
+        "(\n            self.last(self.squash(self.first(x)))\n            + self.shift\n        )",
+    ),
     Edit("other quotes", NET, '"a": 1.0', "'a': 1.0"),
     Edit("number in another spelling", NET, "0.5", "5e-1"),
     Edit("parentheses", NET, "return 0.5", "return (0.5)"),
@@ -283,24 +341,60 @@ SAME = [
     Edit("semicolon", NET, "    torch.manual_seed(0)\n", "    torch.manual_seed(0);\n"),
     Edit("pass", NET, "    torch.manual_seed(0)\n", "    torch.manual_seed(0)\n    pass\n"),
     Edit("another function before it", CODE, "LIMIT = 3\n", "def unused(): return 4\nLIMIT = 3\n"),
-    Edit("local of a nested function renamed", CODE, "for i in range(2):\n            yield i", "for number in range(2):\n            yield number"),
-    Edit("variable of a closure renamed", CODE, "    offset = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + offset)",
-         "    beyond = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + beyond)"),
-    Edit("variable of a closure renamed, sorted elsewhere", CODE, "    offset = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + offset)",
-         "    zzz = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + zzz)"),
-    Edit("nested function renamed", CODE, "def inner(x, scale=2, *, power=1):\n        return (x * scale + offset) ** power + width + config[\"k\"]\n    return inner",
-         "def inside(x, scale=2, *, power=1):\n        return (x * scale + offset) ** power + width + config[\"k\"]\n    return inside"),
-    Edit("annotation of a nested function", CODE, "def inner(x, scale=2, *, power=1)", "def inner(x: int, scale: float = 2, *, power: 'int' = 1) -> list[float]"),
+    Edit(
+        "local of a nested function renamed",
+        CODE,
+        "for i in range(2):\n            yield i",
+        "for number in range(2):\n            yield number",
+    ),
+    Edit(
+        "variable of a closure renamed",
+        CODE,
+        "    offset = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + offset)",
+        "    beyond = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + beyond)",
+    ),
+    Edit(
+        "variable of a closure renamed, sorted elsewhere",
+        CODE,
+        "    offset = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + offset)",
+        "    zzz = 10\n    def inner(x, scale=2, *, power=1):\n        return (x * scale + zzz)",
+    ),
+    Edit(
+        "nested function renamed",
+        CODE,
+        'def inner(x, scale=2, *, power=1):\n        return (x * scale + offset) ** power + width + config["k"]\n    return inner',
+        'def inside(x, scale=2, *, power=1):\n        return (x * scale + offset) ** power + width + config["k"]\n    return inside',
+    ),
+    Edit(
+        "annotation of a nested function",
+        CODE,
+        "def inner(x, scale=2, *, power=1)",
+        "def inner(x: int, scale: float = 2, *, power: 'int' = 1) -> list[float]",
+    ),
     Edit("annotation of a local", CODE, "    found = []", "    found: list[int] = []"),
     Edit("docstring of a nested function", CODE, "    def counted():\n", '    def counted():\n        """Counts."""\n'),
     Edit("docstring of a local class", CODE, "    class Local:\n", '    class Local:\n        """Local."""\n'),
     Edit("annotation in a local class", CODE, "def area(self): return", "def area(self) -> int: return"),
-    Edit("variable of a comprehension renamed", CODE, "[one for one in found if one > 0]", "[each for each in found if each > 0]"),
+    Edit(
+        "variable of a comprehension renamed",
+        CODE,
+        "[one for one in found if one > 0]",
+        "[each for each in found if each > 0]",
+    ),
     Edit("comment in a loop", CODE, "            continue", "            # the even ones\n            continue"),
-    Edit("loop variable renamed", CODE, "for i in range(LIMIT):\n        if i % 2 == 0:\n            continue\n        found.append(i + 1)",
-         "for at in range(LIMIT):\n        if at % 2 == 0:\n            continue\n        found.append(at + 1)"),
+    Edit(
+        "loop variable renamed",
+        CODE,
+        "for i in range(LIMIT):\n        if i % 2 == 0:\n            continue\n        found.append(i + 1)",
+        "for at in range(LIMIT):\n        if at % 2 == 0:\n            continue\n        found.append(at + 1)",
+    ),
     Edit("constant expression", CODE, "offset = 10", "offset = 5 + 5"),
-    Edit("decorator's inner function renamed", VALUES, "def inside(x): return function(x) + 23\n    return inside", "def within(x): return function(x) + 23\n    return within"),
+    Edit(
+        "decorator's inner function renamed",
+        VALUES,
+        "def inside(x): return function(x) + 23\n    return inside",
+        "def within(x): return function(x) + 23\n    return within",
+    ),
     Edit("order of a set", VALUES, '{"relu", "tanh"}', '{"tanh", "relu"}'),
     Edit("annotation of a dataclass", VALUES, "width: int = 9", "width: float = 9"),
     Edit("docstring of a dataclass", VALUES, "class Settings:\n", 'class Settings:\n    """Settings."""\n'),
@@ -309,12 +403,29 @@ SAME = [
     Edit("order of a dict that is asked for single keys", KEYS, '{"a": 1, "b": 2}', '{"b": 2, "a": 1}'),
     Edit("comment in a helper module", HELPERS, "FACTOR = 1", "FACTOR = 1  # once"),
     Edit("docstring of a helper module", HELPERS, "=== helpers.py\n", '=== helpers.py\n"""Helpers."""\n'),
-    Edit("docstring of a helper function", HELPERS, "def double(x): return", 'def double(x):\n    "Twice."\n    return'),
+    Edit(
+        "docstring of a helper function", HELPERS, "def double(x): return", 'def double(x):\n    "Twice."\n    return'
+    ),
     Edit("annotation in a package", HELPERS, "def triple(x)", "def triple(x: int)"),
-    Edit("class moved to another module", STATEFUL, BASE, "from other import Base\n=== other.py\n" + BASE + "=== main.py\n"),
-    Edit("function moved to another module", CODE, TEXTS, "from other import texts\n=== other.py\nLIMIT = 3\n" + TEXTS + "=== main.py\n"),
+    Edit(
+        "class moved to another module",
+        STATEFUL,
+        BASE,
+        "from other import Base\n=== other.py\n" + BASE + "=== main.py\n",
+    ),
+    Edit(
+        "function moved to another module",
+        CODE,
+        TEXTS,
+        "from other import texts\n=== other.py\nLIMIT = 3\n" + TEXTS + "=== main.py\n",
+    ),
     Edit("all moved to another module", NET, NET, "from other import build\n=== other.py\n" + NET),
-    Edit("a class moved into a package", NET, NET, "from mine.nets import build\n=== mine/__init__.py\n=== mine/nets.py\n" + NET),
+    Edit(
+        "a class moved into a package",
+        NET,
+        NET,
+        "from mine.nets import build\n=== mine/__init__.py\n=== mine/nets.py\n" + NET,
+    ),
     Edit("docstring of a callable's class", STATEFUL, "class Mine(Base):\n", 'class Mine(Base):\n    """Mine."""\n'),
     Edit("comment in a callable's method", STATEFUL, 'self.at = {"x": 5}', 'self.at = {"x": 5}  # where'),
     Edit("an unused helper function in its module", HELPERS, "unused = 5", "unused = 5\n# nothing more"),

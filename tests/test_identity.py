@@ -443,7 +443,7 @@ def scaled(config: dict[str, Any]) -> Callable[[Any, Any], float]:
 
 
 def test_a_changed_configuration_does_not_get_the_old_numbers(tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"epochs": 1, "lr": 0.1, "n_train": 40, "n_test": 20, "out": tmp_path / "study"}
+    asked: dict[str, Any] = {"epochs": 1, "lr": 0.1, "out": tmp_path / "study"}
     old = paribus.train("moons", model={"net": configured({"width": 2})}, **asked).table()
     again = paribus.train("moons", model={"net": configured({"width": 2})}, **asked).table()
     assert old["train_loss"].tolist() == again["train_loss"].tolist()
@@ -457,7 +457,7 @@ def test_workers_train_each_arm_on_its_own_module(tmp_path: Path) -> None:
             "moons",
             model={"narrow": configured({"width": 2}), "wide": configured({"width": 64})},
             metrics={"once": scaled({"k": 1}), "twice": scaled({"k": 2})},
-            epochs=1, lr=0.1, seeds=1, jobs=jobs, n_train=40, n_test=20, out=tmp_path / str(jobs),
+            epochs=1, lr=0.1, seeds=1, jobs=jobs, out=tmp_path / str(jobs),
         ).table()[["arm", "train_loss", "test_once", "test_twice"]].sort_values("arm").values.tolist()
         for jobs in (1, 2)
     ]  # fmt: skip

@@ -106,8 +106,8 @@ class _Reader:
         self.loaded: set[str] = set()
         self.whole: set[str] = set()
 
-    def code(self, code: CodeType, around: list[dict[str, bytes]]) -> bytes:
-        """One code object. `around`: the variables of the functions around it, from the outermost."""
+    def code(self, code: CodeType, around: list[_Scope]) -> bytes:
+        """One code object. `around`: the scopes of the functions around it, from the outermost."""
         scope = _Scope(self._scopes, code, around, self._found.free, named=self._named)
         self._scopes += 1
         every = list(dis.get_instructions(code))
@@ -130,7 +130,7 @@ class _Reader:
         one = kept[at]
         if one.opcode in dis.hasconst:
             if isinstance(one.argval, CodeType):
-                return self.code(one.argval, [*scope.around, scope.mine])
+                return self.code(one.argval, [*scope.around, scope])
             self._found.strings.update(_strings((one.argval,)))
             return plain(one.argval) or repr(one.argval).encode()
         if one.opcode in dis.haslocal or one.opcode in dis.hasfree:
@@ -193,25 +193,24 @@ class _Reader:
 class _Scope:
     """The variables of one code object: parameters by their place, others in the order in which they come up."""
 
-    def __init__(
-        self, number: int, code: CodeType, around: list[dict[str, bytes]], free: list[str], *, named: bool
-    ) -> None:
+    def __init__(self, number: int, code: CodeType, around: list[_Scope], free: list[str], *, named: bool) -> None:
         self.around, self._number, self._free, self._named = around, number, free, named
-        self._outside = {*code.co_freevars}
-        self.mine: dict[str, bytes] = {}
+        self._outside, self._enclosed = {*code.co_freevars}, {*code.co_cellvars}
+        self._mine: dict[str, bytes] = {}
         for name in code.co_varnames[: _parameters(code)]:
             self._add(name)
 
     def _add(self, name: str) -> bytes:
-        text = name if self._named else str(len(self.mine))
-        return self.mine.setdefault(name, f"{self._number}.{text}".encode())
+        text = name if self._named else str(len(self._mine))
+        return self._mine.setdefault(name, f"{self._number}.{text}".encode())
 
     def variable(self, name: str) -> bytes:
+        """What stands for a variable."""
         if name not in self._outside:
-            return self.mine.get(name) or self._add(name)
+            return self._mine.get(name) or self._add(name)
         for scope in reversed(self.around):
-            if name in scope:
-                return scope[name]
+            if name in scope._enclosed:
+                return scope.variable(name)
         if name not in self._free:
             self._free.append(name)
         return f"free {name if self._named else self._free.index(name)}".encode()
@@ -246,10 +245,11 @@ def _surroundings(kept: list[dis.Instruction], at: int) -> set[int]:
     """Of a function that is made: the instructions for its annotations, and for the tuple of its closure's cells,
     which lists in the order of names what the code inside says too."""
     flags, after = kept[at].arg or 0, at + 1
+    left_out: set[int] = set()
     while after < len(kept) and kept[after].opname == "SET_FUNCTION_ATTRIBUTE":  # Python 3.13 and later
         flags |= kept[after].arg or 0
+        left_out |= {after} if kept[after].arg == _ANNOTATIONS else set()
         after += 1
-    left_out: set[int] = set()
     end = at - 1  # the code itself
     if flags & _CLOSURE:
         start = _expression(kept, end)

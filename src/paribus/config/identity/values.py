@@ -173,7 +173,8 @@ def _wrapped(thing: object) -> object:
         return None
     attributes = getattr(thing, "__dict__", {})
     inside = attributes.get("__wrapped__") or attributes.get("_torchdynamo_orig_callable")
-    return inside if inside is not None else attributes.get("_modules", {}).get("_orig_mod")
+    modules = attributes.get("_modules")
+    return modules.get("_orig_mod") if inside is None and isinstance(modules, dict) else inside
 
 
 def _numbers(thing: object) -> Parts | None:
@@ -278,14 +279,14 @@ def _object(thing: object) -> Parts:
     """Any other object: its class, and its state."""
     kind = type(thing)
     held: list[tuple[str, object]] = [("its class", kind)]
-    if _has_own_state(kind):
+    reduce = copyreg.dispatch_table.get(kind)
+    if reduce is None and _has_own_state(kind):
         try:
             if kind.__reduce__ is object.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__:
                 _check_readable(thing)
         except TypeError:
             raise Untellable(f"{_spoken(kind)}, whose state cannot be read") from None
         return Parts(b"object", [*held, *_base_state(thing), *_own_state(thing)], changeable=True)
-    reduce = copyreg.dispatch_table.get(kind)
     try:
         state: Any = reduce(thing) if reduce else thing.__reduce_ex__(4)
     except Exception:  # whatever a library says of what cannot be stored

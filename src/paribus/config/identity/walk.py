@@ -90,12 +90,22 @@ class Walk:
         try:
             parts = self._code_parts(thing) or parts_of(thing, self.introspected)
         except Untellable as answer:
-            self._reason = self._reason or f"{where} is {answer}"
-            parts = Parts(b"untellable " + _THIS_PROCESS, [])
-        node.own, node.ordered = parts.own, parts.ordered
+            parts = self._untellable(where, str(answer))
+        except Exception as error:  # whatever an object does when it is looked at
+            kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
+            parts = self._untellable(where, f"an object of the class {kind}, which cannot be read ({error!r})")
         if parts.changeable:
             node.place = id(thing.values if isinstance(thing, Keyed) else thing)
-        node.parts = [self._number(one, name) for name, one in parts.held]
+        # numbers and texts become part of the node: a list of many has no node for each
+        encoded = [plain(one) for _, one in parts.held]
+        texts = [one or b"" for one in encoded]
+        node.own, node.ordered = joined([parts.own, *(texts if parts.ordered else sorted(texts))]), parts.ordered
+        rest = [pair for pair, one in zip(parts.held, encoded, strict=True) if one is None]
+        node.parts = [self._number(one, name) for name, one in rest]
+
+    def _untellable(self, where: str, what: str) -> Parts:
+        self._reason = self._reason or f"{where} is {what}"
+        return Parts(b"untellable " + _THIS_PROCESS, [])
 
     def _code_parts(self, thing: object) -> Parts | None:
         """Of a function or a module; None for anything else."""
