@@ -164,6 +164,18 @@ WIDTHS = {"a": 1, "b": 2}
 def build(): return [WIDTHS["a"], (lambda: WIDTHS["b"])()]
 """
 
+TOOLS = """
+import tools
+import tools.parts as parts
+def build(): return tools.used(1), parts.used(1)
+=== tools/__init__.py
+def used(x): return x + 1
+def unused(x): return x + 2
+=== tools/parts.py
+def used(x): return x + 3
+def unused(x): return x + 4
+"""
+
 LATER = """
 def build():
     def first(x): return second(x) + offset
@@ -196,6 +208,8 @@ BASE = """class Base:
 TEXTS = 'def texts(): return "a" + f"{LIMIT}b"\n'
 
 CHANGES = [
+    Edit("function of a helper package", TOOLS, "x + 1", "x + 5"),
+    Edit("function of a package's module", TOOLS, "x + 3", "x + 5"),
     Edit("variable that is set after its function", LATER, "offset = 3", "offset = 4"),
     Edit("function that is made after its caller", LATER, "return 2 * x if", "return 3 * x if x else 1 if"),
     Edit("a variable of the function around is written", LATER, "offset += 1", "offset += 2"),
@@ -290,6 +304,8 @@ CHANGES = [
 ]
 
 SAME = [
+    Edit("a function of a helper module that is not used", TOOLS, "x + 2", "x + 5"),
+    Edit("a function of a package's module that is not used", TOOLS, "x + 4", "x + 5"),
     Edit("variable that is set after its function renamed", LATER, LATER, LATER.replace("offset", "added")),
     Edit(
         "variables exchange their names",

@@ -12,7 +12,9 @@ import random
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Callable, Sequence
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ import paribus
 from paribus.backends.torch.user_probe import behaviour
 from paribus.config.user_code import UserDefined, code_fingerprint, receive, send, user_defined
 from paribus.study.store import StoreError
+from paribus.training.behaviour import Digest
 from tests.edits import CHANGES, CODE, HELPERS, NET, SAME, STATEFUL, VALUES, Edit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -386,6 +389,42 @@ def test_metrics_that_behave_differently_are_told_apart() -> None:
     assert len(set(found)) == len(found)
     assert found == [behaviour(metric, "metric", classes=2) for metric in metrics]
     assert behaviour(accuracy_score, "metric", classes=2) != behaviour(accuracy_score, "metric", classes=3)
+
+
+@given(st.floats(1e-30, 1e30), st.sampled_from([-1.0, 1.0]))
+@settings(max_examples=200, deadline=None)
+def test_numbers_count_to_six_digits(value: float, sign: float) -> None:
+    def hashed(number: float) -> str:
+        return Digest().add("x", [sign * number]).hex()
+
+    middle = float(np.ldexp(np.rint(np.ldexp(np.frexp(value)[0], 20)), int(np.frexp(value)[1]) - 20))
+    assert hashed(middle) == hashed(middle * (1 + 1e-9)) == hashed(middle * (1 - 1e-9))
+    assert len({hashed(value), hashed(value * (1 + 1e-5)), hashed(-value)}) == 3
+
+
+def test_numbers_that_are_none_count_as_what_they_are() -> None:
+    kinds = [np.nan, np.inf, -np.inf, 0.0, 1.0]
+    assert len({Digest().add("x", [one]).hex() for one in kinds}) == len(kinds)
+    large = np.zeros(2**20 + 7)
+    before = Digest().add("x", large).hex()
+    large[3] = 1.0  # not one of those that are looked at alone
+    assert before != Digest().add("x", large).hex()
+
+
+def test_a_compiled_module_of_the_users_counts_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / f"fast{EXTENSION_SUFFIXES[0]}"
+    module = types.ModuleType("fast")
+    module.__file__ = str(file)
+    monkeypatch.setitem(sys.modules, "fast", module)
+    compiled = type("Compiled", (), {"__module__": "fast"})
+    found = []
+    for content in (b"one", b"two", b"one"):
+        file.write_bytes(content)
+        found.append(code_fingerprint(holding(compiled)))
+    assert found[0] == found[2] != found[1]
+    file.unlink()
+    thing = user_defined(lambda: compiled)
+    assert thing.reason == "compiled is something compiled whose file cannot be read"
 
 
 def test_a_probe_leaves_the_generators_as_they_were() -> None:

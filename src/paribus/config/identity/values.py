@@ -15,6 +15,7 @@ import types
 import typing
 import weakref
 from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, cast
 
@@ -160,11 +161,15 @@ def _builtin(thing: types.BuiltinFunctionType) -> Parts:
     return Parts(b"compiled " + thing.__qualname__.encode() + _file_hash(module), [])
 
 
+def _is_compiled(module: types.ModuleType) -> bool:
+    return str(getattr(module, "__file__", "")).endswith(tuple(EXTENSION_SUFFIXES))
+
+
 def _file_hash(module: types.ModuleType) -> bytes:
     try:
         return hashlib.sha256(Path(str(module.__file__)).read_bytes()).digest()
     except (OSError, AttributeError):
-        raise Untellable("a compiled function whose file cannot be read") from None
+        raise Untellable("something compiled whose file cannot be read") from None
 
 
 def _wrapped(thing: object) -> object:
@@ -265,6 +270,9 @@ def _class(kind: type, introspected: frozenset[str]) -> Parts:
     )  # fmt: skip
     held: list[tuple[str, object]] = [("the class of a class", type(kind)), *_held(kind.__bases__, "a class")]
     held += [(f"{kind.__name__}.{name}", _member(kind, name)) for name in names]
+    module = sys.modules.get(str(kind.__module__))
+    if module is not None and _is_compiled(module) and not is_library_module(module):
+        held.append(("a compiled class", _file_hash(module)))
     facts = sorted(introspected & {"__name__", "__qualname__", "__module__"})
     held += [("a fact", getattr(kind, fact)) for fact in facts]
     return Parts(b"class " + joined([str(len(kind.__bases__)).encode(), *(name.encode() for name in names)]), held)
