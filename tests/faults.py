@@ -165,7 +165,7 @@ FAULTS = [
     ("config/identity/values.py", "if thing is getattr(random, \"_inst\", None):", "if False:", "test_identity.py"),
     ("config/identity/walk.py", "_THIS_PROCESS = os.urandom(16)", "_THIS_PROCESS = b\"\"", "test_identity.py"),
     ("config/identity/graph.py", "digest.update(repr(_shared(nodes, labels)).encode())", "pass", "test_identity.py"),
-    ("backends/torch/user_probe.py", "module.eval()(x.clone())", "module(x.clone())", "test_identity.py"),
+    ("backends/torch/user_probe.py", "evaluated as born\", module.eval()(x.clone())", "evaluated as born\", module(x.clone())", "test_identity.py"),
     ("backends/torch/user_probe.py", "parameter.sub_(_RATE * parameter.grad)", "pass", "test_identity.py"),
     ("training/behaviour.py", "np.random.set_state(numpy_state)", "pass", "test_identity.py"),
     ("training/behaviour.py", "_BITS = 20", "_BITS = 30", "test_identity.py"),

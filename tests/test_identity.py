@@ -196,6 +196,15 @@ def test_things_that_hold_each_other_have_a_fingerprint() -> None:
     assert code_fingerprint(holding(deep)) == code_fingerprint(holding(deep)) != code_fingerprint(holding([deep]))
 
 
+def test_a_set_of_functions_has_no_order() -> None:
+    def several(last: int) -> set[Callable[[], Any]]:
+        return {holding(number) for number in (*range(20), last)}  # in the order of their places in memory
+
+    kept = [several(20) for _ in range(5)]
+    assert len({code_fingerprint(holding(one)) for one in kept}) == 1
+    assert code_fingerprint(holding(several(21))) != code_fingerprint(holding(kept[0]))
+
+
 def test_one_object_in_two_places_is_not_two_alike() -> None:
     layer, other = nn.Linear(2, 2), nn.Linear(2, 2)
     other.load_state_dict(layer.state_dict())
@@ -324,16 +333,19 @@ def frozen() -> nn.Module:
 
 
 class Scaled(nn.Module):
-    """Behaves otherwise in training, in evaluation, or backward, by `how`."""
+    """Behaves otherwise in training, once it was trained, in evaluation, or backward, by `how`."""
 
     def __init__(self, how: str) -> None:
         super().__init__()
         self.layer, self.how = nn.Linear(3, 2), how
+        self.born = self.layer.weight.detach().clone()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = self.layer(x)
         if self.how == "training":
             return 2 * z if self.training else z
+        if self.how == "trained":
+            return z if torch.equal(self.layer.weight, self.born) else 2 * z
         if self.how == "evaluation":
             return z if self.training else 2 * z
         if self.how == "backward":
@@ -344,7 +356,7 @@ class Scaled(nn.Module):
 def test_modules_that_behave_differently_are_told_apart() -> None:
     makers = [
         small, made(), made(scale=1.001), made(bias=False), made(activation=nn.ReLU), made(activation=nn.Identity), frozen,
-        *((lambda how=how: Scaled(how)) for how in ("", "training", "evaluation", "backward", "noise")),
+        *((lambda how=how: Scaled(how)) for how in ("", "training", "trained", "evaluation", "backward", "noise")),
     ]  # fmt: skip
     found = [probe(make) for make in makers]
     assert len(set(found)) == len(found)

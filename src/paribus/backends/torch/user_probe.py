@@ -36,11 +36,13 @@ def behaviour(
 ) -> str:
     """SHA-256 of what a thing of the user's does, its numbers rounded to 6 significant digits.
 
-    Of a `model`, a function that makes an `nn.Module`: the parameters and buffers that it is born with, its logits on a
-    batch of 8 inputs of `shape` (or on `inputs`, shape (examples, *shape), as they are), the gradient of the cross
-    entropy against fixed classes, the parameters and buffers after one step of gradient descent, and its logits in
-    evaluation then. Of an `optimizer`, a function of parameters (and of `lr`, where it is given): its settings and the
-    parameters after each of 3 steps on fixed gradients. Of a `metric`: `training.behaviour.metric_behaviour`.
+    Of a `model`, a function that makes an `nn.Module`: the parameters and buffers that it is born with; its logits in
+    evaluation and in training on a batch of 8 inputs of `shape` (or on `inputs`, shape (examples, *shape), as they are);
+    the gradient of the cross entropy against fixed classes; the parameters and buffers after one step of gradient
+    descent, and its logits in evaluation then.
+    Of an `optimizer`, a function of parameters (and of `lr`, where it is given): its settings, and the parameters after
+    each of 3 steps on fixed gradients.
+    Of a `metric`: `training.behaviour.metric_behaviour`.
 
     All generators (PyTorch's, NumPy's, Python's) are in a fixed state inside and afterwards as they were. The thing is
     called: what else it changes, as a counter or a generator of its own, stays changed. What it raises is raised. A
@@ -85,6 +87,10 @@ def _probe_model(
     module = module.to(dtype).train()
     _add_state(digest, module, "born")
     begin()
+    with torch.no_grad():
+        _add(digest, "evaluated as born", module.eval()(x.clone()))
+    module.train()
+    begin()
     logits = module(x.clone())
     _add(digest, "logits", logits)
     cross_entropy(logits, torch.from_numpy(probe_labels(len(x), classes))).backward()  # type: ignore[no-untyped-call]
@@ -98,7 +104,7 @@ def _probe_model(
                 parameter.sub_(_RATE * parameter.grad)
         _add_state(digest, module, "after a step")
         begin()
-        _add(digest, "evaluated", module.eval()(x.clone()))
+        _add(digest, "evaluated after a step", module.eval()(x.clone()))
 
 
 def _probe_optimizer(make: Callable[..., Any], digest: Digest, dtype: torch.dtype, lr: float | None) -> None:
