@@ -37,7 +37,7 @@ def behaviour(
     """SHA-256 of what a thing of the user's does, its numbers rounded to 6 significant digits.
 
     Of a `model`, a function that makes an `nn.Module`: the parameters and buffers that it is born with; its logits in
-    evaluation and in training on a batch of 8 inputs of `shape` (or on `inputs`, shape (examples, *shape), as they are);
+    evaluation and in training on a batch of 8 inputs of `shape` (or on `inputs`, shape (examples, *shape));
     the gradient of the cross entropy against fixed classes; the parameters and buffers after one step of gradient
     descent, and its logits in evaluation then.
     Of an `optimizer`, a function of parameters (and of `lr`, where it is given): its settings, and the parameters after
