@@ -25,6 +25,23 @@ class UserDefined:
     name: str
     fingerprint: str
     thing: Any = field(compare=False, repr=False)
+    packed: bytes | None = field(default=None, compare=False, repr=False)
+
+    def copy(self) -> UserDefined:
+        """The same with a thing of its own, as it was when it was first copied: what a run does to it stays there.
+
+        Raises ValueError for what cannot be copied.
+        """
+        from paribus.config.user_copies import pack, unpack
+
+        if self.packed is None:
+            object.__setattr__(self, "packed", pack(self.thing))  # frozen to others; the bytes say nothing new
+        if self.packed is None:
+            raise ValueError(
+                f"{self.name} cannot be copied, and every run is given a copy of its own: it holds something that "
+                "belongs to this process, as an open file or a lock; make that inside the function"
+            )
+        return UserDefined(self.name, self.fingerprint, unpack(self.packed), self.packed)
 
     def __str__(self) -> str:
         return self.fingerprint[:12]
