@@ -300,8 +300,21 @@ def test_what_cannot_be_trained_is_refused_before(tmp_path: Path, words: dict[st
 
 
 def test_failed_runs_are_told_of(tmp_path: Path) -> None:
+    class Breaks(nn.Module):
+        """After some steps, which no trial sees."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.steps = nn.Linear(3, 2), 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.steps += 1
+            if self.steps > 20:
+                raise TypeError("broken")
+            return self.linear(x)
+
     with pytest.warns(UserWarning, match=r"1 of 1 runs of s failed; the first: TypeError"):
-        study = paribus.train(TASK, optimizer=torch.optim.LBFGS, name="s", out=tmp_path / "s", **SMALL)
+        study = paribus.train(TASK, model=Breaks, name="s", out=tmp_path / "s", **{**SMALL, "epochs": 9})
     assert repr(study) == "<Study 's': 1 arm, 1 seed>"
     with pytest.raises(SettingsError, match="there is no metric 'accuracy': did you mean 'test_accuracy'"):
         study.differences("accuracy")

@@ -17,7 +17,8 @@ What stands at which coordinates is part of the plan's version. Change it, and `
 | dropout | mask            | unit // 4, example, epoch, layer      | unit % 4         |
 | split   | permutation     | position // 4, 0, 0, attempt          | position % 4     |
 | tune    | a trial's place | setting // 2, trial, 0, 0             | 2 for each value |
-| module  | generator state | step % 2^32, step // 2^32, 0, 0       | 2 for the state  |
+| module  | at a step       | step % 2^32, step // 2^32, 0, 0       | 2 for the state  |
+| module  | at evaluation   | step % 2^32, step // 2^32, 1, 0       | 2 for the state  |
 
 Reference: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011), and its library Random123.
 """
@@ -182,14 +183,15 @@ class Plan:
         words = philox((np.arange((settings + 1) // 2), number, 0, 0), (self.seed, Stream.TUNE))
         return _uniform(words).reshape(-1)[:settings]
 
-    def generator_states(self, first_step: int, steps: int) -> list[int]:
+    def generator_states(self, first_step: int, steps: int, *, evaluation: bool = False) -> list[int]:
         """What a generator that is not the plan's own is seeded with, at each step of a user's module: 64 bits each.
+        `evaluation`: what it is seeded with when the module is evaluated after these steps.
 
         >>> Plan(0).generator_states(0, 3)[1:] == Plan(0).generator_states(1, 2)
         True
         """
         step = np.arange(first_step, first_step + steps, dtype=np.uint64)
-        words = philox((step & _LOW, step >> _HALF, 0, 0), (self.seed, Stream.MODULE)).astype(np.uint64)
+        words = philox((step & _LOW, step >> _HALF, int(evaluation), 0), (self.seed, Stream.MODULE)).astype(np.uint64)
         return ((words[:, 0] << _HALF) | words[:, 1]).tolist()  # type: ignore[no-any-return]
 
     def hash(self) -> str:

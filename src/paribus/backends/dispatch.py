@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from paribus.records.record import Outcome
 from paribus.records.run import Callback, Run
 
 AUTO = "auto"
+
+_one_study = threading.RLock()
+"""Numbers of threads, error states and global generators are the process's: studies in several threads take turns."""
 
 
 def resolve(values: Mapping[str, Any]) -> Settings:
@@ -55,6 +59,11 @@ def train(runs: Sequence[Run], load: Load, callback: Callback, *, workers: int =
 
     Backends that train many runs side by side come first: their runs are over soon.
     """
+    with _one_study:
+        return _train(runs, load, callback, workers)
+
+
+def _train(runs: Sequence[Run], load: Load, callback: Callback, workers: int) -> list[Outcome]:
     by_backend: dict[str, list[int]] = {}
     for number, run in enumerate(runs):
         by_backend.setdefault(run.settings.implementation, []).append(number)

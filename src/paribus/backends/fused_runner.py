@@ -12,6 +12,7 @@ import numpy as np
 
 from paribus.backends.compatibility import recurrent
 from paribus.config.schedules import PlateauState
+from paribus.config.user_code import UserDefined
 from paribus.fused import steps
 from paribus.fused.compile import engine_of, ready
 from paribus.fused.engine import Engine
@@ -21,7 +22,7 @@ from paribus.records.checkpoint import Best
 from paribus.records.record import Evaluation, Outcome, Pictures, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
-from paribus.training.metrics import measure
+from paribus.training.metrics import measured
 from paribus.training.probes import Probes, boundary
 from paribus.training.threads import blas_threads
 
@@ -36,6 +37,7 @@ class _Training:
     def __init__(self, run: Run, task: Task) -> None:
         self.run, self.task = run, task
         self.engine: Engine | None = None
+        self.metrics: list[UserDefined] = []
         self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
         self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
@@ -49,6 +51,7 @@ class _Training:
         try:
             with np.errstate(all="ignore"):
                 settings = self.run.settings
+                self.metrics = [metric.copy() for metric in self.run.metrics]
                 engine = engine_of(settings.model.name)(settings, self.task, self.run.seed, self.splits)
                 values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
                 engine.load(values)
@@ -76,7 +79,8 @@ class _Training:
         """At what is wanted of an evaluation beside its metrics: what is told of it, and the rate of what follows."""
         row = engine.rows[self.evaluated].tolist()
         if self.run.metrics:
-            self.own.append(self._measured(engine))
+            step = int(row[steps.STEP])
+            self.own.append(measured(self.metrics, engine, self.task, self.splits, Plan(self.run.seed), step))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
         plateau = self.run.settings.schedule.plateau
@@ -85,14 +89,6 @@ class _Training:
             engine.scale_lr(self.plateau.factor)
         if self.probes is not None:
             self.probes.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]))
-
-    def _measured(self, engine: Engine) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for name in self.splits:
-            split = self.task.splits[name]
-            values = measure(self.run.metrics, engine.logits(split.x), split.y)
-            found |= {f"{name}_{metric}": value for metric, value in values.items()}
-        return found
 
     def evaluations(self) -> list[Evaluation]:
         """Those that nobody was told of yet."""

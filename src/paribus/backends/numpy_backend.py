@@ -134,6 +134,12 @@ class NumpyLearner:
         np.savez(content, clipping=np.array(self._clipping.state()), **arrays)
         return content.getvalue()
 
+    def doubt(self) -> None:
+        return
+
+    def finish(self) -> None:
+        pass
+
     def restore(self, state: bytes) -> None:
         with np.load(io.BytesIO(state), allow_pickle=False) as found:
             parts: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}}
@@ -157,6 +163,6 @@ class NumpyBackend(StepwiseBackend):
         "optimizer.decoupled", "eval_train", "threads",
     })  # fmt: skip
 
-    def learner(self, settings: Settings, task: Task, plan: Plan) -> Learner:
+    def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:  # noqa: ARG002
         """The hand-written model of the settings."""
         return NumpyLearner(settings, task, plan)

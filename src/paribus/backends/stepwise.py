@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from time import perf_counter
@@ -23,11 +24,11 @@ from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 from paribus.training import sampling
-from paribus.training.learner import Learner
+from paribus.training.learner import BeginAgain, Learner
 from paribus.training.loop import Watch, fit
 from paribus.training.meters import Meters
 from paribus.training.probes import Probes, boundary
-from paribus.training.randomness import global_randomness
+from paribus.training.randomness import borrowed_generators
 
 _STEPS = 30
 _SECONDS = 0.5
@@ -43,12 +44,15 @@ class StepwiseBackend(Backend):
     resumable: ClassVar[bool] = True
 
     @abstractmethod
-    def learner(self, settings: Settings, task: Task, plan: Plan) -> Learner:
-        """A model with its optimizer and data, its parameters unset unless they are the user's."""
+    def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:
+        """A model with its optimizer and data, its parameters unset unless they are the user's.
 
-    def make_learner(self, settings: Settings, task: Task, plan: Plan) -> Learner:
+        `careful`: at a price in time, it trusts the user's code in nothing; asked for where a run has to begin again.
+        """
+
+    def make_learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:
         """The learner at the plan's initial values."""
-        learner = self.learner(settings, task, plan)
+        learner = self.learner(settings, task, plan, careful=careful)
         if not isinstance(settings.model, UserModel):  # a user's module has set them, under the plan's generator state
             learner.load(initial_values(learner.shapes(), settings.init, plan, recurrent(settings)))
         return learner
@@ -60,8 +64,9 @@ class StepwiseBackend(Backend):
     def estimate(self, settings: Settings, task: Task) -> float:
         """The median of up to 30 steps, after one that is not counted, and one evaluation; nothing is kept of them."""
         plan = Plan(0)
-        with self.threads(settings.threads), global_randomness(plan, settings):
-            learner = self.make_learner(settings, task, plan)
+        (state,) = plan.generator_states(0, 1)
+        with self.threads(settings.threads), borrowed_generators(state):
+            learner = self.make_learner(settings.with_copies(), task, plan)
             laps = _laps(learner, settings, plan, len(task.train))
             begun = perf_counter()
             for split in task.splits:
@@ -73,29 +78,45 @@ class StepwiseBackend(Backend):
 
     def _train_one(self, run: Run, task: Task, callback: Callback) -> Outcome:
         callback.on_run_begin(run)
+        try:
+            outcome = self._guarded(run, task, callback, careful=False)
+        except BeginAgain as reason:
+            callback.on_run_end(run, Outcome(Status.INTERRUPTED, 0, str(reason)))
+            if run.checkpoint is not None:  # it was made with less care
+                run.checkpoint.unlink(missing_ok=True)
+            callback.on_message(f"seed {run.seed}: {reason}: begun again")
+            callback.on_run_begin(run)
+            outcome = self._guarded(run, task, callback, careful=True)
+        callback.on_run_end(run, outcome)
+        return outcome
+
+    def _guarded(self, run: Run, task: Task, callback: Callback, *, careful: bool) -> Outcome:
+        """A run, whatever happens in it: it ends as failed where it raises."""
         plan = Plan(run.seed)
+        (state,) = plan.generator_states(0, 1)
         try:
             # The loop looks for values that are not finite; NumPy need not warn of them too.
             with (
                 self.threads(run.settings.threads),
                 np.errstate(over="ignore", invalid="ignore", divide="ignore"),
-                global_randomness(plan, run.settings),
+                borrowed_generators(state) if run.settings.runs_user_code else nullcontext(),
             ):
-                outcome = self._fit(run, plan, task, callback)
+                return self._fit(run, plan, task, callback, careful=careful)
         except KeyboardInterrupt:
             callback.on_run_end(run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
             raise
         except _CallbackFailed as failed:  # no fault of the run's: whoever watches has to know
             raise failed.__cause__ or failed from None
+        except BeginAgain:
+            raise
         except Exception as error:  # a run that fails must not take the others with it; its record says why
             where = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-            outcome = Outcome(Status.FAILED, 0, reason)
-        callback.on_run_end(run, outcome)
-        return outcome
+            return Outcome(Status.FAILED, 0, reason)
 
-    def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback) -> Outcome:
-        learner = self.make_learner(run.settings, task, plan)
+    def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, careful: bool) -> Outcome:
+        settings = run.settings.with_copies()
+        learner = self.make_learner(settings, task, plan, careful=careful)
         probes = Probes(run.settings, task, learner, wanted=run.pictures)
 
         def evaluated(row: Evaluation) -> None:
@@ -119,16 +140,21 @@ class StepwiseBackend(Backend):
             watch = Watch(
                 evaluated=evaluated,
                 splits=[split for split in task.splits if not (run.hidden_test and split == "test")],
-                metrics=run.metrics,
+                metrics=[metric.copy() for metric in run.metrics],
+                plan=plan,
                 meters=meters.read,
                 save=saved if run.checkpoint_seconds else None,
+                doubted=lambda why: callback.on_message(
+                    f"seed {run.seed}: no checkpoints, for {why}: if it is interrupted, it begins again"
+                ),
                 save_seconds=run.checkpoint_seconds,
                 keep_best="best" in run.keep,
                 probes=probes,
             )
-            outcome = fit(run.settings, plan, task, learner, watch, begin)
+            outcome = fit(settings, plan, task, learner, watch, begin)
         finally:
             meters.close()
+        learner.finish()
         if outcome.status is not Status.DONE or run.hidden_test:
             return outcome
         last = boundary(learner, task)

@@ -176,6 +176,20 @@ class Settings(Config):
         return values
 
     @property
+    def runs_user_code(self) -> bool:
+        """Whether the model or the optimizer is the user's own, which may draw from any generator."""
+        return bool(self.user_defined_parts().keys() & {"model", "optimizer"})
+
+    def with_copies(self) -> Settings:
+        """The same settings with what is the user's own in copies that one run may do anything to."""
+        found: dict[str, Any] = {}
+        for kind, thing in self.user_defined_parts().items():
+            if kind != "task":  # its arrays are read-only
+                field = USER_DEFINED[kind][1]
+                found[kind] = getattr(self, kind).model_copy(update={field: thing.copy()})
+        return self.model_copy(update=found) if found else self
+
+    @property
     def mlp(self) -> Mlp:
         """The model, where it is known to be a multilayer perceptron."""
         assert isinstance(self.model, Mlp)

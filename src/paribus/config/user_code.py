@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,10 +31,27 @@ class UserDefined:
     thing: Any = field(compare=False, repr=False)
     reason: str | None = field(default=None, compare=False)
     handle: str = field(default="", compare=False, repr=False)
+    packed: bytes | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.handle:
             object.__setattr__(self, "handle", f"{self.name}#{next(_count)}")
+
+    def copy(self) -> UserDefined:
+        """The same with a thing of its own, as it was when it was first copied: what a run does to it stays there.
+
+        Raises ValueError for what cannot be copied.
+        """
+        from paribus.config.user_copies import pack, unpack
+
+        if self.packed is None:
+            object.__setattr__(self, "packed", pack(self.thing))  # frozen to others; the bytes say nothing new
+        if self.packed is None:
+            raise ValueError(
+                f"{self.name} cannot be copied, and every run is given a copy of its own: it holds something that "
+                "belongs to this process, as an open file or a lock; make that inside the function"
+            )
+        return replace(self, thing=unpack(self.packed))
 
     def __str__(self) -> str:
         return self.fingerprint[:12]
@@ -53,21 +71,22 @@ class UserDefined:
 
 
 def _recall(name: str, fingerprint: str, reason: str | None, handle: str) -> UserDefined:
-    return UserDefined(name, fingerprint, _received[handle], reason, handle)
+    thing = _received[handle]
+    packed = thing if isinstance(thing, bytes) else None
+    return UserDefined(name, fingerprint, thing if packed is None else pickle.loads(packed), reason, handle, packed)
 
 
 def send(things: Iterable[UserDefined]) -> bytes:
     """Things as bytes, functions that were typed into a notebook among them."""
     import cloudpickle
 
-    content: bytes = cloudpickle.dumps({own.handle: own.thing for own in things})
+    # as they are packed for their copies: what the user's own modules hold goes along
+    content: bytes = cloudpickle.dumps({own.handle: own.packed or own.thing for own in things})
     return content
 
 
 def receive(content: bytes) -> None:
     """What another process sent."""
-    import pickle
-
     _received.update(pickle.loads(content))
 
 

@@ -50,3 +50,13 @@ class Learner(Protocol):
 
     def restore(self, state: bytes) -> None:
         """As `state` left them, to the last bit."""
+
+    def doubt(self) -> str | None:
+        """Why a run that goes on from `state` may end elsewhere than one in one piece; None where it will not."""
+
+    def finish(self) -> None:
+        """At the end of a run. Raises BeginAgain where what it did was not what the plan says."""
+
+
+class BeginAgain(Exception):  # noqa: N818 (an event of a run, not its error)
+    """A run has to be trained again, with more care. Its text says why."""

@@ -16,23 +16,26 @@ from paribus.records.record import Evaluation, Outcome, Status
 from paribus.tasks import Task
 from paribus.training import sampling
 from paribus.training.learner import Learner
-from paribus.training.metrics import measure
+from paribus.training.metrics import measured
 from paribus.training.probes import Probes
 
 
 @dataclass
 class Watch:
     """What is done beside training: `evaluated` is told of each evaluation of the `splits`, with `metrics` of the
-    user's own and what `meters` read, after `probes` have looked; `save` gets a checkpoint every `save_seconds`;
+    user's own and what `meters` read, after `probes` have looked; `save` gets a checkpoint every `save_seconds`, or
+    `doubted` hears why a checkpoint would not be enough;
     `keep_best` keeps the weights that are best on validation data."""
 
     evaluated: Callable[[Evaluation], None]
     splits: Sequence[str]
     probes: Probes
+    plan: Plan
     metrics: Sequence[UserDefined] = ()
     meters: Callable[[], Mapping[str, float]] = field(default=dict)
     save: Callable[[Checkpoint], None] | None = None
     save_seconds: float = math.inf
+    doubted: Callable[[str], None] = print
     keep_best: bool = False
 
 
@@ -85,6 +88,7 @@ class _Clock:
         self._schedule = settings.schedule.plateau
         self.plateau = (begin.plateau if begin else None) or PlateauState()
         self.reduced = False  # the plateau's factor, since the rate was set last
+        self._proven = begin is not None  # whether going on from a checkpoint is known to be the same
         self._since = self._saved = perf_counter()
 
     def evaluate(self, step: int) -> bool:
@@ -97,10 +101,7 @@ class _Clock:
             found[f"{split}_loss"], found[f"{split}_accuracy"] = learner.evaluate(split)
         finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
         if watch.metrics and finite:
-            for split in watch.splits:
-                x, y = self._task.splits[split].x, self._task.splits[split].y
-                values = measure(watch.metrics, learner.logits(x), y)
-                found |= {f"{split}_{name}": value for name, value in values.items()}
+            found |= measured(watch.metrics, learner, self._task, watch.splits, watch.plan, step)
         if watch.keep_best and finite:
             self.best = Best.of(self.best, step, found, learner.weights)
         if self._schedule is not None and finite:
@@ -122,8 +123,13 @@ class _Clock:
 
     def save(self, step: int) -> None:
         assert self._watch.save is not None
-        begun = perf_counter()
-        self._train += begun - self._since
+        self._train += perf_counter() - self._since
+        if not self._proven and (why := self._learner.doubt()) is not None:
+            self._watch.doubted(why)
+            self._watch.save = None
+            self._since = perf_counter()
+            return
+        self._proven = True
         checkpoint = Checkpoint(
             step=step,
             train_seconds=self._train,

@@ -3,34 +3,61 @@
 from __future__ import annotations
 
 import random
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from paribus.config.settings import Settings
-from paribus.plan import Plan
+_guard = threading.RLock()
+"""There is one set of global generators for all threads."""
 
 
 @contextmanager
-def global_randomness(plan: Plan, settings: Settings) -> Iterator[None]:
-    """PyTorch's, NumPy's and Python's global generators at a state of the plan's inside, and as they were after it.
-
-    Where the settings hold a user's module or optimizer; nothing else that is trained draws from them.
-    """
-    if not settings.user_defined_parts().keys() & {"model", "optimizer"}:
+def borrowed_generators(state: int) -> Iterator[None]:
+    """PyTorch's, NumPy's and Python's global generators at a state of the plan's inside, and as they were after it."""
+    with _guard, _as_they_were():
+        set_generators(state)
         yield
-        return
-    import torch
 
+
+@contextmanager
+def _as_they_were() -> Iterator[None]:
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 (it is the user's generator)
-    with torch.random.fork_rng():
-        try:
-            (state,) = plan.generator_states(0, 1)
-            torch.manual_seed(state)
-            np.random.seed(state % 2**32)  # noqa: NPY002
-            random.seed(state)
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002
-            random.setstate(python_state)
+    torch = sys.modules.get("torch")
+    torch_state = torch.random.get_rng_state() if torch is not None else None
+    cuda_states = torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+        if torch is not None:
+            torch.random.set_rng_state(torch_state)
+            if cuda_states is not None:
+                torch.cuda.set_rng_state_all(cuda_states)
+
+
+def set_generators(state: int) -> None:
+    """All three at a state."""
+    set_torch_generator(state)
+    np.random.seed(state % 2**32)  # noqa: NPY002
+    random.seed(state)
+
+
+def set_torch_generator(state: int) -> None:
+    """PyTorch's alone, where PyTorch is there."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    torch.default_generator.manual_seed(state)  # torch.manual_seed formats a stack trace for each absent device
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(state)
+
+
+def other_states() -> tuple[Any, ...]:
+    """Where NumPy's and Python's generators stand."""
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), *(part.tobytes() if isinstance(part, np.ndarray) else part for part in numpy_state)

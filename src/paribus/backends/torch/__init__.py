@@ -9,7 +9,7 @@ from typing import ClassVar
 from paribus.backends.stepwise import StepwiseBackend
 from paribus.config.conflicts import OPTIONAL
 from paribus.config.cuda import sees_cuda
-from paribus.config.models import Mlp, UserModel
+from paribus.config.models import Mlp
 from paribus.config.settings import Settings
 from paribus.plan import Plan
 from paribus.tasks import Task
@@ -33,19 +33,25 @@ class TorchBackend(StepwiseBackend):
 
     def tried(self, settings: Settings, task: Task) -> list[str]:
         """A module or optimizer of the user's own is made, and tried on as many examples as each batch has."""
-        if not settings.user_defined_parts().keys() & {"model", "optimizer"}:
+        if not settings.runs_user_code:
             return []
-        from paribus.backends.torch.user_module import refusal
+        from paribus.backends.torch.user_code import UserCodeLearner
+        from paribus.backends.torch.user_trial import refusal
 
-        refused = refusal(settings, task)
+        def make(copies: Settings) -> UserCodeLearner:
+            learner = self.make_learner(copies, task, Plan(0), careful=True)
+            assert isinstance(learner, UserCodeLearner)
+            return learner
+
+        refused = refusal(settings, task, make)
         return [] if refused is None else [refused]
 
-    def learner(self, settings: Settings, task: Task, plan: Plan) -> Learner:
+    def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:
         """PyTorch's module of the settings, or the user's own."""
-        if isinstance(settings.model, UserModel):
-            from paribus.backends.torch.user_module import UserModuleLearner
+        if settings.runs_user_code:
+            from paribus.backends.torch.user_code import UserCodeLearner
 
-            return UserModuleLearner(settings, task, plan)
+            return UserCodeLearner(settings, task, plan, every_generator=careful)
         from paribus.backends.torch.learner import TorchLearner
 
         return TorchLearner(settings, task, plan)

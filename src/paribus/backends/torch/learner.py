@@ -186,6 +186,12 @@ class TorchLearner:
         torch.save(parts, content)
         return content.getvalue()
 
+    def doubt(self) -> str | None:
+        return None
+
+    def finish(self) -> None:
+        pass
+
     def restore(self, state: bytes) -> None:
         found = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
         self.model.load_state_dict(found["model"])
