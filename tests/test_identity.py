@@ -27,10 +27,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import paribus
-from paribus.backends.torch.user_probe import behaviour
 from paribus.config.user_code import UserDefined, code_fingerprint, receive, send, user_defined
 from paribus.study.store import StoreError
-from paribus.training.behaviour import Digest
 from tests.edits import CHANGES, CODE, HELPERS, NET, SAME, STATEFUL, VALUES, Edit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +36,6 @@ ROOT = Path(__file__).resolve().parent.parent
 READER = """
 import json, pathlib, sys
 import paribus
-from paribus.backends.torch.user_probe import behaviour
 from paribus.config.user_code import user_defined
 own = set(sys.modules)
 found = {}
@@ -322,10 +319,6 @@ def made(
     return make
 
 
-def probe(make: Callable[[], nn.Module]) -> str:
-    return behaviour(make, "model", shape=(3,))
-
-
 def frozen() -> nn.Module:
     module = made()()
     module[0].weight.requires_grad_(False)
@@ -353,76 +346,6 @@ class Scaled(nn.Module):
         return z + torch.rand(()) if self.how == "noise" else z
 
 
-def test_modules_that_behave_differently_are_told_apart() -> None:
-    makers = [
-        small, made(), made(scale=1.001), made(bias=False), made(activation=nn.ReLU), made(activation=nn.Identity), frozen,
-        *((lambda how=how: Scaled(how)) for how in ("", "training", "trained", "evaluation", "backward", "noise")),
-    ]  # fmt: skip
-    found = [probe(make) for make in makers]
-    assert len(set(found)) == len(found)
-    assert found == [probe(make) for make in makers]
-    assert probe(made(scale=1 + 1e-12)) == probe(made()) != probe(made(scale=1 + 1e-4))
-    assert len({behaviour(made(), "model", shape=(3,), dtype=one) for one in (torch.float32, torch.float64)}) == 2
-
-
-def test_optimizers_that_behave_differently_are_told_apart() -> None:
-    from torch.optim import SGD, Adam, AdamW
-
-    def by_dimension(parameters: Any) -> torch.optim.Optimizer:
-        parameters = list(parameters)
-        return SGD([{"params": [one for one in parameters if one.dim() > 1], "lr": 0.2},
-                    {"params": [one for one in parameters if one.dim() == 1]}], lr=0.1)  # fmt: skip
-
-    class Forgetful(SGD):
-        def step(self, closure: Any = None) -> None:
-            super().step()
-            self.state.clear()
-
-    makers: list[Callable[[Any], Any]] = [
-        lambda p: SGD(p, lr=0.1), lambda p: SGD(p, lr=0.101), lambda p: SGD(p, lr=0.1, momentum=0.9), by_dimension,
-        lambda p: Forgetful(p, lr=0.1, momentum=0.9), lambda p: Adam(p, lr=0.1), lambda p: AdamW(p, lr=0.1, weight_decay=0.1),
-        lambda p: SGD(p, lr=0.1, maximize=True), lambda p: SGD(list(p)[1:], lr=0.1),
-    ]  # fmt: skip
-    found = [behaviour(make, "optimizer") for make in makers]
-    assert len(set(found)) == len(found)
-    assert found == [behaviour(make, "optimizer") for make in makers]
-    with pytest.raises(TypeError, match="its function gave list, not"):
-        behaviour(list, "optimizer")
-
-
-def test_metrics_that_behave_differently_are_told_apart() -> None:
-    from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score
-
-    metrics: list[Callable[..., Any]] = [
-        accuracy_score, f1_score, precision_score, recall_score, lambda y, p: 1 - accuracy_score(y, p),
-        lambda y, probabilities: log_loss(y, probabilities), lambda y, probabilities: probabilities.max(axis=1).mean(),
-    ]  # fmt: skip
-    found = [behaviour(metric, "metric", classes=2) for metric in metrics]
-    assert len(set(found)) == len(found)
-    assert found == [behaviour(metric, "metric", classes=2) for metric in metrics]
-    assert behaviour(accuracy_score, "metric", classes=2) != behaviour(accuracy_score, "metric", classes=3)
-
-
-@given(st.floats(1e-30, 1e30), st.sampled_from([-1.0, 1.0]))
-@settings(max_examples=200, deadline=None)
-def test_numbers_count_to_six_digits(value: float, sign: float) -> None:
-    def hashed(number: float) -> str:
-        return Digest().add("x", [sign * number]).hex()
-
-    middle = float(np.ldexp(np.rint(np.ldexp(np.frexp(value)[0], 20)), int(np.frexp(value)[1]) - 20))
-    assert hashed(middle) == hashed(middle * (1 + 1e-9)) == hashed(middle * (1 - 1e-9))
-    assert len({hashed(value), hashed(value * (1 + 1e-5)), hashed(-value)}) == 3
-
-
-def test_numbers_that_are_none_count_as_what_they_are() -> None:
-    kinds = [np.nan, np.inf, -np.inf, 0.0, 1.0]
-    assert len({Digest().add("x", [one]).hex() for one in kinds}) == len(kinds)
-    large = np.zeros(2**20 + 7)
-    before = Digest().add("x", large).hex()
-    large[3] = 1.0  # not one of those that are looked at alone
-    assert before != Digest().add("x", large).hex()
-
-
 def test_a_compiled_module_of_the_users_counts_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / f"fast{EXTENSION_SUFFIXES[0]}"
     module = types.ModuleType("fast")
@@ -437,49 +360,6 @@ def test_a_compiled_module_of_the_users_counts_by_its_bytes(tmp_path: Path, monk
     file.unlink()
     thing = user_defined(lambda: compiled)
     assert thing.reason == "compiled is something compiled whose file cannot be read"
-
-
-def test_a_probe_leaves_the_generators_as_they_were() -> None:
-    def draw() -> tuple[Any, ...]:
-        return torch.rand(1).item(), np.random.normal(), random.random()
-
-    def drawing() -> nn.Module:
-        draw()
-        return made()()
-
-    def seeded(probe_between: bool) -> tuple[Any, ...]:
-        torch.manual_seed(1)
-        np.random.seed(1)
-        random.seed(1)
-        if probe_between:
-            probe(drawing)
-        return draw()
-
-    assert seeded(False) == seeded(True)
-    with torch.no_grad():
-        inside = probe(drawing)
-        assert not torch.is_grad_enabled()
-    assert inside == probe(drawing)
-
-
-def test_behaviour_is_the_same_in_another_process() -> None:
-    code = (
-        "import torch\ntorch.set_num_threads(2)\nfrom paribus.backends.torch.user_probe import behaviour\n"
-        "from tests.test_identity import small\nprint(behaviour(small, 'model', shape=(3,)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": "5"},
-    )  # fmt: skip
-    assert done.stdout.strip() == probe(small), done.stderr
-
-
-def test_code_and_behaviour_make_one_fingerprint() -> None:
-    one = user_defined(small)
-    both = one.behaving(probe(small))
-    assert both.fingerprint not in (one.fingerprint, probe(small))
-    assert (both.name, both.thing, both.handle) == (one.name, one.thing, one.handle)
-    assert both != one.behaving(probe(made()))
 
 
 # Studies

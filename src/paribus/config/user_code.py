@@ -3,7 +3,6 @@ fingerprint; the thing itself lives as long as the process."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import pickle
 from collections.abc import Callable, Iterable
@@ -58,16 +57,6 @@ class UserDefined:
 
     def __reduce__(self) -> tuple[Callable[..., UserDefined], tuple[str, str, str | None, str]]:
         return _recall, (self.name, self.fingerprint, self.reason, self.handle)
-
-    def behaving(self, behaviour: str) -> UserDefined:
-        """The same thing, known by its code and by what it does: `behaviour` is the hash of a probe.
-
-        >>> one = user_defined(lambda: 1)
-        >>> one == one.behaving("a"), one.behaving("a") == one.behaving("a"), one.behaving("a") == one.behaving("b")
-        (False, True, False)
-        """
-        both = hashlib.sha256(f"{self.fingerprint} {behaviour}".encode()).hexdigest()
-        return replace(self, fingerprint=both)
 
 
 def _recall(name: str, fingerprint: str, reason: str | None, handle: str) -> UserDefined:

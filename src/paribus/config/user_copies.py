@@ -6,10 +6,11 @@ is new, as it was when the study was asked for: alone, beside other arms, and in
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -25,13 +26,40 @@ def pack(thing: Any) -> bytes | None:
 
     for by_value in (True, False):
         try:
-            with _by_value(cloudpickle) if by_value else _nothing():
-                content: bytes = cloudpickle.dumps(thing)
-                pickle.loads(content)
+            with _by_value(cloudpickle) if by_value else nullcontext():
+                content = _packed(thing)
+                copies = pickle.loads(content), pickle.loads(content)
+            if isinstance(thing, type) and copies[0] is copies[1] and copies[0] is not thing:
+                return None  # one class for all copies: what one of them changes in it, the others would see
             return content
         except Exception:
             continue
     return None
+
+
+def _packed(thing: Any) -> bytes:
+    """Packed so that every copy makes its classes anew.
+
+    cloudpickle numbers classes, and makes one only once in a process: a second copy would give its methods, with their
+    closures, to the class of the first. Without a number they are two. Source: `cloudpickle._class_getnewargs`.
+    """
+    import cloudpickle
+
+    class Anew(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, one: Any) -> Any:
+            found = super().reducer_override(one)
+            if isinstance(one, type) and isinstance(found, tuple) and (place := _NUMBER.get(found[0].__name__)):
+                arguments = [*found[1][:place], None, *found[1][place + 1 :]]
+                return found[0], tuple(arguments), *found[2:]
+            return found
+
+    content = io.BytesIO()
+    Anew(content).dump(thing)
+    return content.getvalue()
+
+
+_NUMBER = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}
+"""Where cloudpickle's makers of classes are told a class's number."""
 
 
 def unpack(content: bytes) -> Any:
@@ -58,8 +86,3 @@ def _by_value(cloudpickle: Any) -> Iterator[None]:
     finally:
         for module in added:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

@@ -70,16 +70,7 @@ def data(
     pool = Pool(
         found, numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
     )
-    return UserDefined(str(name), _identity(pool), pool)
-
-
-def _identity(pool: Pool) -> str:
-    """The pool's arrays and how they are split, and the labels where they are not the numbers of the classes."""
-    arrays: list[NDArray[Any]] = [pool.x, pool.y, np.array([pool.test])]
-    if pool.labels != tuple(range(pool.classes)):
-        shown = [label if isinstance(label, int | str) else str(label) for label in pool.labels]
-        arrays.append(np.frombuffer(repr(shown).encode(errors="surrogatepass"), dtype=np.uint8))
-    return fingerprint(*arrays)
+    return UserDefined(str(name), fingerprint(pool.x, pool.y, np.array([pool.test])), pool)
 
 
 def _one_column(x: Any, target: Any) -> Any:

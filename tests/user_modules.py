@@ -1,0 +1,214 @@
+"""Random modules as users write them: in place, with counters, generators, closures and caches; and the ways to train one
+that must all come to the same numbers, or be refused.
+
+`python -m tests.user_modules 1000` tries so many, with `jobs=2` among the ways, and tells how many differ in silence.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import paribus
+from paribus.config.overrides import SettingsError
+from paribus.records.record import Evaluation
+from paribus.records.run import Run
+from paribus.study.recorder import Recorder
+
+When = Literal["never", "training", "evaluation", "always"]
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4)).astype(np.float32)
+DATA = paribus.data(X, (X[:, 0] * X[:, 1] > 0).astype(int), name="small")
+WORDS: dict[str, Any] = {"epochs": 6, "batch_size": 16, "lr": 0.1, "seeds": 1}
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What a module does beside its work. `torch_noise` ...: when it draws from that generator; `counts`, `appends`: when
+    it counts in an attribute, and in a list outside of it; `builds`: it counts outside when it is made."""
+
+    in_place: bool = False
+    keeps_inputs: bool = False
+    torch_noise: When = "never"
+    numpy_noise: When = "never"
+    python_noise: When = "never"
+    counts: When = "never"
+    appends: When = "never"
+    buffer: bool = False
+    own_generator: bool = False
+    builds: bool = False
+    shares: bool = False
+
+
+def make(habits: Habits) -> Callable[[], nn.Module]:
+    """A function that makes such modules, over a list, a module and a counter of its own."""
+    outside: list[int] = []
+    shared = nn.Linear(4, 4)
+    with torch.no_grad():  # the same in every call: it is a part of what the function is
+        for number, parameter in enumerate(shared.parameters()):
+            parameter.fill_(0.1 * (number + 1))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            if habits.builds:
+                outside.append(1)
+            self.first = shared if habits.shares else nn.Linear(4, 4 + len(outside))
+            self.last = nn.Linear(self.first.out_features, 2)
+            self.seen, self.kept, self.generator = 0, None, None
+            if habits.buffer:
+                self.register_buffer("t", torch.zeros(()), persistent=False)
+
+        def now(self, when: When) -> bool:
+            return when == "always" or when == ("training" if self.training else "evaluation")
+
+        def forward(self, x: Tensor) -> Tensor:
+            if habits.keeps_inputs:
+                if self.kept is not None:
+                    self.kept.mul_(3.0)
+                self.kept = x
+            if habits.in_place:
+                x.mul_(2.0)
+            h = torch.relu(self.first(x * 1.0))
+            if self.now(habits.torch_noise):
+                h = h * (torch.rand(h.shape) > 0.3)
+            if self.now(habits.numpy_noise):
+                h = h + torch.from_numpy(np.random.normal(0, 0.2, tuple(h.shape)).astype("float32"))  # noqa: NPY002
+            if self.now(habits.python_noise) and random.random() < 0.5:
+                h = h * 0.5
+            if self.now(habits.counts):
+                self.seen += 1
+            if self.now(habits.appends):
+                outside.append(0)
+            if habits.buffer and self.training:
+                self.t += 1
+                h = h * torch.clamp(0.5 + self.t / 50, max=1.5)
+            if habits.own_generator and self.training:
+                self.generator = self.generator or torch.Generator().manual_seed(7)
+                h = h * (torch.rand(h.shape, generator=self.generator) > 0.2)
+            return self.last(h) * (1 + 0.01 * self.seen + 0.01 * len(outside))
+
+    return Net
+
+
+def tame() -> nn.Module:
+    """An arm beside the others."""
+    return nn.Linear(4, 2)
+
+
+def drawn(rng: random.Random) -> Habits:
+    """Some habits at once."""
+    found = {}
+    for one in fields(Habits):
+        if rng.random() < 0.25 and one.name != "shares":
+            found[one.name] = True if one.default is False else rng.choice(get_args(When)[1:])
+    return Habits(**found, shares=rng.random() < 0.05)
+
+
+def losses(study: paribus.Study, arm: str = "net") -> list[float]:
+    """What an arm came to: of each seed the last losses of both splits."""
+    table = study.table()
+    mine = table[table["arm"].isin(["", f"model={arm}"])]
+    return [*mine["train_loss"].tolist(), *mine["test_loss"].tolist()]
+
+
+def killed(habits: Habits, folder: Path) -> list[float]:
+    """Interrupted after its fourth evaluation, with a checkpoint after every step that allows one, and begun again."""
+
+    class Killed(BaseException):
+        pass
+
+    before, told = Recorder.on_evaluation, [0]
+
+    def dying(self: Recorder, run: Run, row: Evaluation) -> None:
+        before(self, run, row)
+        told[0] += 1
+        if told[0] == 4:
+            raise Killed
+
+    words = {**WORDS, "eval_every": 1, "checkpoint_every": 1e-9, "out": folder / "killed"}
+    Recorder.on_evaluation = dying  # type: ignore[method-assign]
+    try:
+        paribus.train(DATA, model={"net": make(habits)}, **words)
+    except Killed:
+        pass
+    finally:
+        Recorder.on_evaluation = before  # type: ignore[method-assign]
+    return losses(paribus.train(DATA, model={"net": make(habits)}, **words))
+
+
+def in_threads(habits: Habits, folder: Path) -> list[float]:
+    """Beside another study in another thread."""
+    found: dict[str, list[float]] = {}
+
+    def work(name: str, model: Callable[[], nn.Module]) -> None:
+        found[name] = losses(paribus.train(DATA, model={name: model}, out=folder / name, **WORDS), name)
+
+    threads = [threading.Thread(target=work, args=one) for one in (("net", make(habits)), ("tame", tame))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found["net"]
+
+
+def ways(habits: Habits, folder: Path, *, jobs: bool = False) -> Iterator[tuple[str, list[float]]]:
+    """Each way to train it, and what it comes to."""
+    yield "alone", losses(paribus.train(DATA, model={"net": make(habits)}, out=folder / "alone", **WORDS))
+    for every in (1, 5):
+        study = paribus.train(DATA, model={"net": make(habits)}, eval_every=every, out=folder / f"e{every}", **WORDS)
+        yield f"eval_every={every}", losses(study)
+    arms = {"rude": make(Habits(in_place=True)), "net": make(habits), "tame": tame}
+    yield "beside others", losses(paribus.compare(DATA, model=arms, out=folder / "beside", **WORDS))
+    if jobs:
+        yield "jobs=2", losses(paribus.compare(DATA, model=arms, jobs=2, out=folder / "jobs", **WORDS))
+    yield "killed and begun again", killed(habits, folder)
+    yield "in a thread", in_threads(habits, folder)
+
+
+def difference(habits: Habits, *, jobs: bool = False) -> str | None:
+    """The first way that comes to other numbers; None where all agree. Raises SettingsError for what is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        first: list[float] | None = None
+        for name, found in ways(habits, Path(folder), jobs=jobs):
+            first = first or found
+            if found != first or not all(np.isfinite(found)):
+                return f"{name}: {found} and not {first}, with {changed(habits)}"
+    return None
+
+
+def changed(habits: Habits) -> dict[str, object]:
+    """The habits that it has."""
+    return {name: value for name, value in asdict(habits).items() if value not in (False, "never")}
+
+
+def main(count: int) -> int:
+    """How many of so many random modules differ in silence; each refusal's first words are counted."""
+    rng, refused, differing = random.Random(1), 0, 0
+    for number in range(count):
+        habits = drawn(rng)
+        try:
+            found = difference(habits, jobs=number % 20 == 0)
+        except SettingsError:
+            refused += 1
+            continue
+        if found is not None:
+            differing += 1
+            print(found, flush=True)
+    print(f"{count} random modules: {differing} silent differences, {refused} refused, the others the same every way")
+    return differing
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main(int(sys.argv[1]))))
