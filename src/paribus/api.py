@@ -5,22 +5,31 @@ from __future__ import annotations
 import io
 import sys
 import warnings as say
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paribus.config.overrides import SettingsError, near_miss
+from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
-from paribus.config.values import Value, format_value, plain_value
+from paribus.config.values import Value, listed_values
 from paribus.findings.findings import Findings
 from paribus.records.metrics import Metric, UserMetric, metric
 from paribus.records.record import Status, StudyRecord
 from paribus.records.run import Callback
+from paribus.study.arms import Given, seeds_of
 from paribus.study.reading import SHARED, read
-from paribus.study.runner import carry_out, prepare
-from paribus.study.spec import CHECKPOINT_SECONDS, DEFAULT_METRIC, Options, request
+from paribus.study.runner import carry_out
+from paribus.study.spec import (
+    CHECKPOINT_SECONDS,
+    DEFAULT_METRIC,
+    PlainOptions,
+    StudyOptions,
+    keep_of,
+    request,
+    target_of,
+)
 from paribus.study.stages import stages
 from paribus.tasks.arrays import data
 
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Values = Value | Sequence[Value]
+Seeds = int | str | Iterable[int]
 TaskLike = str | UserDefined
 MetricLike = Callable[..., float] | UserMetric
 Choice = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]] | None
@@ -158,11 +168,11 @@ def compare(
     model: Choice = None,
     optimizer: Choice = None,
     metrics: Mapping[str, MetricLike] | None = None,
-    seeds: int | Sequence[int] = 3,
+    seeds: Seeds = 3,
     name: str | None = None,
     out: str | Path | None = None,
     metric: str = DEFAULT_METRIC,
-    keep: Sequence[str] = (),
+    keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,
     target: str | None = None,
@@ -193,12 +203,30 @@ def compare(
     ((4, 11), [2])
     """
     return _study(
-        task, {"model": model, "optimizer": optimizer}, settings, True,
-        _options(
-            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, tune, budget, tune_seeds, metrics,
-            checkpoint_every,
+        task,
+        {"model": model, "optimizer": optimizer},
+        settings,
+        _Given(
+            seeds=seeds,
+            keep=keep,
+            target=target,
+            tune=tune,
+            metrics=metrics,
+            out=out,
         ),
-    )  # fmt: skip
+        compare=True,
+        options={
+            "name": name,
+            "metric": metric,
+            "jobs": jobs,
+            "timing": timing,
+            "baseline": baseline,
+            "margin": margin,
+            "budget": budget,
+            "tune_seeds": tune_seeds,
+            "checkpoint_seconds": checkpoint_every,
+        },
+    )
 
 
 def train(
@@ -207,11 +235,11 @@ def train(
     model: Choice = None,
     optimizer: Choice = None,
     metrics: Mapping[str, MetricLike] | None = None,
-    seeds: int | Sequence[int] = 1,
+    seeds: Seeds = 1,
     name: str | None = None,
     out: str | Path | None = None,
     metric: str = DEFAULT_METRIC,
-    keep: Sequence[str] = (),
+    keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,
     target: str | None = None,
@@ -229,12 +257,28 @@ def train(
     [3.0]
     """
     return _study(
-        task, {"model": model, "optimizer": optimizer}, settings, False,
-        _options(
-            seeds, name, out, metric, keep, jobs, timing, target, None, None, tune, budget, tune_seeds, metrics,
-            checkpoint_every,
+        task,
+        {"model": model, "optimizer": optimizer},
+        settings,
+        _Given(
+            seeds=seeds,
+            keep=keep,
+            target=target,
+            tune=tune,
+            metrics=metrics,
+            out=out,
         ),
-    )  # fmt: skip
+        compare=False,
+        options={
+            "name": name,
+            "metric": metric,
+            "jobs": jobs,
+            "timing": timing,
+            "budget": budget,
+            "tune_seeds": tune_seeds,
+            "checkpoint_seconds": checkpoint_every,
+        },
+    )
 
 
 def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
@@ -242,58 +286,71 @@ def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
     return Study(Path(folder), read(Path(folder)))
 
 
-def _options(
-    seeds: int | Sequence[int],
-    name: str | None,
-    out: str | Path | None,
-    metric: str,
-    keep: Sequence[str],
-    jobs: int | None,
-    timing: bool,
-    target: str | None,
-    baseline: str | None,
-    margin: float | None,
-    tune: Mapping[str, Values] | None,
-    budget: int | None,
-    tune_seeds: int,
-    metrics: Mapping[str, MetricLike] | None,
-    checkpoint_every: float,
-) -> Options:
-    for what, given in (("tune", tune), ("metrics", metrics)):
-        if given is not None and not isinstance(given, Mapping):
-            example = 'tune={"lr": "1e-4:1e-1:7"}' if what == "tune" else 'metrics={"f1": f1_score}'
-            raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
-    mine = {
-        key: one if isinstance(one, UserMetric) else UserMetric(one, Metric(key))
-        for key, one in (metrics or {}).items()
-    }
-    if target is not None and not isinstance(target, str):
-        raise SettingsError([f'target is {type(target).__name__}, it has to be text: target="test_accuracy=0.9"'])
-    return Options(
-        str(seeds) if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
-        name, None if out is None else Path(out), metric, ",".join(keep) or None, jobs, timing, target, baseline,
-        margin, "python", [f"{key}={_values(value)}" for key, value in (tune or {}).items()], budget, tune_seeds,
-        tuple(user_defined(one.function, key) for key, one in mine.items()), checkpoint_every,
-        measured=tuple(replace(one.metric, name=key) for key, one in mine.items()),
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What Python gives in several ways: each is brought to the one type that it has in a study."""
+
+    seeds: Seeds
+    keep: str | Iterable[str]
+    target: str | None
+    tune: Mapping[str, Values] | None
+    metrics: Mapping[str, MetricLike] | None
+    out: str | Path | None
+
+    def options(self, mistakes: Mistakes) -> StudyOptions:
+        """All but the seeds; what is wrong is added to the mistakes."""
+        for what, given in (("tune", self.tune), ("metrics", self.metrics)):
+            if given is not None and not isinstance(given, Mapping):
+                example = 'tune={"lr": "1e-4:1e-1:7"}' if what == "tune" else 'metrics={"f1": f1_score}'
+                raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
+        mine = {
+            key: one if isinstance(one, UserMetric) else UserMetric(one, Metric(key))
+            for key, one in (self.metrics or {}).items()
+        }
+        measured = tuple(replace(one.metric, name=key) for key, one in mine.items())
+        found: StudyOptions = {
+            "tune": [(key, listed_values(value)) for key, value in (self.tune or {}).items()],
+            "metrics": tuple(user_defined(one.function, key) for key, one in mine.items()),
+            "measured": measured,
+        }
+        with mistakes.noted():
+            if not isinstance(self.out, str | Path | None):
+                raise SettingsError([f"--out {self.out!r} is not allowed: out is a path"])
+            found["out"] = None if self.out is None else Path(self.out)
+        with mistakes.noted():
+            found["keep"] = keep_of(self.keep)
+        with mistakes.noted():
+            if self.target is not None and not isinstance(self.target, str):
+                raise SettingsError(
+                    [f'target is {type(self.target).__name__}, it has to be text: target="test_accuracy=0.9"']
+                )
+            if self.target is not None:
+                found["target"] = target_of(self.target, measured)
+        return found
 
 
 def _study(
     task: TaskLike | Sequence[TaskLike],
     kinds: Mapping[str, Choice],
     settings: Mapping[str, Values],
-    comparing: bool,
-    options: Options,
+    given: _Given,
+    *,
+    compare: bool,
+    options: PlainOptions,
 ) -> Study:
+    mistakes, seeds = Mistakes(), None
+    read_options = given.options(mistakes)
+    with mistakes.noted():
+        seeds = seeds_of(given.seeds)
     tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
-    mine: dict[str, Sequence[UserDefined | str]] = {"task": tasks}
-    mine |= {kind: _choices(kind, choice) for kind, choice in kinds.items() if choice is not None}
     if wrong := [one for one in tasks if not isinstance(one, UserDefined | str)]:
         raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
-    words = [f"{key}={_values(value)}" for key, value in settings.items()]
-    asked = request("", words, options, compare=comparing, own=mine)
-    for stage in stages(asked):
-        work = prepare(stage)  # a refusal leaves no folder behind
+    values: dict[str, Sequence[Given]] = {"task": tasks}
+    values |= {kind: _choices(kind, choice) for kind, choice in kinds.items() if choice is not None}
+    values |= {key: listed_values(value) for key, value in settings.items()}
+    everything: StudyOptions = {**options, **read_options, "command": "python"}
+    asked = request("", [], compare=compare, seeds=seeds, given=values, mistakes=mistakes, **everything)
+    for stage, work in stages(asked):  # a refusal leaves no folder behind
         _tell_of_failures(carry_out(stage, [_Teller()], work=work))
     return Study(asked.folder, read(asked.folder))
 
@@ -338,9 +395,3 @@ def _is_module(thing: object) -> bool:
     """Whether it is a module that is made already, and would be trained on from run to run."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(thing, torch.nn.Module)
-
-
-def _values(value: Any) -> str:
-    value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's arrays and numbers
-    listed = list(value) if isinstance(value, list | tuple) else [value]
-    return ",".join(format_value(plain_value(tuple(one) if isinstance(one, list) else one)) for one in listed)
