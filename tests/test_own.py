@@ -530,7 +530,7 @@ def test_a_module_is_tried_once_for_each_of_its_settings(tmp_path: Path, monkeyp
 
 
 def test_what_the_last_stage_refuses_is_refused_before_any_tuning(tmp_path: Path) -> None:
-    """46 training examples leave a batch of one, too few for batch normalisation; the 37 of tuning do not."""
+    """45 training examples leave a batch of one, too few for batch normalisation; the 36 of tuning do not."""
     with pytest.raises(SettingsError, match="on a batch of 1"):
         paribus.train(
             TASK,
@@ -538,7 +538,7 @@ def test_what_the_last_stage_refuses_is_refused_before_any_tuning(tmp_path: Path
             tune={"lr": [0.01, 0.02]},
             tune_seeds=1,
             out=tmp_path / "s",
-            batch_size=15,
+            batch_size=11,
             test_share=0.25,
         )
     assert not (tmp_path / "s").exists()

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, listed_values
 from paribus.findings.findings import Findings
 from paribus.records.metrics import Metric, UserMetric, metric
-from paribus.records.record import Status, StudyRecord
+from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
 from paribus.study.arms import Given, seeds_of
 from paribus.study.reading import SHARED, read
@@ -25,7 +25,6 @@ from paribus.study.spec import (
     CHECKPOINT_SECONDS,
     DEFAULT_METRIC,
     PlainOptions,
-    StudyOptions,
     keep_of,
     request,
     target_of,
@@ -204,28 +203,25 @@ def compare(
     """
     return _study(
         task,
-        {"model": model, "optimizer": optimizer},
-        settings,
-        _Given(
-            seeds=seeds,
-            keep=keep,
-            target=target,
-            tune=tune,
-            metrics=metrics,
-            out=out,
-        ),
         compare=True,
-        options={
-            "name": name,
-            "metric": metric,
-            "jobs": jobs,
-            "timing": timing,
-            "baseline": baseline,
-            "margin": margin,
-            "budget": budget,
-            "tune_seeds": tune_seeds,
-            "checkpoint_seconds": checkpoint_every,
-        },
+        model=model,
+        optimizer=optimizer,
+        settings=settings,
+        metrics=metrics,
+        seeds=seeds,
+        out=out,
+        keep=keep,
+        target=target,
+        tune=tune,
+        name=name,
+        metric=metric,
+        jobs=jobs,
+        timing=timing,
+        baseline=baseline,
+        margin=margin,
+        budget=budget,
+        tune_seeds=tune_seeds,
+        checkpoint_seconds=checkpoint_every,
     )
 
 
@@ -258,26 +254,23 @@ def train(
     """
     return _study(
         task,
-        {"model": model, "optimizer": optimizer},
-        settings,
-        _Given(
-            seeds=seeds,
-            keep=keep,
-            target=target,
-            tune=tune,
-            metrics=metrics,
-            out=out,
-        ),
         compare=False,
-        options={
-            "name": name,
-            "metric": metric,
-            "jobs": jobs,
-            "timing": timing,
-            "budget": budget,
-            "tune_seeds": tune_seeds,
-            "checkpoint_seconds": checkpoint_every,
-        },
+        model=model,
+        optimizer=optimizer,
+        settings=settings,
+        metrics=metrics,
+        seeds=seeds,
+        out=out,
+        keep=keep,
+        target=target,
+        tune=tune,
+        name=name,
+        metric=metric,
+        jobs=jobs,
+        timing=timing,
+        budget=budget,
+        tune_seeds=tune_seeds,
+        checkpoint_seconds=checkpoint_every,
     )
 
 
@@ -286,73 +279,83 @@ def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
     return Study(Path(folder), read(Path(folder)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Given:
-    """What Python gives in several ways: each is brought to the one type that it has in a study."""
-
-    seeds: Seeds
-    keep: str | Iterable[str]
-    target: str | None
-    tune: Mapping[str, Values] | None
-    metrics: Mapping[str, MetricLike] | None
-    out: str | Path | None
-
-    def options(self, mistakes: Mistakes) -> StudyOptions:
-        """All but the seeds; what is wrong is added to the mistakes."""
-        for what, given in (("tune", self.tune), ("metrics", self.metrics)):
-            if given is not None and not isinstance(given, Mapping):
-                example = 'tune={"lr": "1e-4:1e-1:7"}' if what == "tune" else 'metrics={"f1": f1_score}'
-                raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
-        mine = {
-            key: one if isinstance(one, UserMetric) else UserMetric(one, Metric(key))
-            for key, one in (self.metrics or {}).items()
-        }
-        measured = tuple(replace(one.metric, name=key) for key, one in mine.items())
-        found: StudyOptions = {
-            "tune": [(key, listed_values(value)) for key, value in (self.tune or {}).items()],
-            "metrics": tuple(user_defined(one.function, key) for key, one in mine.items()),
-            "measured": measured,
-        }
-        with mistakes.noted():
-            if not isinstance(self.out, str | Path | None):
-                raise SettingsError([f"--out {self.out!r} is not allowed: out is a path"])
-            found["out"] = None if self.out is None else Path(self.out)
-        with mistakes.noted():
-            found["keep"] = keep_of(self.keep)
-        with mistakes.noted():
-            if self.target is not None and not isinstance(self.target, str):
-                raise SettingsError(
-                    [f'target is {type(self.target).__name__}, it has to be text: target="test_accuracy=0.9"']
-                )
-            if self.target is not None:
-                found["target"] = target_of(self.target, measured)
-        return found
-
-
 def _study(
     task: TaskLike | Sequence[TaskLike],
-    kinds: Mapping[str, Choice],
-    settings: Mapping[str, Values],
-    given: _Given,
     *,
     compare: bool,
-    options: PlainOptions,
+    model: Choice,
+    optimizer: Choice,
+    settings: Mapping[str, Values],
+    metrics: Mapping[str, MetricLike] | None,
+    seeds: Seeds,
+    out: str | Path | None,
+    keep: str | Iterable[str],
+    target: str | None,
+    tune: Mapping[str, Values] | None,
+    **options: Unpack[PlainOptions],
 ) -> Study:
-    mistakes, seeds = Mistakes(), None
-    read_options = given.options(mistakes)
+    """Bring what Python gives to the one type that it has in a study, and carry the study out."""
+    for what, given, example in (
+        ("tune", tune, 'tune={"lr": "1e-4:1e-1:7"}'),
+        ("metrics", metrics, 'metrics={"f1": f1_score}'),
+    ):
+        if given is not None and not isinstance(given, Mapping):
+            raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
+    mine = {
+        key: one if isinstance(one, UserMetric) else UserMetric(one, Metric(key))
+        for key, one in (metrics or {}).items()
+    }
+    measured = tuple(replace(one.metric, name=key) for key, one in mine.items())
+    mistakes, numbers, folder, kept, wanted = Mistakes(), None, None, frozenset[str](), None
     with mistakes.noted():
-        seeds = seeds_of(given.seeds)
-    tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
-    if wrong := [one for one in tasks if not isinstance(one, UserDefined | str)]:
-        raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
-    values: dict[str, Sequence[Given]] = {"task": tasks}
-    values |= {kind: _choices(kind, choice) for kind, choice in kinds.items() if choice is not None}
-    values |= {key: listed_values(value) for key, value in settings.items()}
-    everything: StudyOptions = {**options, **read_options, "command": "python"}
-    asked = request("", [], compare=compare, seeds=seeds, given=values, mistakes=mistakes, **everything)
+        numbers = seeds_of(seeds)
+    with mistakes.noted():
+        folder = _path(out)
+    with mistakes.noted():
+        kept = keep_of(keep)
+    with mistakes.noted():
+        wanted = _target(target, measured)
+    asked = request(
+        "",
+        [],
+        compare=compare,
+        seeds=numbers,
+        given={**_own(task, model, optimizer), **{key: listed_values(value) for key, value in settings.items()}},
+        mistakes=mistakes,
+        out=folder,
+        keep=kept,
+        target=wanted,
+        tune=[(key, listed_values(value)) for key, value in (tune or {}).items()],
+        metrics=tuple(user_defined(one.function, key) for key, one in mine.items()),
+        measured=measured,
+        command="python",
+        **options,
+    )
     for stage, work in stages(asked):  # a refusal leaves no folder behind
         _tell_of_failures(carry_out(stage, [_Teller()], work=work))
     return Study(asked.folder, read(asked.folder))
+
+
+def _own(task: TaskLike | Sequence[TaskLike], model: Choice, optimizer: Choice) -> Mapping[str, Sequence[Given]]:
+    """The task, and a model and optimizer where they are given: names, and what is the user's own."""
+    tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
+    if wrong := [one for one in tasks if not isinstance(one, UserDefined | str)]:
+        raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
+    kinds = {"model": model, "optimizer": optimizer}
+    return {"task": tasks, **{kind: _choices(kind, one) for kind, one in kinds.items() if one is not None}}
+
+
+def _path(out: str | Path | None) -> Path | None:
+    try:
+        return None if out is None else Path(out)
+    except TypeError:
+        raise SettingsError([f"--out {out!r} is not allowed: out is a path"]) from None
+
+
+def _target(target: str | None, measured: Sequence[Metric]) -> Target | None:
+    if target is not None and not isinstance(target, str):
+        raise SettingsError([f'target is {type(target).__name__}, it has to be text: target="test_accuracy=0.9"'])
+    return None if target is None else target_of(target, measured)
 
 
 class _Teller(Callback):

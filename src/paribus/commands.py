@@ -106,9 +106,11 @@ def described(
     compare: bool,
     seeds: str,
     device: str | None = None,
+    out: Path | None = None,
     keep: str | None = None,
     target: str | None = None,
     tune: Sequence[str] = (),
+    command: str = "",
     **options: Unpack[PlainOptions],
 ) -> StudySpec:
     """The study of a command: its text is read here, and nowhere after. SettingsError with every mistake."""
@@ -130,9 +132,11 @@ def described(
         [*words, *([f"device={device}"] if device else [])],
         compare=compare,
         seeds=numbers,
+        out=out,
         keep=keep_of(keep),
         target=wanted,
         tune=listed,
+        command=command,
         mistakes=mistakes,
         **options,
     )

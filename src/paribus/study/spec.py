@@ -170,25 +170,25 @@ class StudySpec(BaseModel):
 
 
 class PlainOptions(TypedDict, total=False):
-    """What may be given beside arms and seeds, and is of one type wherever it comes from. `out`: the folder; `budget`
-    and `tune_seeds`: how many candidates are drawn, and on how many seeds values are chosen."""
+    """What may be given beside arms and seeds, and is of one type wherever it comes from. `budget` and
+    `tune_seeds`: how many candidates are drawn, and on how many seeds values are chosen."""
 
     name: str | None
-    out: Path | None
     metric: str
     jobs: int | None
     timing: bool
     baseline: str | None
     margin: float | None
-    command: str
     budget: int | None
     tune_seeds: int
     checkpoint_seconds: float
 
 
 class StudyOptions(PlainOptions, total=False):
-    """All that may be given. `tune`: settings and their candidates, or a range of them as text."""
+    """All that may be given. `out`: the folder; `tune`: settings and their candidates, or a range of them as text."""
 
+    command: str
+    out: Path | None
     keep: frozenset[str]
     target: Target | None
     tune: Sequence[Listed[Value]]
