@@ -208,7 +208,7 @@ def test_the_best_of_a_run_is_looked_for_from_its_beginning(tmp_path: Path) -> N
     asked = [ask(tmp_path / name, words).replaced(seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
     with pytest.raises(KeyboardInterrupt):
         carry_out(asked[0], [interrupted_at(10)])
-    asked = [replace(one, keep=frozenset({"best"})) for one in asked]
+    asked = [one.replaced(keep=frozenset({"best"})) for one in asked]
     assert any("trained again from the start" in note for note in prepare(asked[0]).notes)
     found = []
     for one in asked:
