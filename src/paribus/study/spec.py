@@ -232,7 +232,12 @@ def request(
     mistakes: Iterable[str] = (),
     **options: Unpack[StudyOptions],
 ) -> StudySpec:
-    """The study that a task's name and settings describe. `given`: as for `design`; the rest as for `make_request`."""
+    """The study that a task's name and settings describe. `given`: as for `design`; the rest as for `make_request`.
+
+    >>> spec = request("moons", ["lr=0.1,0.01"], compare=True, seeds=[3, 5], jobs=1)
+    >>> len(spec.design.arms), spec.seeds, spec.name
+    (2, [3, 5], 'moons lr=0.1,0.01')
+    """
 
     def made() -> Design:
         found = design(task, words, given)
@@ -291,7 +296,9 @@ def make_request(
     try:
         spec = StudySpec(**given)
     except ValidationError as error:
-        found.extend(_explained(error, given))
+        if not found and not _explained(error, given):
+            raise  # a part is missing, and nothing says why
+        raise SettingsError([*found, *_explained(error, given)]) from None
     if found:
         raise SettingsError(found)
     return spec
