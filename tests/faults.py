@@ -124,7 +124,7 @@ FAULTS = [
     ("study/arms.py", "isinstance(one, int) and not isinstance(one, bool) for one in numbers", "isinstance(one, int) for one in numbers", "test_api.py::test_what_is_no_seed_is_refused_by_name"),
     ("study/spec.py", "    if isinstance(given, str):\n        return frozenset(given.split(\",\")) if given else frozenset()\n", "", "test_api.py::test_what_is_kept_may_be_one_name"),
     ("study/spec.py", "plain_number(value) for option, value", "value for option, value", "test_api.py::test_what_is_kept_may_be_one_name"),
-    ("study/spec.py", "            lines += cause.mistakes\n", "            lines += cause.mistakes\n            break\n", "test_study.py::test_one_mistake_does_not_hide_another"),
+    ("study/spec.py", "            lines += cause.mistakes\n", "            lines += cause.mistakes\n            break\n", "test_files.py::test_every_mistake_in_a_file_is_told_at_once"),
     ("study/file.py", "_mistake(problem, facts) for problem in error.errors()", "_mistake(problem, facts) for problem in error.errors()[:1]", "test_files.py::test_every_mistake_in_a_file_is_told_at_once"),
     ("study/stages.py", "    check(sample, tried)\n", "", "test_own.py::test_what_the_last_stage_refuses_is_refused_before_any_tuning"),
     ("study/stages.py", "yield last, prepare(last, tried)", "yield last, prepare(last)", "test_own.py::test_a_module_is_tried_once_for_each_of_its_settings"),
