@@ -21,7 +21,7 @@ from paribus.records.run import Callback, Run
 from paribus.report.tensorboard import Follower
 from paribus.report.terminal.progress import Bar
 from paribus.study.runner import carry_out
-from paribus.study.spec import Options, request
+from paribus.study.spec import request
 from paribus.tasks import load
 
 RUNS = 20
@@ -33,7 +33,7 @@ class Nobody(Callback):
 
 def bare() -> float:
     """Seconds of the runs alone."""
-    asked = request("moons", ["implementation=numpy"], Options(str(RUNS)), compare=False)
+    asked = request("moons", ["implementation=numpy"], compare=False, seeds=range(RUNS))
     settings = asked.design.arms[0].settings
     begun = perf_counter()
     train([Run(settings, seed) for seed in range(RUNS)], lambda _: load(settings, 0), Nobody())
@@ -43,7 +43,7 @@ def bare() -> float:
 def study() -> float:
     """Seconds of the study: from the lock to the last record, with its event writer beside it."""
     with tempfile.TemporaryDirectory() as folder:
-        asked = request("moons", ["implementation=numpy"], Options(str(RUNS), out=Path(folder) / "s"), compare=False)
+        asked = request("moons", ["implementation=numpy"], compare=False, seeds=range(RUNS), out=Path(folder) / "s")
         console = Console(file=io.StringIO(), force_terminal=True)
         asked.folder.mkdir()
         with Follower(asked.folder, RUNS):

@@ -21,7 +21,7 @@ from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.runner import CHECKPOINTS, carry_out, prepare
-from paribus.study.spec import Options, Request, request
+from paribus.study.spec import StudySpec, request
 from paribus.study.store import Store
 from paribus.tasks import load
 from tests.conftest import Recorder, final_weights, settings_of
@@ -101,9 +101,9 @@ def test_a_module_of_ones_own_goes_on_with_the_same_noise(tmp_path: Path) -> Non
 WORDS = ["digits", "model=cnn", "width=0.125", "epochs=8", "momentum=0.9", "lr=0.01,0.05"]
 
 
-def ask(folder: Path, words: list[str] = WORDS, **options: object) -> Request:
+def ask(folder: Path, words: list[str] = WORDS, **options: object) -> StudySpec:
     task, *rest = words
-    return request(task, rest, Options("2", out=folder, checkpoint_every=0.05, **options), compare=True)  # type: ignore[arg-type]
+    return request(task, rest, compare=True, seeds=range(2), out=folder, checkpoint_seconds=0.05, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -188,7 +188,7 @@ def interrupted_at(epoch: float) -> Callback:
 def test_a_resumed_run_keeps_the_frames_before(tmp_path: Path, implementation: str) -> None:
     """Its page shows the decision boundary on its whole way, as that of a run in one piece."""
     words = ["moons", f"implementation={implementation}", "epochs=60", "eval_every=3", "lr=0.1,0.2"]
-    asked = [replace(ask(tmp_path / name, words), seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
+    asked = [ask(tmp_path / name, words).replaced(seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
     with pytest.raises(KeyboardInterrupt):
         carry_out(asked[0], [interrupted_at(45)])
     frames = [runs(carry_out(one))["lr=0.1", 0].pictures.frames for one in asked]
@@ -205,10 +205,10 @@ def test_the_best_of_a_run_is_looked_for_from_its_beginning(tmp_path: Path) -> N
     """`keep=best` that is asked for only when a run goes on: its checkpoint holds no weights of the evaluations before,
     and so it begins again."""
     words = ["digits", "implementation=numpy", "epochs=12", "validation=0.3", "lr=0.5,0.6", "momentum=0.95"]
-    asked = [replace(ask(tmp_path / name, words), seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
+    asked = [ask(tmp_path / name, words).replaced(seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
     with pytest.raises(KeyboardInterrupt):
         carry_out(asked[0], [interrupted_at(10)])
-    asked = [replace(one, keep=frozenset({"best"})) for one in asked]
+    asked = [one.replaced(keep=frozenset({"best"})) for one in asked]
     assert any("trained again from the start" in note for note in prepare(asked[0]).notes)
     found = []
     for one in asked:
@@ -224,7 +224,7 @@ def test_the_best_of_a_run_is_looked_for_from_its_beginning(tmp_path: Path) -> N
 def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path: Path, implementation: str) -> None:
     words = f"digits implementation={implementation} epochs=6 validation=0.3 lr=0.5 momentum=0.9"
     task, *rest = words.split()
-    asked = request(task, rest, Options("1", out=tmp_path / "s", keep="best"), compare=False)
+    asked = request(task, rest, compare=False, seeds=[0], out=tmp_path / "s", keep=frozenset({"best"}))
     run = runs(carry_out(asked))["", 0]
     accuracy, loss = run.curve["validation_accuracy"], run.curve["validation_loss"]
     at = max(range(len(accuracy)), key=lambda i: (accuracy[i], -loss[i]))

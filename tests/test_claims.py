@@ -296,6 +296,51 @@ def test_a_claim_that_is_none_is_refused(tmp_path: Path, old: str, new: str, exp
     assert any(expected in mistake for mistake in caught.value.mistakes), caught.value.mistakes
 
 
+def test_every_mistake_of_every_claim_is_told_at_once(tmp_path: Path) -> None:
+    text = (
+        FILE
+        + """
+[[claims]]
+id = "yours"
+claim = "c"
+author = "me"
+[[claims.conditions]]
+metric = 3
+hihger = "slow"
+lower = 7
+by = nan
+[[claims.conditions]]
+metric = "test_loss"
+alike = "slow"
+margin = 0.1
+at_most = 1.0
+[[claims]]
+id = "ours"
+claim = "c"
+conditons = []
+"""
+    )
+    (tmp_path / "s.toml").write_text(text.replace("by = 0.1", "by = true"))
+    with pytest.raises(SettingsError) as caught:
+        read_file(tmp_path / "s.toml")
+    told = [mistake.partition("s.toml: ")[2] for mistake in caught.value.mistakes]
+    assert {line.partition(" is not allowed")[0].partition(": did you")[0][:70] for line in told} == {
+        "claim mine: by = True",
+        "claim yours has no 'author': there is claim, conditions, id"[:70],
+        'claim yours: a condition has a metric, which is text: write metric = "test_accuracy"'[:70],
+        "claim yours: a condition has no 'hihger'",
+        "claim yours: lower = 7",
+        "claim yours: by = nan",
+        "claim yours: a condition has one of these sets of keys: metric, by, hi",
+        'claim yours: alike is a list of two arms, as in alike = ["one", "other"]'[:70],
+        "claim ours has no 'conditons'",
+        "claim ours has no conditions: write [[claims.conditions]] tables",
+    }
+    assert any("did you mean 'higher'?" in line for line in told)
+    with pytest.raises(ValueError, match="one of these sets of keys"):
+        Condition("test_loss", higher="a", arm="b")
+
+
 # --- the source report's ---
 
 

@@ -20,7 +20,7 @@ from paribus.plan import Plan
 from paribus.records.record import Outcome
 from paribus.records.run import Run
 from paribus.study.runner import prepare
-from paribus.study.spec import Options, request
+from paribus.study.spec import keep_of, request
 from paribus.tasks import load
 from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
 from tests.helpers import make_learner
@@ -142,7 +142,7 @@ def mistakes(task: object, *words: str, keep: str | None = None) -> list[str]:
     own = {"task": [task]} if not isinstance(task, str) else None
     name = task if isinstance(task, str) else ""
     with pytest.raises(SettingsError) as caught:
-        prepare(request(name, words, Options("1", out=None, keep=keep), compare=False, own=own))
+        prepare(request(name, words, compare=False, seeds=[0], keep=keep_of(keep), given=own))
     return caught.value.mistakes
 
 
@@ -176,9 +176,9 @@ def test_what_cannot_be_is_refused_before_training(words: tuple[str, ...]) -> No
 
 def test_a_batch_of_one_is_refused_only_where_a_norm_has_a_single_value() -> None:
     x, y = images(shape=(3, 32, 32))
-    prepare(request("", ["model=cnn", "width=0.125", "batch_size=1"], Options("1"), compare=False,
-                    own={"task": [paribus.data(x, y)]}))  # fmt: skip
-    prepare(request("digits", ["model=cnn", "batch_size=4", "steps_per_epoch=359"], Options("1"), compare=False))
+    prepare(request("", ["model=cnn", "width=0.125", "batch_size=1"], compare=False, seeds=[0],
+                    given={"task": [paribus.data(x, y)]}))  # fmt: skip
+    prepare(request("digits", ["model=cnn", "batch_size=4", "steps_per_epoch=359"], compare=False, seeds=[0]))
 
 
 def test_best_needs_something_to_be_best_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from paribus.reproduction import files
 from paribus.study.file import read_file
 from paribus.study.reading import read
 from paribus.study.runner import carry_out, complete, prepare
-from paribus.study.spec import Options, Request, request
+from paribus.study.spec import StudySpec, request, target_of
 from paribus.study.store import StoreError
 from paribus.study.toml import as_toml
 from paribus.tasks import cifar10
@@ -22,11 +23,11 @@ from tests.test_study import assert_same_curves
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "study.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8", newline="")
     return path
 
 
-def settings_of(asked: Request) -> dict[str, object]:
+def settings_of(asked: StudySpec) -> dict[str, object]:
     return {arm.name: arm.settings for arm in asked.design.arms}
 
 
@@ -50,7 +51,13 @@ def test_a_file_and_a_command_are_one_description(tmp_path: Path) -> None:
     mine = read_file(written(tmp_path, text))
     words = ["epochs=7", "hidden=5x5", "lr=0.1,0.01", "nesterov=true,false", "momentum=0.9"]
     theirs = request(
-        "moons", words, Options("3,5", metric="test_loss", target="test_accuracy=0.9", margin=0.01), compare=True
+        "moons",
+        words,
+        compare=True,
+        seeds=[3, 5],
+        metric="test_loss",
+        target=target_of("test_accuracy=0.9"),
+        margin=0.01,
     )
     assert set(settings_of(mine).values()) == set(settings_of(theirs).values())
     assert (mine.seeds, mine.metric, mine.target, mine.margin) == (
@@ -130,6 +137,51 @@ def test_a_mistake_in_a_file_has_one_clear_answer(tmp_path: Path, text: str, ans
     assert len(only) < 600
 
 
+def test_every_mistake_in_a_file_is_told_at_once(tmp_path: Path) -> None:
+    keys = 'sead = 3\nseeds = [1, "two"]\ntiming = 1\njobs = "2"\nmargin = "0.1"\nkeep = "weights"\nname = 3\n[[settings]]\n'
+    with pytest.raises(SettingsError) as caught:
+        read_file(written(tmp_path, keys))
+    told = "\n".join(caught.value.mistakes)
+    for line in (
+        "there is no key 'sead': did you mean 'seeds'?",
+        'there is no task: write task = "moons"',
+        "seeds = [1, 'two'] is not allowed: seeds is a number of seeds or a list of them",
+        "timing = 1 is not allowed: timing is true or false",
+        "jobs = '2' is not allowed: jobs is a whole number",
+        "margin = '0.1' is not allowed: margin is a number",
+        "keep = 'weights' is not allowed: keep is a list of",
+        "name = 3 is not allowed: name is text",
+        "settings = [{}] is not allowed: settings is a table of settings",
+    ):
+        assert f"study.toml: {line}" in told, line
+    assert len(caught.value.mistakes) == 9
+    later = 'task = "moons"\nseeds = [1, 1]\nkeep = ["wights"]\ntarget = "x"\njobs = 0\n[settings]\nlr = -1\n[tune]\nmomentum = []\n'
+    with pytest.raises(SettingsError) as caught:
+        read_file(written(tmp_path, later + '[[claims]]\nid = "a"\n'))
+    starts = (
+        "--seeds 1,1,: 1 is",
+        "--keep wights is",
+        "--target x is",
+        "--jobs 0 is",
+        "optimizer.lr=-1 is",
+        "tune: momentum = [] is",
+        "a claim has",
+    )
+    assert all(any(f"study.toml: {start}" in line for line in caught.value.mistakes) for start in starts)
+    assert len(caught.value.mistakes) == 7
+
+
+def test_text_of_any_sign_is_written_and_read(tmp_path: Path) -> None:
+    name = '\x00\x1f\x7f\x85\u2028 "\'\\ # = [a] \n\t\r 学 \U0001f600 """'
+    text = 'task = "moons"\nseeds = 1\n[settings]\nepochs = 1\n[factors]\nlr = [1e-5, 1e30]'
+    first = carry_out(read_file(written(tmp_path, text), tmp_path / "a"))
+    study = replace(first, arms=[replace(first.arms[0], name=name), *first.arms[1:]], baseline=name, named=True)
+    again = read_file(written(tmp_path, as_toml(study)), tmp_path / "b")
+    assert [arm.name for arm in again.design.arms] == [name, first.arms[1].name]
+    assert again.baseline == name
+    assert [arm.settings.flat() for arm in again.design.arms] == [arm.settings for arm in first.arms]
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.toml"):
         with pytest.raises(SettingsError, match="cannot be read"):
@@ -164,7 +216,7 @@ def test_both_readings_of_the_epoch_are_judged() -> None:
 
 def test_a_written_file_keeps_the_factors_of_the_command(tmp_path: Path) -> None:
     words = ["optimizer=sgd,adam", "lr=0.1,0.2", "epochs=1"]
-    first = carry_out(request("moons", words, Options("1", out=tmp_path / "s"), compare=True))
+    first = carry_out(request("moons", words, compare=True, seeds=[0], out=tmp_path / "s"))
     again = carry_out(read_file(written(tmp_path, as_toml(first)), tmp_path / "s"))
     assert (again.factors, again.named) == (["optimizer", "optimizer.lr"], False)
 
@@ -189,20 +241,19 @@ def test_a_name_is_not_given_to_two_arms(tmp_path: Path) -> None:
 
 def test_a_part_of_a_study_is_that_study(tmp_path: Path) -> None:
     words = ["lr=0.1,0.2", "hidden=5,none", "epochs=2"]
-    carry_out(request("moons", words, Options("2", out=tmp_path / "s"), compare=True))
-    part = request("moons", ["lr=0.1", "hidden=5", "epochs=2"], Options("3", out=tmp_path / "s"), compare=False)
+    carry_out(request("moons", words, compare=True, seeds=range(2), out=tmp_path / "s"))
+    part = request("moons", ["lr=0.1", "hidden=5", "epochs=2"], compare=False, seeds=range(3), out=tmp_path / "s")
     assert len(prepare(part).missing) == 1
     assert carry_out(part).factors == ["optimizer.lr", "model.hidden"]
-    other_order = request("moons", [words[1], words[0], words[2]], Options("2", out=tmp_path / "s"), compare=True)
+    other_order = request("moons", [words[1], words[0], words[2]], compare=True, seeds=range(2), out=tmp_path / "s")
     assert complete(other_order, carry_out(other_order))
 
 
 def test_parts_leave_the_names_of_the_whole(tmp_path: Path) -> None:
     words = ["lr=0.1,0.2", "epochs=2"]
-    options = Options("2", out=tmp_path / "s", baseline="lr=0.1")
-    carry_out(request("moons", words, options, compare=True))
+    carry_out(request("moons", words, compare=True, seeds=range(2), out=tmp_path / "s", baseline="lr=0.1"))
     for rate in ("0.1", "0.2"):
-        part = request("moons", [f"lr={rate}", "epochs=2"], Options("3", out=tmp_path / "s"), compare=False)
+        part = request("moons", [f"lr={rate}", "epochs=2"], compare=False, seeds=range(3), out=tmp_path / "s")
         study = carry_out(part)
         assert complete(part, study)
         assert [arm.name for arm in study.arms] == ["lr=0.1", "lr=0.2"]

@@ -16,7 +16,7 @@ from paribus.findings.findings import Findings
 from paribus.records.metrics import METERS
 from paribus.report.show import as_json
 from paribus.study.runner import carry_out
-from paribus.study.spec import Options, request
+from paribus.study.spec import request
 from paribus.training import meters
 from paribus.training.meters import Meters, Sampler, peak_memory_mb
 
@@ -107,7 +107,7 @@ def test_peak_memory_is_the_most_that_was_resident() -> None:
 def test_a_timed_study_has_them_and_another_has_nulls(tmp_path: Path) -> None:
     words = ["model=cnn", "width=0.125", "batch_size=128,512", "epochs=2"]
     timed, plain = (
-        carry_out(request("digits", words, Options("1", out=tmp_path / name, timing=timing), compare=True))
+        carry_out(request("digits", words, compare=True, seeds=[0], out=tmp_path / name, timing=timing))
         for name, timing in (("timed", True), ("plain", False))
     )
     arms = as_json(Findings.of(timed))["arms"]
@@ -128,7 +128,7 @@ def test_tensorboard_shows_them(tmp_path: Path) -> None:
 
     from paribus.report.tensorboard import Events
 
-    study = carry_out(request("digits", ["model=cnn", "width=0.125", "epochs=2"], Options("1", out=tmp_path / "s"), compare=False))  # fmt: skip
+    study = carry_out(request("digits", ["model=cnn", "width=0.125", "epochs=2"], compare=False, seeds=[0], out=tmp_path / "s"))  # fmt: skip
     events = Events(tmp_path / "s")
     events.sync(Findings.of(study))
     events.close()

@@ -25,7 +25,7 @@ from paribus.records.record import Status, Target
 from paribus.report.page.page import page
 from paribus.report.show import as_json
 from paribus.study.reading import read
-from paribus.study.spec import Options, request
+from paribus.study.spec import request
 from paribus.study.stages import stages
 from paribus.study.store import FILE, StoreError
 from tests.test_report import record
@@ -187,11 +187,19 @@ def test_tuning_selects_by_the_primary_metric_in_its_direction(measured: Any, be
 
 
 def test_a_study_that_is_being_tuned_knows_its_metrics(tmp_path: Path) -> None:
-    options = Options(
-        metric="test_mine", out=tmp_path / "s", tune=["lr=0.1,0.2"], tune_seeds=1,
-        metrics=(user_defined(hits, "mine"),), measured=(Metric("mine", "lower", "hits"),),
-    )  # fmt: skip
-    next(stages(request("moons", ["hidden=5", "epochs=1"], options, compare=False)))
+    asked = request(
+        "moons",
+        ["hidden=5", "epochs=1"],
+        compare=False,
+        seeds=range(3),
+        metric="test_mine",
+        out=tmp_path / "s",
+        tune=[("lr", [0.1, 0.2])],
+        tune_seeds=1,
+        metrics=(user_defined(hits, "mine"),),
+        measured=(Metric("mine", "lower", "hits"),),
+    )
+    next(stages(asked))
     study = read(tmp_path / "s")
     assert study.tuning is not None
     assert study.metric(study.tuning.metric) == Metric("validation_mine", "lower", "hits")

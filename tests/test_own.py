@@ -20,14 +20,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import paribus
+from paribus.backends.torch import TorchBackend
 from paribus.config.overrides import SettingsError
+from paribus.config.settings import Settings
 from paribus.config.user_code import code_fingerprint, user_defined
 from paribus.findings.findings import Findings
 from paribus.plan import Plan
 from paribus.records.metrics import METERS
 from paribus.study.store import Store, StoreError
 from paribus.study.toml import as_toml
-from paribus.tasks.task import load
+from paribus.tasks.task import Task, load
 from tests.conftest import settings_of
 from tests.test_study import assert_same_curves
 
@@ -420,10 +422,47 @@ def test_a_stage_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     seen, check = [], runner.check
 
-    def counted(request: runner.Request) -> list[str]:
+    def counted(request: runner.StudySpec, tried: set[Settings] | None = None) -> list[str]:
         seen.append(request)
-        return check(request)
+        return check(request, tried)
 
     monkeypatch.setattr(runner, "check", counted)
     paribus.train("moons", epochs=1, implementation="numpy", out=tmp_path / "s")
     assert len(seen) == 1
+
+
+def test_a_module_is_tried_once_for_each_of_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a tuned study too, which is three studies after one another."""
+    seen, tried = [], TorchBackend.tried
+
+    def counted(self: TorchBackend, settings: Settings, task: Task) -> list[str]:
+        seen.append(settings)
+        return tried(self, settings, task)
+
+    monkeypatch.setattr(TorchBackend, "tried", counted)
+    tune = {"lr": [1e-9, 0.02]}
+    study = paribus.train(TASK, model=plain, tune=tune, tune_seeds=1, epochs=10, batch_size=16, out=tmp_path / "s")
+    assert len(seen) == len({*seen})
+    # each candidate on training data without those of validation, and on all of them the first and the chosen one
+    assert study.tuning().query("chosen")["optimizer.lr"].tolist() == [0.02]
+    assert [(one.validation, one.flat()["optimizer.lr"]) for one in seen] == [
+        (0.0, 1e-9),
+        (0.2, 1e-9),
+        (0.2, 0.02),
+        (0.0, 0.02),
+    ]
+
+
+def test_what_the_last_stage_refuses_is_refused_before_any_tuning(tmp_path: Path) -> None:
+    """45 training examples leave a batch of one, too few for batch normalisation; the 36 of tuning do not."""
+    with pytest.raises(SettingsError, match="on a batch of 1"):
+        paribus.train(
+            TASK,
+            model=noisy,
+            tune={"lr": [0.01, 0.02]},
+            tune_seeds=1,
+            out=tmp_path / "s",
+            batch_size=11,
+            test_share=0.25,
+        )
+    assert not (tmp_path / "s").exists()

@@ -15,7 +15,7 @@ from paribus.config.overrides import SettingsError
 from paribus.models.initialisation import initial_values
 from paribus.plan import Plan
 from paribus.study.runner import prepare
-from paribus.study.spec import Options, request
+from paribus.study.spec import request
 from paribus.tasks import load
 from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
 from tests.helpers import make_learner
@@ -78,13 +78,13 @@ REFUSED = {
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_cannot_be_is_refused_before_training(words: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        prepare(request("palindrome", words.split(), Options("1"), compare=False))
+        prepare(request("palindrome", words.split(), compare=False, seeds=[0]))
     assert any(mistake.startswith(REFUSED[words]) for mistake in caught.value.mistakes), caught.value.mistakes
 
 
 def test_an_image_is_no_sequence() -> None:
     own = {"task": [data(np.zeros((20, 1, 4, 4)), np.arange(20) % 2)]}
-    asked = request("", ["model=rnn"], Options("1"), compare=False, own=own)
+    asked = request("", ["model=rnn"], compare=False, seeds=[0], given=own)
     with pytest.raises(SettingsError, match="model=rnn takes sequences"):
         prepare(asked)
 

@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 import paribus.reproduction as reproduction
 from paribus import cli
+from paribus.study import runner
 from paribus.study.reading import read_all
+from paribus.study.spec import StudySpec
 from tests.test_study import assert_same_curves
 
 STUDY = """
@@ -59,10 +61,18 @@ def reports(folder: Path, epochs: int) -> list[Path]:
 
 def test_it_ends_with_verdicts_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduction, "files", lambda part, scale: reports(tmp_path, 20))
+    prepared, prepare = [], runner.prepare
+
+    def counted(request: StudySpec) -> runner.Work:
+        prepared.append(request.name)
+        return prepare(request)
+
+    monkeypatch.setattr(runner, "prepare", counted)
     words = ["reproduce", "--scale", "laptop", "--out", str(tmp_path / "r")]
     done = CliRunner().invoke(cli.app, words)
     assert done.exit_code == 0, done.output
     assert "first: 2 arms, 6 seeds" in done.output
+    assert prepared == ["first", "second"]  # each once, before any compute is spent
     text = " ".join(done.output.split())
     assert "holds" in text
     assert "does not hold" in text
@@ -104,6 +114,7 @@ def test_other_seeds_and_other_folders(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_there_is_not_is_refused(words: list[str], answer: str) -> None:
     done = CliRunner().invoke(cli.app, ["reproduce", *words])
     assert done.exit_code == 2
+    assert len(str(done.stderr).splitlines()) == 1  # once, not for each of the files
     assert answer in done.output + str(done.stderr)
 
 

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import pytest
 from safetensors.numpy import load as load_weights
 
 from paribus.backends.numpy_backend import NumpyBackend
+from paribus.commands import described
 from paribus.config.overrides import SettingsError
 from paribus.records.metrics import METERS
 from paribus.records.record import Evaluation, Outcome, RunRecord, Status, StudyRecord
@@ -27,13 +27,15 @@ from paribus.study.driver import lock
 from paribus.study.names import folder_name
 from paribus.study.reading import read
 from paribus.study.runner import carry_out, prepare
-from paribus.study.spec import Options, Request, request
+from paribus.study.spec import StudySpec
 from paribus.study.store import FILE, SCHEMA_VERSION, Store, StoreError
 
 
-def ask(folder: Path, words: str, seeds: str = "2", keep: str | None = None, metric: str = "test_accuracy") -> Request:
+def ask(
+    folder: Path, words: str, seeds: str = "2", keep: str | None = None, metric: str = "test_accuracy"
+) -> StudySpec:
     task, *rest = words.split()
-    return request(task, rest, Options(seeds, out=folder, metric=metric, keep=keep), compare="," in words)
+    return described(task, rest, compare="," in words, seeds=seeds, out=folder, metric=metric, keep=keep)
 
 
 def runs(study: StudyRecord) -> dict[tuple[str, int], RunRecord]:
@@ -141,7 +143,7 @@ def test_what_the_data_refuse_is_refused_before_anything_is_written(tmp_path: Pa
     asked = ask(tmp_path / "s", "moons")
     for metric in ("best_test_accuracy", "gpu_utilisation"):
         with pytest.raises(SettingsError, match=f"--metric {metric} is not measured"):
-            prepare(replace(asked, metric=metric, timing=True))
+            prepare(asked.replaced(metric=metric, timing=True))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,7 +154,7 @@ def test_a_batch_larger_than_the_data_is_said(tmp_path: Path) -> None:
 
 def test_one_mistake_does_not_hide_another() -> None:
     with pytest.raises(SettingsError) as caught:
-        request("moons", ["lr=nan"], Options("3,3", keep="wights"), compare=False)
+        described("moons", ["lr=nan"], compare=False, seeds="3,3", keep="wights")
     assert len(caught.value.mistakes) == 3
 
 
@@ -215,7 +217,7 @@ def test_what_is_kept_can_be_had(tmp_path: Path) -> None:
 
 
 def test_the_record_names_its_surroundings(tmp_path: Path) -> None:
-    carry_out(Request(**{**ask(tmp_path / "s", WORDS, "1").__dict__, "command": "paribus compare ..."}))
+    carry_out(ask(tmp_path / "s", WORDS, "1").replaced(command="paribus compare ..."))
     with sqlite3.connect(tmp_path / "s" / FILE) as database:
         ((text,),) = database.execute("SELECT description FROM environments").fetchall()
     database.close()
@@ -366,9 +368,9 @@ def test_any_name_is_a_safe_folder(name: str) -> None:
 
 def test_workers_make_the_same_records(tmp_path: Path) -> None:
     alone = carry_out(ask(tmp_path / "alone", WORDS, "3"))
-    together = carry_out(replace(ask(tmp_path / "together", WORDS, "3"), jobs=2))
+    together = carry_out(ask(tmp_path / "together", WORDS, "3").replaced(jobs=2))
     assert_same_curves(alone, together)
-    timed = carry_out(replace(ask(tmp_path / "timed", WORDS, "1"), timing=True))
+    timed = carry_out(ask(tmp_path / "timed", WORDS, "1").replaced(timing=True))
     for run in runs(timed).values():
         assert run.timed
         assert run.seconds_per_epoch() == pytest.approx(run.curve["train_seconds"][-1] / 6)
@@ -404,14 +406,14 @@ class KillingWorkers:
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     words = "moons lr=0.1,0.2 epochs=300 eval_every=1 init=default"
     alone = carry_out(ask(tmp_path / "alone", words, "2"))
-    study = carry_out(replace(ask(tmp_path / "s", words, "2"), jobs=1, timing=True), [KillingWorkers(1)])
+    study = carry_out(ask(tmp_path / "s", words, "2").replaced(jobs=1, timing=True), [KillingWorkers(1)])
     assert_same_curves(study, alone)
     assert sorted(run.attempt for run in runs(study).values()) == [1, 1, 1, 2]
 
 
 def test_a_run_that_kills_its_worker_twice_fails_alone(tmp_path: Path) -> None:
     words = "moons lr=0.1,0.2 epochs=300 eval_every=1 init=default"
-    study = carry_out(replace(ask(tmp_path / "s", words, "2"), timing=True), [KillingWorkers(2)])
+    study = carry_out(ask(tmp_path / "s", words, "2").replaced(timing=True), [KillingWorkers(2)])
     statuses = {key: run.status for key, run in runs(study).items()}
     assert sorted(statuses.values()) == ["done", "done", "done", "failed"]
     assert runs(study)["lr=0.1", 0].error == "its process died (signal 9) 2 times"
@@ -422,7 +424,7 @@ def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
         def on_evaluation(self, run: object, row: Evaluation) -> None:
             raise KeyboardInterrupt
 
-    asked = replace(ask(tmp_path / "s", "moons lr=0.1,0.2 epochs=100000 init=default", "1"), jobs=2)
+    asked = ask(tmp_path / "s", "moons lr=0.1,0.2 epochs=100000 init=default", "1").replaced(jobs=2)
     with pytest.raises(KeyboardInterrupt):
         carry_out(asked, [Interrupting(0)])
     assert {run.status for run in runs(read(tmp_path / "s")).values()} == {Status.INTERRUPTED}
@@ -432,7 +434,7 @@ def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
 def test_timed_and_untimed_runs_do_not_mix(tmp_path: Path) -> None:
     carry_out(ask(tmp_path / "s", WORDS, "1"))
     with pytest.raises(StoreError, match="--timing"):
-        prepare(replace(ask(tmp_path / "s", WORDS, "2"), timing=True))
+        prepare(ask(tmp_path / "s", WORDS, "2").replaced(timing=True))
 
 
 def test_killed_before_the_first_line_the_folder_is_a_new_one(tmp_path: Path) -> None:
@@ -551,4 +553,4 @@ def test_a_store_that_fails_is_what_is_told(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(Store, "end", full)
     with pytest.raises(sqlite3.OperationalError, match="disk is full"):
-        carry_out(replace(ask(tmp_path / "s", WORDS, "1"), jobs=2))
+        carry_out(ask(tmp_path / "s", WORDS, "1").replaced(jobs=2))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from paribus.config.overrides import SettingsError
+from paribus.commands import described
+from paribus.config.overrides import SettingsError, split_words
 from paribus.findings.findings import Findings
 from paribus.records.record import ArmRecord, Status, StudyRecord
 from paribus.report.show import as_json
@@ -19,7 +20,7 @@ from paribus.study.dry_run import expected
 from paribus.study.file import read_file
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
-from paribus.study.spec import Options, Request, request
+from paribus.study.spec import StudySpec
 from paribus.study.stages import foreseen, stages
 from paribus.study.store import StoreError
 from paribus.study.toml import as_toml
@@ -32,36 +33,36 @@ WORDS = ["optimizer=sgd,adam", "epochs=4", "hidden=5", "init=default"]
 
 def tuned(
     folder: Path, words: list[str] = WORDS, tune: tuple[str, ...] = ("lr=0.001,0.03,1",), **options: object
-) -> Request:
+) -> StudySpec:
     facts = {"seeds": "2", "out": folder, "tune": tune, "tune_seeds": 2, **options}
-    return request("moons", words, Options(**facts), compare=True)  # type: ignore[arg-type]
+    return described("moons", words, compare=True, **facts)  # type: ignore[arg-type]
 
 
-def carried(asked: Request) -> StudyRecord:
-    for stage in stages(asked):
-        carry_out(stage)
+def carried(asked: StudySpec) -> StudyRecord:
+    for stage, work in stages(asked):
+        carry_out(stage, work=work)
     return read(asked.folder)
 
 
 def test_candidates_of_a_range_are_even_in_the_logarithm() -> None:
-    found = [values["optimizer.lr"] for values in parse_tune(["lr=1e-5:1e-1:9"], None)]
+    found = [values["optimizer.lr"] for values in parse_tune(split_words(["lr=1e-5:1e-1:9"]), None)]
     assert found == [1e-05, 3.16e-05, 0.0001, 0.000316, 0.001, 0.00316, 0.01, 0.0316, 0.1]
-    whole = [values["batch_size"] for values in parse_tune(["batch_size=16:256:5"], None)]
+    whole = [values["batch_size"] for values in parse_tune(split_words(["batch_size=16:256:5"]), None)]
     assert whole == [16, 32, 64, 128, 256]
     assert all(isinstance(size, int) for size in whole)
-    grid = parse_tune(["lr=0.1,1", "schedule=constant,multistep:2:0.1"], None)
+    grid = parse_tune(split_words(["lr=0.1,1", "schedule=constant,multistep:2:0.1"]), None)
     assert len(grid) == 4
     assert grid[1] == {"optimizer.lr": "0.1", "schedule": "multistep:2:0.1"}
 
 
 def test_a_budget_is_drawn_from_the_plan() -> None:
-    drawn = parse_tune(["lr=1e-5:1e-1", "momentum=0,0.5,0.9"], 300)
-    assert parse_tune(["lr=1e-5:1e-1", "momentum=0,0.5,0.9"], 20) == drawn[:20]
+    drawn = parse_tune(split_words(["lr=1e-5:1e-1", "momentum=0,0.5,0.9"]), 300)
+    assert parse_tune(split_words(["lr=1e-5:1e-1", "momentum=0,0.5,0.9"]), 20) == drawn[:20]
     places = (np.log10([float(one["optimizer.lr"]) for one in drawn]) + 5) / 4
     assert kstest(places, "uniform").pvalue > 1e-3
     shares = [sum(one["optimizer.momentum"] == word for one in drawn) / 300 for word in ("0", "0.5", "0.9")]
     assert min(shares) > 0.25
-    few = parse_tune(["lr=0.1,1,10", "momentum=0,0.9"], 6)
+    few = parse_tune(split_words(["lr=0.1,1,10", "momentum=0,0.9"]), 6)
     assert len({tuple(one.values()) for one in few}) == 6
 
 
@@ -148,7 +149,7 @@ def test_chosen_on_validation_data_judged_on_fresh_seeds_and_all_training_data(t
 def test_a_tuned_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
     first = tuned(tmp_path / "s")
     steps = stages(first)
-    carry_out(next(steps))  # killed after tuning
+    carry_out(next(steps)[0])  # killed after tuning
     assert read(tmp_path / "s").arms == []
     carried(first)
     again = carried(tuned(tmp_path / "s", seeds="3"))
@@ -172,8 +173,8 @@ def test_a_tuned_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
     ):
         carried(tuned(tmp_path / "s", tune=("lr=0.001,1",)))
     with pytest.raises(StoreError, match="--tune"):
-        carry_out(request("moons", WORDS, Options("2", out=tmp_path / "s"), compare=True))
-    carry_out(request("moons", WORDS, Options("2", out=tmp_path / "u"), compare=True))
+        carry_out(described("moons", WORDS, compare=True, seeds="2", out=tmp_path / "s"))
+    carry_out(described("moons", WORDS, compare=True, seeds="2", out=tmp_path / "u"))
     with pytest.raises(StoreError, match="without --tune"):
         carried(tuned(tmp_path / "u"))
 
@@ -193,7 +194,7 @@ def test_show_toml_repeats_a_tuned_study(tmp_path: Path, given: list[str]) -> No
         assert first.tuning.shared_values == {"optimizer.lr": 0.02}
 
 
-def records(asked: Request, scores: dict[str, list[tuple[Status, float, float]]], like: StudyRecord) -> StudyRecord:
+def records(asked: StudySpec, scores: dict[str, list[tuple[Status, float, float]]], like: StudyRecord) -> StudyRecord:
     """What tuning would leave with these validation accuracies and losses."""
     pattern = like.arms[0].runs[0]
     arms = []
@@ -212,7 +213,7 @@ def records(asked: Request, scores: dict[str, list[tuple[Status, float, float]]]
 def test_the_choice(tmp_path: Path) -> None:
     asked = tuned(tmp_path / "s", ["optimizer=sgd,adam", "epochs=0", "hidden=5"])
     assert asked.tune is not None
-    like = carry_out(next(stages(asked)))
+    like = carry_out(next(stages(asked))[0])
     done, diverged = Status.DONE, Status.DIVERGED
     scores = {
         # the middle one is best by mean, though not on either seed alone

@@ -5,22 +5,30 @@ from __future__ import annotations
 import io
 import sys
 import warnings as say
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from paribus.config.overrides import SettingsError, near_miss
+from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
-from paribus.config.values import Value, format_value, plain_value
+from paribus.config.values import Value, listed_values
 from paribus.findings.findings import Findings
 from paribus.records.metrics import Metric, UserMetric, metric
-from paribus.records.record import Status, StudyRecord
+from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
+from paribus.study.arms import Given, seeds_of
 from paribus.study.reading import SHARED, read
-from paribus.study.runner import carry_out, prepare
-from paribus.study.spec import CHECKPOINT_SECONDS, DEFAULT_METRIC, Options, request
+from paribus.study.runner import carry_out
+from paribus.study.spec import (
+    CHECKPOINT_SECONDS,
+    DEFAULT_METRIC,
+    PlainOptions,
+    keep_of,
+    request,
+    target_of,
+)
 from paribus.study.stages import stages
 from paribus.tasks.arrays import data
 
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Values = Value | Sequence[Value]
+Seeds = int | str | Iterable[int]
 TaskLike = str | UserDefined
 MetricLike = Callable[..., float] | UserMetric
 Choice = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]] | None
@@ -158,11 +167,11 @@ def compare(
     model: Choice = None,
     optimizer: Choice = None,
     metrics: Mapping[str, MetricLike] | None = None,
-    seeds: int | Sequence[int] = 3,
+    seeds: Seeds = 3,
     name: str | None = None,
     out: str | Path | None = None,
     metric: str = DEFAULT_METRIC,
-    keep: Sequence[str] = (),
+    keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,
     target: str | None = None,
@@ -193,12 +202,27 @@ def compare(
     ((4, 11), [2])
     """
     return _study(
-        task, {"model": model, "optimizer": optimizer}, settings, True,
-        _options(
-            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, tune, budget, tune_seeds, metrics,
-            checkpoint_every,
-        ),
-    )  # fmt: skip
+        task,
+        compare=True,
+        model=model,
+        optimizer=optimizer,
+        settings=settings,
+        metrics=metrics,
+        seeds=seeds,
+        out=out,
+        keep=keep,
+        target=target,
+        tune=tune,
+        name=name,
+        metric=metric,
+        jobs=jobs,
+        timing=timing,
+        baseline=baseline,
+        margin=margin,
+        budget=budget,
+        tune_seeds=tune_seeds,
+        checkpoint_seconds=checkpoint_every,
+    )
 
 
 def train(
@@ -207,11 +231,11 @@ def train(
     model: Choice = None,
     optimizer: Choice = None,
     metrics: Mapping[str, MetricLike] | None = None,
-    seeds: int | Sequence[int] = 1,
+    seeds: Seeds = 1,
     name: str | None = None,
     out: str | Path | None = None,
     metric: str = DEFAULT_METRIC,
-    keep: Sequence[str] = (),
+    keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,
     target: str | None = None,
@@ -229,12 +253,25 @@ def train(
     [3.0]
     """
     return _study(
-        task, {"model": model, "optimizer": optimizer}, settings, False,
-        _options(
-            seeds, name, out, metric, keep, jobs, timing, target, None, None, tune, budget, tune_seeds, metrics,
-            checkpoint_every,
-        ),
-    )  # fmt: skip
+        task,
+        compare=False,
+        model=model,
+        optimizer=optimizer,
+        settings=settings,
+        metrics=metrics,
+        seeds=seeds,
+        out=out,
+        keep=keep,
+        target=target,
+        tune=tune,
+        name=name,
+        metric=metric,
+        jobs=jobs,
+        timing=timing,
+        budget=budget,
+        tune_seeds=tune_seeds,
+        checkpoint_seconds=checkpoint_every,
+    )
 
 
 def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
@@ -242,60 +279,83 @@ def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
     return Study(Path(folder), read(Path(folder)))
 
 
-def _options(
-    seeds: int | Sequence[int],
-    name: str | None,
-    out: str | Path | None,
-    metric: str,
-    keep: Sequence[str],
-    jobs: int | None,
-    timing: bool,
-    target: str | None,
-    baseline: str | None,
-    margin: float | None,
-    tune: Mapping[str, Values] | None,
-    budget: int | None,
-    tune_seeds: int,
+def _study(
+    task: TaskLike | Sequence[TaskLike],
+    *,
+    compare: bool,
+    model: Choice,
+    optimizer: Choice,
+    settings: Mapping[str, Values],
     metrics: Mapping[str, MetricLike] | None,
-    checkpoint_every: float,
-) -> Options:
-    for what, given in (("tune", tune), ("metrics", metrics)):
+    seeds: Seeds,
+    out: str | Path | None,
+    keep: str | Iterable[str],
+    target: str | None,
+    tune: Mapping[str, Values] | None,
+    **options: Unpack[PlainOptions],
+) -> Study:
+    """Bring what Python gives to the one type that it has in a study, and carry the study out."""
+    for what, given, example in (
+        ("tune", tune, 'tune={"lr": "1e-4:1e-1:7"}'),
+        ("metrics", metrics, 'metrics={"f1": f1_score}'),
+    ):
         if given is not None and not isinstance(given, Mapping):
-            example = 'tune={"lr": "1e-4:1e-1:7"}' if what == "tune" else 'metrics={"f1": f1_score}'
             raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
     mine = {
         key: one if isinstance(one, UserMetric) else UserMetric(one, Metric(key))
         for key, one in (metrics or {}).items()
     }
-    if target is not None and not isinstance(target, str):
-        raise SettingsError([f'target is {type(target).__name__}, it has to be text: target="test_accuracy=0.9"'])
-    return Options(
-        str(seeds) if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
-        name, None if out is None else Path(out), metric, ",".join(keep) or None, jobs, timing, target, baseline,
-        margin, "python", [f"{key}={_values(value)}" for key, value in (tune or {}).items()], budget, tune_seeds,
-        tuple(user_defined(one.function, key) for key, one in mine.items()), checkpoint_every,
-        measured=tuple(replace(one.metric, name=key) for key, one in mine.items()),
-    )  # fmt: skip
-
-
-def _study(
-    task: TaskLike | Sequence[TaskLike],
-    kinds: Mapping[str, Choice],
-    settings: Mapping[str, Values],
-    comparing: bool,
-    options: Options,
-) -> Study:
-    tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
-    mine: dict[str, Sequence[UserDefined | str]] = {"task": tasks}
-    mine |= {kind: _choices(kind, choice) for kind, choice in kinds.items() if choice is not None}
-    if wrong := [one for one in tasks if not isinstance(one, UserDefined | str)]:
-        raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
-    words = [f"{key}={_values(value)}" for key, value in settings.items()]
-    asked = request("", words, options, compare=comparing, own=mine)
-    for stage in stages(asked):
-        work = prepare(stage)  # a refusal leaves no folder behind
+    measured = tuple(replace(one.metric, name=key) for key, one in mine.items())
+    mistakes, numbers, folder, kept, wanted = Mistakes(), None, None, frozenset[str](), None
+    with mistakes.noted():
+        numbers = seeds_of(seeds)
+    with mistakes.noted():
+        folder = _path(out)
+    with mistakes.noted():
+        kept = keep_of(keep)
+    with mistakes.noted():
+        wanted = _target(target, measured)
+    asked = request(
+        "",
+        [],
+        compare=compare,
+        seeds=numbers,
+        given={**_own(task, model, optimizer), **{key: listed_values(value) for key, value in settings.items()}},
+        mistakes=mistakes,
+        out=folder,
+        keep=kept,
+        target=wanted,
+        tune=[(key, listed_values(value)) for key, value in (tune or {}).items()],
+        metrics=tuple(user_defined(one.function, key) for key, one in mine.items()),
+        measured=measured,
+        command="python",
+        **options,
+    )
+    for stage, work in stages(asked):  # a refusal leaves no folder behind
         _tell_of_failures(carry_out(stage, [_Teller()], work=work))
     return Study(asked.folder, read(asked.folder))
+
+
+def _own(task: TaskLike | Sequence[TaskLike], model: Choice, optimizer: Choice) -> Mapping[str, Sequence[Given]]:
+    """The task, and a model and optimizer where they are given: names, and what is the user's own."""
+    tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
+    if wrong := [one for one in tasks if not isinstance(one, UserDefined | str)]:
+        raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
+    kinds = {"model": model, "optimizer": optimizer}
+    return {"task": tasks, **{kind: _choices(kind, one) for kind, one in kinds.items() if one is not None}}
+
+
+def _path(out: str | Path | None) -> Path | None:
+    try:
+        return None if out is None else Path(out)
+    except TypeError:
+        raise SettingsError([f"--out {out!r} is not allowed: out is a path"]) from None
+
+
+def _target(target: str | None, measured: Sequence[Metric]) -> Target | None:
+    if target is not None and not isinstance(target, str):
+        raise SettingsError([f'target is {type(target).__name__}, it has to be text: target="test_accuracy=0.9"'])
+    return None if target is None else target_of(target, measured)
 
 
 class _Teller(Callback):
@@ -338,9 +398,3 @@ def _is_module(thing: object) -> bool:
     """Whether it is a module that is made already, and would be trained on from run to run."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(thing, torch.nn.Module)
-
-
-def _values(value: Any) -> str:
-    value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's arrays and numbers
-    listed = list(value) if isinstance(value, list | tuple) else [value]
-    return ",".join(format_value(plain_value(tuple(one) if isinstance(one, list) else one)) for one in listed)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from paribus.commands import carry_out, console_, print_study, refuse, typed, with_device
+from paribus.commands import carry_out, console_, described, print_study, refuse, typed
 from paribus.report.terminal.listings import LISTINGS
 
 if TYPE_CHECKING:
-    from paribus.study.spec import Request
+    from paribus.study.spec import StudySpec
 
 
 class _WithSettings(TyperCommand):
@@ -132,14 +132,26 @@ def train(
 ) -> None:
     """Train one arm: paribus train moons hidden=20 lr=0.01"""
 
-    def ask() -> Request:
-        from paribus.study.spec import Options, request
-
-        options = Options(
-            seeds, name, out, metric, keep, jobs, timing, target, None, None, typed(), tune or (), budget,
-            tune_seeds, checkpoint_every=checkpoint_every,
-        )  # fmt: skip
-        return request(task, with_device(words, device), options, compare=False)
+    def ask() -> StudySpec:
+        return described(
+            task,
+            words or [],
+            compare=False,
+            seeds=seeds,
+            device=device,
+            keep=keep,
+            target=target,
+            tune=tune or (),
+            name=name,
+            out=out,
+            metric=metric,
+            jobs=jobs,
+            timing=timing,
+            budget=budget,
+            tune_seeds=tune_seeds,
+            checkpoint_seconds=checkpoint_every,
+            command=typed(),
+        )
 
     carry_out(ask, dry_run, as_json, quiet)
 
@@ -171,14 +183,28 @@ def compare(
 ) -> None:
     """Train arms x seeds and compare: paribus compare moons implementation=numpy,torch --seeds 20"""
 
-    def ask() -> Request:
-        from paribus.study.spec import Options, request
-
-        options = Options(
-            seeds, name, out, metric, keep, jobs, timing, target, baseline, margin, typed(), tune or (), budget,
-            tune_seeds, checkpoint_every=checkpoint_every,
-        )  # fmt: skip
-        return request(task, with_device(words, device), options, compare=True)
+    def ask() -> StudySpec:
+        return described(
+            task,
+            words or [],
+            compare=True,
+            seeds=seeds,
+            device=device,
+            keep=keep,
+            target=target,
+            tune=tune or (),
+            name=name,
+            out=out,
+            metric=metric,
+            jobs=jobs,
+            timing=timing,
+            baseline=baseline,
+            margin=margin,
+            budget=budget,
+            tune_seeds=tune_seeds,
+            checkpoint_seconds=checkpoint_every,
+            command=typed(),
+        )
 
     carry_out(ask, dry_run, as_json, quiet)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import typer
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from paribus.findings.findings import Findings
     from paribus.records.record import StudyRecord
-    from paribus.study.spec import Request
+    from paribus.study.runner import Work
+    from paribus.study.spec import PlainOptions, StudySpec
 
 
 def reproduce_report(
@@ -26,6 +27,7 @@ def reproduce_report(
     from paribus.config.cuda import sees_cuda
     from paribus.config.overrides import SettingsError, near_miss
     from paribus.reproduction import CLAIMS, PARTS, SCALES, TITLE, files
+    from paribus.study.arms import parse_seeds
     from paribus.study.file import read_file
     from paribus.study.reading import read
     from paribus.study.store import StoreError
@@ -39,15 +41,17 @@ def reproduce_report(
     folder = out or Path("runs") / f"reproduction-{chosen}"
     console = console_(stderr=as_json, quiet=quiet)
     try:
-        asked = [read_file(path, folder / path.stem, typed(), seeds) for path in files(part, chosen)]
-        if mistakes := mistakes_of(asked):  # before any compute is spent
-            refuse(mistakes)
+        others = None if seeds is None else parse_seeds(seeds)
+        asked = [read_file(path, folder / path.stem, typed(), others) for path in files(part, chosen)]
+        prepared = prepare_all(asked)  # before any compute is spent
         whole = True
-        for request in asked:
+        for request, work in prepared:
             console.print(
                 f"{request.name}: {len(request.design.arms)} arms, {len(request.seeds)} seeds", highlight=False
             )
-            done, _ = carry_out_stage(request, request, console, as_json=False, quiet=True, pictures=False)
+            done, _ = carry_out_stage(
+                request, work, request, console=console, as_json=False, quiet=True, pictures=False
+            )
             whole = whole and done
     except (SettingsError, StoreError) as error:
         refuse(str(error).splitlines())
@@ -61,18 +65,20 @@ def reproduce_report(
         raise typer.Exit(3)
 
 
-def mistakes_of(asked: list[Request]) -> list[str]:
-    """What stands in the way of any of several studies."""
+def prepare_all(asked: list[StudySpec]) -> list[tuple[StudySpec, Work]]:
+    """Each study with what there is to do in it; SettingsError with what stands in the way of any of them."""
     from paribus.config.overrides import SettingsError
     from paribus.study.runner import prepare
     from paribus.study.store import StoreError
 
-    found = []
+    found, mistakes = [], []
     for request in asked:
         try:
-            prepare(request)
+            found.append((request, prepare(request)))
         except (SettingsError, StoreError) as error:
-            found += [f"{request.name}: {line}" for line in str(error).splitlines()]
+            mistakes += [f"{request.name}: {line}" for line in str(error).splitlines()]
+    if mistakes:
+        raise SettingsError(mistakes)
     return found
 
 
@@ -93,11 +99,50 @@ def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: b
     return write_page(list(map(Findings.of, studies)), out, found, title)
 
 
-def with_device(words: list[str] | None, device: str | None) -> list[str]:
-    return [*(words or []), *([f"device={device}"] if device else [])]
+def described(
+    task: str,
+    words: Sequence[str],
+    *,
+    compare: bool,
+    seeds: str,
+    device: str | None = None,
+    out: Path | None = None,
+    keep: str | None = None,
+    target: str | None = None,
+    tune: Sequence[str] = (),
+    command: str = "",
+    **options: Unpack[PlainOptions],
+) -> StudySpec:
+    """The study of a command: its text is read here, and nowhere after. SettingsError with every mistake."""
+    from paribus.config.overrides import Listed, Mistakes, split_words
+    from paribus.config.values import Value
+    from paribus.study.arms import parse_seeds
+    from paribus.study.spec import keep_of, request, target_of
+
+    mistakes, numbers, wanted, listed = Mistakes(), None, None, list[Listed[Value]]()
+    with mistakes.noted():
+        numbers = parse_seeds(seeds)
+    if target is not None:
+        with mistakes.noted():
+            wanted = target_of(target)
+    with mistakes.noted("--tune: "):
+        listed += split_words(tune)
+    return request(
+        task,
+        [*words, *([f"device={device}"] if device else [])],
+        compare=compare,
+        seeds=numbers,
+        out=out,
+        keep=keep_of(keep),
+        target=wanted,
+        tune=listed,
+        command=command,
+        mistakes=mistakes,
+        **options,
+    )
 
 
-def carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: bool) -> None:
+def carry_out(ask: Callable[[], StudySpec], dry_run: bool, as_json: bool, quiet: bool) -> None:
     from paribus.config.overrides import SettingsError
     from paribus.study.stages import foreseen, stages
     from paribus.study.store import StoreError
@@ -112,8 +157,8 @@ def carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: b
 
             console_().print(dry_run_table(asked.folder, [expected(stage) for stage in foreseen(asked)]))
             return
-        for stage in stages(asked):
-            completed, files = carry_out_stage(stage, asked, console, as_json, quiet)
+        for stage, work in stages(asked):
+            completed, files = carry_out_stage(stage, work, asked, console=console, as_json=as_json, quiet=quiet)
             whole, written = whole and completed, written + files
     except (SettingsError, StoreError) as error:
         refuse(str(error).splitlines())
@@ -126,18 +171,25 @@ def carry_out(ask: Callable[[], Request], dry_run: bool, as_json: bool, quiet: b
 
 
 def carry_out_stage(
-    stage: Request, asked: Request, console: Console, as_json: bool, quiet: bool, pictures: bool = True
+    stage: StudySpec,
+    work: Work,
+    asked: StudySpec,
+    *,
+    console: Console,
+    as_json: bool,
+    quiet: bool,
+    pictures: bool = True,
 ) -> tuple[bool, list[Path]]:
-    """Train what is missing; whether all that counts is done, and the files that were written."""
+    """Train what is missing, `work` by `prepare`; whether all that counts is done, and the files that were written."""
     from paribus.findings.findings import Findings
     from paribus.report.files.curves import draw
     from paribus.report.tensorboard import Follower
     from paribus.report.terminal.progress import Bar
     from paribus.study.reading import read
     from paribus.study.runner import carry_out as train_missing
-    from paribus.study.runner import complete, prepare
+    from paribus.study.runner import complete
 
-    work, last = prepare(stage), stage.folder == asked.folder
+    last = stage.folder == asked.folder
     if asked.tune:
         console.print(f"{stage.name}: each arm at its own best" if last else stage.name, markup=False, highlight=False)
     for note in work.notes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -18,6 +19,10 @@ from paribus.config.tasks import TASKS, TaskConfig, UserData
 from paribus.config.user_code import UserDefined
 from paribus.config.values import format_value
 
+T = TypeVar("T")
+Listed = tuple[str, Sequence[T]]
+"""A setting's name as it was given, and the values that are listed for it."""
+
 
 class SettingsError(ValueError):
     """What is wrong with a command: all of it, one line for each mistake."""
@@ -25,6 +30,25 @@ class SettingsError(ValueError):
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes = list(dict.fromkeys(mistakes))
         super().__init__("\n".join(self.mistakes))
+
+
+class Mistakes(list[str]):
+    """What is wrong, of several steps: raised together, so that one message holds every mistake.
+
+    >>> mistakes = Mistakes()
+    >>> with mistakes.noted():
+    ...     raise SettingsError(["lr is missing"])
+    >>> mistakes
+    ['lr is missing']
+    """
+
+    @contextmanager
+    def noted(self, of: str = "") -> Iterator[None]:
+        """Keep the mistakes of a block, and go on after it. `of`: what each of them begins with."""
+        try:
+            yield
+        except SettingsError as error:
+            self.extend(f"{of}{mistake}" for mistake in error.mistakes)
 
 
 def near_miss(name: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -120,36 +144,75 @@ def _bare(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
-def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
+def split_words(words: Iterable[str]) -> list[Listed[str]]:
+    """`key=value` words as a key and its values, more than one where a comma lists them; SettingsError for others.
+
+    >>> split_words(["lr=0.1,0.01", "hidden=20"])
+    [('lr', ['0.1', '0.01']), ('hidden', ['20'])]
+    """
+    listed: list[Listed[str]] = []
+    mistakes = []
+    for text in words:
+        key, equals, value = text.partition("=")
+        if equals and key and value:
+            listed.append((key, value.split(",")))
+        else:
+            mistakes.append(_no_setting(text))
+    if mistakes:
+        raise SettingsError(mistakes)
+    return listed
+
+
+def by_full_name(listed: Iterable[Listed[T]]) -> tuple[dict[str, list[T]], list[str]]:
+    """Settings as full name -> the values listed for it, as far as they can be read, and every mistake.
+
+    >>> by_full_name([("lr", [0.1, 0.01]), ("hiden", ["20"])])
+    ({'optimizer.lr': [0.1, 0.01]}, ["there is no setting 'hiden': did you mean 'hidden'?"])
+    """
+    found: dict[str, list[T]] = {}
+    mistakes = Mistakes()
+    for key, values in listed:
+        spelled = _joined(values)
+        if not key or not spelled:
+            mistakes.append(_no_setting(f"{key}={spelled}"))
+            continue
+        name = ""
+        with mistakes.noted():
+            name = full_name(key)
+        if name in found:
+            mistakes.append(
+                f"{name} is given twice ({_joined(found[name])} and {spelled}): list both with a comma to compare them"
+            )
+        elif "" in values:
+            mistakes.append(f"{f'{key}={spelled}'!r} has an empty value between its commas")
+        elif name:
+            found[name] = list(values)
+    return found, mistakes
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, list[str]]:
     """`key=value` words as full name -> values, more than one where a comma lists them.
 
     >>> parse_overrides(["lr=0.1,0.01", "hidden=20"])
     {'optimizer.lr': ['0.1', '0.01'], 'model.hidden': ['20']}
     """
-    parsed: dict[str, list[str]] = {}
-    mistakes: list[str] = []
+    mistakes = Mistakes()
+    listed: list[Listed[str]] = []
     for text in words:
-        key, equals, value = text.partition("=")
-        if not equals or not key or not value:
-            mistakes.append(f"{text!r} is not a setting: write key=value, as in lr=0.01")
-            continue
-        try:
-            name = full_name(key)
-        except SettingsError as error:
-            mistakes += error.mistakes
-            continue
-        values = value.split(",")
-        if name in parsed:
-            mistakes.append(
-                f"{name} is given twice ({','.join(parsed[name])} and {value}): list both with a comma to compare them"
-            )
-        elif "" in values:
-            mistakes.append(f"{text!r} has an empty value between its commas")
-        else:
-            parsed[name] = values
-    if mistakes:
-        raise SettingsError(mistakes)
-    return parsed
+        with mistakes.noted():
+            listed += split_words([text])
+    found, wrong = by_full_name(listed)
+    if mistakes or wrong:
+        raise SettingsError([*mistakes, *wrong])
+    return found
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ",".join(map(format_value, values))
+
+
+def _no_setting(text: str) -> str:
+    return f"{text!r} is not a setting: write key=value, as in lr=0.01"
 
 
 def build(values: Mapping[str, Any]) -> Settings:

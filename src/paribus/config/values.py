@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
@@ -175,6 +175,25 @@ def plain_value(value: object) -> Value:
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
+
+
+def plain_number(value: Any) -> Any:
+    """A number of NumPy's, or an array of them, as Python's own; anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def listed_values(value: Any) -> list[Value]:
+    """What Python or a file gives for a setting: one value or several, each of its own type. A comma in text lists.
+
+    >>> listed_values([0.1, 1]), listed_values("1e-3,none"), listed_values([(5, 5), [3]])
+    ([0.1, 1], ['1e-3', 'none'], ['5x5', '3'])
+    """
+    value = plain_number(value)
+    found: list[Value] = []
+    for one in value if isinstance(value, list | tuple) else [value]:
+        plain = plain_value(tuple(one) if isinstance(one, list) else one)
+        found += plain.split(",") if isinstance(plain, str) else [plain]
+    return found
 
 
 def format_value(value: Value) -> str:

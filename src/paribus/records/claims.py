@@ -3,12 +3,20 @@ them, its record keeps them."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
+
+from paribus.config.overrides import SettingsError, near_miss
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Condition:
     """One of four kinds, on one metric of a study's arms:
 
@@ -23,22 +31,35 @@ class Condition:
     metric: str
     higher: str | None = None
     lower: str | None = None
-    by: float = 0.0
+    by: Number = 0.0
     alike: tuple[str, str] | None = None
-    margin: float | None = None
+    margin: Number | None = None
     ratio: tuple[str, str] | None = None
-    between: tuple[float, float] | None = None
+    between: tuple[Number, Number] | None = None
     arm: str | None = None
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: Number | None = None
+    at_most: Number | None = None
 
-    KINDS = {  # noqa: RUF012 (a constant beside the fields)
+    KINDS: ClassVar[dict[str, tuple[set[str], set[str]]]] = {
         "difference": ({"higher", "lower"}, {"by"}),
-        "likeness": ({"alike", "margin"}, set[str]()),
-        "ratio": ({"ratio", "between"}, set[str]()),
-        "level, at least": ({"arm", "at_least"}, set[str]()),
-        "level, at most": ({"arm", "at_most"}, set[str]()),
+        "likeness": ({"alike", "margin"}, set()),
+        "ratio": ({"ratio", "between"}, set()),
+        "level, at least": ({"arm", "at_least"}, set()),
+        "level, at most": ({"arm", "at_most"}, set()),
     }
+
+    @field_validator("between")
+    @classmethod
+    def _ordered(cls, between: tuple[float, float] | None) -> tuple[float, float] | None:
+        if between is not None and not 0 < between[0] < between[1]:
+            raise ValueError
+        return between
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Condition:
+        if mistake := _kind_mistake(_given(self).keys()):
+            raise ValueError(mistake)
+        return self
 
     @property
     def arms(self) -> list[str]:
@@ -60,15 +81,11 @@ class Claim:
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, without what is not given: as a file has it."""
-        parts = [
-            {key: value for key, value in asdict(one).items() if value is not None and (key, value) != ("by", 0.0)}
-            for one in self.conditions
-        ]
-        return {"id": self.id, "claim": self.text, "conditions": parts}
+        return {"id": self.id, "claim": self.text, "conditions": [_given(one) for one in self.conditions]}
 
     @classmethod
     def of(cls, facts: Any) -> Claim:
-        """From a file's table or a record; ValueError with what is wrong.
+        """From a file's table or a record; SettingsError with all that is wrong.
 
         >>> condition = {"metric": "test_accuracy", "higher": "a", "lower": "b"}
         >>> claim = Claim.of({"id": "C", "claim": "a is better than b", "conditions": [condition]})
@@ -76,37 +93,71 @@ class Claim:
         (['a', 'b'], True)
         """
         if not isinstance(facts, dict) or not all(isinstance(facts.get(key), str) for key in ("id", "claim")):
-            raise ValueError('a claim has an id and a claim: write id = "C1" and claim = "..."')
-        name, listed = facts["id"], facts.get("conditions")
-        if unknown := sorted(facts.keys() - {"id", "claim", "conditions"}):
-            raise ValueError(f"claim {name} has no {', '.join(unknown)}: it has id, claim and conditions")
-        if not isinstance(listed, list) or not listed:
-            raise ValueError(f"claim {name} has no conditions: write [[claims.conditions]] tables")
-        return cls(name, facts["claim"], tuple(_condition(name, one) for one in listed))
+            raise SettingsError(['a claim has an id and a claim: write id = "C1" and claim = "..."'])
+        name, mistakes = facts["id"], list[str]()
+        for listed in facts["conditions"] if isinstance(facts.get("conditions"), list) else ():
+            keys = listed.keys() if isinstance(listed, dict) else set[str]()
+            if keys <= _KEYS and (mistake := _kind_mistake(keys)):
+                mistakes.append(f"claim {name}: {mistake}")
+        try:
+            table = _Table(**facts)
+        except ValidationError as error:
+            mistakes += [f"claim {name}{line}" for line in map(_explained, error.errors()) if line]
+        if mistakes:
+            raise SettingsError(mistakes)
+        return cls(table.id, table.claim, tuple(table.conditions))
 
 
-def _condition(name: str, facts: Any) -> Condition:
-    keys = set(facts) - {"metric"} if isinstance(facts, dict) else set()
-    if (
-        not isinstance(facts, dict)
-        or not any(need <= keys <= need | more for need, more in Condition.KINDS.values())
-        or not isinstance(facts.get("metric"), str)
-    ):
-        ways = "; ".join("metric, " + ", ".join(sorted(need | more)) for need, more in Condition.KINDS.values())
-        raise ValueError(
-            f"claim {name}: a condition has one of these sets of keys: {ways}; this has "
-            f"{', '.join(sorted(keys)) or 'none of them'}"
-        )
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
-    for key in ("alike", "ratio", "between"):
-        if key in values and (not isinstance(values[key], tuple) or len(values[key]) != 2):
-            raise ValueError(f"claim {name}: {key} is a list of two")
-    for key in sorted(values.keys() & {"by", "margin", "at_least", "at_most", "between"}):
-        for number in values[key] if key == "between" else [values[key]]:
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-                raise ValueError(f"claim {name}: {key} = {number!r} is not allowed: it is a number, as in {key} = 0.02")
-    if "between" in values and not 0 < values["between"][0] < values["between"][1]:
-        raise ValueError(
-            f"claim {name}: between is two ratios, the lower first, both above 0, as in between = [0.8, 1.25]"
-        )
-    return Condition(**values)
+class _Table(BaseModel):
+    """A claim as a file has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    claim: str
+    conditions: list[Condition] = Field(min_length=1)
+
+
+_KEYS = frozenset(field.name for field in fields(Condition))
+_PAIRS = ("alike", "ratio")
+_ARMS = ("higher", "lower", "arm")
+
+
+def _given(condition: Condition) -> dict[str, Any]:
+    """What a condition says, without what is not given."""
+    facts = asdict(condition).items()
+    return {key: value for key, value in facts if value is not None and (key, value) != ("by", 0.0)}
+
+
+def _kind_mistake(keys: Iterable[str]) -> str:
+    """What is wrong where these keys make no kind of condition."""
+    has = {*keys} - {"metric"}
+    kinds = Condition.KINDS.values()
+    if any(need <= has <= need | more for need, more in kinds):
+        return ""
+    ways = "; ".join("metric, " + ", ".join(sorted(need | more)) for need, more in kinds)
+    return f"a condition has one of these sets of keys: {ways}; this has {', '.join(sorted(has)) or 'none of them'}"
+
+
+def _explained(problem: ErrorDetails) -> str:
+    """One mistake of a claim's table in words, after the claim's name; none for what `_kind_mistake` says."""
+    where, value = problem["loc"], problem["input"]
+    extra = problem["type"] == "extra_forbidden" or problem["type"] == "unexpected_keyword_argument"
+    if where[0] != "conditions":
+        return f" has no {where[0]!r}: {near_miss(str(where[0]), _Table.model_fields)}"
+    if len(where) == 1:
+        return " has no conditions: write [[claims.conditions]] tables"
+    if len(where) == 2:
+        return ""
+    key = str(where[2])
+    if extra:
+        return f": a condition has no {key!r}: {near_miss(key, _KEYS)}"
+    if key == "metric":
+        return ': a condition has a metric, which is text: write metric = "test_accuracy"'
+    if key in _PAIRS:
+        return f': {key} is a list of two arms, as in {key} = ["one", "other"]'
+    if key in _ARMS:
+        return f': {key} = {value!r} is not allowed: it is the name of an arm, as in {key} = "one"'
+    if key == "between" and problem["type"] in ("value_error", "missing", "too_long", "tuple_type"):
+        return ": between is two ratios, the lower first, both above 0, as in between = [0.8, 1.25]"
+    return f": {key} = {value!r} is not allowed: it is a number, as in {key} = 0.02"

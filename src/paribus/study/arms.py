@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 
 from paribus.backends.dispatch import resolve
-from paribus.config.overrides import SettingsError, parse_overrides
+from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
-from paribus.config.values import Value, format_overrides
+from paribus.config.values import Value, format_overrides, format_value, plain_number
 from paribus.plan import MAX_SEED
 
 MOST_SEEDS = 1_000_000
+
+Given = Value | UserDefined
+"""A setting's value as it is given."""
 
 
 @dataclass(frozen=True)
@@ -45,29 +49,26 @@ class Design:
         }
 
 
-def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[UserDefined | str]] | None = None) -> Design:
+def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]] | None = None) -> Design:
     """The full grid over every setting that lists several values.
 
-    `own`: tasks, models and optimizers of the user's own, beside names, instead of words for them. Raises
-    SettingsError with all mistakes of the command.
+    `words`: settings as a command has them. `given`: settings as Python has them, by name, each with its values; what
+    is the user's own (a task, model or optimizer) may be one. Raises SettingsError with all mistakes of the command.
 
     >>> [arm.name for arm in design("moons", ["lr=0.1,0.01", "hidden=5,none"]).arms]
     ['lr=0.1 hidden=5', 'lr=0.1 hidden=none', 'lr=0.01 hidden=5', 'lr=0.01 hidden=none']
+    >>> [arm.name for arm in design("moons", [], {"lr": [0.1, 0.01]}).arms]
+    ['lr=0.1', 'lr=0.01']
     """
-    mistakes: list[str] = []
-    own = own or {}
-    texts = [*([] if "task" in own else [f"task={task}"]), *words]
-    parsed: dict[str, Sequence[UserDefined | str]] = dict(own)
-    try:
-        parsed |= parse_overrides(texts)
-    except SettingsError as error:
-        mistakes += error.mistakes
-        # What could be read is checked too, so that one message holds every mistake.
-        for text in texts:
-            try:
-                parsed = {**parse_overrides([text]), **parsed}
-            except SettingsError:
-                continue
+    given = given or {}
+    listed: list[Listed[Given]] = [*given.items(), *([] if "task" in given else [("task", task.split(","))])]
+    mistakes = Mistakes()
+    for text in words:
+        with mistakes.noted():
+            listed += split_words([text])
+    # What could be read is checked too, so that one message holds every mistake.
+    parsed, wrong = by_full_name(listed)
+    mistakes += wrong
     factors = [name for name, values in parsed.items() if len(values) > 1]
     arms: list[Arm] = []
     spellings: list[str] = []
@@ -80,12 +81,15 @@ def design(task: str, words: Sequence[str], own: Mapping[str, Sequence[UserDefin
             continue
         flat = settings.flat()
         arms.append(Arm(format_overrides({name: flat[name] for name in factors}), settings))
-        asked = {name: value.name if isinstance(value, UserDefined) else value for name, value in values.items()}
+        asked = {
+            name: value.name if isinstance(value, UserDefined) else format_value(value)
+            for name, value in values.items()
+        }
         spellings.append(" ".join(f"{name}={asked[name]}" for name in factors))
     if mistakes:
         raise SettingsError(mistakes)
     names = [arm.name for arm in arms]
-    if own and len({*names}) < len(names):
+    if given and len({*names}) < len(names):
         raise SettingsError(
             f"{name} names two different arms: give each a name of its own, as in model={{'a': ..., 'b': ...}}"
             for name in sorted(names)
@@ -107,29 +111,67 @@ def distinct(arms: Sequence[Arm]) -> None:
         raise SettingsError(mistakes)
 
 
+_SEEDS = (
+    f"--seeds is a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds from 0 to {MAX_SEED} (3,5,8; one as 3,)"
+)
+
+
 def parse_seeds(text: str) -> list[int]:
     """`N`: the seeds 0 to N - 1; `3,5,8`: these (one alone as `3,`).
 
     >>> parse_seeds("3"), parse_seeds("3,5,8"), parse_seeds("7,")
     ([0, 1, 2], [3, 5, 8], [7])
     """
-    allowed = (
-        f"--seeds is a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds from 0 to {MAX_SEED} "
-        "(3,5,8; one as 3,)"
-    )
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1 and not parts[-1]:
         parts.pop()
     try:
         numbers = [int(part) for part in parts]
     except ValueError:
-        raise SettingsError([f"--seeds {text} is not allowed: {allowed}"]) from None
-    if "," not in text:
-        if not 0 < numbers[0] <= MOST_SEEDS:
-            raise SettingsError([f"--seeds {text} is not allowed: {allowed}"])
-        return list(range(numbers[0]))
-    if repeated := sorted({seed for seed in numbers if numbers.count(seed) > 1}):
+        raise SettingsError([f"--seeds {text} is not allowed: {_SEEDS}"]) from None
+    return _listed(numbers, text) if "," in text else _first(numbers[0])
+
+
+def seeds_of(given: object) -> list[int]:
+    """The seeds that Python or a file gives: how many, or which; text as on the command line.
+
+    Takes whole numbers, those of NumPy among them, lists, ranges and arrays of them. SettingsError for anything else.
+
+    >>> seeds_of(2), seeds_of([3, 5]), seeds_of(range(4, 6)), seeds_of("2")
+    ([0, 1], [3, 5], [4, 5], [0, 1])
+    """
+    if isinstance(given, str):
+        return parse_seeds(given)
+    value = plain_number(given)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _first(value)
+    listed = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
+    numbers = [plain_number(one) for one in islice(value, MOST_SEEDS + 1)] if listed else []
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
+    if not whole or not 0 < len(numbers) <= MOST_SEEDS:
+        raise SettingsError([f"--seeds {_short(given)} is not allowed: {_SEEDS}"])
+    return checked_seeds(numbers)
+
+
+def checked_seeds(numbers: Sequence[int]) -> list[int]:
+    """Seeds that a study can have; SettingsError for none at all, one out of bounds, and one that is repeated."""
+    return _listed(numbers, "".join(f"{seed}," for seed in numbers[:20]) + ("..." if len(numbers) > 20 else ""))
+
+
+def _first(count: int) -> list[int]:
+    if not 0 < count <= MOST_SEEDS:
+        raise SettingsError([f"--seeds {count} is not allowed: {_SEEDS}"])
+    return list(range(count))
+
+
+def _listed(numbers: Sequence[int], text: str) -> list[int]:
+    if repeated := sorted(seed for seed, times in Counter(numbers).items() if times > 1):
         raise SettingsError([f"--seeds {text}: {', '.join(map(str, repeated))} is repeated; each seed is run once"])
-    if not all(0 <= seed <= MAX_SEED for seed in numbers):
-        raise SettingsError([f"--seeds {text} is not allowed: {allowed}"])
-    return numbers
+    if not numbers or not all(0 <= seed <= MAX_SEED for seed in numbers):
+        raise SettingsError([f"--seeds {text} is not allowed: {_SEEDS}"])
+    return list(numbers)
+
+
+def _short(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,11 +6,11 @@ from paribus.backends.base import backend_of
 from paribus.config.values import cores
 from paribus.records.expected import Expected, ExpectedArm
 from paribus.study.runner import prepare
-from paribus.study.spec import Request
+from paribus.study.spec import StudySpec
 from paribus.tasks import load
 
 
-def expected(request: Request) -> Expected:
+def expected(request: StudySpec) -> Expected:
     """Every arm; a few steps of those with missing runs are timed, nothing is written."""
     work = prepare(request)
     arms, total = [], 0.0

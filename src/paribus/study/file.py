@@ -33,42 +33,61 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from paribus.backends.dispatch import resolve
-from paribus.config.overrides import SettingsError, full_name, near_miss
-from paribus.config.values import format_overrides, format_value
+from paribus.config.overrides import Listed, Mistakes, SettingsError, full_name, near_miss
+from paribus.config.values import Value, format_overrides, listed_values
 from paribus.records.claims import Claim
-from paribus.study.arms import Arm, Design, distinct
-from paribus.study.spec import Options, Request, make_request
+from paribus.study.arms import Arm, Design, distinct, seeds_of
+from paribus.study.spec import StudySpec, make_request, target_of
 
 _MOST_BYTES = 1_000_000
 
-# what a file may hold, the types each may have, and how a message names them
-_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
-    "name": ((str,), "text"),
-    "task": ((str,), "the name of a task"),
-    "seeds": ((int, list), "a number of seeds or a list of them"),
-    "metric": ((str,), "the name of a metric"),
-    "target": ((str,), "METRIC=VALUE, as in test_accuracy=0.9"),
-    "baseline": ((str,), "the name of an arm"),
-    "margin": ((int, float), "a number"),
-    "timing": ((bool,), "true or false"),
-    "jobs": ((int,), "a whole number"),
-    "budget": ((int,), "a whole number"),
-    "tune_seeds": ((int,), "a whole number"),
-    "keep": ((list,), 'a list of "weights", "predictions" and "best"'),
-    "checkpoint_every": ((int, float), "a number of seconds"),
-    "settings": ((dict,), "a table of settings"),
-    "factors": ((dict,), "a table of settings, each with a list of values"),
-    "tune": ((dict,), 'a table of settings, each with a range ("1e-5:1e-1:9") or a list of values'),
-    "arms": ((list,), "tables, each with a name and settings"),
-    "claims": ((list,), "tables, each with an id, a claim and conditions"),
-}
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
 
 
-def read_file(path: Path, out: Path | None = None, command: str = "", seeds: str | None = None) -> Request:
-    """The request that a file describes, on other seeds if they are given; SettingsError with all that is wrong."""
+class StudyFile(BaseModel):
+    """What a file may hold; each key's description is what a message says of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    task: str = Field(description="the name of a task")
+    name: str | None = Field(None, description="text")
+    seeds: Whole | list[Whole] = Field(3, description="a number of seeds or a list of them")
+    metric: str | None = Field(None, description="the name of a metric")
+    target: str | None = Field(None, description="METRIC=VALUE, as in test_accuracy=0.9")
+    baseline: str | None = Field(None, description="the name of an arm")
+    margin: Number | None = Field(None, description="a number")
+    timing: bool | None = Field(None, description="true or false")
+    jobs: Whole | None = Field(None, description="a whole number")
+    budget: Whole | None = Field(None, description="a whole number")
+    tune_seeds: Whole | None = Field(None, description="a whole number")
+    keep: list[str] = Field([], description='a list of "weights", "predictions" and "best"')
+    checkpoint_every: Number | None = Field(None, description="a number of seconds")
+    settings: dict[str, Any] = Field({}, description="a table of settings")
+    factors: dict[str, Any] = Field({}, description="a table of settings, each with a list of values")
+    tune: dict[str, Any] = Field(
+        {}, description='a table of settings, each with a range ("1e-5:1e-1:9") or a list of values'
+    )
+    arms: list[Any] | None = Field(None, description="tables, each with a name and settings")
+    claims: list[Any] = Field([], description="tables, each with an id, a claim and conditions")
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> StudyFile:
+        """A file's keys and values, checked; SettingsError with every mistake."""
+        try:
+            return cls(**facts)
+        except ValidationError as error:
+            raise SettingsError(_mistake(problem, facts) for problem in error.errors()) from None
+
+
+def read_file(path: Path, out: Path | None = None, command: str = "", seeds: Sequence[int] | None = None) -> StudySpec:
+    """The study that a file describes, on other seeds if they are given; SettingsError with all that is wrong."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SettingsError([f"{path} has {path.stat().st_size} bytes: a study file has at most {_MOST_BYTES}"])
@@ -80,84 +99,88 @@ def read_file(path: Path, out: Path | None = None, command: str = "", seeds: str
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, too deep, or a number of thousands of digits
         raise SettingsError([f"{path} is not TOML: {str(error)[:200]}"]) from None
     try:
-        return _request(facts, path.stem, out, command, seeds)
+        return _spec(StudyFile.read(facts), path.stem, out=out, command=command, other=seeds)
     except SettingsError as error:
         raise SettingsError([f"{path}: {mistake}" for mistake in error.mistakes]) from None
 
 
-def _request(facts: Mapping[str, Any], stem: str, out: Path | None, command: str, other: str | None) -> Request:
-    mistakes = []
-    for key, content in facts.items():
-        if key not in _KEYS:
-            mistakes.append(f"there is no key {key!r}: {near_miss(key, _KEYS)}")
-        elif not isinstance(content, _KEYS[key][0]) or (isinstance(content, bool) and bool not in _KEYS[key][0]):
-            mistakes.append(f"{key} = {_short(content)} is not allowed: {key} is {_KEYS[key][1]}")
-    if "task" not in facts:
-        mistakes.append('there is no task: write task = "moons"')
-    if mistakes:
-        raise SettingsError(mistakes)
-    seeds = facts.get("seeds", 3)
-    options = Options(
-        seeds=other or (f"{','.join(map(str, seeds))}," if isinstance(seeds, list) else str(seeds)),
+def _spec(file: StudyFile, stem: str, *, out: Path | None, command: str, other: Sequence[int] | None) -> StudySpec:
+    mistakes = Mistakes()
+    seeds, claims = other, list[Claim]()
+    given: dict[str, Any] = {
+        option: value for key, option in _OPTIONS.items() if (value := getattr(file, key)) is not None
+    }
+    if other is None:
+        with mistakes.noted():
+            seeds = seeds_of(file.seeds)
+    if file.target is not None:
+        with mistakes.noted():
+            given["target"] = target_of(file.target)
+    with mistakes.noted():
+        given["tune"] = _tune(file.tune)
+    for table in file.claims:
+        with mistakes.noted():
+            claims.append(Claim.of(table))
+    return make_request(
+        lambda: _design(file),
+        stem,
+        seeds=seeds,
+        mistakes=mistakes,
         out=out,
-        keep=",".join(map(str, facts.get("keep", []))) or None,
         command=command,
-        tune=_tune(facts.get("tune", {})),
-        claims=_claims(facts.get("claims", [])),
-        **{
-            key: facts[key]
-            for key in (
-                "name",
-                "metric",
-                "jobs",
-                "timing",
-                "target",
-                "baseline",
-                "margin",
-                "budget",
-                "tune_seeds",
-                "checkpoint_every",
-            )
-            if key in facts
-        },
+        keep=frozenset(file.keep),
+        claims=tuple(claims),
+        **given,
     )
-    return make_request(lambda: _design(facts), stem, options)
 
 
-def _claims(tables: Sequence[Any]) -> tuple[Claim, ...]:
-    try:
-        return tuple(Claim.of(one) for one in tables)
-    except ValueError as error:
-        raise SettingsError([str(error)]) from None
+_OPTIONS = {
+    **{key: key for key in ("name", "metric", "jobs", "timing", "baseline", "margin", "budget", "tune_seeds")},
+    "checkpoint_every": "checkpoint_seconds",
+}
+"""Keys that are options of a study as they stand, and what those are called there."""
 
 
-def _tune(table: Mapping[str, Any]) -> list[str]:
-    """The words of `--tune`."""
-    words = []
+def _mistake(problem: ErrorDetails, facts: Mapping[str, Any]) -> str:
+    key = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"there is no key {key!r}: {near_miss(key, StudyFile.model_fields)}"
+    if problem["type"] == "missing":
+        return 'there is no task: write task = "moons"'
+    return f"{key} = {_short(facts[key])} is not allowed: {key} is {StudyFile.model_fields[key].description}"
+
+
+def _tune(table: Mapping[str, Any]) -> list[Listed[Value]]:
+    """Settings and their candidates, or a range of them."""
+    found: list[Listed[Value]] = []
+    mistakes = []
     for key, value in _flattened(table).items():
         listed = value if isinstance(value, list) else [value]
-        if not listed or not all(isinstance(one, str | int | float | bool) for one in listed):
-            raise SettingsError([f"tune: {key} = {_short(value)} is not allowed: write a range or a list of values"])
-        words.append(f"{key}={','.join(format_value(one) for one in listed)}")
-    return words
+        if listed and all(isinstance(one, str | int | float | bool) for one in listed):
+            found.append((key, listed_values(listed)))
+        else:
+            mistakes.append(f"tune: {key} = {_short(value)} is not allowed: write a range or a list of values")
+    if mistakes:
+        raise SettingsError(mistakes)
+    return found
 
 
-def _design(facts: Mapping[str, Any]) -> Design:
+def _design(file: StudyFile) -> Design:
     mistakes: list[str] = []
-    shared = _settings(facts.get("settings", {}), "settings", mistakes)
+    shared = _settings(file.settings, "settings", mistakes)
     grid: dict[str, list[Any]] = {}
-    for key, listed in _flattened(facts.get("factors", {})).items():
+    for key, listed in _flattened(file.factors).items():
         if not isinstance(listed, list) or not listed:
             mistakes.append(
                 f"factors: {key} = {_short(listed)} is not allowed: write a list, as in {key} = [0.1, 0.01]"
             )
         else:
             grid |= dict.fromkeys(_settings({key: listed[0]}, "factors", mistakes), listed)
-    tables = facts.get("arms", [{}])
+    tables = [{}] if file.arms is None else file.arms
     arms: list[Arm] = []
     given = {*shared, *grid}
     for i, table in enumerate(tables):
-        if not isinstance(table, dict) or ("arms" in facts and not isinstance(table.get("name"), str)):
+        if not isinstance(table, dict) or (file.arms is not None and not isinstance(table.get("name"), str)):
             mistakes.append(f'arms: number {i + 1} has no name: write name = "..."')
             continue
         own = _settings({key: value for key, value in table.items() if key != "name"}, f"arm {i + 1}", mistakes)
@@ -166,7 +189,7 @@ def _design(facts: Mapping[str, Any]) -> Design:
         for combination in product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
             try:
-                settings = resolve({"task": facts["task"], **shared, **own, **chosen})
+                settings = resolve({"task": file.task, **shared, **own, **chosen})
             except SettingsError as error:
                 mistakes += error.mistakes
                 continue
@@ -179,11 +202,11 @@ def _design(facts: Mapping[str, Any]) -> Design:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError([f"arms: {', '.join(map(repr, repeated))} is given more than once"])
     distinct(arms)
-    spelled = _spelled_out(arms) if "arms" in facts and not grid else None
+    spelled = _spelled_out(arms) if file.arms is not None and not grid else None
     if spelled is not None:
         return Design(spelled, arms, given=frozenset(given))
     factors = [*grid, *(key for key in _varying(arms) if key not in grid)]
-    return Design(factors, arms, "arms" in facts, frozenset(given))
+    return Design(factors, arms, named=file.arms is not None, given=frozenset(given))
 
 
 def _spelled_out(arms: Sequence[Arm]) -> list[str] | None:

@@ -16,7 +16,7 @@ from paribus.records.record import FINISHED, Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.driver import me
 from paribus.study.environment import environment
-from paribus.study.spec import Request
+from paribus.study.spec import StudySpec
 from paribus.study.store import Store, canonical
 from paribus.tasks import Task, load
 
@@ -27,7 +27,7 @@ _POINTS = 5000
 class Recorder(Callback):
     """The callback of a study; several runs may go on at once."""
 
-    def __init__(self, store: Store, request: Request, callbacks: Sequence[Callback]) -> None:
+    def __init__(self, store: Store, request: StudySpec, callbacks: Sequence[Callback]) -> None:
         self._store, self._others = store, callbacks
         self._timed = request.timing
         self._numbers: dict[Run, int] = {}

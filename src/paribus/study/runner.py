@@ -12,6 +12,7 @@ from paribus.backends.base import backend_of
 from paribus.backends.compatibility import model_mistakes
 from paribus.config.overrides import SettingsError
 from paribus.config.recipes import RECIPES
+from paribus.config.settings import Settings
 from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
 from paribus.plan import PLAN_VERSION
@@ -22,7 +23,7 @@ from paribus.records.run import Callback, Run, identity_of
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
 from paribus.study.recorder import Recorder
-from paribus.study.spec import Request
+from paribus.study.spec import StudySpec
 from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
 from paribus.tasks import load
 from paribus.training import sampling
@@ -41,8 +42,13 @@ class Work:
     notes: list[str]
 
 
-def check(request: Request) -> list[str]:
-    """What there is to say of the settings with these data; SettingsError for what the data refuse."""
+def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
+    """What there is to say of the settings with these data; SettingsError for what the data refuse.
+
+    What is the user's own is built and tried on the data, where nothing else is wrong. `tried`: settings for which that
+    is done; those of this study are added.
+    """
+    tried = set() if tried is None else tried
     recipes = dict.fromkeys(arm.settings.recipe for arm in request.design.arms if arm.settings.recipe != "none")
     notes = [
         f"recipe={name} is {format_overrides(RECIPES[name].settings)}, where nothing else is given" for name in recipes
@@ -72,22 +78,23 @@ def check(request: Request) -> list[str]:
         if note := sampling.note(arm.settings, len(task.train)):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
-        if not mistakes:
+        if not mistakes and arm.settings not in tried:
             mistakes += backend_of(arm.settings).tried(arm.settings, task)
+            tried.add(arm.settings)
     if mistakes:
         raise SettingsError(mistakes)
     return notes
 
 
-def prepare(request: Request) -> Work:
-    """Check all that can be checked before compute is spent; nothing is written.
+def prepare(request: StudySpec, tried: set[Settings] | None = None) -> Work:
+    """Check all that can be checked before compute is spent; nothing is written. `tried`: as for `check`.
 
     Raises SettingsError for settings that the data refuse, StoreError for a folder that cannot take the study.
     """
-    return _outstanding(request, check(request))
+    return outstanding(request, check(request, tried))
 
 
-def _outstanding(request: Request, notes: list[str]) -> Work:
+def outstanding(request: StudySpec, notes: list[str]) -> Work:
     """What is not recorded yet; StoreError for a folder that cannot take the study. `notes`: those of `check`."""
     recorded, former = _recorded(request)
     wanted = [(arm, seed) for seed in request.seeds for arm in request.design.arms]
@@ -109,14 +116,14 @@ def _outstanding(request: Request, notes: list[str]) -> Work:
     return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)))
 
 
-def carry_out(request: Request, callbacks: Sequence[Callback] = (), *, work: Work | None = None) -> StudyRecord:
+def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: Work | None = None) -> StudyRecord:
     """Train what is missing and return all that the folder holds. `work`: what `prepare` found, if it was called.
 
     Raises what `prepare` raises, and StoreError while another process carries out a study in the same folder.
     """
     with lock(request.folder):
         notes = check(request) if work is None else list(work.notes)
-        work = _outstanding(request, notes)  # what is recorded is looked at now that nobody else writes
+        work = outstanding(request, notes)  # what is recorded is looked at now that nobody else writes
         store = Store.create(request.folder)
         try:
             runs = [_run(request, arm, seed) for arm, seed in work.missing]
@@ -129,7 +136,7 @@ def carry_out(request: Request, callbacks: Sequence[Callback] = (), *, work: Wor
             store.close()
 
 
-def _run(request: Request, arm: Arm, seed: int) -> Run:
+def _run(request: StudySpec, arm: Arm, seed: int) -> Run:
     first = seed == request.seeds[0] and not request.hidden_test
     run = Run(arm.settings, seed, request.keep, request.hidden_test, request.metrics, pictures=first)
     # the seconds of a timed run are those of a run in one piece
@@ -174,7 +181,7 @@ def _checkpoint_path(folder: Path, identity: str) -> Path:
     return folder / f"{identity[:24]}.checkpoint"
 
 
-def _executor(request: Request) -> Executor:
+def _executor(request: StudySpec) -> Executor:
     if request.timing:
         return Workers(1, fresh=True)
     if request.jobs is None:
@@ -182,7 +189,7 @@ def _executor(request: Request) -> Executor:
     return Both(request.jobs) if request.jobs > 1 else InProcess(1)
 
 
-def complete(request: Request, study: StudyRecord) -> bool:
+def complete(request: StudySpec, study: StudyRecord) -> bool:
     """Whether every run that was asked for is done."""
     done = {(canonical(arm.settings), run.seed) for arm in study.arms for run in arm.runs if run.status is Status.DONE}
     return all(_key(arm, seed) in done for arm in request.design.arms for seed in request.seeds)
@@ -192,7 +199,7 @@ def _key(arm: Arm, seed: int) -> tuple[str, int]:
     return canonical(arm.settings.flat()), seed
 
 
-def _recorded(request: Request) -> tuple[dict[tuple[str, int], Status], dict[str, list[str]]]:
+def _recorded(request: StudySpec) -> tuple[dict[tuple[str, int], Status], dict[str, list[str]]]:
     """What the folder already holds of this very study, and how older versions wrote its arms.
 
     Raises StoreError where it holds something else.
@@ -228,7 +235,7 @@ def free(folder: Path) -> None:
         raise StoreError(f"{folder} cannot be written: {existing} is not a folder that you may write in; choose --out")
 
 
-def _differing(store: Store, request: Request) -> list[str]:
+def _differing(store: Store, request: StudySpec) -> list[str]:
     factors, shared, metric, timing, version = (
         store.get(key) for key in ("factors", "shared", "primary_metric", "timing", "plan_version")
     )
@@ -281,7 +288,7 @@ def _nested(recorded: Set[str], asked: Set[str]) -> bool:
     return recorded <= asked or asked <= recorded
 
 
-def _other_design(factors: list[str], shared: dict[str, object], request: Request) -> list[str]:
+def _other_design(factors: list[str], shared: dict[str, object], request: StudySpec) -> list[str]:
     """Arms beside those recorded extend a study where the factors are the same, and all that is no factor."""
     mine = request.design.shared
     differing = []

@@ -1,15 +1,16 @@
-"""From a command to a request: what is checked without looking at data or disk."""
+"""A study as one typed value: the command line, a file and Python all build it. It looks at neither data nor disk."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypedDict, TypeVar, Unpack
 
-from paribus.config.overrides import SettingsError, near_miss
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, ValidationInfo, field_validator
+
+from paribus.config.overrides import Listed, Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined
-from paribus.config.values import cores
+from paribus.config.values import Value, cores, format_value, plain_number
 from paribus.records.claims import Claim
 from paribus.records.metrics import (
     JITTERS,
@@ -23,82 +24,223 @@ from paribus.records.metrics import (
     split_of,
 )
 from paribus.records.record import Target
-from paribus.study.arms import Design, design, parse_seeds
+from paribus.study.arms import Design, Given, checked_seeds, design
 from paribus.study.names import default_name, folder_name
 from paribus.study.tuning import Tune, make_tune
+
+T = TypeVar("T")
 
 DEFAULT_METRIC = "test_accuracy"
 KEEPABLE = frozenset({"weights", "predictions", "best"})
 CHECKPOINT_SECONDS = 120.0
+_KEEP = "allowed is weights, predictions, best, or some with a comma"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a command asks for.
+class StudySpec(BaseModel):
+    """What a study is: its arms and seeds, where its records go, and how its runs are carried out and judged.
 
     `keep`: what records hold beside the curve (`weights`, `predictions`, `best`); `metrics`: the user's own, beside
     loss and accuracy, and `measured`: what each of them measures; `jobs`: how many runs train at once, None for one, or
     of those of the fused engine as many as there are cores; `timing`: each run alone in a process of its own, so that
     its seconds can be compared; `tune`: first choose values for each arm; `hidden_test`: the test split is not looked
     at; `checkpoint_seconds`: how often a long run's state is kept, to go on from after an interruption.
+
+    A field's check may use the fields above it.
     """
 
-    design: Design
-    seeds: list[int]
-    folder: Path
-    name: str
-    metric: str = DEFAULT_METRIC
-    keep: frozenset[str] = frozenset()
-    jobs: int | None = None
-    timing: bool = False
-    target: Target | None = None
-    baseline: str | None = None
-    margin: float | None = None
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    design: InstanceOf[Design]
+    seeds: list[int] = Field(description="seeds is a list of whole numbers")
+    folder: Path = Field(description="out is a path")
+    name: str = Field(description="name is text")
+    metrics: tuple[InstanceOf[UserDefined], ...] = ()
+    measured: tuple[InstanceOf[Metric], ...] = ()
+    timing: bool = Field(default=False, description="timing is true or false")
+    metric: str = Field(default=DEFAULT_METRIC, description="metric is the name of a metric")
+    keep: frozenset[str] = Field(default=frozenset(), description="keep is names with a comma, or a list of them")
+    jobs: int | None = Field(default=None, gt=0, description="jobs is a whole number above 0")
+    target: InstanceOf[Target] | None = Field(default=None, description="target is METRIC=VALUE")
+    baseline: str | None = Field(default=None, description="baseline is the name of an arm")
+    margin: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="margin is a finite number above 0"
+    )
     command: str = ""
-    tune: Tune | None = None
+    tune: InstanceOf[Tune] | None = None
     hidden_test: bool = False
-    metrics: tuple[UserDefined, ...] = ()
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
-    claims: tuple[Claim, ...] = ()
-    measured: tuple[Metric, ...] = ()
+    checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0, description="it is a number of seconds above 0")
+    claims: tuple[InstanceOf[Claim], ...] = ()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, seeds: list[int]) -> list[int]:
+        return checked_seeds(seeds)
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics(cls, metrics: tuple[UserDefined, ...]) -> tuple[UserDefined, ...]:
+        taken = {"seconds", *MEASURED, *(split_of(name)[1] for name in JITTERS)}
+        return _unless(
+            metrics,
+            (
+                f"metric {one.name!r} is not allowed: a metric's name is one word, and not loss or accuracy"
+                for one in metrics
+                if not one.name.isidentifier() or one.name in taken
+            ),
+        )
+
+    @field_validator("metric")
+    @classmethod
+    def _metric(cls, metric: str, info: ValidationInfo) -> str:
+        mistakes = []
+        if metric in TO_TARGET:
+            mistakes.append(
+                f"--metric {metric} cannot be the primary one: a run that never reaches the target has none. Give "
+                "--target alone: it is judged by ranks, in which never is later than any epoch"
+            )
+        if metric in (*TIMES, *METERS) and not info.data.get("timing"):
+            mistakes.append(f"--metric {metric} needs --timing: it counts only of a run that had the machine to itself")
+        return _unless(metric, mistakes)
+
+    @field_validator("keep")
+    @classmethod
+    def _keep(cls, keep: frozenset[str]) -> frozenset[str]:
+        unknown = sorted(keep - KEEPABLE)
+        return _unless(keep, [f"--keep {','.join(unknown)} is not allowed: {_KEEP}"] if unknown else [])
+
+    @field_validator("jobs")
+    @classmethod
+    def _jobs(cls, jobs: int | None, info: ValidationInfo) -> int | None:
+        mistakes = []
+        if info.data.get("timing") and (jobs or 1) > 1:
+            mistakes.append(f"--jobs {jobs} and --timing exclude each other: a timed run has the machine to itself")
+        made: Design | None = info.data.get("design")
+        threads = max((arm.settings.threads for arm in made.arms), default=1) if made else 1
+        if min(jobs or 1, threads) > 1 and (jobs or 1) * threads > cores():
+            mistakes.append(
+                f"--jobs {jobs} with threads={threads} asks for {(jobs or 1) * threads} threads of {cores()} cores, "
+                "which is several times slower than either alone: give threads=1, or no --jobs"
+            )
+        return _unless(jobs, mistakes)
+
+    @field_validator("target")
+    @classmethod
+    def _target(cls, target: Target | None, info: ValidationInfo) -> Target | None:
+        mine = own_metrics(info.data.get("measured", ()))
+        what = split_of(target.metric)[1] if target is not None else ""
+        if target is not None and target.direction is None and what in mine:
+            raise SettingsError([no_direction(f"--target {target}", mine[what])])
+        return target
+
+    @field_validator("baseline")
+    @classmethod
+    def _baseline(cls, baseline: str | None, info: ValidationInfo) -> str | None:
+        arms = _arms(info)
+        if arms and baseline is not None and baseline not in arms:
+            raise SettingsError([f"--baseline {baseline} is no arm: {near_miss(baseline, arms)}"])
+        return baseline
+
+    @field_validator("margin")
+    @classmethod
+    def _margin(cls, margin: float | None, info: ValidationInfo) -> float | None:
+        primary = metric_named(info.data.get("metric", ""), own_metrics(info.data.get("measured", ())))
+        if margin is not None and margin >= 1 and primary.unit == "share":
+            raise SettingsError(
+                [f"--margin {margin:g} is not allowed: accuracies are shares from 0 to 1, and one point is 0.01"]
+            )
+        return margin
+
+    @field_validator("claims")
+    @classmethod
+    def _claims(cls, claims: tuple[Claim, ...], info: ValidationInfo) -> tuple[Claim, ...]:
+        arms = _arms(info)
+        return _unless(
+            claims,
+            (
+                f"claim {claim.id} speaks of {name!r}, which is no arm: {near_miss(name, arms)}"
+                for claim in claims
+                for name in dict.fromkeys(name for one in claim.conditions for name in one.arms)
+                if arms and name not in arms
+            ),
+        )
+
+    def replaced(self, **changes: Any) -> StudySpec:
+        """The same study but for these fields, checked again."""
+        return StudySpec(**{**{name: getattr(self, name) for name in StudySpec.model_fields}, **changes})
 
 
-@dataclass(frozen=True)
-class Options:
-    """A command's options as they were typed."""
+class PlainOptions(TypedDict, total=False):
+    """What may be given beside arms and seeds, and is of one type wherever it comes from. `budget` and
+    `tune_seeds`: how many candidates are drawn, and on how many seeds values are chosen."""
 
-    seeds: str = "3"
-    name: str | None = None
-    out: Path | None = None
-    metric: str = DEFAULT_METRIC
-    keep: str | None = None
-    jobs: int | None = None
-    timing: bool = False
-    target: str | None = None
-    baseline: str | None = None
-    margin: float | None = None
-    command: str = ""
-    tune: Sequence[str] = ()
-    budget: int | None = None
-    tune_seeds: int = 3
-    metrics: tuple[UserDefined, ...] = ()
-    checkpoint_every: float = CHECKPOINT_SECONDS
-    claims: tuple[Claim, ...] = ()
-    measured: tuple[Metric, ...] = ()
+    name: str | None
+    metric: str
+    jobs: int | None
+    timing: bool
+    baseline: str | None
+    margin: float | None
+    budget: int | None
+    tune_seeds: int
+    checkpoint_seconds: float
+
+
+class StudyOptions(PlainOptions, total=False):
+    """All that may be given. `out`: the folder; `tune`: settings and their candidates, or a range of them as text."""
+
+    command: str
+    out: Path | None
+    keep: frozenset[str]
+    target: Target | None
+    tune: Sequence[Listed[Value]]
+    metrics: tuple[UserDefined, ...]
+    measured: tuple[Metric, ...]
+    claims: tuple[Claim, ...]
+
+
+def keep_of(given: object) -> frozenset[str]:
+    """What is kept, from text as on the command line (`weights,best`) or names; SettingsError for anything else.
+
+    >>> sorted(keep_of("weights,best")), keep_of(["weights"]), keep_of(None)
+    (['best', 'weights'], frozenset({'weights'}), frozenset())
+    """
+    if isinstance(given, str):
+        return frozenset(given.split(",")) if given else frozenset()
+    if isinstance(given, Iterable) or given is None:
+        names = list(given or ())
+        if all(isinstance(name, str) for name in names):
+            return frozenset(names)
+    raise SettingsError([f"--keep {given!r} is not allowed: {_KEEP}"])
+
+
+def target_of(text: str, measured: Iterable[Metric] = ()) -> Target:
+    """From `test_accuracy=0.9`. `measured`: the user's own metrics."""
+    try:
+        return Target.parse(text, own_metrics(measured))
+    except ValueError:
+        raise SettingsError(
+            [f"--target {text} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9"]
+        ) from None
 
 
 def request(
     task: str,
     words: Sequence[str],
-    options: Options,
     *,
     compare: bool,
-    own: Mapping[str, Sequence[UserDefined | str]] | None = None,
-) -> Request:
-    """The request that a command makes; SettingsError with all of its mistakes. `own`: as for `design`."""
+    seeds: Sequence[int] | None,
+    given: Mapping[str, Sequence[Given]] | None = None,
+    mistakes: Iterable[str] = (),
+    **options: Unpack[StudyOptions],
+) -> StudySpec:
+    """The study that a task's name and settings describe. `given`: as for `design`; the rest as for `make_request`.
+
+    >>> spec = request("moons", ["lr=0.1,0.01"], compare=True, seeds=[3, 5], jobs=1)
+    >>> len(spec.design.arms), spec.seeds, spec.name
+    (2, [3, 5], 'moons lr=0.1,0.01')
+    """
 
     def made() -> Design:
-        found = design(task, words, own)
+        found = design(task, words, given)
         if compare and len(found.arms) < 2:
             raise SettingsError(
                 ["compare needs at least two arms: list values with a comma, as in lr=0.1,0.01, or use `paribus train`"]
@@ -110,98 +252,61 @@ def request(
             )
         return found
 
-    tuned = [f"tune:{word}" for word in options.tune] + ([f"budget={options.budget}"] if options.budget else [])
-    named = [f"{kind}={','.join(map(_named, things))}" for kind, things in (own or {}).items()]
-    return make_request(made, default_name(task, [*named, *words, *tuned]), options)
+    tuned = [f"tune:{key}={','.join(map(format_value, values))}" for key, values in options.get("tune", ())]
+    budget = [f"budget={options['budget']}"] if options.get("budget") else []
+    named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
+    default = default_name(task, [*named, *words, *tuned, *budget])
+    return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
 
 
-def make_request(make_design: Callable[[], Design], default: str, options: Options) -> Request:
-    """A request from its parts; SettingsError with what is wrong in any of them."""
-    mistakes: list[str] = []
-    made: Design | None = None
-    numbers: list[int] = []
-    try:
-        made = make_design()
-    except SettingsError as error:
-        mistakes += error.mistakes
-    try:
-        numbers = parse_seeds(options.seeds)
-    except SettingsError as error:
-        mistakes += error.mistakes
-    kept = frozenset(options.keep.split(",")) if options.keep else frozenset()
-    if unknown := sorted(kept - KEEPABLE):
-        mistakes.append(
-            f"--keep {','.join(unknown)} is not allowed: allowed is weights, predictions, best, or some with a comma"
-        )
-    if not options.checkpoint_every > 0:
-        mistakes.append(
-            f"--checkpoint-every {options.checkpoint_every:g} is not allowed: it is a number of seconds above 0"
-        )
-    if options.jobs is not None and options.jobs < 1:
-        mistakes.append(f"--jobs {options.jobs} is not allowed: jobs is a whole number above 0")
-    if options.timing and (options.jobs or 1) > 1:
-        mistakes.append(f"--jobs {options.jobs} and --timing exclude each other: a timed run has the machine to itself")
-    if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
-        mistakes.append(f"--margin {options.margin:g} is not allowed: margin is a finite number above 0")
-    mine = {metric.name: metric for metric in options.measured}
-    if options.margin is not None and options.margin >= 1 and metric_named(options.metric, mine).unit == "share":
-        mistakes.append(
-            f"--margin {options.margin:g} is not allowed: accuracies are shares from 0 to 1, and one point is 0.01"
-        )
-    target: Target | None = None
-    try:
-        target = None if options.target is None else Target.parse(options.target, mine)
-    except ValueError:
-        mistakes.append(f"--target {options.target} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9")
-    if target is not None and target.direction is None and split_of(target.metric)[1] in mine:
-        mistakes.append(no_direction(f"--target {target}", mine[split_of(target.metric)[1]]))
-    if options.metric in TO_TARGET:
-        mistakes.append(
-            f"--metric {options.metric} cannot be the primary one: a run that never reaches the target has none. Give "
-            "--target alone: it is judged by ranks, in which never is later than any epoch"
-        )
-    if options.metric in (*TIMES, *METERS) and not options.timing:
-        mistakes.append(
-            f"--metric {options.metric} needs --timing: it counts only of a run that had the machine to itself"
-        )
-    arms = [arm.name for arm in made.arms] if made else []
-    if made and options.baseline is not None and options.baseline not in arms:
-        mistakes.append(f"--baseline {options.baseline} is no arm: {near_miss(options.baseline, arms)}")
-    jobs, threads = options.jobs or 1, max((arm.settings.threads for arm in made.arms), default=1) if made else 1
-    if min(jobs, threads) > 1 and jobs * threads > cores():
-        mistakes.append(
-            f"--jobs {jobs} with threads={threads} asks for {jobs * threads} threads of {cores()} cores, "
-            "which is several times slower than either alone: give threads=1, or no --jobs"
-        )
-    for claim in options.claims:
-        for name in dict.fromkeys(name for one in claim.conditions for name in one.arms if made and name not in arms):
-            mistakes.append(f"claim {claim.id} speaks of {name!r}, which is no arm: {near_miss(name, arms)}")
-    tune: Tune | None = None
-    if options.tune and made and numbers:
-        try:
-            metric = selection_metric(options.metric, mine)
+def make_request(
+    make_design: Callable[[], Design],
+    default: str,
+    *,
+    seeds: Sequence[int] | None,
+    mistakes: Iterable[str] = (),
+    **options: Unpack[StudyOptions],
+) -> StudySpec:
+    """A study from its parts; SettingsError with what is wrong in any of them.
+
+    `seeds`: None where what was given is none, which stands in `mistakes`: those that were found in reading text, to be
+    said with the others. `default`: the study's name where none is given.
+    """
+    found = Mistakes(mistakes)
+    given: dict[str, Any] = {option: plain_number(value) for option, value in options.items()}
+    tune, budget, tune_seeds = given.pop("tune", ()), given.pop("budget", None), given.pop("tune_seeds", 3)
+    with found.noted():
+        given["design"] = make_design()
+    if seeds is not None:
+        given["seeds"] = list(seeds)
+    if tune and "design" in given and seeds is not None:
+        mine = own_metrics(given.get("measured", ()))
+        with found.noted():
+            metric = selection_metric(str(given.get("metric", DEFAULT_METRIC)), mine)
             if metric.direction is None:
                 raise SettingsError([no_direction("--tune", metric)])
-            tune = make_tune(made, options.tune, options.budget, options.tune_seeds, numbers, metric)
-        except SettingsError as error:
-            mistakes += error.mistakes
-    if not options.tune and options.budget is not None:
-        mistakes.append(f"--budget {options.budget} has no effect without --tune: it is the number of candidates")
-    taken = {"seconds", *MEASURED, *(split_of(name)[1] for name in JITTERS)}
-    for own in options.metrics:
-        if not own.name.isidentifier() or own.name in taken:
-            mistakes.append(
-                f"metric {own.name!r} is not allowed: a metric's name is one word, and not loss or accuracy"
+            given["tune"] = make_tune(
+                given["design"], tune, budget=budget, seeds=tune_seeds, compared=seeds, metric=metric
             )
-    if made is None or mistakes:
-        raise SettingsError(mistakes)
-    name = options.name if options.name is not None else default
-    return Request(
-        made, numbers, options.out if options.out is not None else Path("runs") / folder_name(name), name,
-        options.metric, kept, options.jobs, options.timing, target, options.baseline, options.margin, options.command,
-        tune, metrics=options.metrics, checkpoint_seconds=options.checkpoint_every,
-        claims=options.claims, measured=options.measured,
-    )  # fmt: skip
+    if not tune and budget is not None:
+        found.append(f"--budget {budget} has no effect without --tune: it is the number of candidates")
+    given["name"] = name = default if given.get("name") is None else given["name"]
+    folder = given.pop("out", None)
+    given["folder"] = Path("runs") / folder_name(str(name)) if folder is None else folder
+    try:
+        spec = StudySpec(**given)
+    except ValidationError as error:
+        if not found and not _explained(error, given):
+            raise  # a part is missing, and nothing says why
+        raise SettingsError([*found, *_explained(error, given)]) from None
+    if found:
+        raise SettingsError(found)
+    return spec
+
+
+def own_metrics(measured: Iterable[Metric]) -> dict[str, Metric]:
+    """The user's own metrics by name."""
+    return {metric.name: metric for metric in measured}
 
 
 def no_direction(asked: str, metric: Metric) -> str:
@@ -213,5 +318,32 @@ def no_direction(asked: str, metric: Metric) -> str:
     )
 
 
-def _named(thing: UserDefined | str) -> str:
-    return thing if isinstance(thing, str) else thing.name
+def _explained(error: ValidationError, given: Mapping[str, Any]) -> list[str]:
+    """A study's mistakes in words. A field that is missing is one whose own mistakes are known already."""
+    lines: list[str] = []
+    for problem in error.errors():
+        field = str(problem["loc"][0])
+        cause = problem.get("ctx", {}).get("error")
+        if isinstance(cause, SettingsError):
+            lines += cause.mistakes
+        elif problem["type"] != "missing":
+            option = {"folder": "out", "checkpoint_seconds": "checkpoint-every"}.get(field, field)
+            value = given[field]
+            shown = f"{value:g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)
+            lines.append(f"--{option} {shown} is not allowed: {StudySpec.model_fields[field].description}")
+    return lines
+
+
+def _arms(info: ValidationInfo) -> list[str]:
+    made: Design | None = info.data.get("design")
+    return [arm.name for arm in made.arms] if made else []
+
+
+def _unless(value: T, mistakes: Iterable[str]) -> T:
+    if found := list(mistakes):
+        raise SettingsError(found)
+    return value
+
+
+def _named(thing: Given) -> str:
+    return thing.name if isinstance(thing, UserDefined) else format_value(thing)

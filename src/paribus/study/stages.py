@@ -7,45 +7,52 @@ arm at its own best. Each is a study like any other, so that a tuned one is stop
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
+from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
 from paribus.study.driver import lock
 from paribus.study.reading import SHARED, read
-from paribus.study.runner import check, free
-from paribus.study.spec import Request
+from paribus.study.runner import Work, check, free, outstanding, prepare
+from paribus.study.spec import StudySpec
 from paribus.study.store import FILE, NoStudyError, Store, StoreError
 from paribus.study.tuning import Tune, candidates_of, chosen_for, decide
 
 TUNING = "tuning"
 
 
-def stages(request: Request) -> Iterator[Request]:
+def stages(request: StudySpec) -> Iterator[tuple[StudySpec, Work]]:
     """The studies to carry out, each before the next is asked for: what follows tuning depends on what it found.
 
-    Raises StoreError for a folder that cannot take the study, SettingsError where data or candidates refuse.
+    With each comes what there is to do in it, from its one check. A check builds the user's module and tries it, once
+    for each arm's settings; those of the last stage are tried before any compute is spent. Raises StoreError for a
+    folder that cannot take the study, SettingsError where data or candidates refuse.
     """
     tune = request.tune
     if tune is None:
-        yield request
+        yield request, prepare(request)
         return
-    check(replace(request, design=chosen_for(request.design, _first(request, tune), tune.names)))
-    _begin(request, tune)
+    sample = request.replaced(design=chosen_for(request.design, _first(request, tune), tune.names))
+    tried: set[Settings] = set()
+    check(sample, tried)
     tuning = tuning_stage(request, tune)
-    yield tuning
+    notes = check(tuning, tried)
+    _begin(request, tune)
+    yield tuning, outstanding(tuning, notes)
     shared, tuned = decide(request.design, tune, read(tuning.folder))
     with lock(request.folder):
         store = Store.create(request.folder)
         store.set("tuned", {"shared_values": shared, "arms": [asdict(one) for one in tuned]})
         store.close()
-    yield _shared_stage(request, {arm.name: shared for arm in request.design.arms})
-    yield replace(request, design=chosen_for(request.design, {one.arm: one.chosen for one in tuned}, tune.names))
+    stage = _shared_stage(request, {arm.name: shared for arm in request.design.arms})
+    yield stage, prepare(stage, tried)
+    last = request.replaced(design=chosen_for(request.design, {one.arm: one.chosen for one in tuned}, tune.names))
+    yield last, prepare(last, tried)
 
 
-def tuning_stage(request: Request, tune: Tune) -> Request:
+def tuning_stage(request: StudySpec, tune: Tune) -> StudySpec:
     """Every arm at every candidate, on seeds of its own, without a look at the test split."""
-    return replace(
-        request,
+    return request.replaced(
         design=candidates_of(request.design, tune),
         seeds=tune.seeds,
         folder=request.folder / TUNING,
@@ -58,10 +65,11 @@ def tuning_stage(request: Request, tune: Tune) -> Request:
         margin=None,
         tune=None,
         hidden_test=True,
+        claims=(),  # they are of the study's arms
     )
 
 
-def foreseen(request: Request) -> list[Request]:
+def foreseen(request: StudySpec) -> list[StudySpec]:
     """The stages as far as they can be known: a value that tuning has yet to choose is the first candidate."""
     tune = request.tune
     if tune is None:
@@ -84,23 +92,22 @@ def foreseen(request: Request) -> list[Request]:
     known = tune.given or (decided is not None and decided.arms)
     return [
         tuning_stage(request, tune),
-        stage if known else replace(stage, name=name),
-        replace(request, design=chosen_for(request.design, chosen, tune.names)),
+        stage if known else stage.replaced(name=name),
+        request.replaced(design=chosen_for(request.design, chosen, tune.names)),
     ]
 
 
-def _first(request: Request, tune: Tune) -> dict[str, Mapping[str, Value]]:
+def _first(request: StudySpec, tune: Tune) -> dict[str, Mapping[str, Value]]:
     return {arm.name: tune.candidates[0] for arm in request.design.arms}
 
 
-def _given(request: Request, tune: Tune) -> dict[str, Mapping[str, Value]]:
+def _given(request: StudySpec, tune: Tune) -> dict[str, Mapping[str, Value]]:
     return {arm.name: {name: arm.settings.flat()[name] for name in tune.names} for arm in request.design.arms}
 
 
-def _shared_stage(request: Request, shared: Mapping[str, Mapping[str, Value]]) -> Request:
+def _shared_stage(request: StudySpec, shared: Mapping[str, Mapping[str, Value]]) -> StudySpec:
     values = next(iter(shared.values()))
-    return replace(
-        request,
+    return request.replaced(
         design=chosen_for(request.design, shared, ()),
         folder=request.folder / SHARED,
         name=f"{request.name}: all at {format_overrides(values)}",
@@ -108,7 +115,7 @@ def _shared_stage(request: Request, shared: Mapping[str, Mapping[str, Value]]) -
     )
 
 
-def _begin(request: Request, tune: Tune) -> None:
+def _begin(request: StudySpec, tune: Tune) -> None:
     """Record how the study is tuned, before anything is trained."""
     if not (request.folder / FILE).exists():
         free(request.folder)

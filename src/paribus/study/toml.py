@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
+
+import tomlkit
 
 from paribus.config.overrides import SettingsError, parse_overrides
 from paribus.config.registries import USER_DEFINED
-from paribus.config.values import Value, format_value
-from paribus.records.claims import Claim
-from paribus.records.record import StudyRecord, Tuning
+from paribus.records.record import StudyRecord
 
 _USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
 
@@ -36,40 +36,24 @@ def as_toml(study: StudyRecord) -> str:
         ]
     shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
     task = shared.pop("task", None)
-    lines = [f"name = {_toml(study.name)}"]
-    lines += [f"task = {_toml(task if task is not None else flats[0]['task'])}", f"seeds = {study.seeds}"]
-    lines += [f"metric = {_toml(study.primary_metric)}", *(["timing = true"] if study.timing else [])]
-    lines += [f"target = {_toml(str(study.target))}"] if study.target else []
-    lines += [f"baseline = {_toml(study.baseline)}"] if study.baseline is not None else []
-    lines += [f"margin = {study.margin!r}"] if study.margin is not None else []
+    facts: dict[str, Any] = {
+        "name": study.name,
+        "task": flats[0]["task"] if task is None else task,
+        "seeds": study.seeds,
+        "metric": study.primary_metric,
+        "timing": study.timing or None,
+        "target": study.target and str(study.target),
+        "baseline": study.baseline,
+        "margin": study.margin,
+    }
     if tune is not None:
-        lines += [f"tune_seeds = {len(tune.seeds)}", *([f"budget = {tune.budget}"] if tune.budget else [])]
-    lines += ["", "[settings]", *(f"{_toml(key)} = {_toml(value)}" for key, value in shared.items())]
-    lines += _tune_lines(tune) if tune else []
+        facts |= {"tune_seeds": len(tune.seeds), "budget": tune.budget or None}
+    facts |= {"settings": shared}
+    if tune is not None:
+        facts |= {"tune": parse_overrides(tune.words)}
+    facts |= {"arms": []}
     for arm, flat in zip(arms, flats, strict=True):
         own = {key: value for key, value in flat.items() if key not in shared and (key != "task" or task is None)}
-        lines += ["", "[[arms]]", f"name = {_toml(arm.name or study.name)}"]
-        lines += [f"{_toml(key)} = {_toml(value)}" for key, value in own.items()]
-    lines += [line for claim in study.claims for line in _claim_lines(claim)]
-    return "\n".join(lines) + "\n"
-
-
-def _claim_lines(claim: Claim) -> list[str]:
-    facts = claim.as_data()
-    lines = ["", "[[claims]]", f"id = {_toml(claim.id)}", f"claim = {_toml(claim.text)}"]
-    for condition in facts["conditions"]:
-        lines += ["[[claims.conditions]]"]
-        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in condition.items()]
-    return lines
-
-
-def _tune_lines(tune: Tuning) -> list[str]:
-    parsed = parse_overrides(tune.words)
-    return ["", "[tune]", *(f"{_toml(key)} = {json.dumps(values)}" for key, values in parsed.items())]
-
-
-def _toml(value: Value) -> str:
-    """A value, or a quoted key: JSON's text is TOML's, but for DEL."""
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return format_value(value)
+        facts["arms"].append({"name": arm.name or study.name, **own})
+    facts |= {"claims": [claim.as_data() for claim in study.claims] or None}
+    return tomlkit.dumps({key: value for key, value in facts.items() if value is not None})

@@ -16,10 +16,10 @@ from itertools import product
 import numpy as np
 
 from paribus.backends.dispatch import resolve
-from paribus.config.overrides import SettingsError, all_settings, parse_overrides
+from paribus.config.overrides import Listed, SettingsError, all_settings, by_full_name, full_name
 from paribus.config.registries import REGISTRIES
 from paribus.config.settings import Settings
-from paribus.config.values import Value, format_overrides
+from paribus.config.values import Value, format_overrides, format_value
 from paribus.plan import Plan
 from paribus.records.metrics import Direction, Metric
 from paribus.records.record import Candidate, StudyRecord, Tuned
@@ -77,23 +77,20 @@ class _Range:
         return round(value) if self.whole or value.is_integer() else value
 
 
-def parse_tune(words: Sequence[str], budget: int | None) -> list[dict[str, Value]]:
+def parse_tune(listed: Sequence[Listed[Value]], budget: int | None) -> list[dict[str, Value]]:
     """The candidates: setting's full name -> value, for each. SettingsError with every mistake.
 
-    >>> parse_tune(["lr=1e-3:1e-1:3"], None)
+    >>> parse_tune([("lr", ["1e-3:1e-1:3"])], None)
     [{'optimizer.lr': 0.001}, {'optimizer.lr': 0.01}, {'optimizer.lr': 0.1}]
-    >>> parse_tune(["lr=0.1,1", "momentum=0,0.9"], budget=2)
-    [{'optimizer.lr': '1', 'optimizer.momentum': '0'}, {'optimizer.lr': '0.1', 'optimizer.momentum': '0'}]
+    >>> parse_tune([("lr", [0.1, 1]), ("momentum", [0, 0.9])], budget=2)
+    [{'optimizer.lr': 1, 'optimizer.momentum': 0}, {'optimizer.lr': 0.1, 'optimizer.momentum': 0}]
     """
     mistakes: list[str] = []
     axes: dict[str, list[Value] | _Range] = {}
-    if budget is not None and not 0 < budget <= _MOST_CANDIDATES:
+    if budget is not None and not _whole(budget, _MOST_CANDIDATES):
         mistakes.append(f"--budget {budget} is not allowed: budget is a whole number from 1 to {_MOST_CANDIDATES}")
-    parsed: dict[str, list[str]] = {}
-    try:
-        parsed = parse_overrides(words)
-    except SettingsError as error:
-        mistakes += [f"--tune: {mistake}" for mistake in error.mistakes]
+    parsed, wrong = by_full_name(listed)
+    mistakes += [f"--tune: {mistake}" for mistake in wrong]
     for name, values in parsed.items():
         if name in _NO_CANDIDATES or name.startswith("task."):
             mistakes.append(f"--tune {name}: it is no setting to choose by validation; make it a factor")
@@ -101,7 +98,7 @@ def parse_tune(words: Sequence[str], budget: int | None) -> list[dict[str, Value
         try:
             axes[name] = _axis(name, values, budget)
         except ValueError as error:
-            mistakes.append(f"--tune {name.rpartition('.')[2]}={','.join(values)} is not allowed: {error}")
+            mistakes.append(f"--tune {_spelled(name.rpartition('.')[2], values)} is not allowed: {error}")
     if mistakes:
         raise SettingsError(mistakes)
     lists = {name: axis for name, axis in axes.items() if isinstance(axis, list)}
@@ -115,8 +112,17 @@ def parse_tune(words: Sequence[str], budget: int | None) -> list[dict[str, Value
     return _drawn(axes, budget)
 
 
-def _axis(name: str, values: list[str], budget: int | None) -> list[Value] | _Range:
-    found = _RANGE.fullmatch(values[0]) if len(values) == 1 else None
+def _whole(number: object, most: int) -> bool:
+    """Whether Python gave a whole number from 1 to the most."""
+    return isinstance(number, int) and not isinstance(number, bool) and 0 < number <= most
+
+
+def _spelled(name: str, values: Sequence[Value]) -> str:
+    return f"{name}={','.join(map(format_value, values))}"
+
+
+def _axis(name: str, values: list[Value], budget: int | None) -> list[Value] | _Range:
+    found = _RANGE.fullmatch(str(values[0])) if len(values) == 1 else None
     if found is None:
         if len(set(values)) < len(values):
             raise ValueError("a value is listed twice")
@@ -152,14 +158,22 @@ def _drawn(axes: Mapping[str, list[Value] | _Range], budget: int) -> list[dict[s
 
 
 def make_tune(
-    design: Design, words: Sequence[str], budget: int | None, seeds: int, compared: Sequence[int], metric: Metric
+    design: Design,
+    listed: Sequence[Listed[Value]],
+    *,
+    budget: int | None,
+    seeds: int,
+    compared: Sequence[int],
+    metric: Metric,
 ) -> Tune:
     """How the arms of a design are tuned; SettingsError with every mistake, those of each candidate among them.
 
-    `metric`: on validation data, with a direction.
+    `listed`: settings and their candidates; `seeds`: how many of its own, apart from those `compared`; `metric`: on
+    validation data, with a direction.
     """
     assert metric.direction is not None
-    candidates = parse_tune(words, budget)
+    candidates = parse_tune(listed, budget)
+    words = " ".join(_spelled(key, values) for key, values in listed)
     mistakes: list[str] = []
     names = list(candidates[0])
     for name in names:
@@ -173,13 +187,15 @@ def make_tune(
             "split=by_seed cannot be tuned: one seed's test examples are another's training data, on which the choice "
             "would be made; take split=fixed"
         )
-    if not 0 < seeds <= 1000:
+    own: list[int] = []
+    if _whole(seeds, 1000):
+        own = list(range(FIRST_SEED, FIRST_SEED + seeds))
+    else:
         mistakes.append(f"--tune-seeds {seeds} is not allowed: tune-seeds is a whole number from 1 to 1000")
-    own = list(range(FIRST_SEED, FIRST_SEED + seeds))
     if both := sorted({*own} & {*compared}):
         mistakes.append(f"--seeds {both[0]} is a seed of tuning: those of the comparison are others")
     if len(candidates) < 2:
-        mistakes.append(f"--tune {' '.join(words)} is one candidate: there is nothing to choose; list several")
+        mistakes.append(f"--tune {words} is one candidate: there is nothing to choose; list several")
     given = [name for name in names if name in design.given]
     if 0 < len(given) < len(names):
         mistakes.append(
@@ -198,12 +214,11 @@ def make_tune(
             if arm is design.arms[0]:
                 canonical.append({name: flat[name] for name in names})
     if any(values in canonical[:i] for i, values in enumerate(canonical)):
-        mistakes.append(f"--tune {' '.join(words)}: a candidate is listed twice")
+        mistakes.append(f"--tune {words}: a candidate is listed twice")
     if mistakes:
         raise SettingsError(mistakes)
-    spelled = [f"{name}={','.join(values)}" for name, values in parse_overrides(words).items()]
     return Tune(
-        words=spelled,
+        words=[_spelled(full_name(key), values) for key, values in listed],
         budget=budget,
         candidates=canonical,
         seeds=own,
