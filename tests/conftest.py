@@ -93,7 +93,7 @@ def _left(before: set[int]) -> dict[psutil.Process, str]:
 
 
 class Recorder(Callback):
-    """An callback that keeps what it is told."""
+    """A callback that keeps what it is told."""
 
     def __init__(self) -> None:
         self.rows: list[Evaluation] = []

@@ -42,6 +42,14 @@ def runs(study: StudyRecord) -> dict[tuple[str, int], RunRecord]:
     return {(arm.name, run.seed): run for arm in study.arms for run in arm.runs}
 
 
+def command_of(process: psutil.Process) -> str:
+    """Its command, nothing of one that has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
 def assert_same_curves(one: StudyRecord, other: StudyRecord) -> None:
     """Bit for bit, times apart."""
     assert runs(one).keys() == runs(other).keys()
@@ -171,7 +179,7 @@ def test_a_diverged_run_does_not_stop_the_others(tmp_path: Path) -> None:
 def test_a_failed_run_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, made = ask(tmp_path / "s", f"{WORDS} implementation=numpy", "1"), NumpyBackend.learner
 
-    def broken(*_: object) -> object:
+    def broken(*_: object, **__: object) -> object:
         raise RuntimeError("broken")
 
     monkeypatch.setattr(NumpyBackend, "learner", broken)
@@ -399,7 +407,7 @@ class KillingWorkers:
         if self.left and self.armed:  # once an attempt: more rows may be on their way when the worker is gone
             self.left, self.armed = self.left - 1, False
             for child in psutil.Process().children():
-                if "spawn_main" in " ".join(child.cmdline()):
+                if "spawn_main" in command_of(child):
                     child.kill()
 
 
@@ -428,7 +436,7 @@ def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         carry_out(asked, [Interrupting(0)])
     assert {run.status for run in runs(read(tmp_path / "s")).values()} == {Status.INTERRUPTED}
-    assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    assert not [child for child in psutil.Process().children() if "spawn_main" in command_of(child)]
 
 
 def test_timed_and_untimed_runs_do_not_mix(tmp_path: Path) -> None:
@@ -534,7 +542,7 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
         while not (_running(tmp_path / "s") and len(workers) >= 2):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-            workers = [one for one in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+            workers = [one for one in psutil.Process(driver.pid).children() if "spawn_main" in command_of(one)]
         time.sleep(3)  # the workers are in the middle of an epoch that they will not see the end of
         children = psutil.Process(driver.pid).children(recursive=True)
         assert len(children) >= 2

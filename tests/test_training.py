@@ -215,11 +215,11 @@ def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     made = NumpyBackend.learner
     calls = iter([made, None, made])
 
-    def sometimes(*arguments: object) -> object:
+    def sometimes(*arguments: object, **named: object) -> object:
         make = next(calls)
         if make is None:
             raise MemoryError("no room")
-        return make(*arguments)  # type: ignore[arg-type]
+        return make(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(NumpyBackend, "learner", sometimes)
     train([Run(settings, seed) for seed in (0, 1, 2)], lambda _: load(settings, 0), recorder)
