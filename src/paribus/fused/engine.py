@@ -21,7 +21,7 @@ from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
 from paribus.fused.loop_config import LoopConfig
 from paribus.fused.optimizers import States
-from paribus.fused.rows import BATCH, ROW
+from paribus.fused.rows import BATCH, LINE, ROW
 from paribus.fused.softmax import WORK_ROWS
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
@@ -244,11 +244,13 @@ def states_of(loop: LoopConfig, shapes: Mapping[str, tuple[int, ...]], lies: Map
         if matrix and loop.matrices:
             matrices.append((at, *lies[name], int(lies[name] != shape)))
         at += math.prod(shape)
-    s1, s2, s3 = (aligned(at if used else 0, real) for used in loop.states)
-    largest = max((rows * columns for _, rows, columns, _ in matrices), default=0)
-    least = max((min(rows, columns) ** 2 for _, rows, columns, _ in matrices), default=0)
-    room = (aligned(largest, real), aligned(least, real), aligned(least, real), aligned(largest, real))
-    return States(s1, s2, s3, np.zeros(1), np.array(matrices, np.int64).reshape(-1, 4), room)
+    stride = -(-at // LINE) * LINE  # each begins at a line of the cache
+    places = [stride * sum(loop.states[:i]) if used else -1 for i, used in enumerate(loop.states)]
+    room = stride * sum(loop.states)
+    needed = max((2 * rows * columns + 2 * min(rows, columns) ** 2 for _, rows, columns, _ in matrices), default=0)
+    kept = aligned(room + needed, real)
+    s1, s2, s3 = places
+    return States(kept, (s1, s2, s3, room), np.zeros(1), np.array(matrices, np.int64).reshape(-1, 4))
 
 
 _Made = TypeVar("_Made")
