@@ -47,6 +47,14 @@ def clip(g, limit):
 
 
 @compiled
+def add_l1(p, g, begin, count, strength):
+    """The gradient of strength sum |w| over some parameters: g <- g + strength sign(w)."""
+    push = g.dtype.type(strength)
+    for k in range(begin, begin + count):
+        g[k] += push * np.sign(p[k])
+
+
+@compiled
 def _state(states, number, p):
     """The state with this number; ValueError where it was not made, as nothing may be written there."""
     begin = states.places[number]
@@ -278,7 +286,8 @@ class Rule:
     """One optimizer: its update of the parameters `p` along their gradients `g`, in place, at step `t`, from 1.
 
     `hyper`: the settings that the update finds in `h`, in their order; `states`: of each of its three states of a
-    parameter whether it needs it, or the setting that must not be 0 for it; `matrices`: whether it needs the matrices and the room.
+    parameter whether it needs it, or the setting that must not be 0 for it; `matrices`: whether it needs
+    `States.matrices` and the room.
     """
 
     update: Callable[..., None]
