@@ -176,7 +176,7 @@ def test_the_plain_network_has_loops_of_its_own(words: str) -> None:
 def test_an_unknown_activation_fails_and_says_why(
     fit: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = "task=moons epochs=1 hidden=5 activation=gelu implementation=fused"
+    words = "task=moons epochs=1 hidden=5 activation=gelu precision=float64 implementation=fused"
     assert fit(words).outcomes[0].status is Status.DONE
     monkeypatch.setitem(hidden.ACTIVATIONS, "gelu", 99)
     (outcome,) = fit(words).outcomes
