@@ -78,7 +78,6 @@ def test_a_backend_trains_with_every_optimizer_that_it_claims(backend: str, opti
 
 
 UNCOMMON = {
-    "model.activation": "tanh", "model.norm": "layer", "model.skip": True, "l1": 0.01,
     "loader": "dataloader", "precision": "bf16", "label_smoothing": 0.1, "optimizer.decay": "weights",
     "optimizer.decoupled": True, "eval_train": 50, "flip": True, "crop": 1, "cutout": 2, "memory": "channels_last",
     "compile": True, "device": "cuda", "threads": 2,

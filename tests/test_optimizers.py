@@ -353,8 +353,8 @@ def test_a_backend_without_a_version_refuses(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("number", [-1, len(FUSED), 99])
 def test_an_unknown_number_touches_no_memory(number: int) -> None:
     """Not one of the states, which are empty."""
-    p, g, none = np.ones(1000), np.ones(1000), np.zeros(0)
-    states = States(none, none, none, np.zeros(1), np.zeros((0, 4), np.int64), (none, none, none, none))
+    p, g = np.ones(1000), np.ones(1000)
+    states = States(np.zeros(0), (-1, -1, -1, 0), np.zeros(1), np.zeros((0, 4), np.int64))
     with pytest.raises(ValueError, match="no update in the compiled engine"):
         update(number, p, g, states, np.full(9, 0.1), 0.1, 1)
     assert (p == 1).all()

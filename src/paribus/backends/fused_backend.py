@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from paribus.backends.base import Backend, Load
+from paribus.config.models import Mlp
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.records.record import Outcome
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
+
+_AT_ONCE = 128
+"""Examples: `fused.rows.BATCH`, which is not read here, as its module takes half a second to import."""
 
 
 class FusedBackend(Backend):
@@ -21,6 +25,17 @@ class FusedBackend(Backend):
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "rnn")
     side_by_side: ClassVar[bool] = True
 
+    def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
+        """Also batch normalisation over more examples than the engine has at hand at once."""
+        found = super().refusals(settings, task)
+        if isinstance(settings.model, Mlp) and settings.model.norm == "batch" and settings.batch_size > _AT_ONCE:
+            found.append(
+                f"implementation=fused cannot have norm=batch with batch_size={settings.batch_size}: it takes a batch "
+                f"in parts of {_AT_ONCE} examples, and the statistics are those of the whole batch; take "
+                f"implementation=torch, or batch_size={_AT_ONCE}"
+            )
+        return found
+
     def train(self, runs: Sequence[Run], load: Load, callback: Callback, *, workers: int) -> list[Outcome]:
         """As many at once as there are workers, a thread each."""
         from paribus.backends.fused_runner import train_fused
@@ -29,9 +44,9 @@ class FusedBackend(Backend):
 
     def estimate(self, settings: Settings, task: Task) -> float:
         """From the first moments of a run."""
-        from paribus.fused.compile import engine_of, ready
+        from paribus.fused.compile import engine_of, loops_of, ready
 
-        model = settings.model.name
+        model = loops_of(settings)
         ready(settings.precision, lambda line: print(line, file=sys.stderr), model)
         with self.threads(1):
             engine = engine_of(model)(settings, task, 0, list(task.splits))

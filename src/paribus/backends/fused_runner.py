@@ -14,7 +14,7 @@ from paribus.backends.compatibility import recurrent
 from paribus.config.schedules import PlateauState
 from paribus.config.user_code import UserDefined
 from paribus.fused import steps
-from paribus.fused.compile import engine_of, ready
+from paribus.fused.compile import engine_of, loops_of, ready
 from paribus.fused.engine import Engine
 from paribus.models.initialisation import initial_values
 from paribus.plan import Plan
@@ -52,7 +52,7 @@ class _Training:
             with np.errstate(all="ignore"):
                 settings = self.run.settings
                 self.metrics = [metric.copy() for metric in self.run.metrics]
-                engine = engine_of(settings.model.name)(settings, self.task, self.run.seed, self.splits)
+                engine = engine_of(loops_of(settings))(settings, self.task, self.run.seed, self.splits)
                 values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
                 engine.load(values)
                 self.engine = engine
@@ -142,7 +142,7 @@ def train_fused(runs: Sequence[Run], load: Callable[[Run], Task], callback: Call
     The callback is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
     had evaluated, and is raised again.
     """
-    for model, precision in dict.fromkeys((run.settings.model.name, run.settings.precision) for run in runs):
+    for model, precision in dict.fromkeys((loops_of(run.settings), run.settings.precision) for run in runs):
         ready(precision, callback.on_message, model)
     with blas_threads(1):  # for each run
         return _train(runs, load, callback, threads)

@@ -159,8 +159,7 @@ class NumpyBackend(StepwiseBackend):
     name: ClassVar[str] = "numpy"
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "cnn", "rnn")
     features: ClassVar[frozenset[str]] = frozenset({
-        "model.activation", "model.norm", "model.skip", "l1", "label_smoothing", "optimizer.decay",
-        "optimizer.decoupled", "eval_train", "threads",
+        "label_smoothing", "optimizer.decay", "optimizer.decoupled", "eval_train", "threads",
     })  # fmt: skip
 
     def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:  # noqa: ARG002

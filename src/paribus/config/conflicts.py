@@ -15,10 +15,6 @@ from paribus.config.values import Initialisation, format_value, plain_value
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "loader": ("indexed",),
     "precision": ("float32", "float64"),
-    "model.activation": ("relu",),
-    "model.norm": ("none",),
-    "model.skip": ("false",),
-    "l1": ("0", "0.0"),
     "label_smoothing": ("0", "0.0"),
     "optimizer.decay": ("all",),
     "optimizer.decoupled": ("false",),

@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from paribus.config.models import Mlp
 from paribus.config.overrides import build
+from paribus.config.settings import Settings
 from paribus.fused.compiled import FOLDER
 from paribus.fused.engine import Engine
 from paribus.records.record import DatasetInfo
@@ -28,18 +30,36 @@ from paribus.tasks.task import Split, Task
 _done: set[tuple[str, str]] = set()
 _guard = threading.Lock()
 
-_CALLED = {"mlp": "training loops", "rnn": "recurrent training loops"}
+_CALLED = {
+    "mlp": "training loops",
+    "mlp_general": "training loops with any activation, norms and skips",
+    "rnn": "recurrent training loops",
+}
+_LASTS = {"mlp": "half a minute", "mlp_general": "a minute", "rnn": "half a minute"}
+
+
+def loops_of(settings: Settings) -> str:
+    """Which loops train these settings: those of the model, or `mlp_general` for a perceptron that is not plain."""
+    model = settings.model
+    if not isinstance(model, Mlp) or not model.hidden:
+        return model.name
+    plain = model.activation == "relu" and model.norm == "none" and not model.skip
+    return "mlp" if plain else "mlp_general"
 
 
 def engine_of(model: str) -> type[Engine]:
-    """The engine of a model."""
+    """The engine of a model, or of `loops_of`."""
     if model == "rnn":
         from paribus.fused.rnn_engine import Rnn
 
         return Rnn
-    from paribus.fused.engine import Mlp
+    if model == "mlp_general":
+        from paribus.fused.mlp_general_engine import GeneralMlp
 
-    return Mlp
+        return GeneralMlp
+    from paribus.fused import engine
+
+    return engine.Mlp
 
 
 def ready(precision: str, say: Callable[[str], None], model: str = "mlp") -> None:
@@ -50,11 +70,11 @@ def ready(precision: str, say: Callable[[str], None], model: str = "mlp") -> Non
         folder = FOLDER and FOLDER / f"{model}-{precision}"
         what = f"compiling the {_CALLED[model]} for {precision}"
         if folder is None:
-            say(f"{what}, as no cache folder can be written: about 15 s")
+            say(f"{what}, as no cache folder can be written: about {_LASTS[model]}")
         elif not folder.is_dir():
             with FileLock(f"{folder}.lock"):  # whoever comes second waits, and finds it done
                 if not folder.is_dir():
-                    say(f"{what}, this once: about 15 s")
+                    say(f"{what}, this once: about {_LASTS[model]}")
                     _compile(model, precision, folder)
         engine_of(model).use(precision, folder)
         _try_out(model, precision)
@@ -79,6 +99,8 @@ def _try_out(model: str, precision: str) -> None:
     x, y = np.zeros((2, 1)), np.array([0, 1])
     task = Task(Split(x, y), None, Split(x, y), DatasetInfo("none", "none", "none", "none", 2, (1,), 2, 0, 2, 0))
     words = {"task": "moons", "model": model, "precision": precision, "model.hidden": 1, "implementation": "torch"}
+    if model == "mlp_general":
+        words |= {"model": "mlp", "model.activation": "tanh"}
     for epochs in (1, 0):
         run = engine_of(model)(build({**words, "epochs": epochs}), task, 0, ["train", "test"])
         run.advance()

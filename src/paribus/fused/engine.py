@@ -14,14 +14,15 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.config.models import Mlp as MlpConfig
 from paribus.config.optimizers import hidden_matrices
 from paribus.config.settings import Settings
-from paribus.fused import mlp, steps
+from paribus.fused import layout, mlp, steps
 from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
 from paribus.fused.loop_config import LoopConfig
 from paribus.fused.optimizers import States
-from paribus.fused.rows import BATCH, ROW
+from paribus.fused.rows import BATCH, LINE, ROW
 from paribus.fused.softmax import WORK_ROWS
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
@@ -147,10 +148,10 @@ class Mlp(Engine):
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
         real, loop = np.dtype(settings.precision), LoopConfig.of(settings, seed, len(task.train))
         sizes = (task.floats(task.train.x[:1], real).size, *settings.mlp.hidden, task.info.classes)
-        self.layout, work = _layout(sizes)
-        x, y, bounds, blocks = _examples(task, real, tuple(splits), bool(self.layout[0, mlp.WIDE]))
-        count = int(self.layout[-1, mlp.BIAS] + self.layout[-1, mlp.N_OUT])
-        self._begin(loop, _shapes(sizes), len(bounds) - 1, 6 * count * loop.facts["batch"])
+        self.layout, work = self._laid_out(settings.mlp, sizes)
+        x, y, bounds, blocks = _examples(task, real, tuple(splits), bool(self.layout[0, layout.WIDE]))
+        count = int(self.layout[-1, layout.BIAS] + self.layout[-1, layout.N_OUT])
+        self._begin(loop, self._shapes_of(settings.mlp, sizes), len(bounds) - 1, 6 * count * loop.facts["batch"])
         run, dropout = self.run[0], settings.mlp.dropout
         run["dropout"], run["drop_below"], run["keep_scale"] = dropout > 0, round(dropout * 2**32), 1 / (1 - dropout)
         run["work"] = work
@@ -162,9 +163,20 @@ class Mlp(Engine):
     def logits(self, x: Inputs) -> NDArray[np.floating]:
         """The logits of inputs of the task, as its splits have them; shape (inputs, classes)."""
         numbers = np.ascontiguousarray(self._task.floats(x, self.p.dtype).reshape(len(x), -1))
-        out = np.zeros((len(x), int(self.layout[-1, mlp.N_OUT])), self.p.dtype)
-        self._loops["logits"](self.layout, self.p, self._s, numbers, self._wide, out)
+        out = np.zeros((len(x), int(self.layout[-1, layout.N_OUT])), self.p.dtype)
+        self._into(numbers, out)
         return out
+
+    def _laid_out(self, model: MlpConfig, sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], int]:  # noqa: ARG002
+        """Of each layer what `layout.py` names; and where the rows of work begin."""
+        return laid_out(sizes)
+
+    def _shapes_of(self, model: MlpConfig, sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:  # noqa: ARG002
+        return linear_shapes(sizes)
+
+    def _into(self, x: NDArray[Any], out: NDArray[Any]) -> None:
+        """The logits of inputs (n, features)."""
+        self._loops["logits"](self.layout, self.p, self._s, x, self._wide, out)
 
     def _train(self, until: int) -> None:
         self._loops["train"](
@@ -178,11 +190,12 @@ class Mlp(Engine):
         )
 
     def _turned(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
-        wide = name.endswith("weight") and self.layout[int(name.split(".")[1]), mlp.WIDE]
+        wide = name.endswith("weight") and self.layout[int(name.split(".")[1]), layout.WIDE]
         return value.T if wide else value
 
 
-def _shapes(sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def linear_shapes(sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """The linear layers' parameters, by name."""
     shapes: dict[str, tuple[int, ...]] = {}
     for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         shapes[f"linears.{i}.weight"] = (n_out, n_in)
@@ -191,8 +204,8 @@ def _shapes(sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
 
 
 @lru_cache(maxsize=64)
-def _layout(sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], int]:
-    """Of each layer what the constants of `mlp.py` name; and where the rows of work begin."""
+def laid_out(sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], int]:
+    """Of each linear layer what `layout.py` names; and where the rows of work begin."""
     layers = list(pairwise(sizes))
     wide = [n_in * n_out >= _WIDE for n_in, n_out in layers]
     # a wide first layer takes its inputs from elsewhere
@@ -206,11 +219,11 @@ def _layout(sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], int]:
     return np.array(rows, np.int64), int(2 * begins[-1])
 
 
-def _room(layout: NDArray[np.int64], real: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
+def _room(rows: NDArray[np.int64], real: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
     """For wide layers, BATCH examples: the data, outputs, gradients; weights; the inputs of those after the first."""
-    wide = layout[layout[:, mlp.WIDE] == 1]
-    n_in, n_out = (int(wide[:, column].max(initial=0)) for column in (mlp.N_IN, mlp.N_OUT))
-    weights = int((wide[:, mlp.N_IN] * wide[:, mlp.N_OUT]).max(initial=0))
+    wide = rows[rows[:, layout.WIDE] == 1]
+    n_in, n_out = (int(wide[:, column].max(initial=0)) for column in (layout.N_IN, layout.N_OUT))
+    weights = int((wide[:, layout.N_IN] * wide[:, layout.N_OUT]).max(initial=0))
     return tuple(aligned(size, real) for size in (n_in * BATCH, n_out * BATCH, n_in * BATCH, weights, n_in * BATCH))
 
 
@@ -244,11 +257,13 @@ def states_of(loop: LoopConfig, shapes: Mapping[str, tuple[int, ...]], lies: Map
         if matrix and loop.matrices:
             matrices.append((at, *lies[name], int(lies[name] != shape)))
         at += math.prod(shape)
-    s1, s2, s3 = (aligned(at if used else 0, real) for used in loop.states)
-    largest = max((rows * columns for _, rows, columns, _ in matrices), default=0)
-    least = max((min(rows, columns) ** 2 for _, rows, columns, _ in matrices), default=0)
-    room = (aligned(largest, real), aligned(least, real), aligned(least, real), aligned(largest, real))
-    return States(s1, s2, s3, np.zeros(1), np.array(matrices, np.int64).reshape(-1, 4), room)
+    stride = -(-at // LINE) * LINE  # each begins at a line of the cache
+    places = [stride * sum(loop.states[:i]) if used else -1 for i, used in enumerate(loop.states)]
+    room = stride * sum(loop.states)
+    needed = max((2 * rows * columns + 2 * min(rows, columns) ** 2 for _, rows, columns, _ in matrices), default=0)
+    kept = aligned(room + needed, real)
+    s1, s2, s3 = places
+    return States(kept, (s1, s2, s3, room), np.zeros(1), np.array(matrices, np.int64).reshape(-1, 4))
 
 
 _Made = TypeVar("_Made")

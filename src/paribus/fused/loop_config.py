@@ -46,6 +46,7 @@ class LoopConfig:
             "total": settings.epochs * per_epoch,
             "interval": settings.eval_every.in_steps(per_epoch),
             "clip": settings.clip or 0.0,
+            "l1": settings.l1,
         }
         facts["rates"], rates = _rates(settings, per_epoch)
         rule, chosen = OPTIMIZERS[settings.optimizer.name], settings.optimizer

@@ -18,6 +18,18 @@ from paribus.fused.layers import (
     weight_gradient,
     weight_gradient_blas,
 )
+from paribus.fused.layout import (
+    BIAS,
+    INPUT,
+    INPUT_GRADIENT,
+    N_IN,
+    N_OUT,
+    OUTPUT,
+    OUTPUT_GRADIENT,
+    WEIGHT,
+    WIDE,
+)
+from paribus.fused.optimizers import add_l1
 from paribus.fused.rows import BATCH, LINE, ROW, get, put
 from paribus.fused.softmax import softmax
 from paribus.fused.steps import (
@@ -33,8 +45,6 @@ from paribus.fused.steps import (
     record,
     score,
 )
-
-N_IN, N_OUT, WEIGHT, BIAS, WIDE, INPUT, OUTPUT, INPUT_GRADIENT, OUTPUT_GRADIENT = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 
 @compiled
@@ -62,7 +72,7 @@ def train(
 ):
     """Train run `runs[0]` up to step `until`, or to its end; every evaluation is a row of `rows`.
 
-    `layout`: for each layer what the constants name; `s`: see `rows.py`; `x` (examples, inputs), `y`: all splits, one
+    `layout`: a row for each layer, see `layout.py`; `s`: see `rows.py`; `x` (examples, inputs), `y`: all splits, one
     after another, split t from bounds[t] to bounds[t + 1], the training split first; `blocks`: the same inputs as rows,
     BATCH of a split at once; `wide`: room for wide layers;
     `exponents`: what `softmax.exp` needs; `clock`: see `clock.py`. The rest is room to work in.
@@ -75,6 +85,8 @@ def train(
         for first in range(0, n, BATCH):
             chosen = order[begin + first : begin + min(n, first + BATCH)]
             run.loss += _gradient(run, layout, p, g, s, x, y, chosen, n, first > 0, words, wide, exponents, epoch)
+        if run.l1 > 0:
+            penalise(layout, p, g, run.l1)
         move(run, h, lrs, p, g, states)
         if due(run):
             now = seconds(clock)
@@ -129,7 +141,7 @@ def _gradient(run, layout, p, g, s, x, y, chosen, batch, more, words, wide, expo
     """The gradient of the chosen examples' share of the batch's mean loss, into g or, with `more`, added to it."""
     layers, n = len(layout), len(chosen)
     bits, powers, constants = exponents
-    _gather(s, x, y, chosen, n, layout, wide[0], run.work)
+    gather(s, x, y, chosen, n, layout, wide[0], run.work)
     features = layout[0, N_IN]
     inputs = wide[0][: n * features * layout[0, WIDE]].reshape(n * layout[0, WIDE], features)
     if run.dropout:
@@ -144,7 +156,7 @@ def _gradient(run, layout, p, g, s, x, y, chosen, batch, more, words, wide, expo
 
 
 @compiled
-def _gather(s, x, y, chosen, n, layout, inputs, work):
+def gather(s, x, y, chosen, n, layout, inputs, work):
     """A batch: its classes, and its inputs as rows, or example-major for a wide first layer."""
     features, a = layout[0, N_IN], layout[0, INPUT]
     chosen_labels(s, y, chosen, n, work)
@@ -156,6 +168,13 @@ def _gather(s, x, y, chosen, n, layout, inputs, work):
         for k in range(features):
             for i in range(first, last):
                 put(s, a + k * ROW + i, x[chosen[i], k])
+
+
+@compiled
+def penalise(layout, p, g, l1):
+    """The l1 penalty of all weights, in the gradient."""
+    for l in range(len(layout)):
+        add_l1(p, g, layout[l, WEIGHT], layout[l, N_IN] * layout[l, N_OUT], l1)
 
 
 @compiled
@@ -193,11 +212,11 @@ def _layer(layout, l, p, x, a, s, n, wide, inputs):
 def _forward(layout, p, x, a, s, n, wide, inputs):
     _layer(layout, 0, p, x, a, s, n, wide, inputs)
     for l in range(1, len(layout)):
-        _layer(layout, l, p, s, layout[l, INPUT], s, n, wide, _inputs(layout, l, s, n, wide))
+        _layer(layout, l, p, s, layout[l, INPUT], s, n, wide, inputs_of(layout, l, s, n, wide))
 
 
 @compiled
-def _inputs(layout, l, s, n, wide):
+def inputs_of(layout, l, s, n, wide):
     """A layer's inputs example-major, if it is wide; in room of their own, as the first layer's are needed again."""
     n_in = layout[l, N_IN]
     inputs = wide[4][: n * n_in * layout[l, WIDE]].reshape(n * layout[l, WIDE], n_in)
@@ -212,7 +231,7 @@ def _forward_dropping(run, layout, p, s, n, wide, inputs, chosen, epoch, words):
     real = s.dtype.type
     zero, scale = real(0), real(run.keep_scale)
     for l in range(len(layout)):
-        _layer(layout, l, p, s, layout[l, INPUT], s, n, wide, inputs if l == 0 else _inputs(layout, l, s, n, wide))
+        _layer(layout, l, p, s, layout[l, INPUT], s, n, wide, inputs if l == 0 else inputs_of(layout, l, s, n, wide))
         if l == len(layout) - 1:
             return
         units, z = layout[l, N_OUT], layout[l, OUTPUT]
@@ -233,7 +252,7 @@ def _backward(layout, p, g, s, n, wide, inputs, keep_scale, more):
         n_in, n_out, w, b = layout[l, N_IN], layout[l, N_OUT], layout[l, WEIGHT], layout[l, BIAS]
         a, da, dz = layout[l, INPUT], layout[l, INPUT_GRADIENT], layout[l, OUTPUT_GRADIENT]
         if layout[l, WIDE]:
-            own = inputs if l == 0 else _inputs(layout, l, s, n, wide)
+            own = inputs if l == 0 else inputs_of(layout, l, s, n, wide)
             weight_gradient_blas(g, w, b, own, s, dz, n_in, n_out, n, more, wide[1], wide[3])
             if l > 0:
                 input_gradient_blas(p, w, s, a, da, dz, n_in, n_out, n, scale, wide[1], wide[2])

@@ -17,19 +17,18 @@ from paribus.fused.compiled import compiled, inlined
 
 
 class States(NamedTuple):
-    """What an optimizer keeps between steps, and room to work in.
+    """What an optimizer keeps between steps, and room to work in; few arrays, as each costs time at every call.
 
-    `s1`, `s2`, `s3`: an array as long as the parameters, or empty where `Rule.states` does not ask for it; `numbers`:
-    some single numbers; `matrices`: of each hidden matrix where it begins, its rows and columns as they lie there, and
-    whether it lies turned; `room`: four arrays for the largest of them.
+    `kept`: the states one after another, each as long as the parameters, then the room; `places`: where each of the
+    three states begins, -1 where `Rule.states` does not ask for it, and where the room begins; `numbers`: some single
+    numbers; `matrices`: of each hidden matrix where it begins, its rows and columns as they lie there, and whether it
+    lies turned.
     """
 
-    s1: NDArray[Any]
-    s2: NDArray[Any]
-    s3: NDArray[Any]
+    kept: NDArray[Any]
+    places: tuple[int, int, int, int]
     numbers: NDArray[np.float64]
     matrices: NDArray[np.int64]
-    room: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @compiled
@@ -48,10 +47,20 @@ def clip(g, limit):
 
 
 @compiled
-def _demand(state, p):
-    """An update must not write into a state that was not made."""
-    if len(state) != len(p):
+def add_l1(p, g, begin, count, strength):
+    """The gradient of strength sum |w| over some parameters: g <- g + strength sign(w)."""
+    push = g.dtype.type(strength)
+    for k in range(begin, begin + count):
+        g[k] += push * np.sign(p[k])
+
+
+@compiled
+def _state(states, number, p):
+    """The state with this number; ValueError where it was not made, as nothing may be written there."""
+    begin = states.places[number]
+    if begin < 0:
         raise ValueError("the optimizer needs a state that was not made")
+    return states.kept[begin : begin + len(p)]
 
 
 @compiled
@@ -74,14 +83,14 @@ def _shrink(p, begin, end, share):
 @compiled
 def _sgd(p, g, states, h, lr, t):
     """`h`: weight decay, momentum, dampening, nesterov."""
-    real, n, s1 = p.dtype.type, len(p), states.s1
+    real, n = p.dtype.type, len(p)
     rate, momentum = real(lr), real(h[1])
     _penalty(p, g, h[0])
     if h[1] == 0:
         for i in range(n):
             p[i] -= rate * g[i]
         return
-    _demand(s1, p)
+    s1 = _state(states, 0, p)
     if t == 1:
         for i in range(n):
             s1[i] = g[i]
@@ -113,19 +122,17 @@ def _adam_between(p, g, s1, s2, begin, end, betas, eps, lr, t):
 @compiled
 def _adam(p, g, states, h, lr, t):
     """`h`: weight decay, beta1, beta2, eps."""
-    _demand(states.s1, p)
-    _demand(states.s2, p)
+    s1, s2 = _state(states, 0, p), _state(states, 1, p)
     _penalty(p, g, h[0])
-    _adam_between(p, g, states.s1, states.s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
+    _adam_between(p, g, s1, s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
 
 
 @compiled
 def _adamw(p, g, states, h, lr, t):
     """`h`: weight decay, beta1, beta2, eps."""
-    _demand(states.s1, p)
-    _demand(states.s2, p)
+    s1, s2 = _state(states, 0, p), _state(states, 1, p)
     _shrink(p, 0, len(p), lr * h[0])
-    _adam_between(p, g, states.s1, states.s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
+    _adam_between(p, g, s1, s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
 
 
 @compiled
@@ -133,13 +140,12 @@ def _rmsprop(p, g, states, h, lr, t):  # noqa: ARG001
     """`h`: weight decay, alpha, eps, momentum, centered."""
     real = p.dtype.type
     rate, alpha, rest, eps, momentum = real(lr), real(h[1]), real(1 - h[1]), real(h[2]), real(h[3])
-    s1, s2, s3 = states.s1, states.s2, states.s3
-    _demand(s1, p)
+    s1 = _state(states, 0, p)
     _penalty(p, g, h[0])
     for i in range(len(p)):
         s1[i] = alpha * s1[i] + rest * g[i] * g[i]
     if h[4] != 0:
-        _demand(s2, p)
+        s2 = _state(states, 1, p)
         for i in range(len(p)):
             s2[i] += rest * (g[i] - s2[i])
             g[i] /= np.sqrt(s1[i] - s2[i] * s2[i]) + eps
@@ -147,7 +153,7 @@ def _rmsprop(p, g, states, h, lr, t):  # noqa: ARG001
         for i in range(len(p)):
             g[i] /= np.sqrt(s1[i]) + eps
     if h[3] != 0:
-        _demand(s3, p)
+        s3 = _state(states, 2, p)
         for i in range(len(p)):
             s3[i] = momentum * s3[i] + g[i]
             p[i] -= rate * s3[i]
@@ -159,9 +165,8 @@ def _rmsprop(p, g, states, h, lr, t):  # noqa: ARG001
 @compiled
 def _adagrad(p, g, states, h, lr, t):
     """`h`: weight decay, decay of lr, the accumulator's first value, eps."""
-    real, s1 = p.dtype.type, states.s1
+    real, s1 = p.dtype.type, _state(states, 0, p)
     rate, eps = real(lr / (1 + (t - 1) * h[1])), real(h[3])
-    _demand(s1, p)
     _penalty(p, g, h[0])
     if t == 1:
         s1[:] = real(h[2])
@@ -173,9 +178,7 @@ def _adagrad(p, g, states, h, lr, t):
 @compiled
 def _nadam(p, g, states, h, lr, t):
     """`h`: weight decay, beta1, beta2, eps, decay of the momentum. numbers[0]: the product of all momenta so far."""
-    real, s1, s2, numbers = p.dtype.type, states.s1, states.s2, states.numbers
-    _demand(s1, p)
-    _demand(s2, p)
+    real, s1, s2, numbers = p.dtype.type, _state(states, 0, p), _state(states, 1, p), states.numbers
     _penalty(p, g, h[0])
     mu, ahead = h[1] * (1 - 0.5 * 0.96 ** (t * h[4])), h[1] * (1 - 0.5 * 0.96 ** ((t + 1) * h[4]))
     numbers[0] = mu if t == 1 else numbers[0] * mu
@@ -191,9 +194,8 @@ def _nadam(p, g, states, h, lr, t):
 @compiled
 def _lion(p, g, states, h, lr, t):  # noqa: ARG001
     """`h`: weight decay, beta1, beta2."""
-    real, s1 = p.dtype.type, states.s1
+    real, s1 = p.dtype.type, _state(states, 0, p)
     zero, rate, beta1, rest1, beta2, rest2 = real(0), real(lr), real(h[1]), real(1 - h[1]), real(h[2]), real(1 - h[2])
-    _demand(s1, p)
     _shrink(p, 0, len(p), lr * h[0])
     for i in range(len(p)):
         mean = beta1 * s1[i] + rest1 * g[i]
@@ -210,14 +212,13 @@ def _lion(p, g, states, h, lr, t):  # noqa: ARG001
 def _muon(p, g, states, h, lr, t):
     """`h`: weight decay, momentum, nesterov; of all other parameters, by AdamW: their rate over `lr` at a schedule's
     factor of 1, weight decay, beta1, beta2, eps."""
-    _demand(states.s1, p)
-    _demand(states.s2, p)
+    s1, s2 = _state(states, 0, p), _state(states, 1, p)
     adamw_lr, betas = lr * h[4] / h[3], (h[6], h[7])
     done = 0
     for one in range(len(states.matrices) + 1):
         begin = states.matrices[one, 0] if one < len(states.matrices) else len(p)
         _shrink(p, done, begin, adamw_lr * h[5])
-        _adam_between(p, g, states.s1, states.s2, done, begin, betas, h[8], adamw_lr, t)
+        _adam_between(p, g, s1, s2, done, begin, betas, h[8], adamw_lr, t)
         if one < len(states.matrices):
             rows, columns, turned = states.matrices[one, 1], states.matrices[one, 2], states.matrices[one, 3]
             done = begin + rows * columns
@@ -229,13 +230,15 @@ def _muon(p, g, states, h, lr, t):
 def _orthogonal_step(p, g, states, h, lr, begin, rows, columns, turned):
     """Muon's step of a hidden matrix, rows x columns as it lies; Newton-Schulz gives the same for the turned matrix,
     turned, but the factor of the rate is that of the matrix as it is."""
-    real, s1, x, count = p.dtype.type, states.s1, states.room[0], rows * columns
+    real, s1, count = p.dtype.type, _state(states, 0, p), rows * columns
+    room = states.kept[states.places[3] :]
+    x = room[:count]
     rest, momentum = real(1 - h[1]), real(h[1])
     for i in range(count):
         at = begin + i
         s1[at] += rest * (g[at] - s1[at])
         x[i] = g[at] + momentum * (s1[at] - g[at]) if h[2] != 0 else s1[at]
-    _orthogonalise(x[:count].reshape(rows, columns), states.room)
+    _orthogonalise(x.reshape(rows, columns), room[count:])
     wide = rows / columns if turned == 0 else columns / rows
     rate = real(lr * math.sqrt(max(1.0, wide)))
     for i in range(count):
@@ -248,8 +251,9 @@ def _orthogonalise(x, room):
     real, (rows, columns) = x.dtype.type, x.shape
     a, b, c = real(3.4445), real(-4.7750), real(2.0315)
     small = min(rows, columns)
-    gram, square = room[1][: small * small].reshape(small, small), room[2][: small * small].reshape(small, small)
-    product = room[3][: rows * columns].reshape(rows, columns)
+    least, size = small * small, rows * columns
+    gram, square = room[:least].reshape(small, small), room[least : 2 * least].reshape(small, small)
+    product = room[2 * least : 2 * least + size].reshape(rows, columns)
     total = 0.0
     for i in range(rows):
         for j in range(columns):
@@ -282,7 +286,8 @@ class Rule:
     """One optimizer: its update of the parameters `p` along their gradients `g`, in place, at step `t`, from 1.
 
     `hyper`: the settings that the update finds in `h`, in their order; `states`: of each of its three states of a
-    parameter whether it needs it, or the setting that must not be 0 for it; `matrices`: whether it needs `States.room`.
+    parameter whether it needs it, or the setting that must not be 0 for it; `matrices`: whether it needs
+    `States.matrices` and the room.
     """
 
     update: Callable[..., None]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from paribus.fused.clock import seconds
 from paribus.fused.compiled import compiled
 from paribus.fused.layers import forward_blas, weight_gradient_blas
+from paribus.fused.optimizers import add_l1
 from paribus.fused.rows import ROW, get, put
 from paribus.fused.softmax import softmax
 from paribus.fused.steps import (
@@ -96,6 +97,9 @@ def train(runs, sizes, h, lrs, p, g, states, s, data, order, words, spare, room,
                 return
         if size.symbols > 0:
             _inputs_gradient(size, g, data.alphabet, room.dtable, room.product)
+        if run.l1 > 0:  # W_hx and W_hh lie together
+            add_l1(p, g, size.w_hx, size.b_h - size.w_hx, run.l1)
+            add_l1(p, g, size.w_ph, size.b_o - size.w_ph, run.l1)
         move(run, h, lrs, p, g, states)
         if due(run):
             now = seconds(clock)

@@ -20,7 +20,7 @@ RUN = np.dtype([
     ("seed", np.uint64), ("optimizer", np.int64), ("repeats", np.int64), ("batch", np.int64), ("examples", np.int64),
     ("epoch_examples", np.int64), ("steps_per_epoch", np.int64), ("total", np.int64), ("interval", np.int64),
     ("rates", np.int64), ("dropout", np.int64), ("drop_below", np.uint64), ("keep_scale", np.float64),
-    ("clip", np.float64), ("work", np.int64),
+    ("clip", np.float64), ("l1", np.float64), ("work", np.int64),
     # how far it is
     ("step", np.int64), ("row", np.int64), ("ended", np.int64), ("loss", np.float64), ("norms", np.float64),
     ("clipped", np.int64), ("told", np.int64), ("train_seconds", np.float64), ("eval_seconds", np.float64),
