@@ -454,7 +454,7 @@ FAULTS = [
     ("records/metrics.py", "    if split and mine is not None and what in mine:", "    if False and mine is not None and what in mine:", "test_metrics.py"),
     ("records/metrics.py", 'Metric("loss", "lower", "nats"', 'Metric("loss", "higher", "nats"', "test_metrics.py"),
     ("records/metrics.py", 'direction: Direction | None = "lower" if lower else', "direction: Direction | None =", "test_metrics.py"),
-    ("records/metrics.py", "cls(100, places, suffix", "cls(1, places, suffix", "test_metrics.py"),
+    ("records/metrics.py", "cls(scale=100, places", "cls(scale=1, places", "test_metrics.py"),
     ("study/spec.py", "if target is not None and target.direction is None and", "if False and", "test_metrics.py"),
     ("study/spec.py", "if metric.direction is None:", "if False:", "test_metrics.py"),
     ("study/spec.py", "own.name in taken", "own.name in MEASURED", "test_metrics.py"),

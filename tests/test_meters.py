@@ -128,7 +128,9 @@ def test_tensorboard_shows_them(tmp_path: Path) -> None:
 
     from paribus.report.tensorboard import Events
 
-    study = carry_out(request("digits", ["model=cnn", "width=0.125", "epochs=2"], Options("1", out=tmp_path / "s"), compare=False))  # fmt: skip
+    study = carry_out(
+        request("digits", ["model=cnn", "width=0.125", "epochs=2"], Options("1", out=tmp_path / "s"), compare=False)
+    )
     events = Events(tmp_path / "s")
     events.sync(Findings.of(study))
     events.close()

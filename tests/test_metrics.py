@@ -129,7 +129,9 @@ def test_a_target_is_reached_from_its_own_side(curve: list[float], value: float,
 
 def test_a_lower_metric_reaches_its_target_from_above(tmp_path: Path) -> None:
     metrics = {"mae": paribus.metric(mean_absolute_error, lower=True)}
-    study = paribus.train("moons", metrics=metrics, target="test_mae=0.25", out=tmp_path / "s", **{**SMALL, "epochs": 40, "lr": 0.02})  # fmt: skip
+    study = paribus.train(
+        "moons", metrics=metrics, target="test_mae=0.25", out=tmp_path / "s", **{**SMALL, "epochs": 40, "lr": 0.02}
+    )
     curves = study.curves()
     assert (curves.groupby("seed")["test_mae"].first() > 0.25).all()  # at first it has not been reached
     for seed, epochs in zip(study.record.seeds, study.findings.values[""]["epochs_to_target"], strict=True):
@@ -171,9 +173,15 @@ def misses(truth: Any, predicted: Any) -> float:
 def test_tuning_selects_by_the_primary_metric_in_its_direction(measured: Any, best: Any, tmp_path: Path) -> None:
     """By directions that are the wrong way round: accuracy would choose the opposite."""
     study = paribus.compare(
-        "moons", optimizer=["sgd", "adam"], metrics={"mine": measured}, metric="test_mine",
-        tune={"lr": [0.0001, 0.03, 0.3]}, tune_seeds=2, out=tmp_path / "s", **{**SMALL, "epochs": 4},
-    )  # fmt: skip
+        "moons",
+        optimizer=["sgd", "adam"],
+        metrics={"mine": measured},
+        metric="test_mine",
+        tune={"lr": [0.0001, 0.03, 0.3]},
+        tune_seeds=2,
+        out=tmp_path / "s",
+        **{**SMALL, "epochs": 4},
+    )
     tuning = study.record.tuning
     assert tuning is not None
     assert tuning.metric == "validation_mine"
@@ -188,9 +196,13 @@ def test_tuning_selects_by_the_primary_metric_in_its_direction(measured: Any, be
 
 def test_a_study_that_is_being_tuned_knows_its_metrics(tmp_path: Path) -> None:
     options = Options(
-        metric="test_mine", out=tmp_path / "s", tune=["lr=0.1,0.2"], tune_seeds=1,
-        metrics=(user_defined(hits, "mine"),), measured=(Metric("mine", "lower", "hits"),),
-    )  # fmt: skip
+        metric="test_mine",
+        out=tmp_path / "s",
+        tune=["lr=0.1,0.2"],
+        tune_seeds=1,
+        metrics=(user_defined(hits, "mine"),),
+        measured=(Metric("mine", "lower", "hits"),),
+    )
     next(stages(request("moons", ["hidden=5", "epochs=1"], options, compare=False)))
     study = read(tmp_path / "s")
     assert study.tuning is not None
@@ -246,9 +258,11 @@ def test_a_folder_of_an_older_version_tells_no_direction(tmp_path: Path, capsys:
         connection.execute("DELETE FROM study WHERE key = 'measured'")
     old = Findings.of(read(tmp_path / "s"))
     assert old.metric("test_mae").direction is None
-    assert old.metric("test_loss") == study.findings.metric("test_loss") == MEASURED["loss"].__class__(
-        "test_loss", "lower", "nats", MEASURED["loss"].format
-    )  # fmt: skip
+    assert (
+        old.metric("test_loss")
+        == study.findings.metric("test_loss")
+        == MEASURED["loss"].__class__("test_loss", "lower", "nats", MEASURED["loss"].format)
+    )
     assert old.target is None
     assert (old.reached, old.earlier) == ([], [])
     assert "Nothing is said of the target test_mae=0.4" in old.warnings[0]

@@ -326,8 +326,8 @@ def test_a_run_goes_on_from_a_checkpoint(tmp_path: Path, name: str, backend: str
             f"implementation={backend}"
         )
         keep, whole, rest = frozenset({"weights"}), Recorder(), Recorder()
-        train([Run(chosen, 1, keep)], lambda run: load(run.settings, 1), whole)
-        run = Run(chosen, 1, keep, checkpoint=tmp_path / precision, checkpoint_seconds=1e-9)
+        train([Run(settings=chosen, seed=1, keep=keep)], lambda run: load(run.settings, 1), whole)
+        run = Run(settings=chosen, seed=1, keep=keep, checkpoint=tmp_path / precision, checkpoint_seconds=1e-9)
         with pytest.raises(KeyboardInterrupt):
             train([run], lambda run: load(run.settings, 1), Keeper(tmp_path / precision, 2))
         train([run], lambda run: load(run.settings, 1), rest)

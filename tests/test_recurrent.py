@@ -114,8 +114,12 @@ def test_both_hands_are_one_curve(fit: Fit, monkeypatch: pytest.MonkeyPatch, wor
     for read in (lambda run: np.array(run.curve("train_loss")), final_weights):
         drift = max(np.finfo(float).eps, *(np.abs(read(run) - read(hand)).max() for run in moved))
         assert np.abs(read(hand) - read(auto)).max() <= 10 * drift
-    start = initial_values({name: value.shape for name, value in hand.outcomes[0].weights.items()},
-                           settings_of(words).init, Plan(1), settings_of(words).model.recurrent)  # fmt: skip
+    start = initial_values(
+        {name: value.shape for name, value in hand.outcomes[0].weights.items()},
+        settings_of(words).init,
+        Plan(1),
+        settings_of(words).model.recurrent,
+    )
     assert norm_gap(final_weights(hand), np.concatenate([start[name].ravel() for name in sorted(start)])) > 1e-3
 
 

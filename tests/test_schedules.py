@@ -231,8 +231,8 @@ def test_a_plateau_goes_on_from_a_checkpoint(tmp_path: Path, implementation: str
         f"{PLATEAU} batch_size=64 schedule=warmup:2:plateau:0.5:1 eval_every=2steps implementation={implementation}"
     )
     task, keep, whole, rest = load(chosen, 1), frozenset({"weights"}), Recorder(), Recorder()
-    train([Run(chosen, 1, keep)], lambda _: task, whole)
-    run = Run(chosen, 1, keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
+    train([Run(settings=chosen, seed=1, keep=keep)], lambda _: task, whole)
+    run = Run(settings=chosen, seed=1, keep=keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
     with pytest.raises(KeyboardInterrupt):
         train([run], lambda _: task, Keeper(tmp_path / "c", after))
     found = Checkpoint.read(tmp_path / "c", run.identity())

@@ -24,7 +24,7 @@ _CERTAIN = 30.0  # so far out the power is 1 to all digits, and SciPy's series m
 Values = Sequence[float | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """Arm a minus arm b on one metric.
 
@@ -118,9 +118,19 @@ def _difference(
         verdict = _verdict(d, p_adjusted, family, margin)
         seeds_needed = seeds_for(margin if margin is not None else mean, sd, family)
     return Difference(
-        a, b, metric, mean, t_interval(d, ALPHA), p, p_adjusted if primary else None,
-        t_interval(d, ALPHA / family) if primary else None, n, gain, verdict, seeds_needed,
-    )  # fmt: skip
+        a=a,
+        b=b,
+        metric=metric,
+        mean=mean,
+        ci95=t_interval(d, ALPHA),
+        p=p,
+        p_adjusted=p_adjusted if primary else None,
+        ci95_family=t_interval(d, ALPHA / family) if primary else None,
+        pairs=n,
+        pairing_gain=gain,
+        verdict=verdict,
+        seeds_needed=seeds_needed,
+    )
 
 
 def _verdict(d: NDArray[np.float64], p_adjusted: float | None, family: int, margin: float | None) -> str:

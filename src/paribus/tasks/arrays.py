@@ -68,9 +68,9 @@ def data(
     found.flags.writeable = numbers.flags.writeable = False
     source = "; ".join([f"given in Python ({type(x).__name__}, {len(numbers)} examples)", *own.notes])
     pool = Pool(
-        found, numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
+        x=found, y=numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
     )
-    return UserDefined(str(name), fingerprint(pool.x, pool.y, np.array([pool.test])), pool)
+    return UserDefined(name=str(name), fingerprint=fingerprint(pool.x, pool.y, np.array([pool.test])), thing=pool)
 
 
 def _one_column(x: Any, target: Any) -> Any:

@@ -51,7 +51,7 @@ class Archive:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Official:
     """What is published, and where: images in a batch, the two archives, the MD5 of the six python batches.
 
@@ -104,7 +104,7 @@ class Found:
         self.labels[start : start + len(labels)] = labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Layout:
     """One of the two forms of batch files: binary or python."""
 
@@ -306,9 +306,17 @@ def _pickled(raw: bytes, where: str, n: int) -> tuple[NDArray[np.uint8], Sequenc
     return np.frombuffer(data.data, dtype=np.uint8), labels
 
 
-_BINARY = _Layout("binary", "cifar-10-batches-bin", ".bin", lambda n: (n * (1 + _PIXELS),) * 2, _binary)
+_BINARY = _Layout(
+    what="binary", folder="cifar-10-batches-bin", suffix=".bin", sizes=lambda n: (n * (1 + _PIXELS),) * 2, parse=_binary
+)
 # protocol 2 of Python 3 writes half of all pixel values with two bytes; names and labels take the rest
-_PYTHON = _Layout("python", "cifar-10-batches-py", "", lambda n: (n * _PIXELS, n * 8192 + 65536), _pickled)
+_PYTHON = _Layout(
+    what="python",
+    folder="cifar-10-batches-py",
+    suffix="",
+    sizes=lambda n: (n * _PIXELS, n * 8192 + 65536),
+    parse=_pickled,
+)
 
 
 def _read_parquet(folder: Path, official: Official, bar: Bar) -> Found:

@@ -52,11 +52,11 @@ def palindrome(settings: Palindrome) -> Pool:
         f"tells {100 * table:.1f} % of the test sequences' last digits"
     )
     return Pool(
-        np.concatenate([train_x, test_x]),
-        np.concatenate([train_y, test_y]),
-        10,
-        source,
-        n_test,
+        x=np.concatenate([train_x, test_x]),
+        y=np.concatenate([train_y, test_y]),
+        classes=10,
+        source=source,
+        test=n_test,
         encoding=settings.encoding,
     )
 
