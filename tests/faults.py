@@ -274,7 +274,7 @@ FAULTS = [
     ("byhand/convolution.py", "rows -= (db / m)[:, None]", "pass", "test_byhand_cnn.py"),
     ("byhand/convolution.py", "        if self._trained:\n            rows = rows", "        if True:\n            rows = rows", "test_byhand_cnn.py"),
     ("byhand/convolution.py", "        if self._trained:\n            self._follow", "        if True:\n            self._follow", "test_byhand_cnn.py"),
-    ("byhand/cnn.py", "NORM_MOMENTUM, NORM_EPS)", "0.2, NORM_EPS)", "test_byhand_cnn.py"),
+    ("byhand/cnn.py", "momentum=NORM_MOMENTUM,", "momentum=0.2,", "test_byhand_cnn.py"),
     ("byhand/cnn.py", "[convolution, norm, ReLU()]", "[convolution, ReLU(), norm]", "test_byhand_cnn.py"),
     ("byhand/cnn.py", "norm.training = training", "norm.training = True", "test_byhand_cnn.py"),
     ("byhand/cnn.py", "self.convolutions[0].backward_to_parameters(dlogits)", "pass", "test_byhand_cnn.py"),

@@ -323,7 +323,7 @@ def small() -> nn.Module:
 
 
 def made(
-    scale: float = 1.0, bias: bool = True, activation: Callable[[], nn.Module] = nn.Tanh
+    scale: float = 1.0, *, bias: bool = True, activation: Callable[[], nn.Module] = nn.Tanh
 ) -> Callable[[], nn.Module]:
     def make() -> nn.Module:
         module = nn.Sequential(nn.Linear(3, 4, bias=bias), activation(), nn.Linear(4, 2))
@@ -336,7 +336,7 @@ def made(
 
 def frozen() -> nn.Module:
     module = made()()
-    module[0].weight.requires_grad_(False)
+    module[0].weight.requires_grad_(requires_grad=False)
     return module
 
 

@@ -136,7 +136,7 @@ def test_the_loop_is_a_plain_pytorch_loop_that_clips_before_the_step(fit: Fit) -
                                 (out.weight, "w_ph"), (out.bias, "b_o")):  # fmt: skip
             parameter.copy_(start[name])
         cell.bias_hh_l0.zero_()
-    cell.bias_hh_l0.requires_grad_(False)
+    cell.bias_hh_l0.requires_grad_(requires_grad=False)
     trained = [one for one in (*cell.parameters(), *out.parameters()) if one.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=0.5)
     x, y = torch.from_numpy(task.train.x.astype(float))[..., None], torch.from_numpy(task.train.y.copy())

@@ -153,7 +153,7 @@ class StepwiseBackend(Backend):
                 keep_best="best" in run.keep,
                 probes=probes,
             )
-            outcome = fit(settings, plan, task, learner, watch, begin)
+            outcome = fit(settings, plan, task, learner, watch, begin=begin)
         finally:
             meters.close()
         learner.finish()

@@ -267,7 +267,7 @@ def _jax_training(n: int, batch: int, lr: float) -> Any:
         return -jnp.take_along_axis(chances, labels[:, None], 1).mean()
 
     @jax.jit  # type: ignore[untyped-decorator]
-    def train_and_evaluate(values: Any, keys: Any, x: Any, y: Any, test_x: Any, test_y: Any) -> tuple[Any, Any]:
+    def train_and_evaluate(values: Any, keys: Any, x: Any, y: Any, *, test_x: Any, test_y: Any) -> tuple[Any, Any]:
         def step(values: Any, rows: Any) -> tuple[Any, None]:
             gradients = jax.grad(loss)(values, x[rows], y[rows])
             return jax.tree.map(lambda v, g: v - lr * g, values, gradients), None
@@ -303,7 +303,7 @@ def jax(settings: Settings, task: Task) -> float:
     every, accuracy = min(settings.eval_every.count, settings.epochs), 0.0
     for _ in range(settings.epochs // every):
         key, draw = jax.random.split(key)
-        values, (*_, reached) = training(values, jax.random.split(draw, every), x, y, test_x, test_y)
+        values, (*_, reached) = training(values, jax.random.split(draw, every), x, y, test_x=test_x, test_y=test_y)
         accuracy = float(reached)
     return accuracy
 

@@ -74,7 +74,7 @@ class Workers:
     them all with it, and returns one result for a task where a run tells of each evaluation and checkpoint.)
     """
 
-    def __init__(self, jobs: int, fresh: bool = False) -> None:
+    def __init__(self, jobs: int, *, fresh: bool = False) -> None:
         self._jobs, self._fresh = jobs, fresh
         self._context = multiprocessing.get_context("spawn")
 

@@ -79,7 +79,7 @@ def differences(
     ps = [sign_flip_p(x - y) for x, y in paired]
     adjusted = holm(ps)
     return [
-        _difference(a, b, metric, x, y, p, p_holm, len(names), primary, margin)
+        _difference(a, b, metric, x, y, p=p, p_adjusted=p_holm, family=len(names), primary=primary, margin=margin)
         for (a, b), (x, y), p, p_holm in zip(names, paired, ps, adjusted, strict=True)
     ]
 
@@ -100,6 +100,7 @@ def _difference(
     metric: str,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
+    *,
     p: float | None,
     p_adjusted: float | None,
     family: int,

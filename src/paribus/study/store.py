@@ -240,7 +240,7 @@ class Store:
         """Record a fact of the study."""
         self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
 
-    def add_arm(self, name: str, settings: Mapping[str, Value], rename: bool = False) -> int:
+    def add_arm(self, name: str, settings: Mapping[str, Value], *, rename: bool = False) -> int:
         """The number of an arm, new or known; an arm is its settings, and a known one keeps its name unless renamed."""
         number = self._add("arms", "settings", canonical(settings), {"name": name})
         if rename:

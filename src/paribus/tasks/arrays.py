@@ -172,7 +172,7 @@ def _read(dataset: Any, what: str, channels: Channels) -> tuple[Inputs, Labels]:
         labels.append(_label(pair[1], f"y of item {n} of {what}"))
     if not rows:
         raise ValueError(f"{what} are no data set of pairs: each item is (x, y), and there is none")
-    found = _inputs.read(_inputs.stacked(rows, f"x of {what}"), f"x of {what}", channels, pictures)
+    found = _inputs.read(_inputs.stacked(rows, f"x of {what}"), f"x of {what}", channels, pictures=pictures)
     return found, _labels.read(labels, f"y of {what}")
 
 

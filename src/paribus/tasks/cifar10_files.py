@@ -119,7 +119,7 @@ class _Layout:
     def files(self) -> list[str]:
         return [name + self.suffix for name in _BATCHES]
 
-    def read(self, found: Found, number: int, opened: IO[bytes], size: int, where: str, n: int) -> bytes:
+    def read(self, found: Found, number: int, opened: IO[bytes], *, size: int, where: str, n: int) -> bytes:
         """Check a batch and put it into its place; returns its bytes."""
         least, most = self.sizes(n)
         if not least <= size <= most:
@@ -162,7 +162,7 @@ def read_archive(path: Path, official: Official, bar: Bar, url: str | None = Non
                 opened = tar.extractfile(member) if member.isreg() else None
                 if opened is None:
                     raise DataError(f"{where} is no regular file (tar type {member.type!r}): refused")
-                layout.read(found, number, opened, member.size, where, official.batch)
+                layout.read(found, number, opened, size=member.size, where=where, n=official.batch)
                 bar.update(official.batch)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{url or path} is cut off or damaged: {error}") from None
@@ -221,7 +221,7 @@ def _read_batches(layout: _Layout, folder: Path, official: Official, bar: Bar) -
     for number, name in enumerate(layout.files):
         path = folder / name
         with path.open("rb") as opened:
-            raw = layout.read(found, number, opened, path.stat().st_size, str(path), official.batch)
+            raw = layout.read(found, number, opened, size=path.stat().st_size, where=str(path), n=official.batch)
         sums.append(hashlib.md5(raw, usedforsecurity=False).hexdigest())
         bar.update(official.batch)
     found.original = True if layout is _PYTHON and tuple(sums) == official.python_md5 else None

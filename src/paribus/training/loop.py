@@ -40,7 +40,7 @@ class Watch:
 
 
 def fit(
-    settings: Settings, plan: Plan, task: Task, learner: Learner, watch: Watch, begin: Checkpoint | None = None
+    settings: Settings, plan: Plan, task: Task, learner: Learner, watch: Watch, *, begin: Checkpoint | None = None
 ) -> Outcome:
     """Train for `settings.epochs` epochs, from the start or a checkpoint; evaluate at every interval and at the end.
 
@@ -101,7 +101,7 @@ class _Clock:
             found[f"{split}_loss"], found[f"{split}_accuracy"] = learner.evaluate(split)
         finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
         if watch.metrics and finite:
-            found |= measured(watch.metrics, learner, self._task, watch.splits, watch.plan, step)
+            found |= measured(watch.metrics, learner, self._task, watch.splits, watch.plan, step=step)
         if watch.keep_best and finite:
             self.best = Best.of(self.best, step, found, learner.weights)
         if self._schedule is not None and finite:

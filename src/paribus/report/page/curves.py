@@ -74,7 +74,7 @@ def thinned(low: Values, high: Values, most: int) -> NDArray[np.int64]:
     return np.array(sorted(kept))
 
 
-def _first(values: Values, least: bool) -> int:
+def _first(values: Values, *, least: bool) -> int:
     """Where the least or the greatest stands, before what is not finite."""
     ranked = np.where(np.isfinite(values), values if least else -values, np.inf)
     return int(ranked.argmin())
@@ -128,7 +128,7 @@ def _figure(findings: Findings, labels: Mapping[str, str], columns: Columns, met
         runs = [run for run in arm.runs if len(run.curve.get(metric, ()))]
         mean = findings.band(arm.name, metric)
         lines += [
-            _line(run, metric, i, labels[arm.name], columns, most, alone=mean is None)
+            _line(run, metric, i, labels[arm.name], columns=columns, most=most, alone=mean is None)
             for run in runs
             if (arm.name, run.seed) in wanted
         ]
@@ -169,7 +169,7 @@ _HOVER = "epoch %{x}: %{y:.4~g}<extra>%{fullData.name}</extra>"
 
 
 def _line(
-    run: RunRecord, metric: str, arm: int, label: str, columns: Columns, most: int, alone: bool
+    run: RunRecord, metric: str, arm: int, label: str, *, columns: Columns, most: int, alone: bool
 ) -> dict[str, Any]:
     y = run.curve[metric]
     kept = thinned(y, y, most)
