@@ -335,8 +335,18 @@ def test_decay_of_weights_alone_and_apart_from_the_gradient(decoupled: bool, dec
         torch.testing.assert_close(one, other, rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("extra", ["", "decoupled=true", "decay=weights", "decoupled=true decay=weights", "decay=weights optimizer=adamw",
-                                   "decay=weights optimizer=adam label_smoothing=0.2", "label_smoothing=0.3"])  # fmt: skip
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "",
+        "decoupled=true",
+        "decay=weights",
+        "decoupled=true decay=weights",
+        "decay=weights optimizer=adamw",
+        "decay=weights optimizer=adam label_smoothing=0.2",
+        "label_smoothing=0.3",
+    ],
+)
 def test_decay_and_smoothing_are_the_same_by_hand(fit: Fit, extra: str) -> None:
     words = f"task=digits model=mlp precision=float64 epochs=3 lr=0.01 weight_decay=0.1 {extra}"
     one, other = (fit(f"{words} implementation={name}") for name in ("numpy", "torch"))

@@ -432,7 +432,9 @@ def test_tanh(real: type[np.floating], tiny: int) -> None:
 # --- both engines ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", ["hidden=9 clip=0.05", "hidden=9x4 optimizer=adam clip=2 dropout=0.2", "hidden=300 clip=0.1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words", ["hidden=9 clip=0.05", "hidden=9x4 optimizer=adam clip=2 dropout=0.2", "hidden=300 clip=0.1"]
+)
 def test_what_clipping_did_to_the_perceptron(words: str) -> None:
     settings = settings_of(f"task=moons epochs=7 eval_every=2 init=default precision=float64 {words}")
     one, other = fused(settings, 2), by_hand(settings, 2)
@@ -478,7 +480,15 @@ def test_the_same_bytes_at_another_scale_are_other_data() -> None:
         )
 
 
-@pytest.mark.parametrize("words", ["task=palindrome length=2 hidden=12", "task=palindrome length=6 hidden=12 encoding=onehot", "task=moons init=default", "task=moons model=rnn hidden=5"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        "task=palindrome length=2 hidden=12",
+        "task=palindrome length=6 hidden=12 encoding=onehot",
+        "task=moons init=default",
+        "task=moons model=rnn hidden=5",
+    ],
+)
 def test_pictures_are_those_of_the_hand(words: str) -> None:
     settings = settings_of(f"{words} epochs=6 precision=float64 clip=1")
     one, other = (way(settings, 1, pictures=True).outcomes[0] for way in (fused, by_hand))

@@ -110,7 +110,15 @@ def test_a_metric_has_one_direction() -> None:
         paribus.metric(0.5, lower=True)  # type: ignore[arg-type]
 
 
-@given(st.builds(Metric, st.just("m"), st.sampled_from(["higher", "lower", None]), st.text(max_size=3), st.builds(Format, places=st.integers(0, 9), suffix=st.sampled_from(["", " %"]))))  # fmt: skip
+@given(
+    st.builds(
+        Metric,
+        st.just("m"),
+        st.sampled_from(["higher", "lower", None]),
+        st.text(max_size=3),
+        st.builds(Format, places=st.integers(0, 9), suffix=st.sampled_from(["", " %"])),
+    )
+)
 def test_a_record_gives_back_what_it_was_given(one: Metric) -> None:
     assert Metric.of("m", json.loads(json.dumps(one.as_data()))) == one
 

@@ -388,11 +388,14 @@ def test_a_state_that_was_forgotten_is_an_error(name: str, monkeypatch: pytest.M
 # --- muon -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [
-    "task=digits epochs=1 hidden=300x200x9 batch_size=300 lr=0.01",  # the second layer lies turned
-    "task=digits epochs=1 hidden=40x500x30 batch_size=400 nesterov=false clip=1 weight_decay=0.1",
-    "task=palindrome model=rnn n_train=320 n_test=150 epochs=2 steps_per_epoch=2 hidden=9 length=5",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        "task=digits epochs=1 hidden=300x200x9 batch_size=300 lr=0.01",  # the second layer lies turned
+        "task=digits epochs=1 hidden=40x500x30 batch_size=400 nesterov=false clip=1 weight_decay=0.1",
+        "task=palindrome model=rnn n_train=320 n_test=150 epochs=2 steps_per_epoch=2 hidden=9 length=5",
+    ],
+)
 def test_muon_in_the_compiled_engine(fit: Fit, words: str) -> None:
     runs = [fit(f"{words} init=default optimizer=muon precision=float64 implementation={b}", 3) for b in TABLES]
     for other in runs[1:]:

@@ -369,22 +369,40 @@ LABELS = {"a": "adam", "b": "sgd"}
 @pytest.mark.parametrize(
     ("one", "margin", "said"),
     [
-        (difference(0.7761, 0.7464, 0.8058, "a higher"), None,
-         "adam is higher than sgd in test accuracy by 77.6 points (74.6 to 80.6), p = 0.002, 10 seeds."),
-        (difference(-0.7761, -0.8058, -0.7464, "b higher", p=1e-6), None,
-         "sgd is higher than adam in test accuracy by 77.6 points (74.6 to 80.6), p < 0.0001, 10 seeds."),
-        (difference(0.0006, -0.0051, 0.0062, "no difference shown", 120, p=1.0), None,
-         "No difference is shown between adam and sgd in test accuracy: 0.1 points (-0.5 to 0.6), p = 1, 10 seeds; "
-         "120 would find such a one with 80 % power."),
-        (difference(-0.0006, -0.0062, 0.0051, "equivalent"), 0.01,
-         "sgd and adam are equivalent in test accuracy, within 1 point: 0.1 points (-0.5 to 0.6), 10 seeds."),
-        (difference(0.02, -0.01, 0.05, "too few seeds", 12), 0.01,
-         "Too few seeds to tell adam from sgd in test accuracy: 2.0 points (-1.0 to 5.0), 10 seeds; 12 would find the "
-         "margin with 80 % power."),
-        (replace(difference(0, 0, 0, "too few seeds"), mean=None, ci95_family=None, pairs=0), None,
-         "adam and sgd have no seed in common that is done: nothing can be said of them in test accuracy."),
+        (
+            difference(0.7761, 0.7464, 0.8058, "a higher"),
+            None,
+            "adam is higher than sgd in test accuracy by 77.6 points (74.6 to 80.6), p = 0.002, 10 seeds.",
+        ),
+        (
+            difference(-0.7761, -0.8058, -0.7464, "b higher", p=1e-6),
+            None,
+            "sgd is higher than adam in test accuracy by 77.6 points (74.6 to 80.6), p < 0.0001, 10 seeds.",
+        ),
+        (
+            difference(0.0006, -0.0051, 0.0062, "no difference shown", 120, p=1.0),
+            None,
+            "No difference is shown between adam and sgd in test accuracy: 0.1 points (-0.5 to 0.6), p = 1, 10 seeds; "
+            "120 would find such a one with 80 % power.",
+        ),
+        (
+            difference(-0.0006, -0.0062, 0.0051, "equivalent"),
+            0.01,
+            "sgd and adam are equivalent in test accuracy, within 1 point: 0.1 points (-0.5 to 0.6), 10 seeds.",
+        ),
+        (
+            difference(0.02, -0.01, 0.05, "too few seeds", 12),
+            0.01,
+            "Too few seeds to tell adam from sgd in test accuracy: 2.0 points (-1.0 to 5.0), 10 seeds; 12 would find the "
+            "margin with 80 % power.",
+        ),
+        (
+            replace(difference(0, 0, 0, "too few seeds"), mean=None, ci95_family=None, pairs=0),
+            None,
+            "adam and sgd have no seed in common that is done: nothing can be said of them in test accuracy.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_difference_in_a_sentence(one: Difference, margin: float | None, said: str) -> None:
     assert sentence(one, LABELS, metric_named("test_accuracy"), margin) == said
 

@@ -166,7 +166,10 @@ def test_default_initial_values_are_pytorchs(model: str) -> None:
     assert values.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.05)
 
 
-@pytest.mark.parametrize(("model", "name", "gates"), [("rnn", "w_hh", 1), ("gru", "recurrent.weight_hh_l0", 3), ("lstm", "recurrent.weight_hh_l0", 4)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "name", "gates"),
+    [("rnn", "w_hh", 1), ("gru", "recurrent.weight_hh_l0", 3), ("lstm", "recurrent.weight_hh_l0", 4)],
+)
 def test_the_state_to_state_matrix_begins_orthogonal_or_as_identity_gate_by_gate(
     model: str, name: str, gates: int
 ) -> None:

@@ -213,7 +213,10 @@ def test_the_rate_follows_the_validation_loss(fit: Fit, implementation: str, eve
     np.testing.assert_allclose(recorder.curve("validation_loss")[: len(losses)], losses, rtol=1e-6)
 
 
-@pytest.mark.parametrize("words", ["schedule=warmup:3:plateau:0.5:0 lr=0.5", "schedule=warmup:5steps:plateau:0.1:0 optimizer=adam lr=0.3 hidden=8x8"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    ["schedule=warmup:3:plateau:0.5:0 lr=0.5", "schedule=warmup:5steps:plateau:0.1:0 optimizer=adam lr=0.3 hidden=8x8"],
+)
 def test_a_warm_up_leads_into_a_plateau_on_every_backend(fit: Fit, words: str) -> None:
     words = f"{PLATEAU.replace('lr=4', '')} eval_every=1 {words}"  # at a rate that lets no rounding grow
     runs = [fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch", "fused")]

@@ -250,8 +250,9 @@ def tuned(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
     chosen = "; ".join(f"{one.label}: {one.x[one.chosen]:g}" for one in found if one.chosen is not None)
     return Figure(
         name="tuning",
-        caption=f"{metric.words} of each value tried, the mean over the tuning's seeds; the large marks are "
-        "those chosen.",
+        caption=(
+            f"{metric.words} of each value tried, the mean over the tuning's seeds; the large marks are those chosen."
+        ),
         label=f"What tuning tried. Chosen {asked}: {chosen}.",
         data=data,
         layout={
