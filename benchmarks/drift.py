@@ -52,7 +52,7 @@ def losses(settings: Settings, task: Task, seed: int, way: str | None = None) ->
         return values if way is None else {key: np.nextafter(value, WAYS[way](value)) for key, value in values.items()}
 
     with mock.patch.object(stepwise, "initial_values", moved):
-        (outcome,) = train([Run(settings, seed)], lambda _: task, kept)
+        (outcome,) = train([Run(settings=settings, seed=seed)], lambda _: task, kept)
     assert outcome.error is None, outcome.error
     return np.array(kept.values)
 

@@ -48,7 +48,7 @@ class Scores:
 def scores(seeds: range) -> np.ndarray:
     """One real run a seed."""
     settings, kept = resolve(WORDS), Scores()
-    train([Run(settings, seed) for seed in seeds], lambda _: load(settings, 0), kept)
+    train([Run(settings=settings, seed=seed) for seed in seeds], lambda _: load(settings, 0), kept)
     return np.array(kept.values)
 
 

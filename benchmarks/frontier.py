@@ -54,9 +54,14 @@ def attempt(folder: Path, name: str, length: int) -> Attempt:
     words = {"length": length, "epochs": EPOCHS, "jobs": 2, **NETWORKS[name]}
     place = folder / name / str(length)
     tried = paribus.compare(
-        "palindrome", lr=list(RATES), validation=0.1, seeds=[2**31], metric="validation_loss", out=place / "tried",
+        "palindrome",
+        lr=list(RATES),
+        validation=0.1,
+        seeds=[2**31],
+        metric="validation_loss",
+        out=place / "tried",
         **words,
-    )  # fmt: skip
+    )
     scores = tried.table().set_index("optimizer.lr")["validation_loss"].fillna(np.inf)
     rate = float(scores.idxmin())
     final = place / f"five-{rate:g}"

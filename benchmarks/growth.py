@@ -30,7 +30,7 @@ def microseconds(words: dict[str, object], runs: int = 4, threads: int = 1) -> f
     laps = []
     for i in range(ROUNDS + 1):
         begun = perf_counter()
-        train_fused([Run(settings, seed) for seed in range(runs)], lambda _: task, Nobody(), threads)
+        train_fused([Run(settings=settings, seed=seed) for seed in range(runs)], lambda _: task, Nobody(), threads)
         laps.append(1e6 * (perf_counter() - begun) / steps / runs)
         if i == 0:
             laps.clear()

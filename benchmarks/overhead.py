@@ -36,7 +36,7 @@ def bare() -> float:
     asked = request("moons", ["implementation=numpy"], compare=False, seeds=range(RUNS))
     settings = asked.design.arms[0].settings
     begun = perf_counter()
-    train([Run(settings, seed) for seed in range(RUNS)], lambda _: load(settings, 0), Nobody())
+    train([Run(settings=settings, seed=seed) for seed in range(RUNS)], lambda _: load(settings, 0), Nobody())
     return perf_counter() - begun
 
 

@@ -86,7 +86,7 @@ def main() -> None:
     task = load(settings, 0)
 
     def fused(runs: int, count: int) -> None:
-        train_fused([Run(settings, seed) for seed in range(runs)], lambda _: task, Nobody(), count)
+        train_fused([Run(settings=settings, seed=seed) for seed in range(runs)], lambda _: task, Nobody(), count)
 
     ways: dict[str, tuple[Callable[[], None], int]] = {
         "PyTorch, loop over the cell": (lambda: loop(Cell, settings, task, 1), 1),

@@ -26,7 +26,7 @@ EXAMPLES, EPOCHS, ROUNDS = 20_000, 3, 5
 
 def way(settings: Settings, task: Task, implementation: str) -> Callable[[], object]:
     chosen = resolve({**settings.values(), "implementation": implementation})
-    return lambda: train([Run(chosen, 0)], lambda _: task, Nobody())
+    return lambda: train([Run(settings=chosen, seed=0)], lambda _: task, Nobody())
 
 
 def main() -> None:

@@ -120,7 +120,7 @@ def fit() -> Callable[..., Recorder]:
 
     def fitted(words: str, seed: int = 0, keep: tuple[str, ...] = ("weights",)) -> Recorder:
         settings, recorder = settings_of(words), Recorder()
-        train([Run(settings, seed, frozenset(keep))], lambda _: load(settings, seed), recorder)
+        train([Run(settings=settings, seed=seed, keep=frozenset(keep))], lambda _: load(settings, seed), recorder)
         return recorder
 
     return fitted

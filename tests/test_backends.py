@@ -40,7 +40,7 @@ def small(model: str, **more: object) -> dict[str, object]:
 def test_runs_of_several_backends_are_trained_together(order: tuple[str, ...]) -> None:
     """Each by its own, with the outcomes in the order of the runs, as if each were alone."""
     settings = [settings_of(f"task=moons epochs=2 implementation={name}") for name in order]
-    runs = [Run(one, seed, frozenset({"weights"})) for seed, one in enumerate(settings)]
+    runs = [Run(settings=one, seed=seed, keep=frozenset({"weights"})) for seed, one in enumerate(settings)]
     together = train(runs, lambda run: load(run.settings, run.seed), Recorder())
     assert [outcome.status for outcome in together] == [Status.DONE] * 3
     for run, outcome in zip(runs, together, strict=True):
@@ -59,7 +59,7 @@ def test_a_backend_trains_every_model_that_it_claims_and_refuses_the_others(back
             resolve(values)
         return
     settings = resolve(values)
-    (outcome,) = train([Run(settings, 0)], lambda _: load(settings, 0), Recorder())
+    (outcome,) = train([Run(settings=settings, seed=0)], lambda _: load(settings, 0), Recorder())
     assert outcome.status is Status.DONE, outcome.error
 
 
@@ -73,7 +73,7 @@ def test_a_backend_trains_with_every_optimizer_that_it_claims(backend: str, opti
             resolve(values)
         return
     settings = resolve(values)
-    (outcome,) = train([Run(settings, 0)], lambda _: load(settings, 0), Recorder())
+    (outcome,) = train([Run(settings=settings, seed=0)], lambda _: load(settings, 0), Recorder())
     assert outcome.status is Status.DONE, outcome.error
 
 

@@ -31,7 +31,7 @@ def test_every_contestant_learns(contestant: object) -> None:
 
 
 def test_ratios_are_to_the_first_and_the_floor_is_counted() -> None:
-    result = run_bench(["moons", "epochs=10", "lr=0.5"], 2, False, QUIET)
+    result = run_bench(["moons", "epochs=10", "lr=0.5"], 2, peers=False, console=QUIET)
     found = json.loads(json.dumps(result.as_json()))
     assert [one["name"] for one in found["contestants"]] == [contestant.name for contestant in CONTESTANTS]
     assert found["contestants"][0]["ratios"] == [1.0, 1.0]
@@ -58,4 +58,4 @@ def test_a_contestant_that_did_not_learn_is_named(tmp_path: Path) -> None:
 )
 def test_what_not_every_contestant_has_is_refused(words: list[str]) -> None:
     with pytest.raises(SettingsError):
-        run_bench(words, 1, False, QUIET)
+        run_bench(words, 1, peers=False, console=QUIET)

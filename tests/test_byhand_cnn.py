@@ -168,12 +168,12 @@ def test_padding_out_of_range_is_refused(padding: int) -> None:
         MaxPool2d(3, 2, padding)
 
 
-def pair(image: Image, dtype: str, training: bool = True, seed: int = 0) -> tuple[Cnn, TorchCnn]:
+def pair(image: Image, dtype: str, *, training: bool = True, seed: int = 0) -> tuple[Cnn, TorchCnn]:
     """Both models, with the same random parameters and running statistics."""
     rng = np.random.default_rng(seed)
     hand = Cnn(image, 10, 0.125, np.dtype(dtype).type)
     auto = TorchCnn(image, 10, 0.125, getattr(torch, dtype)).train(training)
-    hand.train(training)
+    hand.train(training=training)
     # Kaiming's scale, fan-in, where there is one: signals neither die nor grow
     values = {
         name: rng.standard_normal(v.shape) * (math.sqrt(2 / math.prod(v.shape[1:])) if v.ndim > 1 else 0.3)
@@ -216,7 +216,7 @@ def test_the_whole_models_gradients_are_autograds(
     image: Image, batch: int, training: bool, dtype: str, tolerance: float
 ) -> None:
     rng = np.random.default_rng(batch)
-    hand, auto = pair(image, dtype, training)
+    hand, auto = pair(image, dtype, training=training)
     x = rng.standard_normal((batch, *image)).astype(dtype)
     upstream = rng.standard_normal((batch, 10)).astype(dtype)
     given = x.copy(), upstream.copy()
@@ -246,7 +246,7 @@ def test_running_statistics_follow_pytorchs_and_evaluation_reads_them(image: Ima
     theirs = dict(auto.named_buffers())
     for name, buffer in hand.buffers.items():
         assert norm_gap(buffer, theirs[name].numpy()) <= 1e-12, name
-    hand.train(False)
+    hand.train(training=False)
     auto.eval()
     before, x = copy.deepcopy(hand.buffers), rng.standard_normal((33, *image))
     logits = hand.forward(x)

@@ -60,8 +60,10 @@ def test_a_run_goes_on_to_the_same_weights(tmp_path: Path, words: str, after: in
     settings = settings_of(words)
     task, keep = load(settings, 3), frozenset({"weights"} | ({"best"} if settings.validation else set()))
     whole = Recorder()
-    train([Run(settings, 3, keep)], lambda _: task, whole)
-    run = Run(settings, 3, keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)  # after every step
+    train([Run(settings=settings, seed=3, keep=keep)], lambda _: task, whole)
+    run = Run(
+        settings=settings, seed=3, keep=keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9
+    )  # after every step
     keeper = Keeper(tmp_path / "c", after)
     with pytest.raises(KeyboardInterrupt):
         train([run], lambda _: task, keeper)
@@ -86,8 +88,10 @@ def test_a_module_of_ones_own_goes_on_with_the_same_noise(tmp_path: Path) -> Non
 
     settings = resolve({"task": "moons", "model": user_defined(noisy), "epochs": 3, "optimizer.momentum": 0.9})
     task, whole = load(settings, 0), Recorder()
-    train([Run(settings, 0, frozenset({"weights"}))], lambda _: task, whole)
-    run = Run(settings, 0, frozenset({"weights"}), checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
+    train([Run(settings=settings, seed=0, keep=frozenset({"weights"}))], lambda _: task, whole)
+    run = Run(
+        settings=settings, seed=0, keep=frozenset({"weights"}), checkpoint=tmp_path / "c", checkpoint_seconds=1e-9
+    )
     with pytest.raises(KeyboardInterrupt):
         train([run], lambda _: task, Keeper(tmp_path / "c", 10))
     rest = Recorder()
@@ -233,7 +237,9 @@ def test_the_best_weights_are_those_of_the_best_evaluation(tmp_path: Path, imple
     store.close()
     settings = settings_of(f"task={words}")
     short = settings.model_copy(update={"epochs": at + 1})
-    outcomes: list[Outcome] = train([Run(short, 0, frozenset({"weights"}))], lambda _: load(short, 0), Recorder())
+    outcomes: list[Outcome] = train(
+        [Run(settings=short, seed=0, keep=frozenset({"weights"}))], lambda _: load(short, 0), Recorder()
+    )
     assert outcomes[0].status is Status.DONE
     assert content is not None
     for name, value in load_weights(content).items():

@@ -215,7 +215,7 @@ def archive_of(layout: str) -> Callable[[Path], tuple[Path, Official]]:
     return make
 
 
-def folder_of(layout: str, known: bool = False, outer: bool = False) -> Callable[[Path], tuple[Path, Official]]:
+def folder_of(layout: str, *, known: bool = False, outer: bool = False) -> Callable[[Path], tuple[Path, Official]]:
     def make(folder: Path) -> tuple[Path, Official]:
         made = batches(folder, layout)
         sums = [hashlib.md5((made / batch).read_bytes()).hexdigest() for batch in BATCHES] if known else TINY.python_md5
@@ -225,11 +225,11 @@ def folder_of(layout: str, known: bool = False, outer: bool = False) -> Callable
 
 
 FORMS = {
-    "binary archive": Case(archive_of("binary"), "CIFAR-10, official binary archive (sha256 {sha}...)", True),
-    "python archive": Case(archive_of("python2"), "CIFAR-10, official python archive (sha256 {sha}...)", True),
+    "binary archive": Case(archive_of("binary"), "CIFAR-10, official binary archive (sha256 {sha}...)", original=True),
+    "python archive": Case(archive_of("python2"), "CIFAR-10, official python archive (sha256 {sha}...)", original=True),
     "binary folder": Case(folder_of("binary"), "CIFAR-10, binary batches from a folder: whether the pixels are the original's is not known", None),
     "its parent": Case(folder_of("binary", outer=True), "CIFAR-10, binary batches from a folder: whether the pixels are the original's is not known", None),
-    "python folder": Case(folder_of("python2", known=True), "CIFAR-10, python batches from a folder, the official files (md5)", True),
+    "python folder": Case(folder_of("python2", known=True), "CIFAR-10, python batches from a folder, the official files (md5)", original=True),
     "unknown python folder": Case(folder_of("python3"), "CIFAR-10, python batches from a folder: whether the pixels are the original's is not known", None),
     "text keys": Case(folder_of("text keys", outer=True), "CIFAR-10, python batches from a folder: whether the pixels are the original's is not known", None),
     "hub": Case(lambda folder: (hub(folder), TINY), "CIFAR-10 from the Hub's parquet files, images encoded as PNG (lossless)", None),

@@ -221,7 +221,11 @@ def by_pixels(image: np.ndarray, words: np.ndarray, how: Augmentation) -> np.nda
 @pytest.mark.parametrize(("flip", "crop"), [(True, 0), (False, 3), (True, 2)])
 def test_flips_and_crops_are_those_of_the_definition(flip: bool, crop: int) -> None:
     x, _ = images()
-    how, plan, order = Augmentation(flip, crop, 0, 12, 10), Plan(5), np.random.default_rng(1).permutation(60)
+    how, plan, order = (
+        Augmentation(flip=flip, crop=crop, cutout=0, height=12, width=10),
+        Plan(5),
+        np.random.default_rng(1).permutation(60),
+    )
     draws = EpochDraws(how, plan, 7, order, torch.device("cpu"))
     taken = draws.taken(how.padded(torch.from_numpy(x)), torch.from_numpy(order[20:50]), slice(20, 50)).numpy()
     words = plan.augment(7, order[20:50])
@@ -231,7 +235,7 @@ def test_flips_and_crops_are_those_of_the_definition(flip: bool, crop: int) -> N
 
 
 def test_cutout_blots_a_square_out_around_a_centre_in_the_image() -> None:
-    how, plan, order = Augmentation(False, 0, 5, 12, 10), Plan(0), np.arange(500)
+    how, plan, order = Augmentation(flip=False, crop=0, cutout=5, height=12, width=10), Plan(0), np.arange(500)
     draws = EpochDraws(how, plan, 0, order, torch.device("cpu"))
     blotted = (draws.blot(torch.ones(500, 3, 12, 10), slice(0, 500)) == 0).numpy()
     assert (blotted[:, 0] == blotted[:, 1]).all()
@@ -306,8 +310,9 @@ def test_decay_of_weights_alone_and_apart_from_the_gradient(decoupled: bool, dec
     inside = 0.0 if decoupled else 0.3
     theirs = torch.optim.SGD(
         [{"params": [w2], "weight_decay": inside}, {"params": [b2], "weight_decay": inside if decay == "all" else 0.0}],
-        lr=0.1, momentum=0.9,
-    )  # fmt: skip
+        lr=0.1,
+        momentum=0.9,
+    )
     for _ in range(5):
         gradients = [torch.from_numpy(rng.standard_normal(one.shape)) for one in (w, b)]
         for one, other, gradient in zip((w, b), (w2, b2), gradients, strict=True):
@@ -323,8 +328,18 @@ def test_decay_of_weights_alone_and_apart_from_the_gradient(decoupled: bool, dec
         torch.testing.assert_close(one, other, rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("extra", ["", "decoupled=true", "decay=weights", "decoupled=true decay=weights", "decay=weights optimizer=adamw",
-                                   "decay=weights optimizer=adam label_smoothing=0.2", "label_smoothing=0.3"])  # fmt: skip
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "",
+        "decoupled=true",
+        "decay=weights",
+        "decoupled=true decay=weights",
+        "decay=weights optimizer=adamw",
+        "decay=weights optimizer=adam label_smoothing=0.2",
+        "label_smoothing=0.3",
+    ],
+)
 def test_decay_and_smoothing_are_the_same_by_hand(fit: Fit, extra: str) -> None:
     words = f"task=digits model=mlp precision=float64 epochs=3 lr=0.01 weight_decay=0.1 {extra}"
     one, other = (fit(f"{words} implementation={name}") for name in ("numpy", "torch"))
@@ -337,6 +352,8 @@ def test_own_images_of_bytes_train_and_are_predicted() -> None:
     x, y = images()
     outcomes: list[Outcome] = []
     settings = resolve({"task": paribus.data(x, y), "model": "cnn", "model.width": 0.125, "epochs": 1, "flip": True})
-    outcomes += train([Run(settings, 0, frozenset({"predictions"}))], lambda _: load(settings, 0), Recorder())
+    outcomes += train(
+        [Run(settings=settings, seed=0, keep=frozenset({"predictions"}))], lambda _: load(settings, 0), Recorder()
+    )
     assert outcomes[0].predictions is not None
     assert len(outcomes[0].predictions) == 12

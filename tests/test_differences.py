@@ -19,7 +19,7 @@ from paribus.findings.differences import (
 )
 
 
-def drawn(n: int, seed: int, ties: bool = False) -> np.ndarray:
+def drawn(n: int, seed: int, *, ties: bool = False) -> np.ndarray:
     values = np.random.default_rng(seed).standard_normal(n) + 0.3
     return np.round(values, 1) if ties else values
 
@@ -27,7 +27,7 @@ def drawn(n: int, seed: int, ties: bool = False) -> np.ndarray:
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("n", [2, 3, 6, 11])
 def test_the_interval_and_p_are_scipys(n: int, ties: bool) -> None:
-    a, b = drawn(n, n, ties), drawn(n, n + 100, ties)
+    a, b = drawn(n, n, ties=ties), drawn(n, n + 100, ties=ties)
     with_gaps_a = [*a, None, 0.5, float("nan"), float("inf")]
     with_gaps_b = [*b, 0.5, None, 0.5, 0.5]
     (found,) = differences({"a": with_gaps_a, "b": with_gaps_b}, "m")

@@ -140,7 +140,16 @@ def test_summaries_are_scipys() -> None:
 
 
 def test_a_study_in_python_has_them(tmp_path: Path) -> None:
-    study = paribus.compare("moons", lr=[0.1, 0.5], tune={"momentum": [0, 0.9]}, tune_seeds=1, epochs=2, seeds=2, hidden="5", out=tmp_path / "s")  # fmt: skip
+    study = paribus.compare(
+        "moons",
+        lr=[0.1, 0.5],
+        tune={"momentum": [0, 0.9]},
+        tune_seeds=1,
+        epochs=2,
+        seeds=2,
+        hidden="5",
+        out=tmp_path / "s",
+    )
     assert study.findings is study.findings
     assert study.shared is not None
     assert study.shared.findings is study.findings.shared

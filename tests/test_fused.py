@@ -179,7 +179,10 @@ class Among(Recorder):
 def test_alone_and_among_a_hundred(fit: Fit, threads: int) -> None:
     words = ["dropout=0.2", "optimizer=adam lr=0.01", "hidden=7x5 clip=0.1", "schedule=onecycle batch_size=31"]
     common = "task=moons epochs=12 init=default eval_every=3"
-    runs = [Run(settings_of(f"{common} {words[i % 4]}"), i // 4, frozenset({"weights"})) for i in range(100)]
+    runs = [
+        Run(settings=settings_of(f"{common} {words[i % 4]}"), seed=i // 4, keep=frozenset({"weights"}))
+        for i in range(100)
+    ]
     seen = Among()
     train_fused(runs, lambda run: load(run.settings, run.seed), seen, threads)
     for i in (0, 5, 50, 99):
@@ -194,7 +197,10 @@ def test_alone_and_among_a_hundred(fit: Fit, threads: int) -> None:
 
 def test_a_run_that_diverges_stops_alone() -> None:
     common = "task=moons epochs=200 eval_every=1 init=default"
-    runs = [Run(settings_of(f"{common} {words}"), 0) for words in ("lr=0.1", "lr=1e30", "lr=0.2", "lr=100 momentum=2")]
+    runs = [
+        Run(settings=settings_of(f"{common} {words}"), seed=0)
+        for words in ("lr=0.1", "lr=1e30", "lr=0.2", "lr=100 momentum=2")
+    ]
     seen = Among()
     train_fused(runs, lambda run: load(run.settings, run.seed), seen, 2)
     assert [seen.ends[run].status for run in runs] == [Status.DONE, Status.DIVERGED, Status.DONE, Status.DIVERGED]
@@ -212,7 +218,7 @@ def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         return initial_values(shapes, init, plan, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(fused_runner, "initial_values", broken)
-    runs, seen = [Run(settings_of("task=moons epochs=3"), seed) for seed in (0, 1, 2)], Among()
+    runs, seen = [Run(settings=settings_of("task=moons epochs=3"), seed=seed) for seed in (0, 1, 2)], Among()
     train_fused(runs, lambda run: load(run.settings, run.seed), seen, 2)
     assert [seen.ends[run].status for run in runs] == [Status.DONE, Status.FAILED, Status.DONE]
     assert str(seen.ends[runs[1]].error).startswith("MemoryError: no room (")
@@ -227,7 +233,7 @@ def test_evaluations_are_told_while_it_trains_and_ctrl_c_keeps_them() -> None:
 
     settings, seen = settings_of("task=moons epochs=100000000 eval_every=20000"), Interrupting()
     with pytest.raises(KeyboardInterrupt):
-        train([Run(settings, 0)], lambda _: load(settings, 0), seen)
+        train([Run(settings=settings, seed=0)], lambda _: load(settings, 0), seen)
     (outcome,) = seen.ends.values()
     assert outcome.status is Status.INTERRUPTED
     assert len(next(iter(seen.curves.values()))) >= 5

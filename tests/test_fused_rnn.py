@@ -109,7 +109,7 @@ def made(row: dict[str, object], precision: str) -> Settings:
 def fused(settings: Settings, seed: int, task: Task | None = None, **asked: object) -> Recorder:
     """By the fused engine."""
     recorder, mine = Recorder(), settings.model_copy(update={"implementation": "fused"})
-    run = Run(mine, seed, **{"keep": frozenset({"weights"}), **asked})  # type: ignore[arg-type]
+    run = Run(settings=mine, seed=seed, **{"keep": frozenset({"weights"}), **asked})  # type: ignore[arg-type]
     train_fused([run], lambda _: task or load(settings, seed), recorder, 1)
     return recorder
 
@@ -117,7 +117,7 @@ def fused(settings: Settings, seed: int, task: Task | None = None, **asked: obje
 def by_hand(settings: Settings, seed: int, task: Task | None = None, **asked: object) -> Recorder:
     """By `byhand`, whatever computes the settings."""
     recorder, mine = Recorder(), settings.model_copy(update={"implementation": "numpy"})
-    run = Run(mine, seed, **{"keep": frozenset({"weights"}), **asked})  # type: ignore[arg-type]
+    run = Run(settings=mine, seed=seed, **{"keep": frozenset({"weights"}), **asked})  # type: ignore[arg-type]
     train([run], lambda _: task or load(settings, seed), recorder)
     return recorder
 
@@ -234,7 +234,7 @@ class Among(Recorder):
 
 def among(settings: Sequence[Settings], seeds: int, threads: int) -> Among:
     runs = [
-        Run(one.model_copy(update={"implementation": "fused"}), seed, frozenset({"weights"}))
+        Run(settings=one.model_copy(update={"implementation": "fused"}), seed=seed, keep=frozenset({"weights"}))
         for seed in range(seeds)
         for one in settings
     ]
@@ -361,7 +361,10 @@ def test_evaluation_takes_little_memory(length: int, count: int) -> None:
     loss = SoftmaxCrossEntropy()
     for split in (0, 1):
         half = slice(split * count // 2, (split + 1) * count // 2)
-        found = loss.forward(np.concatenate([hand.forward(encode(part, "onehot", np.float32)) for part in np.array_split(x[half], 20)]), y[half])  # fmt: skip
+        found = loss.forward(
+            np.concatenate([hand.forward(encode(part, "onehot", np.float32)) for part in np.array_split(x[half], 20)]),
+            y[half],
+        )
         assert engine.rows[0, 5 + 2 * split] == pytest.approx(found, rel=1e-5)
 
 
@@ -429,7 +432,9 @@ def test_tanh(real: type[np.floating], tiny: int) -> None:
 # --- both engines ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", ["hidden=9 clip=0.05", "hidden=9x4 optimizer=adam clip=2 dropout=0.2", "hidden=300 clip=0.1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words", ["hidden=9 clip=0.05", "hidden=9x4 optimizer=adam clip=2 dropout=0.2", "hidden=300 clip=0.1"]
+)
 def test_what_clipping_did_to_the_perceptron(words: str) -> None:
     settings = settings_of(f"task=moons epochs=7 eval_every=2 init=default precision=float64 {words}")
     one, other = fused(settings, 2), by_hand(settings, 2)
@@ -475,7 +480,15 @@ def test_the_same_bytes_at_another_scale_are_other_data() -> None:
         )
 
 
-@pytest.mark.parametrize("words", ["task=palindrome length=2 hidden=12", "task=palindrome length=6 hidden=12 encoding=onehot", "task=moons init=default", "task=moons model=rnn hidden=5"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        "task=palindrome length=2 hidden=12",
+        "task=palindrome length=6 hidden=12 encoding=onehot",
+        "task=moons init=default",
+        "task=moons model=rnn hidden=5",
+    ],
+)
 def test_pictures_are_those_of_the_hand(words: str) -> None:
     settings = settings_of(f"{words} epochs=6 precision=float64 clip=1")
     one, other = (way(settings, 1, pictures=True).outcomes[0] for way in (fused, by_hand))

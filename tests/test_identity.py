@@ -75,8 +75,11 @@ def read(folder: Path, programs: Sequence[str]) -> list[list[Any]]:
     done = subprocess.run(
         [sys.executable, str(folder.parent / "reader.py"), str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout).values())
 
@@ -122,9 +125,14 @@ def test_a_fingerprint_is_the_same_in_a_script_and_imported(before: dict[str, li
         cell = "exec(compile(open('main.py').read(), '<ipython-input-1>', 'exec'), globals())"
         for arguments in (["main.py"], ["-c", cell]):
             done = subprocess.run(
-                [sys.executable, *arguments], cwd=main.parent, capture_output=True, text=True, check=False, timeout=100,
+                [sys.executable, *arguments],
+                cwd=main.parent,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=100,
                 env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{main.parent}", "PYTHONHASHSEED": "7"},
-            )  # fmt: skip
+            )
             assert done.stdout.strip() == before[files][0], done.stderr
 
 
@@ -133,12 +141,16 @@ keys = st.booleans() | st.integers() | st.text() | st.tuples(st.integers(), st.t
 values = st.recursive(
     plain_values,
     lambda inner: (
-        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(keys, inner) | st.sets(keys)
-        | st.frozensets(keys) | st.lists(plain_values).map(lambda one: np.array(one, dtype=object))
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(keys, inner)
+        | st.sets(keys)
+        | st.frozensets(keys)
+        | st.lists(plain_values).map(lambda one: np.array(one, dtype=object))
         | st.lists(st.floats(width=32, allow_nan=False)).map(lambda one: torch.tensor(one))
     ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 def holding(value: Any) -> Callable[[], Any]:
@@ -291,7 +303,10 @@ def test_names_count_where_code_asks_for_them() -> None:
 
 def test_things_with_one_fingerprint_are_two_in_a_worker() -> None:
     """A driver tells by name; the same bytes may be given to different things, where a fingerprint cannot tell."""
-    one, two = UserDefined("a", "same", holding(1)), UserDefined("b", "same", holding(2))
+    one, two = (
+        UserDefined(name="a", fingerprint="same", thing=holding(1)),
+        UserDefined(name="b", fingerprint="same", thing=holding(2)),
+    )
     content, sent = send([one, two]), pickle.dumps([one, two])
     receive(content)
     received = pickle.loads(sent)
@@ -308,7 +323,7 @@ def small() -> nn.Module:
 
 
 def made(
-    scale: float = 1.0, bias: bool = True, activation: Callable[[], nn.Module] = nn.Tanh
+    scale: float = 1.0, *, bias: bool = True, activation: Callable[[], nn.Module] = nn.Tanh
 ) -> Callable[[], nn.Module]:
     def make() -> nn.Module:
         module = nn.Sequential(nn.Linear(3, 4, bias=bias), activation(), nn.Linear(4, 2))
@@ -321,7 +336,7 @@ def made(
 
 def frozen() -> nn.Module:
     module = made()()
-    module[0].weight.requires_grad_(False)
+    module[0].weight.requires_grad_(requires_grad=False)
     return module
 
 

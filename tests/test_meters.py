@@ -24,7 +24,7 @@ from paribus.training.meters import Meters, Sampler, peak_memory_mb
 class Card:
     """A GPU that is busy half of the time at 100 W, or does not tell."""
 
-    def __init__(self, tells: bool = True) -> None:
+    def __init__(self, *, tells: bool = True) -> None:
         self.tells, self.open = tells, True
 
     def utilisation(self) -> float:

@@ -110,7 +110,15 @@ def test_a_metric_has_one_direction() -> None:
         paribus.metric(0.5, lower=True)  # type: ignore[arg-type]
 
 
-@given(st.builds(Metric, st.just("m"), st.sampled_from(["higher", "lower", None]), st.text(max_size=3), st.builds(Format, places=st.integers(0, 9), suffix=st.sampled_from(["", " %"]))))  # fmt: skip
+@given(
+    st.builds(
+        Metric,
+        st.just("m"),
+        st.sampled_from(["higher", "lower", None]),
+        st.text(max_size=3),
+        st.builds(Format, places=st.integers(0, 9), suffix=st.sampled_from(["", " %"])),
+    )
+)
 def test_a_record_gives_back_what_it_was_given(one: Metric) -> None:
     assert Metric.of("m", json.loads(json.dumps(one.as_data()))) == one
 
@@ -129,7 +137,9 @@ def test_a_target_is_reached_from_its_own_side(curve: list[float], value: float,
 
 def test_a_lower_metric_reaches_its_target_from_above(tmp_path: Path) -> None:
     metrics = {"mae": paribus.metric(mean_absolute_error, lower=True)}
-    study = paribus.train("moons", metrics=metrics, target="test_mae=0.25", out=tmp_path / "s", **{**SMALL, "epochs": 40, "lr": 0.02})  # fmt: skip
+    study = paribus.train(
+        "moons", metrics=metrics, target="test_mae=0.25", out=tmp_path / "s", **{**SMALL, "epochs": 40, "lr": 0.02}
+    )
     curves = study.curves()
     assert (curves.groupby("seed")["test_mae"].first() > 0.25).all()  # at first it has not been reached
     for seed, epochs in zip(study.record.seeds, study.findings.values[""]["epochs_to_target"], strict=True):
@@ -171,9 +181,15 @@ def misses(truth: Any, predicted: Any) -> float:
 def test_tuning_selects_by_the_primary_metric_in_its_direction(measured: Any, best: Any, tmp_path: Path) -> None:
     """By directions that are the wrong way round: accuracy would choose the opposite."""
     study = paribus.compare(
-        "moons", optimizer=["sgd", "adam"], metrics={"mine": measured}, metric="test_mine",
-        tune={"lr": [0.0001, 0.03, 0.3]}, tune_seeds=2, out=tmp_path / "s", **{**SMALL, "epochs": 4},
-    )  # fmt: skip
+        "moons",
+        optimizer=["sgd", "adam"],
+        metrics={"mine": measured},
+        metric="test_mine",
+        tune={"lr": [0.0001, 0.03, 0.3]},
+        tune_seeds=2,
+        out=tmp_path / "s",
+        **{**SMALL, "epochs": 4},
+    )
     tuning = study.record.tuning
     assert tuning is not None
     assert tuning.metric == "validation_mine"
@@ -254,9 +270,11 @@ def test_a_folder_of_an_older_version_tells_no_direction(tmp_path: Path, capsys:
         connection.execute("DELETE FROM study WHERE key = 'measured'")
     old = Findings.of(read(tmp_path / "s"))
     assert old.metric("test_mae").direction is None
-    assert old.metric("test_loss") == study.findings.metric("test_loss") == MEASURED["loss"].__class__(
-        "test_loss", "lower", "nats", MEASURED["loss"].format
-    )  # fmt: skip
+    assert (
+        old.metric("test_loss")
+        == study.findings.metric("test_loss")
+        == MEASURED["loss"].__class__("test_loss", "lower", "nats", MEASURED["loss"].format)
+    )
     assert old.target is None
     assert (old.reached, old.earlier) == ([], [])
     assert "Nothing is said of the target test_mae=0.4" in old.warnings[0]

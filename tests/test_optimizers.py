@@ -326,8 +326,8 @@ def test_a_run_goes_on_from_a_checkpoint(tmp_path: Path, name: str, backend: str
             f"implementation={backend}"
         )
         keep, whole, rest = frozenset({"weights"}), Recorder(), Recorder()
-        train([Run(chosen, 1, keep)], lambda run: load(run.settings, 1), whole)
-        run = Run(chosen, 1, keep, checkpoint=tmp_path / precision, checkpoint_seconds=1e-9)
+        train([Run(settings=chosen, seed=1, keep=keep)], lambda run: load(run.settings, 1), whole)
+        run = Run(settings=chosen, seed=1, keep=keep, checkpoint=tmp_path / precision, checkpoint_seconds=1e-9)
         with pytest.raises(KeyboardInterrupt):
             train([run], lambda run: load(run.settings, 1), Keeper(tmp_path / precision, 2))
         train([run], lambda run: load(run.settings, 1), rest)
@@ -388,11 +388,14 @@ def test_a_state_that_was_forgotten_is_an_error(name: str, monkeypatch: pytest.M
 # --- muon -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [
-    "task=digits epochs=1 hidden=300x200x9 batch_size=300 lr=0.01",  # the second layer lies turned
-    "task=digits epochs=1 hidden=40x500x30 batch_size=400 nesterov=false clip=1 weight_decay=0.1",
-    "task=palindrome model=rnn n_train=320 n_test=150 epochs=2 steps_per_epoch=2 hidden=9 length=5",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        "task=digits epochs=1 hidden=300x200x9 batch_size=300 lr=0.01",  # the second layer lies turned
+        "task=digits epochs=1 hidden=40x500x30 batch_size=400 nesterov=false clip=1 weight_decay=0.1",
+        "task=palindrome model=rnn n_train=320 n_test=150 epochs=2 steps_per_epoch=2 hidden=9 length=5",
+    ],
+)
 def test_muon_in_the_compiled_engine(fit: Fit, words: str) -> None:
     runs = [fit(f"{words} init=default optimizer=muon precision=float64 implementation={b}", 3) for b in TABLES]
     for other in runs[1:]:

@@ -219,9 +219,17 @@ def test_metrics_are_scikit_learns_on_every_split(tmp_path: Path) -> None:
         return log_loss(classes, probabilities)
 
     study = paribus.compare(
-        TASK, lr=[0.1, 1.0], seeds=2, epochs=3, eval_every=1, validation=0.2, metric="test_f1", keep=["predictions"],
-        metrics={"f1": f1_score, "surprise": surprise, "hopeless": lambda y, predicted: float("nan")}, out=tmp_path / "s",
-    )  # fmt: skip
+        TASK,
+        lr=[0.1, 1.0],
+        seeds=2,
+        epochs=3,
+        eval_every=1,
+        validation=0.2,
+        metric="test_f1",
+        keep=["predictions"],
+        metrics={"f1": f1_score, "surprise": surprise, "hopeless": lambda y, predicted: float("nan")},
+        out=tmp_path / "s",
+    )
     table = study.table()
     assert (table["status"] == "done").all()
     task = load(settings_of("task=moons").model_copy(update={"task": study_task()}), 0)

@@ -52,7 +52,18 @@ from paribus.report.page.text import View, amount, answers, sentence, tally
 from paribus.report.series import boundary_frames, class_png, mistake_png
 from paribus.study.file import read_file
 
-CARD = DatasetInfo("moons", "f" * 64, "b" * 64, "scikit-learn make_moons", 2, (2,), 80, 0, 20, 0)
+CARD = DatasetInfo(
+    name="moons",
+    fingerprint="f" * 64,
+    pool="b" * 64,
+    source="scikit-learn make_moons",
+    classes=2,
+    input_shape=(2,),
+    train=80,
+    validation=0,
+    test=20,
+    overlap=0,
+)
 SURROUNDINGS = {
     "command": "paribus compare moons optimizer=adam,sgd", "python": "3.11.7", "versions": {"torch": "2.13.0"},
     "machine": {"host": "here", "cpus": 2}, "executable": "/home/somebody/python",
@@ -92,14 +103,16 @@ def made(
     for i, one in enumerate(names):
         runs = [
             RunRecord(
-                seed, Status.DONE, None, 10 * evaluations, curve(rng, evaluations, 0.5 + 0.1 * i), CARD, f"{seed:064x}",
-                1, started=1.76e9, environment=SURROUNDINGS, **(pictured(i, rng) if pictured and not seed else {}),
+                seed=seed, status=Status.DONE, error=None, epochs=10 * evaluations, curve=curve(rng, evaluations, 0.5 + 0.1 * i), task=CARD, plan_hash=f"{seed:064x}",
+                attempt=1, started=1.76e9, environment=SURROUNDINGS, **(pictured(i, rng) if pictured and not seed else {}),
             )
             for seed in range(seeds)
         ]  # fmt: skip
         settings = {"task": "moons", "implementation": "numpy", "split": "fixed", "optimizer.lr": 0.1, factor: one}
         arms.append(ArmRecord(f"{factor}={one}", settings, runs))
-    return StudyRecord(name, [factor], list(range(seeds)), "test_accuracy", arms, **more)
+    return StudyRecord(
+        name=name, factors=[factor], seeds=list(range(seeds)), primary_metric="test_accuracy", arms=arms, **more
+    )
 
 
 def in_the_plane(i: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -142,7 +155,17 @@ def with_tuning() -> StudyRecord:
     shared = {"optimizer.lr": 0.01}
     return replace(
         own,
-        tuning=Tuning(["lr=0.01,0.1,10"], None, [100], 0.1, "validation_accuracy", True, shared, arms, replace(own)),
+        tuning=Tuning(
+            words=["lr=0.01,0.1,10"],
+            budget=None,
+            seeds=[100],
+            validation=0.1,
+            metric="validation_accuracy",
+            given=True,
+            shared_values=shared,
+            arms=arms,
+            shared=replace(own),
+        ),
     )
 
 
@@ -153,9 +176,16 @@ def evil(seeds: int = 12) -> StudyRecord:
 
 
 VERDICTS = [
-    Verdict("C1", "it converges", "holds", "", "a study", [Found("supported", "260 and 270 epochs", (0.9, 1.1))]),
-    Verdict("C2", EVIL, "does not hold", EVIL, EVIL),
-    Verdict("C3", EVIL, "not shown", "", EVIL, [Found("open", EVIL)]),
+    Verdict(
+        id="C1",
+        claim="it converges",
+        answer="holds",
+        reason="",
+        study="a study",
+        conditions=[Found("supported", "260 and 270 epochs", (0.9, 1.1))],
+    ),
+    Verdict(id="C2", claim=EVIL, answer="does not hold", reason=EVIL, study=EVIL),
+    Verdict(id="C3", claim=EVIL, answer="not shown", reason="", study=EVIL, conditions=[Found("open", EVIL)]),
 ]
 
 
@@ -211,11 +241,25 @@ def test_the_answer_comes_first_and_what_repeats_it_last() -> None:
     study.arms[1].runs[2] = replace(study.arms[1].runs[2], status=Status.DIVERGED, error="in epoch 3: the loss is nan")
     text = page([Findings.of(study)], VERDICTS)
     order = place(
-        text, "<h1>a study</h1>", "Of 3 claims, 1 holds, 1 does not hold, 1 is not shown.", "260 and 270 epochs",
-        "the loss is nan", "optimizer=sgd diverged", "adam is higher than sgd in test accuracy by", "<h3>Differences</h3>",
-        "<h3>Curves</h3>", "<h3>Results</h3>", "<h3>Time and memory</h3>", "<h3>Data and decision boundary</h3>",
-        "To repeat it", SURROUNDINGS["command"], "paribus run STUDY.toml", "seeds</dt><dd>0 to 7", CARD.fingerprint, "2.13.0",
-    )  # fmt: skip
+        text,
+        "<h1>a study</h1>",
+        "Of 3 claims, 1 holds, 1 does not hold, 1 is not shown.",
+        "260 and 270 epochs",
+        "the loss is nan",
+        "optimizer=sgd diverged",
+        "adam is higher than sgd in test accuracy by",
+        "<h3>Differences</h3>",
+        "<h3>Curves</h3>",
+        "<h3>Results</h3>",
+        "<h3>Time and memory</h3>",
+        "<h3>Data and decision boundary</h3>",
+        "To repeat it",
+        SURROUNDINGS["command"],
+        "paribus run STUDY.toml",
+        "seeds</dt><dd>0 to 7",
+        CARD.fingerprint,
+        "2.13.0",
+    )
     assert order == sorted(order)
     assert "/home/somebody" not in text  # nobody's paths
 
@@ -270,7 +314,7 @@ def test_what_is_ones_own_is_said_to_have_no_file() -> None:
 
 
 def test_a_study_without_runs_has_a_page_and_files(tmp_path: Path) -> None:
-    empty = StudyRecord("none", [], [0], "test_accuracy", [])
+    empty = StudyRecord(name="none", factors=[], seeds=[0], primary_metric="test_accuracy", arms=[])
     assert "No run is recorded." in page(
         list(map(Findings.of, [empty, replace(empty, arms=[ArmRecord("a", {"task": "moons"}, [])])]))
     )
@@ -303,7 +347,20 @@ def test_a_real_study_and_its_file(tmp_path: Path) -> None:
 def difference(
     mean: float, low: float, high: float, verdict: str, needed: int | None = None, p: float = 0.002
 ) -> Difference:
-    return Difference("a", "b", "test_accuracy", mean, (low, high), p, p, (low, high), 10, None, verdict, needed)
+    return Difference(
+        a="a",
+        b="b",
+        metric="test_accuracy",
+        mean=mean,
+        ci95=(low, high),
+        p=p,
+        p_adjusted=p,
+        ci95_family=(low, high),
+        pairs=10,
+        pairing_gain=None,
+        verdict=verdict,
+        seeds_needed=needed,
+    )
 
 
 LABELS = {"a": "adam", "b": "sgd"}
@@ -312,22 +369,40 @@ LABELS = {"a": "adam", "b": "sgd"}
 @pytest.mark.parametrize(
     ("one", "margin", "said"),
     [
-        (difference(0.7761, 0.7464, 0.8058, "a higher"), None,
-         "adam is higher than sgd in test accuracy by 77.6 points (74.6 to 80.6), p = 0.002, 10 seeds."),
-        (difference(-0.7761, -0.8058, -0.7464, "b higher", p=1e-6), None,
-         "sgd is higher than adam in test accuracy by 77.6 points (74.6 to 80.6), p < 0.0001, 10 seeds."),
-        (difference(0.0006, -0.0051, 0.0062, "no difference shown", 120, p=1.0), None,
-         "No difference is shown between adam and sgd in test accuracy: 0.1 points (-0.5 to 0.6), p = 1, 10 seeds; "
-         "120 would find such a one with 80 % power."),
-        (difference(-0.0006, -0.0062, 0.0051, "equivalent"), 0.01,
-         "sgd and adam are equivalent in test accuracy, within 1 point: 0.1 points (-0.5 to 0.6), 10 seeds."),
-        (difference(0.02, -0.01, 0.05, "too few seeds", 12), 0.01,
-         "Too few seeds to tell adam from sgd in test accuracy: 2.0 points (-1.0 to 5.0), 10 seeds; 12 would find the "
-         "margin with 80 % power."),
-        (replace(difference(0, 0, 0, "too few seeds"), mean=None, ci95_family=None, pairs=0), None,
-         "adam and sgd have no seed in common that is done: nothing can be said of them in test accuracy."),
+        (
+            difference(0.7761, 0.7464, 0.8058, "a higher"),
+            None,
+            "adam is higher than sgd in test accuracy by 77.6 points (74.6 to 80.6), p = 0.002, 10 seeds.",
+        ),
+        (
+            difference(-0.7761, -0.8058, -0.7464, "b higher", p=1e-6),
+            None,
+            "sgd is higher than adam in test accuracy by 77.6 points (74.6 to 80.6), p < 0.0001, 10 seeds.",
+        ),
+        (
+            difference(0.0006, -0.0051, 0.0062, "no difference shown", 120, p=1.0),
+            None,
+            "No difference is shown between adam and sgd in test accuracy: 0.1 points (-0.5 to 0.6), p = 1, 10 seeds; "
+            "120 would find such a one with 80 % power.",
+        ),
+        (
+            difference(-0.0006, -0.0062, 0.0051, "equivalent"),
+            0.01,
+            "sgd and adam are equivalent in test accuracy, within 1 point: 0.1 points (-0.5 to 0.6), 10 seeds.",
+        ),
+        (
+            difference(0.02, -0.01, 0.05, "too few seeds", 12),
+            0.01,
+            "Too few seeds to tell adam from sgd in test accuracy: 2.0 points (-1.0 to 5.0), 10 seeds; 12 would find the "
+            "margin with 80 % power.",
+        ),
+        (
+            replace(difference(0, 0, 0, "too few seeds"), mean=None, ci95_family=None, pairs=0),
+            None,
+            "adam and sgd have no seed in common that is done: nothing can be said of them in test accuracy.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_difference_in_a_sentence(one: Difference, margin: float | None, said: str) -> None:
     assert sentence(one, LABELS, metric_named("test_accuracy"), margin) == said
 
@@ -521,7 +596,7 @@ def test_what_is_not_finite_is_null() -> None:
     study = made(["adam", "sgd"], seeds=2)
     for arm in study.arms:
         arm.runs[0].curve["test_loss"][[2, 5]] = np.nan, np.inf
-    text = page([Findings.of(study)], [Verdict("C", "c", "not shown", "r")])
+    text = page([Findings.of(study)], [Verdict(id="C", claim="c", answer="not shown", reason="r")])
     (payload,) = Seen(text).payloads()
     lines = [one["y"] for one in payload["figures"]["test_loss"]["data"] if one["part"] == "seed"]
     assert [lines[0][k] for k in (2, 5)] == [None, None]

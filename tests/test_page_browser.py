@@ -168,8 +168,12 @@ def test_names_are_text_in_figures_and_under_the_mouse(browser: Any, pages: dict
         text = opened.of("document.body.innerText")
         assert opened.of("document.title") == EVIL
         assert opened.of("document.querySelectorAll('main b, svg a').length") == 0
-        notes = " ".join(opened.of(f"[...document.querySelectorAll('{figure('differences')} .annotation-text')]"
-                                   ".map((one) => one.textContent)"))  # fmt: skip
+        notes = " ".join(
+            opened.of(
+                f"[...document.querySelectorAll('{figure('differences')} .annotation-text')]"
+                ".map((one) => one.textContent)"
+            )
+        )
         for name in NAMES:
             whole = " ".join(name.split())
             assert whole in " ".join(text.split())

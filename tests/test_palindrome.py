@@ -204,25 +204,24 @@ def test_overlap_repeats_as_little_as_it_can(length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("sizes", "words", "expected"),
     [
-        ((10, 8000, 2000, False, False), (8000, 2000)),
-        ((2, 75, 25, False, True), (75, 25)),
-        ((2, 8000, 2000, False, False), (80, 20)),
-        ((1, 8000, 2000, False, False), (8, 2)),
-        ((1, 99, 1, False, False), (9, 1)),  # one at least
-        ((1, 1, 999, False, False), (1, 9)),
-        ((4, 100000, 200000, False, False), (333, 667)),
-        ((2, 8000, 2000, True, False), (8000, 2000)),
-        ((2, 8000, 2000, True, True), (8000, 2000)),
+        ((10, 8000, 2000), {"overlap": False, "asked": False}, (8000, 2000)),
+        ((2, 75, 25), {"overlap": False, "asked": True}, (75, 25)),
+        ((2, 8000, 2000), {"overlap": False, "asked": False}, (80, 20)),
+        ((1, 8000, 2000), {"overlap": False, "asked": False}, (8, 2)),
+        ((1, 99, 1), {"overlap": False, "asked": False}, (9, 1)),  # one at least
+        ((1, 1, 999), {"overlap": False, "asked": False}, (1, 9)),
+        ((4, 100000, 200000), {"overlap": False, "asked": False}, (333, 667)),
+        ((2, 8000, 2000), {"overlap": True, "asked": False}, (8000, 2000)),
+        ((2, 8000, 2000), {"overlap": True, "asked": True}, (8000, 2000)),
     ],
 )
 def test_short_lengths_use_all_there_are(
-    arguments: tuple[int, int, int, bool, bool], expected: tuple[int, int]
+    sizes: tuple[int, int, int], words: dict[str, bool], expected: tuple[int, int]
 ) -> None:
-    assert shares(*arguments) == expected
-    length, overlap = arguments[0], arguments[3]
-    train, test = draw_halves(length, *expected, random_state=0, overlap=overlap)
+    assert shares(*sizes, **words) == expected
+    train, test = draw_halves(sizes[0], *expected, random_state=0, overlap=words["overlap"])
     assert (len(train), len(test)) == expected
 
 

@@ -114,8 +114,12 @@ def test_both_hands_are_one_curve(fit: Fit, monkeypatch: pytest.MonkeyPatch, wor
     for read in (lambda run: np.array(run.curve("train_loss")), final_weights):
         drift = max(np.finfo(float).eps, *(np.abs(read(run) - read(hand)).max() for run in moved))
         assert np.abs(read(hand) - read(auto)).max() <= 10 * drift
-    start = initial_values({name: value.shape for name, value in hand.outcomes[0].weights.items()},
-                           settings_of(words).init, Plan(1), settings_of(words).model.recurrent)  # fmt: skip
+    start = initial_values(
+        {name: value.shape for name, value in hand.outcomes[0].weights.items()},
+        settings_of(words).init,
+        Plan(1),
+        settings_of(words).model.recurrent,
+    )
     assert norm_gap(final_weights(hand), np.concatenate([start[name].ravel() for name in sorted(start)])) > 1e-3
 
 
@@ -132,7 +136,7 @@ def test_the_loop_is_a_plain_pytorch_loop_that_clips_before_the_step(fit: Fit) -
                                 (out.weight, "w_ph"), (out.bias, "b_o")):  # fmt: skip
             parameter.copy_(start[name])
         cell.bias_hh_l0.zero_()
-    cell.bias_hh_l0.requires_grad_(False)
+    cell.bias_hh_l0.requires_grad_(requires_grad=False)
     trained = [one for one in (*cell.parameters(), *out.parameters()) if one.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=0.5)
     x, y = torch.from_numpy(task.train.x.astype(float))[..., None], torch.from_numpy(task.train.y.copy())
@@ -162,7 +166,10 @@ def test_default_initial_values_are_pytorchs(model: str) -> None:
     assert values.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.05)
 
 
-@pytest.mark.parametrize(("model", "name", "gates"), [("rnn", "w_hh", 1), ("gru", "recurrent.weight_hh_l0", 3), ("lstm", "recurrent.weight_hh_l0", 4)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "name", "gates"),
+    [("rnn", "w_hh", 1), ("gru", "recurrent.weight_hh_l0", 3), ("lstm", "recurrent.weight_hh_l0", 4)],
+)
 def test_the_state_to_state_matrix_begins_orthogonal_or_as_identity_gate_by_gate(
     model: str, name: str, gates: int
 ) -> None:

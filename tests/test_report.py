@@ -24,7 +24,18 @@ from paribus.report.terminal.tables import results
 from paribus.study.runner import carry_out
 from tests.test_study import ask
 
-CARD = DatasetInfo("moons", "f" * 64, "p" * 64, "made", 2, (2,), 80, 0, 20, 0)
+CARD = DatasetInfo(
+    name="moons",
+    fingerprint="f" * 64,
+    pool="p" * 64,
+    source="made",
+    classes=2,
+    input_shape=(2,),
+    train=80,
+    validation=0,
+    test=20,
+    overlap=0,
+)
 
 
 def record(
@@ -41,7 +52,16 @@ def record(
         "train_accuracy": 1 - np.array(losses),
         "test_loss": np.array(losses),
     }
-    return RunRecord(seed, status, error, n, curve if n else {}, CARD, "hash", 1)
+    return RunRecord(
+        seed=seed,
+        status=status,
+        error=error,
+        epochs=n,
+        curve=curve if n else {},
+        task=CARD,
+        plan_hash="hash",
+        attempt=1,
+    )
 
 
 def arm(name: str, runs: list[RunRecord], **settings: str) -> ArmRecord:
@@ -49,7 +69,9 @@ def arm(name: str, runs: list[RunRecord], **settings: str) -> ArmRecord:
 
 
 def study(*arms: ArmRecord, name: str = "s", seeds: int = 3) -> StudyRecord:
-    return StudyRecord(name, ["implementation"], list(range(seeds)), "test_accuracy", list(arms))
+    return StudyRecord(
+        name=name, factors=["implementation"], seeds=list(range(seeds)), primary_metric="test_accuracy", arms=list(arms)
+    )
 
 
 def text(found: StudyRecord, width: int = 80) -> str:

@@ -213,7 +213,10 @@ def test_the_rate_follows_the_validation_loss(fit: Fit, implementation: str, eve
     np.testing.assert_allclose(recorder.curve("validation_loss")[: len(losses)], losses, rtol=1e-6)
 
 
-@pytest.mark.parametrize("words", ["schedule=warmup:3:plateau:0.5:0 lr=0.5", "schedule=warmup:5steps:plateau:0.1:0 optimizer=adam lr=0.3 hidden=8x8"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    ["schedule=warmup:3:plateau:0.5:0 lr=0.5", "schedule=warmup:5steps:plateau:0.1:0 optimizer=adam lr=0.3 hidden=8x8"],
+)
 def test_a_warm_up_leads_into_a_plateau_on_every_backend(fit: Fit, words: str) -> None:
     words = f"{PLATEAU.replace('lr=4', '')} eval_every=1 {words}"  # at a rate that lets no rounding grow
     runs = [fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch", "fused")]
@@ -231,8 +234,8 @@ def test_a_plateau_goes_on_from_a_checkpoint(tmp_path: Path, implementation: str
         f"{PLATEAU} batch_size=64 schedule=warmup:2:plateau:0.5:1 eval_every=2steps implementation={implementation}"
     )
     task, keep, whole, rest = load(chosen, 1), frozenset({"weights"}), Recorder(), Recorder()
-    train([Run(chosen, 1, keep)], lambda _: task, whole)
-    run = Run(chosen, 1, keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
+    train([Run(settings=chosen, seed=1, keep=keep)], lambda _: task, whole)
+    run = Run(settings=chosen, seed=1, keep=keep, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
     with pytest.raises(KeyboardInterrupt):
         train([run], lambda _: task, Keeper(tmp_path / "c", after))
     found = Checkpoint.read(tmp_path / "c", run.identity())

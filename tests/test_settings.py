@@ -189,11 +189,17 @@ def test_intervals_in_steps() -> None:
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("learning_rate", "lr"), ("learningrate", "lr"), ("Learning-Rate", "lr"), ("wd", "weight_decay"),
-        ("bs", "batch_size"), ("batchsize", "batch_size"), ("hidden_size", "hidden"), ("n_layers", "hidden"),
+        ("learning_rate", "lr"),
+        ("learningrate", "lr"),
+        ("Learning-Rate", "lr"),
+        ("wd", "weight_decay"),
+        ("bs", "batch_size"),
+        ("batchsize", "batch_size"),
+        ("hidden_size", "hidden"),
+        ("n_layers", "hidden"),
         ("num_epochs", "epochs"),
     ],
-)  # fmt: skip
+)
 def test_the_field_s_other_words_are_known(word: str, meant: str) -> None:
     with pytest.raises(SettingsError, match=f"did you mean '{meant}'"):
         parse_overrides([f"{word}=1"])

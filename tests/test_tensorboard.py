@@ -137,8 +137,12 @@ def test_tensorboard_serves_a_run_while_it_trains(tmp_path: Path) -> None:
         eventually(lambda: list(folder.rglob("events.out*")))
         watch = subprocess.Popen(
             [sys.executable, "-m", "paribus", "live", str(tmp_path / "runs")],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True, start_new_session=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            text=True,
+            start_new_session=True,
+        )
         assert watch.stdout is not None
         said = [watch.stdout.readline() for _ in range(2)]
         address = re.search(r"http://localhost:\d+/", said[1])
@@ -154,11 +158,17 @@ def test_tensorboard_serves_a_run_while_it_trains(tmp_path: Path) -> None:
         assert eventually(lambda: served(at, "images/tags").get(run))
         groups = eventually(
             lambda: served(
-                at, "hparams/session_groups",
-                {"experimentName": "", "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
-                 "colParams": [], "startIndex": 0, "sliceSize": 10},
+                at,
+                "hparams/session_groups",
+                {
+                    "experimentName": "",
+                    "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
+                    "colParams": [],
+                    "startIndex": 0,
+                    "sliceSize": 10,
+                },
             ).get("sessionGroups")
-        )  # fmt: skip
+        )
         assert groups[0]["hparams"]["optimizer.lr"] == 0.01
         assert runs(read(folder))["", 0].status is Status.RUNNING
         assert train.poll() is None

@@ -146,7 +146,11 @@ def test_what_ran_before_changes_nothing(fit: Fit, implementation: str) -> None:
     words = f"task=moons epochs=5 init=default dropout=0.2 implementation={implementation}"
     alone = fit(words, seed=7)
     settings, among = settings_of(words), Recorder()
-    train([Run(settings, seed, frozenset({"weights"})) for seed in (1, 7, 2)], lambda _: load(settings, 0), among)
+    train(
+        [Run(settings=settings, seed=seed, keep=frozenset({"weights"})) for seed in (1, 7, 2)],
+        lambda _: load(settings, 0),
+        among,
+    )
     rows = len(alone.rows)
     assert [row.metrics for row in alone.rows] == [row.metrics for row in among.rows[rows : 2 * rows]]
 
@@ -222,7 +226,7 @@ def test_an_exception_ends_its_run_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         return make(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(NumpyBackend, "learner", sometimes)
-    train([Run(settings, seed) for seed in (0, 1, 2)], lambda _: load(settings, 0), recorder)
+    train([Run(settings=settings, seed=seed) for seed in (0, 1, 2)], lambda _: load(settings, 0), recorder)
     assert [outcome.status for outcome in recorder.outcomes] == ["done", "failed", "done"]
     assert str(recorder.outcomes[1].error).startswith("MemoryError: no room (")
 

@@ -94,7 +94,11 @@ def test_a_metric_may_write_into_what_it_is_given(tmp_path: Path) -> None:
 REFUSED = {
     "a closure": (lambda: nn.Linear(4, 2), torch.optim.LBFGS, "needs a closure"),
     "sparse gradients": (lambda: nn.Linear(4, 2), torch.optim.SparseAdam, "takes sparse gradients alone"),
-    "frozen": (lambda: nn.Linear(4, 2).requires_grad_(False), None, "no parameter of the module requires a gradient"),
+    "frozen": (
+        lambda: nn.Linear(4, 2).requires_grad_(requires_grad=False),
+        None,
+        "no parameter of the module requires a gradient",
+    ),
     "no parameters": (lambda: nn.Identity(), None, "has no parameters|cannot be trained"),
 }
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paribus.api import Study, compare, data, metric, open, train  # noqa: A004 (as gzip.open)
 
+    __version__: str
+
 __all__ = ["Study", "__version__", "compare", "data", "metric", "open", "train"]
 
 

@@ -68,7 +68,7 @@ class _Training:
         except Exception as error:  # a run that fails must not take the others with it; its record says why
             where = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-            self.outcome = Outcome(Status.FAILED, 0, reason)
+            self.outcome = Outcome(status=Status.FAILED, epochs=0, error=reason)
 
     def _wants_looks(self) -> bool:
         """Whether something is done at each evaluation, between two calls of the engine."""
@@ -80,7 +80,7 @@ class _Training:
         row = engine.rows[self.evaluated].tolist()
         if self.run.metrics:
             step = int(row[steps.STEP])
-            self.own.append(measured(self.metrics, engine, self.task, self.splits, Plan(self.run.seed), step))
+            self.own.append(measured(self.metrics, engine, self.task, self.splits, Plan(self.run.seed), step=step))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
         plateau = self.run.settings.schedule.plateau
@@ -104,8 +104,15 @@ class _Training:
             if self.run.metrics:
                 metrics |= self.own[number]
             step = int(row[steps.STEP])
-            times = row[steps.TRAIN_SECONDS], row[steps.EVAL_SECONDS]
-            found.append(Evaluation(step, step / per_epoch, *times, metrics, engine.meters(number)))
+            evaluation = Evaluation(
+                step=step,
+                epoch=step / per_epoch,
+                train_seconds=row[steps.TRAIN_SECONDS],
+                eval_seconds=row[steps.EVAL_SECONDS],
+                metrics=metrics,
+                meters=engine.meters(number),
+            )
+            found.append(evaluation)
         self.told = last
         return found
 
@@ -121,7 +128,7 @@ class _Training:
         state = engine.run[0]
         if state["ended"] != steps.DONE:
             return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
-        outcome = Outcome(Status.DONE, self.run.settings.epochs, best=self.best)
+        outcome = Outcome(status=Status.DONE, epochs=self.run.settings.epochs, best=self.best)
         if self.run.hidden_test:
             return outcome
         predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
@@ -198,7 +205,9 @@ def _train(runs: Sequence[Run], load: Callable[[Run], Task], callback: Callback,
             for training in going:
                 for row in training.evaluations():
                     callback.on_evaluation(training.run, row)
-                callback.on_run_end(training.run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
+                callback.on_run_end(
+                    training.run, Outcome(status=Status.INTERRUPTED, epochs=0, error="interrupted from the keyboard")
+                )
         raise
     _stopped(stop, work, workers)
     return [outcomes[id(run)] for run in runs]
@@ -214,7 +223,7 @@ def _stopped(stop: threading.Event, work: threading.Condition, workers: Sequence
 
 def _diverged(step: int, per_epoch: int, ended: int) -> Outcome:
     if step == 0:
-        return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
+        return Outcome(status=Status.DIVERGED, epochs=0, error="the loss of the initial values was not finite")
     epoch = (step - 1) // per_epoch
     what = f"an evaluation after step {step}" if ended == steps.EVALUATION_NOT_FINITE else f"a loss by step {step}"
-    return Outcome(Status.DIVERGED, epoch, f"in epoch {epoch + 1}: {what} was not finite")
+    return Outcome(status=Status.DIVERGED, epochs=epoch, error=f"in epoch {epoch + 1}: {what} was not finite")

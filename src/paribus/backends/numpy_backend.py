@@ -112,7 +112,7 @@ class NumpyLearner:
         return self.loss.forward(logits, y), float((logits.argmax(axis=1) == y).mean())
 
     def _logits(self, x: Array) -> Array:
-        self.model.train(False)
+        self.model.train(training=False)
         at_once = self.model.at_once(x)
         parts = [self.model.forward(x[i : i + at_once]) for i in range(0, max(1, len(x)), at_once)]
         self.model.train()

@@ -81,7 +81,7 @@ class StepwiseBackend(Backend):
         try:
             outcome = self._guarded(run, task, callback, careful=False)
         except BeginAgain as reason:
-            callback.on_run_end(run, Outcome(Status.INTERRUPTED, 0, str(reason)))
+            callback.on_run_end(run, Outcome(status=Status.INTERRUPTED, epochs=0, error=str(reason)))
             if run.checkpoint is not None:  # it was made with less care
                 run.checkpoint.unlink(missing_ok=True)
             callback.on_message(f"seed {run.seed}: {reason}: begun again")
@@ -103,7 +103,9 @@ class StepwiseBackend(Backend):
             ):
                 return self._fit(run, plan, task, callback, careful=careful)
         except KeyboardInterrupt:
-            callback.on_run_end(run, Outcome(Status.INTERRUPTED, 0, "interrupted from the keyboard"))
+            callback.on_run_end(
+                run, Outcome(status=Status.INTERRUPTED, epochs=0, error="interrupted from the keyboard")
+            )
             raise
         except _CallbackFailed as failed:  # no fault of the run's: whoever watches has to know
             raise failed.__cause__ or failed from None
@@ -112,7 +114,7 @@ class StepwiseBackend(Backend):
         except Exception as error:  # a run that fails must not take the others with it; its record says why
             where = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-            return Outcome(Status.FAILED, 0, reason)
+            return Outcome(status=Status.FAILED, epochs=0, error=reason)
 
     def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, careful: bool) -> Outcome:
         settings = run.settings.with_copies()
@@ -151,7 +153,7 @@ class StepwiseBackend(Backend):
                 keep_best="best" in run.keep,
                 probes=probes,
             )
-            outcome = fit(settings, plan, task, learner, watch, begin)
+            outcome = fit(settings, plan, task, learner, watch, begin=begin)
         finally:
             meters.close()
         learner.finish()

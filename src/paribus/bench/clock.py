@@ -20,7 +20,7 @@ _MATRIX = 64
 _PRODUCTS = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """One contestant. `ratio`: how many times as fast as the first contestant, median over rounds, with the least and
     the largest; `learned`: whether its test accuracy shows that it trained."""
@@ -70,10 +70,14 @@ def bench(
         accuracy = accuracies[contestant.name]
         timings.append(
             Timing(
-                contestant.name, 1e6 * median(mine) / steps, median(ratios), (min(ratios), max(ratios)), accuracy,
-                accuracy >= learned_from(task.info.classes),
+                name=contestant.name,
+                microseconds=1e6 * median(mine) / steps,
+                ratio=median(ratios),
+                ratios=(min(ratios), max(ratios)),
+                accuracy=accuracy,
+                learned=accuracy >= learned_from(task.info.classes),
             )
-        )  # fmt: skip
+        )
     flops = flops_of_a_step(settings, task)
     return Bench(timings, 1e6 * flops / rate, flops, rate)
 

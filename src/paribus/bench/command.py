@@ -63,9 +63,13 @@ class Result:
             accuracy = f"{100 * timing.accuracy:.1f}" + ("" if timing.learned else " NOT LEARNED")
             low, high = timing.ratios
             table.add_row(
-                Text(timing.name), f"{timing.microseconds:.1f}", f"{timing.ratio:.2f}", f"{low:.2f} - {high:.2f}",
-                f"{timing.microseconds / self.found.floor:.3g} x", accuracy,
-            )  # fmt: skip
+                Text(timing.name),
+                f"{timing.microseconds:.1f}",
+                f"{timing.ratio:.2f}",
+                f"{low:.2f} - {high:.2f}",
+                f"{timing.microseconds / self.found.floor:.3g} x",
+                accuracy,
+            )
         s = self.settings
         lines: list[RenderableType] = [
             Text(

@@ -126,10 +126,19 @@ def scikit_learn(settings: Settings, task: Task) -> float:
     x, test_x = (split.x.reshape(len(split), -1).astype(np.float32) for split in (task.train, task.test))
     every = min(settings.eval_every.count, settings.epochs)
     model = MLPClassifier(
-        settings.mlp.hidden, solver="sgd", alpha=0.0, batch_size=settings.batch_size, momentum=0.0,
-        learning_rate_init=settings.optimizer.lr, nesterovs_momentum=False, max_iter=every, warm_start=True, tol=0.0,
-        n_iter_no_change=settings.epochs + 1, random_state=0,
-    )  # fmt: skip
+        settings.mlp.hidden,
+        solver="sgd",
+        alpha=0.0,
+        batch_size=settings.batch_size,
+        momentum=0.0,
+        learning_rate_init=settings.optimizer.lr,
+        nesterovs_momentum=False,
+        max_iter=every,
+        warm_start=True,
+        tol=0.0,
+        n_iter_no_change=settings.epochs + 1,
+        random_state=0,
+    )
     accuracy = 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -157,7 +166,7 @@ def paribus(**words: str) -> Way:
     def way(settings: Settings, task: Task) -> float:
         chosen = resolve({**settings.flat(), **words})
         callback = _Last()
-        (outcome,) = train([Run(chosen, 0)], lambda _: task, callback)
+        (outcome,) = train([Run(settings=chosen, seed=0)], lambda _: task, callback)
         if outcome.error:
             raise RuntimeError(outcome.error)
         return callback.accuracy
@@ -171,7 +180,7 @@ def side_by_side(runs: int, threads: int) -> Way:
     def way(settings: Settings, task: Task) -> float:
         chosen = resolve({**settings.flat(), "implementation": "fused"})
         callback = _Last()
-        train([Run(chosen, seed) for seed in range(runs)], lambda _: task, callback, workers=threads)
+        train([Run(settings=chosen, seed=seed) for seed in range(runs)], lambda _: task, callback, workers=threads)
         return callback.accuracy
 
     return way
@@ -186,10 +195,16 @@ def skorch(settings: Settings, task: Task) -> float:
 
     model, _, (x, y), (test_x, test_y) = _plain_parts(settings, task)
     net = NeuralNetClassifier(
-        model, criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.SGD, lr=settings.optimizer.lr,
-        batch_size=settings.batch_size, max_epochs=settings.epochs, iterator_train__shuffle=True, verbose=0,
+        model,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        lr=settings.optimizer.lr,
+        batch_size=settings.batch_size,
+        max_epochs=settings.epochs,
+        iterator_train__shuffle=True,
+        verbose=0,
         train_split=predefined_split(Dataset(test_x, test_y)),
-    )  # fmt: skip
+    )
     net.fit(x, y)
     return float((net.predict(test_x) == test_y.numpy()).mean())
 
@@ -220,9 +235,13 @@ def lightning(settings: Settings, task: Task) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
-            max_epochs=settings.epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
+            max_epochs=settings.epochs,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
         loader = DataLoader(TensorDataset(*train_split), batch_size=settings.batch_size, shuffle=True)
         trainer.fit(Module(), loader)
     return _plain_evaluation(model, (train_split, test_split))
@@ -248,7 +267,7 @@ def _jax_training(n: int, batch: int, lr: float) -> Any:
         return -jnp.take_along_axis(chances, labels[:, None], 1).mean()
 
     @jax.jit  # type: ignore[untyped-decorator]
-    def train_and_evaluate(values: Any, keys: Any, x: Any, y: Any, test_x: Any, test_y: Any) -> tuple[Any, Any]:
+    def train_and_evaluate(values: Any, keys: Any, x: Any, y: Any, *, test_x: Any, test_y: Any) -> tuple[Any, Any]:
         def step(values: Any, rows: Any) -> tuple[Any, None]:
             gradients = jax.grad(loss)(values, x[rows], y[rows])
             return jax.tree.map(lambda v, g: v - lr * g, values, gradients), None
@@ -284,7 +303,7 @@ def jax(settings: Settings, task: Task) -> float:
     every, accuracy = min(settings.eval_every.count, settings.epochs), 0.0
     for _ in range(settings.epochs // every):
         key, draw = jax.random.split(key)
-        values, (*_, reached) = training(values, jax.random.split(draw, every), x, y, test_x, test_y)
+        values, (*_, reached) = training(values, jax.random.split(draw, every), x, y, test_x=test_x, test_y=test_y)
         accuracy = float(reached)
     return accuracy
 

@@ -63,7 +63,7 @@ class Cnn:
         convolution = Conv2d(weight, bias, PADDING)
         scale, shift = np.ones(out, dtype), np.zeros(out, dtype)
         running_mean, running_var = np.zeros(out, dtype), np.ones(out, dtype)
-        norm = BatchNorm2d(scale, shift, running_mean, running_var, NORM_MOMENTUM, NORM_EPS)
+        norm = BatchNorm2d(scale, shift, running_mean, running_var, momentum=NORM_MOMENTUM, eps=NORM_EPS)
         self.convolutions.append(convolution)
         self.norms.append(norm)
         self.named[f"{block}.convolution"], self.named[f"{block}.norm"] = convolution, norm

@@ -212,6 +212,7 @@ class BatchNorm2d:
         bias: Array,
         running_mean: Array,
         running_var: Array,
+        *,
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> None:

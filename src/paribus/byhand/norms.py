@@ -74,7 +74,9 @@ Norm = BatchNorm1d | LayerNorm
 
 def _batch(units: int, dtype: type[np.floating]) -> Norm:
     scale, shift = np.ones(units, dtype), np.zeros(units, dtype)
-    return BatchNorm1d(scale, shift, np.zeros(units, dtype), np.ones(units, dtype), NORM_MOMENTUM, NORM_EPS)
+    return BatchNorm1d(
+        scale, shift, np.zeros(units, dtype), np.ones(units, dtype), momentum=NORM_MOMENTUM, eps=NORM_EPS
+    )
 
 
 def _layer(units: int, dtype: type[np.floating]) -> Norm:

@@ -15,7 +15,7 @@ _received: dict[str, Any] = {}
 _count = itertools.count()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UserDefined:
     """A thing with the name that its arm, task or metric has. Two are equal if name and fingerprint are.
 
@@ -62,7 +62,14 @@ class UserDefined:
 def _recall(name: str, fingerprint: str, reason: str | None, handle: str) -> UserDefined:
     thing = _received[handle]
     packed = thing if isinstance(thing, bytes) else None
-    return UserDefined(name, fingerprint, thing if packed is None else pickle.loads(packed), reason, handle, packed)
+    return UserDefined(
+        name=name,
+        fingerprint=fingerprint,
+        thing=thing if packed is None else pickle.loads(packed),
+        reason=reason,
+        handle=handle,
+        packed=packed,
+    )
 
 
 def send(things: Iterable[UserDefined]) -> bytes:
@@ -95,7 +102,9 @@ def user_defined(thing: Callable[..., Any], name: str | None = None) -> UserDefi
 
     called = name or str(getattr(thing, "__name__", type(thing).__name__))
     found = identify(thing)
-    return UserDefined("own" if called == "<lambda>" else called, found.fingerprint, thing, found.reason)
+    return UserDefined(
+        name="own" if called == "<lambda>" else called, fingerprint=found.fingerprint, thing=thing, reason=found.reason
+    )
 
 
 def code_fingerprint(thing: object) -> str:

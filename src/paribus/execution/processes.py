@@ -74,7 +74,7 @@ class Workers:
     them all with it, and returns one result for a task where a run tells of each evaluation and checkpoint.)
     """
 
-    def __init__(self, jobs: int, fresh: bool = False) -> None:
+    def __init__(self, jobs: int, *, fresh: bool = False) -> None:
         self._jobs, self._fresh = jobs, fresh
         self._context = multiprocessing.get_context("spawn")
 
@@ -108,7 +108,9 @@ class Workers:
                 worker.process.kill()
                 if worker.run is not None:
                     with contextlib.suppress(Exception):  # what is on its way up is the reason to be told
-                        callback.on_run_end(worker.run, Outcome(Status.INTERRUPTED, 0, "interrupted"))
+                        callback.on_run_end(
+                            worker.run, Outcome(status=Status.INTERRUPTED, epochs=0, error="interrupted")
+                        )
             raise
         finally:
             for worker in workers:
@@ -155,7 +157,11 @@ class Workers:
         again = tries[worker.run] < _TRIES
         callback.on_run_end(
             worker.run,
-            Outcome(Status.FAILED, 0, f"its process died ({how}){'; tried again' if again else f' {_TRIES} times'}"),
+            Outcome(
+                status=Status.FAILED,
+                epochs=0,
+                error=f"its process died ({how}){'; tried again' if again else f' {_TRIES} times'}",
+            ),
         )
         if again:
             waiting.appendleft(worker.run)

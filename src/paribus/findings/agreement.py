@@ -14,7 +14,7 @@ from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 _FACTOR = "implementation"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agreement:
     """The largest |difference| of a curve between arms that differ in `implementation` alone, and where it stands.
 
@@ -50,12 +50,16 @@ def _agreement(a: ArmRecord, b: ArmRecord, metric: str) -> Agreement:
     for one, other in pairs:
         gap = _largest(one, other, metric)
         if gap is None:
-            return Agreement(a.name, b.name, metric, None, len(pairs), one.seed, None)
+            return Agreement(
+                a=a.name, b=b.name, metric=metric, gap=None, seeds=len(pairs), at_seed=one.seed, at_epoch=None
+            )
         if worst is None or gap[0] > worst[0]:
             worst = (gap[0], one.seed, gap[1])
     if worst is None:
-        return Agreement(a.name, b.name, metric, None, 0, None, None)
-    return Agreement(a.name, b.name, metric, worst[0], len(pairs), worst[1], worst[2])
+        return Agreement(a=a.name, b=b.name, metric=metric, gap=None, seeds=0, at_seed=None, at_epoch=None)
+    return Agreement(
+        a=a.name, b=b.name, metric=metric, gap=worst[0], seeds=len(pairs), at_seed=worst[1], at_epoch=worst[2]
+    )
 
 
 def _largest(one: RunRecord, other: RunRecord, metric: str) -> tuple[float, float] | None:

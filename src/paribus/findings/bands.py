@@ -14,7 +14,7 @@ from paribus.records.record import ArmRecord, RunRecord, Status
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Band:
     """At each of `epochs`, over `runs` runs: the mean and the ends of its interval."""
 
@@ -31,7 +31,7 @@ def arm_band(arm: ArmRecord, metric: str) -> Band | None:
     if len(same) < 2:
         return None
     mean, low, high = band(np.stack([run.curve[metric] for run in same]))
-    return Band(len(same), same[0].curve["epoch"], mean, low, high)
+    return Band(runs=len(same), epochs=same[0].curve["epoch"], mean=mean, low=low, high=high)
 
 
 def band(rows: Values) -> tuple[Values, Values, Values]:

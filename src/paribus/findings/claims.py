@@ -66,7 +66,9 @@ def verdict(claim: Claim, study: StudyRecord, conditions: int | None = None) -> 
     """On one claim, with what was found on each of its conditions. `conditions`: how many it has in all studies."""
     judged = [_judge(one, study, conditions or len(claim.conditions)) for one in claim.conditions]
     reason = "; ".join(one.told if one.answer != "untested" else f"not tested: {one.told}" for one in judged)
-    return Verdict(claim.id, claim.text, _answer(judged), reason, study.name, judged)
+    return Verdict(
+        id=claim.id, claim=claim.text, answer=_answer(judged), reason=reason, study=study.name, conditions=judged
+    )
 
 
 def combined(found: Sequence[Verdict]) -> list[Verdict]:
@@ -90,7 +92,9 @@ def _combine(parts: list[Verdict]) -> Verdict:
     reason = ". ".join(f"{one.study}: {one.reason}" for one in parts)
     conditions = [replace(found, told=f"{one.study}: {found.told}") for one in parts for found in one.conditions]
     studies = ", ".join(str(one.study) for one in parts)
-    return Verdict(parts[0].id, parts[0].claim, answer, reason, studies, conditions)
+    return Verdict(
+        id=parts[0].id, claim=parts[0].claim, answer=answer, reason=reason, study=studies, conditions=conditions
+    )
 
 
 def _answer(found: Sequence[Found]) -> Answer:

@@ -24,7 +24,7 @@ _CERTAIN = 30.0  # so far out the power is 1 to all digits, and SciPy's series m
 Values = Sequence[float | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """Arm a minus arm b on one metric.
 
@@ -79,7 +79,7 @@ def differences(
     ps = [sign_flip_p(x - y) for x, y in paired]
     adjusted = holm(ps)
     return [
-        _difference(a, b, metric, x, y, p, p_holm, len(names), primary, margin)
+        _difference(a, b, metric, x, y, p=p, p_adjusted=p_holm, family=len(names), primary=primary, margin=margin)
         for (a, b), (x, y), p, p_holm in zip(names, paired, ps, adjusted, strict=True)
     ]
 
@@ -100,6 +100,7 @@ def _difference(
     metric: str,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
+    *,
     p: float | None,
     p_adjusted: float | None,
     family: int,
@@ -118,9 +119,19 @@ def _difference(
         verdict = _verdict(d, p_adjusted, family, margin)
         seeds_needed = seeds_for(margin if margin is not None else mean, sd, family)
     return Difference(
-        a, b, metric, mean, t_interval(d, ALPHA), p, p_adjusted if primary else None,
-        t_interval(d, ALPHA / family) if primary else None, n, gain, verdict, seeds_needed,
-    )  # fmt: skip
+        a=a,
+        b=b,
+        metric=metric,
+        mean=mean,
+        ci95=t_interval(d, ALPHA),
+        p=p,
+        p_adjusted=p_adjusted if primary else None,
+        ci95_family=t_interval(d, ALPHA / family) if primary else None,
+        pairs=n,
+        pairing_gain=gain,
+        verdict=verdict,
+        seeds_needed=seeds_needed,
+    )
 
 
 def _verdict(d: NDArray[np.float64], p_adjusted: float | None, family: int, margin: float | None) -> str:

@@ -13,7 +13,7 @@ from paribus.findings.scores import Scores, read_scores
 from paribus.findings.summary import Summary, summarise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
     """Scores and what they show. `warnings`: scores that are missing, and how many pairs that leaves."""
 
@@ -65,4 +65,4 @@ def judge(path: Path, metric: str | None, baseline: str | None, margin: float | 
             warnings.append(
                 f"{arm}: {missing} of {len(scores.seeds)} seeds have no {primary}; its differences are over the others"
             )
-    return Judgement(path.name, scores, primary, found, warnings, margin)
+    return Judgement(name=path.name, scores=scores, primary=primary, found=found, warnings=warnings, margin=margin)

@@ -23,7 +23,7 @@ from paribus.records.metrics import (
 from paribus.records.record import ArmRecord, RunRecord, StudyRecord, Target
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """A metric over seeds. `values`: one for each seed of the study, None where missing.
 
@@ -49,7 +49,7 @@ def summarise(values: Sequence[float | None]) -> Summary:
     n = len(present)
     with np.errstate(over="ignore", invalid="ignore"):  # of values near the largest there are
         mean, sd = (float(present.mean()) if n else None), (float(present.std(ddof=1)) if n > 1 else None)
-        return Summary(kept, n, mean, sd, t_interval(present, ALPHA))
+        return Summary(values=kept, n=n, mean=mean, sd=sd, ci95=t_interval(present, ALPHA))
 
 
 def jitter(run: RunRecord, metric: str = "train_loss") -> float | None:

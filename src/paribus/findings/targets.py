@@ -29,7 +29,7 @@ class Reached:
     median_epochs: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Earlier:
     """Two arms: sign-flip test on the ranks of all their epochs, paired by seed; Holm over the pairs of the study.
 
@@ -98,7 +98,10 @@ def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
     pairs += [(name, study.baseline) for name in by_arm if study.baseline is not None and name != study.baseline]
     tested = [rank_test(by_arm[a], by_arm[b]) for a, b in pairs]
     adjusted = holm([p for _, p, _ in tested])
-    return [Earlier(a, b, n, p, q, first) for (a, b), (n, p, first), q in zip(pairs, tested, adjusted, strict=True)]
+    return [
+        Earlier(a=a, b=b, pairs=n, p=p, p_adjusted=q, a_first=first)
+        for (a, b), (n, p, first), q in zip(pairs, tested, adjusted, strict=True)
+    ]
 
 
 def rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None, bool]:

@@ -42,7 +42,7 @@ class Best:
         return cls(step, accuracy, loss, weights())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """`step`: how many are done; seconds: those spent until then; `learner`, `probes`: their states, as they pack them
     themselves; `keeps_best`: whether `best` was looked for from the beginning on; `plateau`: where a schedule that

@@ -14,7 +14,7 @@ class ExpectedArm:
     seconds: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Expected:
     """A stage: its arms, what there is to say of it, and its seconds, with its jobs side by side."""
 

@@ -39,7 +39,7 @@ DERIVED_METRICS = (
 _SPEC = re.compile(r"\.(\d)([f%])")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Format:
     """How people see a metric's values.
 
@@ -69,7 +69,7 @@ class Format:
         if found is None:
             raise ValueError(f"format={text!r} is not allowed: format is decimal places, as in .2f, or percent, .1%")
         places, percent = int(found[1]), found[2] == "%"
-        return cls(100, places, suffix=" %", difference="points") if percent else cls(places=places)
+        return cls(scale=100, places=places, suffix=" %", difference="points") if percent else cls(places=places)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def metric(
 
 # --- the built-in ones -----------------------------------------------------------------------------------------------
 
-_PERCENT = Format(100, 2, suffix=" %", difference="points")
+_PERCENT = Format(scale=100, places=2, suffix=" %", difference="points")
 _SHARE_RIGHT = replace(_PERCENT, quantity="share right", axis="share classified rightly")
 _CROSS_ENTROPY = Format(quantity="cross-entropy", axis="cross-entropy", logarithmic=True)
 _ONE_PLACE = Format(places=1)
@@ -188,7 +188,7 @@ JITTERS: Mapping[str, str] = {f"{split}_{name}_jitter": f"{split}_{name}" for sp
 
 
 def _milliseconds(name: str, called: str) -> Metric:
-    return Metric(name, "lower", "s", Format(1e3, 3, called=called, difference="ms"))
+    return Metric(name, "lower", "s", Format(scale=1e3, places=3, called=called, difference="ms"))
 
 
 def _megabytes(name: str) -> Metric:
@@ -197,7 +197,7 @@ def _megabytes(name: str) -> Metric:
 
 def _jitter(name: str) -> Metric:
     of = MEASURED[name.split("_")[1]]
-    shown = _PERCENT if of.percent else Format(1e6, 1, suffix="_x 1e6", difference="millionths")
+    shown = _PERCENT if of.percent else Format(scale=1e6, places=1, suffix="_x 1e6", difference="millionths")
     return Metric(name, "lower", of.unit, shown)
 
 

@@ -242,7 +242,7 @@ class Tuned:
     edges: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tuning:
     """Tuning at equal budget: every arm the same candidates, chosen by `metric` on `seeds` of its own.
 

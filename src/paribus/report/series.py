@@ -22,7 +22,7 @@ MOST_FRAMES = 60
 _SHADE = 70  # of 255: how opaque a predicted class is
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Series:
     """A line of a figure. `style`: its colour and dash; `chosen`: the point that tuning chose; `low`, `high`: the ends
     of each point's interval, NaN where it has none."""
@@ -78,10 +78,14 @@ def by_length(findings: Findings) -> tuple[str, list[Series]]:
         ends = [one.ci95 or (np.nan, np.nan) for _, one in points]
         found.append(
             Series(
-                i, label, [length for length, _ in points], [one.mean or 0.0 for _, one in points],
-                [low for low, _ in ends], [high for _, high in ends],
+                style=i,
+                label=label,
+                x=[length for length, _ in points],
+                y=[one.mean or 0.0 for _, one in points],
+                low=[low for low, _ in ends],
+                high=[high for _, high in ends],
             )
-        )  # fmt: skip
+        )
     return metric, found if any(len(one.x) > 1 for one in found) else []
 
 
@@ -107,9 +111,14 @@ def tried(study: StudyRecord, labels: Mapping[str, str]) -> tuple[str, list[Seri
         points = sorted((x, y, chosen) for x, y, chosen in pairs if x is not None and y is not None)
         chosen = next((k for k, point in enumerate(points) if point[2]), None)
         found.append(
-            Series(i, labels.get(arm.arm, arm.arm or study.name), [x for x, _, _ in points], [y for _, y, _ in points],
-                   chosen=chosen)
-        )  # fmt: skip
+            Series(
+                style=i,
+                label=labels.get(arm.arm, arm.arm or study.name),
+                x=[x for x, _, _ in points],
+                y=[y for _, y, _ in points],
+                chosen=chosen,
+            )
+        )
     return name, found if any(len(one.x) > 1 for one in found) else []
 
 

@@ -41,10 +41,24 @@ def _git_commit(folder: Path) -> str | None:
     try:
         commit = subprocess.run(
             # asked only: without the lock and the hook that a look at the files would take
-            ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder),
-             "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
-            capture_output=True, text=True, timeout=5, check=True,
-        )  # fmt: skip
+            [
+                "git",
+                "--no-optional-locks",
+                "-c",
+                "core.fsmonitor=false",
+                "-C",
+                str(folder),
+                "describe",
+                "--always",
+                "--abbrev=40",
+                "--exclude=*",
+                "--dirty=+changes",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return commit.stdout.strip() or None

@@ -66,7 +66,12 @@ class Recorder(Callback):
         with self._store.transaction():
             number = self._store.add_task(task.info, _points(task))
             self._numbers[run] = self._store.start(
-                self._arms[run.settings], run.seed, number, self._environment, plan, self._timed
+                arm=self._arms[run.settings],
+                seed=run.seed,
+                task=number,
+                environment=self._environment,
+                plan=plan,
+                timed=self._timed,
             )
             begin = run.resumes_from()
             if begin is not None:

@@ -240,7 +240,7 @@ class Store:
         """Record a fact of the study."""
         self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
 
-    def add_arm(self, name: str, settings: Mapping[str, Value], rename: bool = False) -> int:
+    def add_arm(self, name: str, settings: Mapping[str, Value], *, rename: bool = False) -> int:
         """The number of an arm, new or known; an arm is its settings, and a known one keeps its name unless renamed."""
         number = self._add("arms", "settings", canonical(settings), {"name": name})
         if rename:
@@ -396,20 +396,20 @@ class Store:
             "FROM runs ORDER BY attempt"
         ):
             runs.setdefault(arm, {})[seed] = RunRecord(
-                seed,
-                Status(status),
-                error,
-                epochs or _epochs_so_far(curves.get(id_)),
-                curves.get(id_, {}),
-                tasks[task],
-                hash_,
-                attempt,
-                bool(timed),
-                started,
-                boundaries.get(id_),
-                points.get(task),
-                environments[environment],
-                pictures.get(id_, Pictures()),
+                seed=seed,
+                status=Status(status),
+                error=error,
+                epochs=epochs or _epochs_so_far(curves.get(id_)),
+                curve=curves.get(id_, {}),
+                task=tasks[task],
+                plan_hash=hash_,
+                attempt=attempt,
+                timed=bool(timed),
+                started=started,
+                boundary=boundaries.get(id_),
+                points=points.get(task),
+                environment=environments[environment],
+                pictures=pictures.get(id_, Pictures()),
             )
         arms = [
             ArmRecord(

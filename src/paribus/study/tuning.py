@@ -37,7 +37,7 @@ _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(?::(\d+))?")
 _NO_CANDIDATES = {*REGISTRIES, "split", "validation", "eval_every", "threads"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tune:
     """How a study is tuned. `given`: one value for all arms stands in the command; `direction`: which values of the
     metric are better."""

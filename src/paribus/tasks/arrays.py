@@ -68,9 +68,9 @@ def data(
     found.flags.writeable = numbers.flags.writeable = False
     source = "; ".join([f"given in Python ({type(x).__name__}, {len(numbers)} examples)", *own.notes])
     pool = Pool(
-        found, numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
+        x=found, y=numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
     )
-    return UserDefined(str(name), fingerprint(pool.x, pool.y, np.array([pool.test])), pool)
+    return UserDefined(name=str(name), fingerprint=fingerprint(pool.x, pool.y, np.array([pool.test])), thing=pool)
 
 
 def _one_column(x: Any, target: Any) -> Any:
@@ -172,7 +172,7 @@ def _read(dataset: Any, what: str, channels: Channels) -> tuple[Inputs, Labels]:
         labels.append(_label(pair[1], f"y of item {n} of {what}"))
     if not rows:
         raise ValueError(f"{what} are no data set of pairs: each item is (x, y), and there is none")
-    found = _inputs.read(_inputs.stacked(rows, f"x of {what}"), f"x of {what}", channels, pictures)
+    found = _inputs.read(_inputs.stacked(rows, f"x of {what}"), f"x of {what}", channels, pictures=pictures)
     return found, _labels.read(labels, f"y of {what}")
 
 

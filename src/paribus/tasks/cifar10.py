@@ -39,7 +39,7 @@ __all__ = [
 _FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stored:
     """What is kept: images (n, 3, 32, 32) and labels (n,), both uint8; the last `test` of them are the test split.
 
@@ -103,7 +103,14 @@ def stored() -> Stored:
     card = _card(where)
     images = _mapped(where / "images.npy", (card.images, *IMAGE))
     labels = _mapped(where / "labels.npy", (card.images,))
-    return Stored(images, labels, card.test, card.source, card.original, card.fingerprint)
+    return Stored(
+        images=images,
+        labels=labels,
+        test=card.test,
+        source=card.source,
+        original=card.original,
+        fingerprint=card.fingerprint,
+    )
 
 
 def cifar10(settings: Cifar10) -> Pool:
@@ -113,11 +120,25 @@ def cifar10(settings: Cifar10) -> Pool:
     parts = [(settings.n_train, slice(0, n)), (settings.n_test, slice(n, None))]
     labels = there.labels.astype(np.int64)
     if [count for count, _ in parts] == [n, there.test]:
-        return Pool(there.images, labels, len(CLASSES), there.source, there.test, settings.normalise)
+        return Pool(
+            x=there.images,
+            y=labels,
+            classes=len(CLASSES),
+            source=there.source,
+            test=there.test,
+            normalise=settings.normalise,
+        )
     rows = [np.arange(n + there.test)[part][balanced(labels[part], count, there.fingerprint)] for count, part in parts]
     source = f"{there.source}; {settings.n_train} and {settings.n_test} of them, the same of each class"
     chosen = np.concatenate(rows)
-    return Pool(there.images[chosen], labels[chosen], len(CLASSES), source, settings.n_test, settings.normalise)
+    return Pool(
+        x=there.images[chosen],
+        y=labels[chosen],
+        classes=len(CLASSES),
+        source=source,
+        test=settings.n_test,
+        normalise=settings.normalise,
+    )
 
 
 def get(source: Path | None, say: Callable[[str], None], bar: Bar | None = None, official: Official = OFFICIAL) -> Path:

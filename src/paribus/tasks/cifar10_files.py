@@ -51,7 +51,7 @@ class Archive:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Official:
     """What is published, and where: images in a batch, the two archives, the MD5 of the six python batches.
 
@@ -104,7 +104,7 @@ class Found:
         self.labels[start : start + len(labels)] = labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Layout:
     """One of the two forms of batch files: binary or python."""
 
@@ -119,7 +119,7 @@ class _Layout:
     def files(self) -> list[str]:
         return [name + self.suffix for name in _BATCHES]
 
-    def read(self, found: Found, number: int, opened: IO[bytes], size: int, where: str, n: int) -> bytes:
+    def read(self, found: Found, number: int, opened: IO[bytes], *, size: int, where: str, n: int) -> bytes:
         """Check a batch and put it into its place; returns its bytes."""
         least, most = self.sizes(n)
         if not least <= size <= most:
@@ -162,7 +162,7 @@ def read_archive(path: Path, official: Official, bar: Bar, url: str | None = Non
                 opened = tar.extractfile(member) if member.isreg() else None
                 if opened is None:
                     raise DataError(f"{where} is no regular file (tar type {member.type!r}): refused")
-                layout.read(found, number, opened, member.size, where, official.batch)
+                layout.read(found, number, opened, size=member.size, where=where, n=official.batch)
                 bar.update(official.batch)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{url or path} is cut off or damaged: {error}") from None
@@ -221,7 +221,7 @@ def _read_batches(layout: _Layout, folder: Path, official: Official, bar: Bar) -
     for number, name in enumerate(layout.files):
         path = folder / name
         with path.open("rb") as opened:
-            raw = layout.read(found, number, opened, path.stat().st_size, str(path), official.batch)
+            raw = layout.read(found, number, opened, size=path.stat().st_size, where=str(path), n=official.batch)
         sums.append(hashlib.md5(raw, usedforsecurity=False).hexdigest())
         bar.update(official.batch)
     found.original = True if layout is _PYTHON and tuple(sums) == official.python_md5 else None
@@ -306,9 +306,17 @@ def _pickled(raw: bytes, where: str, n: int) -> tuple[NDArray[np.uint8], Sequenc
     return np.frombuffer(data.data, dtype=np.uint8), labels
 
 
-_BINARY = _Layout("binary", "cifar-10-batches-bin", ".bin", lambda n: (n * (1 + _PIXELS),) * 2, _binary)
+_BINARY = _Layout(
+    what="binary", folder="cifar-10-batches-bin", suffix=".bin", sizes=lambda n: (n * (1 + _PIXELS),) * 2, parse=_binary
+)
 # protocol 2 of Python 3 writes half of all pixel values with two bytes; names and labels take the rest
-_PYTHON = _Layout("python", "cifar-10-batches-py", "", lambda n: (n * _PIXELS, n * 8192 + 65536), _pickled)
+_PYTHON = _Layout(
+    what="python",
+    folder="cifar-10-batches-py",
+    suffix="",
+    sizes=lambda n: (n * _PIXELS, n * 8192 + 65536),
+    parse=_pickled,
+)
 
 
 def _read_parquet(folder: Path, official: Official, bar: Bar) -> Found:

@@ -29,7 +29,7 @@ class Inputs:
     doubts: tuple[str, ...] = ()
 
 
-def read(x: Any, what: str, channels: Channels = None, pictures: bool | None = None) -> Inputs:
+def read(x: Any, what: str, channels: Channels = None, *, pictures: bool | None = None) -> Inputs:
     """The inputs of some rows; `what` names them, as in "x of the data". float32 stays, and is what integers of up to
     16 bits become; all else becomes float64. Images become channels first.
 
@@ -57,7 +57,7 @@ def read(x: Any, what: str, channels: Channels = None, pictures: bool | None = N
     with np.errstate(over="ignore"):
         numbers: NDArray[np.floating] = found.astype(np.float32 if small else np.float64)
     refuse_missing(~np.isfinite(numbers), what, columns=columns)
-    numbers, notes, doubts = _channels_first(numbers, what, channels, pictures)
+    numbers, notes, doubts = _channels_first(numbers, what, channels, pictures=pictures)
     if numbers.ndim == 2:
         doubts += _row_numbers(numbers, what, columns)
     return Inputs(np.ascontiguousarray(numbers), notes, doubts)
@@ -138,7 +138,7 @@ def _of_objects(found: NDArray[Any], what: str) -> str:
 
 
 def _channels_first(
-    x: NDArray[np.floating], what: str, channels: Channels, pictures: bool
+    x: NDArray[np.floating], what: str, channels: Channels, *, pictures: bool
 ) -> tuple[NDArray[np.floating], tuple[str, ...], tuple[str, ...]]:
     """Images turned from (n, height, width, channels), where they are: from Pillow's, where the last axis is short and
     the others are not, or where `channels` says so."""

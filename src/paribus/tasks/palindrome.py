@@ -43,8 +43,8 @@ def palindrome(settings: Palindrome) -> Pool:
     """Training and test palindromes; the source says what a table of the training sequences would score."""
     length, sizes = settings.length, (settings.n_train, settings.n_test)
     asked = [default if size == "auto" else size for size, default in zip(sizes, DEFAULT_SIZES, strict=True)]
-    n_train, n_test = shares(length, asked[0], asked[1], settings.overlap, asked="auto" not in sizes)
-    halves = draw_halves(length, n_train, n_test, settings.random_state, settings.overlap)
+    n_train, n_test = shares(length, asked[0], asked[1], overlap=settings.overlap, asked="auto" not in sizes)
+    halves = draw_halves(length, n_train, n_test, settings.random_state, overlap=settings.overlap)
     (train_x, train_y), (test_x, test_y) = (palindromes(half, length) for half in halves)
     table = lookup_accuracy(train_x, train_y, test_x, test_y)
     source = (
@@ -52,11 +52,11 @@ def palindrome(settings: Palindrome) -> Pool:
         f"tells {100 * table:.1f} % of the test sequences' last digits"
     )
     return Pool(
-        np.concatenate([train_x, test_x]),
-        np.concatenate([train_y, test_y]),
-        10,
-        source,
-        n_test,
+        x=np.concatenate([train_x, test_x]),
+        y=np.concatenate([train_y, test_y]),
+        classes=10,
+        source=source,
+        test=n_test,
         encoding=settings.encoding,
     )
 
@@ -73,7 +73,7 @@ def distinct(length: int) -> int:
     return space
 
 
-def shares(length: int, n_train: int, n_test: int, overlap: bool = False, asked: bool = True) -> tuple[int, int]:
+def shares(length: int, n_train: int, n_test: int, *, overlap: bool = False, asked: bool = True) -> tuple[int, int]:
     """How many training and test palindromes there will be.
 
     n_train and n_test, where there are so many palindromes or `overlap` is meant. Where there are fewer, and the sizes
@@ -101,7 +101,7 @@ def shares(length: int, n_train: int, n_test: int, overlap: bool = False, asked:
 
 
 def draw_halves(
-    length: int, n_train: int, n_test: int, random_state: int, overlap: bool = False
+    length: int, n_train: int, n_test: int, random_state: int, *, overlap: bool = False
 ) -> tuple[Digits, Digits]:
     """The halves of the training and of the test palindromes: shapes (n_train, half) and (n_test, half), no two equal.
 
@@ -120,7 +120,7 @@ def draw_halves(
     >>> train.tolist(), test.tolist()
     ([[9, 0, 3], [9, 8, 7], [3, 5, 5], [1, 1, 5]], [[6, 0, 5], [0, 9, 0]])
     """
-    shares(length, n_train, n_test, overlap)
+    shares(length, n_train, n_test, overlap=overlap)
     key = (Plan(random_state).seed, int(Stream.SPLIT))
     if distinct(length) <= _FEW:
         order = _order(distinct(length), key)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pool:
     """Examples in their original order: inputs (n, *input_shape), classes (n,). The last `test` are the test split;
     with 0 it has yet to be drawn. Images may be bytes: `Task.floats` makes numbers of them, with `normalise` by each
@@ -51,7 +51,7 @@ def cached(call: str, make: Callable[[], Arrays]) -> Pool:
         _write(path, *arrays)
     x, y = arrays
     x.flags.writeable = y.flags.writeable = False
-    return Pool(x, y, classes=int(y.max()) + 1, source=source)
+    return Pool(x=x, y=y, classes=int(y.max()) + 1, source=source)
 
 
 def fingerprint(*arrays: NDArray[np.generic]) -> str:

@@ -176,13 +176,13 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
     )
     scale = _scale(splits["train"].x, pool) if x.dtype == np.uint8 and pool.encoding is None else None
     return Task(
-        splits["train"],
-        splits.get("validation"),
-        splits["test"],
-        info,
-        _image(settings, info),
-        scale,
-        pool.encoding,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits["test"],
+        info=info,
+        image=_image(settings, info),
+        scale=scale,
+        encoding=pool.encoding,
     )
 
 

@@ -20,7 +20,7 @@ from paribus.training.metrics import measured
 from paribus.training.probes import Probes
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Watch:
     """What is done beside training: `evaluated` is told of each evaluation of the `splits`, with `metrics` of the
     user's own and what `meters` read, after `probes` have looked; `save` gets a checkpoint every `save_seconds`, or
@@ -40,7 +40,7 @@ class Watch:
 
 
 def fit(
-    settings: Settings, plan: Plan, task: Task, learner: Learner, watch: Watch, begin: Checkpoint | None = None
+    settings: Settings, plan: Plan, task: Task, learner: Learner, watch: Watch, *, begin: Checkpoint | None = None
 ) -> Outcome:
     """Train for `settings.epochs` epochs, from the start or a checkpoint; evaluate at every interval and at the end.
 
@@ -52,7 +52,7 @@ def fit(
     scheduled, within_epochs = settings.schedule.kind != "constant", settings.schedule.changes_within_epochs()
     clock = _Clock(watch, task, learner, settings, begin)
     if total == 0 and not clock.evaluate(0):
-        return Outcome(Status.DIVERGED, 0, "the loss of the initial values was not finite")
+        return Outcome(status=Status.DIVERGED, epochs=0, error="the loss of the initial values was not finite")
     step = begin.step if begin else 0
     first = step // per_epoch if total else 0
     for epoch, batches in enumerate(sampling.epochs(settings, plan, len(task.train), first), first):
@@ -70,7 +70,7 @@ def fit(
                 clock.save(step)
         if not math.isfinite(float(loss)):
             return _diverged(epoch, f"a loss by step {step} was not finite", clock)
-    return Outcome(Status.DONE, settings.epochs, best=clock.best)
+    return Outcome(status=Status.DONE, epochs=settings.epochs, best=clock.best)
 
 
 class _Clock:
@@ -101,7 +101,7 @@ class _Clock:
             found[f"{split}_loss"], found[f"{split}_accuracy"] = learner.evaluate(split)
         finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
         if watch.metrics and finite:
-            found |= measured(watch.metrics, learner, self._task, watch.splits, watch.plan, step)
+            found |= measured(watch.metrics, learner, self._task, watch.splits, watch.plan, step=step)
         if watch.keep_best and finite:
             self.best = Best.of(self.best, step, found, learner.weights)
         if self._schedule is not None and finite:
@@ -114,7 +114,16 @@ class _Clock:
             rate = epoch * self._examples / self._train if self._train else 0.0
             meters = {"examples_per_second": rate, **watch.meters(), **learner.clipping()}
             watch.probes.look(epoch)
-            watch.evaluated(Evaluation(step, epoch, self._train, self._eval, found, meters))
+            watch.evaluated(
+                Evaluation(
+                    step=step,
+                    epoch=epoch,
+                    train_seconds=self._train,
+                    eval_seconds=self._eval,
+                    metrics=found,
+                    meters=meters,
+                )
+            )
             self._since = perf_counter()  # what the callback does is nobody's time
         return finite
 
@@ -145,4 +154,4 @@ class _Clock:
 
 
 def _diverged(epoch: int, what: str, clock: _Clock) -> Outcome:
-    return Outcome(Status.DIVERGED, epoch, f"in epoch {epoch + 1}: {what}", best=clock.best)
+    return Outcome(status=Status.DIVERGED, epochs=epoch, error=f"in epoch {epoch + 1}: {what}", best=clock.best)

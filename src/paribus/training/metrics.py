@@ -44,7 +44,7 @@ class Model(Protocol):
 
 
 def measured(
-    metrics: Sequence[UserDefined], model: Model, task: Task, splits: Sequence[str], plan: Plan, step: int
+    metrics: Sequence[UserDefined], model: Model, task: Task, splits: Sequence[str], plan: Plan, *, step: int
 ) -> dict[str, float]:
     """Every metric on every split, `test_recall`, each on arrays of its own and under generators that belong to
     (seed, step): what a metric writes or draws is seen by nobody else."""

@@ -22,7 +22,7 @@ from paribus.config.settings import Settings
 from paribus.plan import Indices, Plan, Words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """What is done to images of `height` x `width`; `words`: the plan's, four for each image."""
 
@@ -37,7 +37,7 @@ class Augmentation:
         """What the settings ask for, None where that is nothing."""
         if image is None or not (settings.flip or settings.crop or settings.cutout):
             return None
-        return cls(settings.flip, settings.crop, settings.cutout, image[1], image[2])
+        return cls(flip=settings.flip, crop=settings.crop, cutout=settings.cutout, height=image[1], width=image[2])
 
     def places(self, words: Words) -> tuple[Indices, Indices]:
         """Of each pixel of each image, the row and the column that it is taken from, in the padded image:

@@ -68,7 +68,7 @@ class DeviceInputs:
         images = self.scaled(self._draws.taken(self._padded, examples, at), flat=False)
         return self._laid_out(self._draws.blot(images, at)), self.y[examples]
 
-    def scaled(self, x: Tensor, flat: bool = True) -> Tensor:
+    def scaled(self, x: Tensor, *, flat: bool = True) -> Tensor:
         """Kept examples as the model takes them."""
         if self._encoding == "onehot":
             x = one_hot(x.long(), 10).to(self._dtype)

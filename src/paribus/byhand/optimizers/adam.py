@@ -30,6 +30,7 @@ class Adam(Optimizer):
         self,
         parameters: Mapping[str, Array],
         lr: float,
+        *,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
@@ -68,13 +69,14 @@ class AdamW(Adam):
         self,
         parameters: Mapping[str, Array],
         lr: float,
+        *,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         decay: str = "all",
     ) -> None:
-        super().__init__(parameters, lr, beta1, beta2, eps, decay=decay)
+        super().__init__(parameters, lr, beta1=beta1, beta2=beta2, eps=eps, decay=decay)
         self.decoupled = weight_decay
 
     def step(self, gradients: Mapping[str, Array]) -> None:
@@ -110,7 +112,7 @@ class NAdam(Adam):
         weight_decay: float = 0.0,
         decay: str = "all",
     ) -> None:
-        super().__init__(parameters, lr, beta1, beta2, eps, weight_decay, decay)
+        super().__init__(parameters, lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, decay=decay)
         self.momentum_decay = momentum_decay
         self.product = {name: np.array(1.0) for name in parameters}  # of mu_1, ..., mu_t
 

@@ -76,7 +76,9 @@ class Muon(AdamW):
         adamw_weight_decay: float = 0.0,
         decay: str = "all",
     ) -> None:
-        super().__init__(parameters, lr, beta1, beta2, eps, adamw_weight_decay, decay)
+        super().__init__(
+            parameters, lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=adamw_weight_decay, decay=decay
+        )
         self.momentum, self.nesterov, self.matrix_decay = momentum, nesterov, weight_decay
         self.adamw_share = adamw_lr / lr  # `lr` follows the schedule, and with it AdamW's rate
         hidden = hidden_matrices([theta.shape for theta in parameters.values()])

@@ -30,6 +30,7 @@ class Sgd(Optimizer):
         self,
         parameters: Mapping[str, Array],
         lr: float,
+        *,
         momentum: float = 0.0,
         dampening: float = 0.0,
         nesterov: bool = False,

@@ -30,6 +30,7 @@ class RmsProp(Optimizer):
         self,
         parameters: Mapping[str, Array],
         lr: float,
+        *,
         alpha: float = 0.99,
         eps: float = 1e-8,
         momentum: float = 0.0,

@@ -32,7 +32,7 @@ _LOADS = (*_GLOBAL, "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_DE
 _ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reference:
     """What code looks up outside itself: `name`, then attributes of it; or, of an import, the module and what is taken
     from it (None: the module itself)."""
@@ -44,7 +44,7 @@ class Reference:
     taken: tuple[str, ...] | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Bytecode:
     """A code object and those inside it.
 
@@ -154,11 +154,11 @@ class _Reader:
                 if after.opname not in _ATTRIBUTE:
                     break
                 attributes.append(str(after.argval))
-            self._found.references.append(Reference(str(one.argval), tuple(attributes)))
+            self._found.references.append(Reference(name=str(one.argval), attributes=tuple(attributes)))
         elif one.opname == "IMPORT_NAME":
             level, taken = (before.argval for before in kept[at - 2 : at])
             whole = taken if isinstance(taken, tuple) else None
-            reference = Reference(str(one.argval), imported=True, level=int(level or 0), taken=whole)
+            reference = Reference(name=str(one.argval), imported=True, level=int(level or 0), taken=whole)
             self._found.references.append(reference)
 
     def _note(self, kept: list[dis.Instruction], at: int) -> None:

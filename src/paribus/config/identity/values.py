@@ -236,8 +236,11 @@ def _module(thing: Any) -> Parts:
         (name, tuple(value.values()) if "_hooks" in name and isinstance(value, dict) else value)
         for name, value in sorted(vars(thing).items())
     ]
-    return Parts(b"nn.Module " + joined(name.encode() for name, _ in state), [("its class", type(thing)), *state],
-                 changeable=True)  # fmt: skip
+    return Parts(
+        b"nn.Module " + joined(name.encode() for name, _ in state),
+        [("its class", type(thing)), *state],
+        changeable=True,
+    )
 
 
 def _known(thing: object) -> Parts | None:

@@ -127,8 +127,15 @@ def _confusions(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:
             axis.set_xticks(range(len(counts)))
             axis.set_yticks(range(len(counts)))
             for (t, p), count in np.ndenumerate(counts):
-                axis.text(p, t, str(count), ha="center", va="center", fontsize=7,
-                          color="white" if shares[t, p] > 0.6 else "black")  # fmt: skip
+                axis.text(
+                    p,
+                    t,
+                    str(count),
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if shares[t, p] > 0.6 else "black",
+                )
         axis.set_xlabel("taken for")
         axis.set_ylabel("class")
         axis.set_title(_plain(f"{panel.label}, seed {panel.run.seed}", 40), fontsize=9)
@@ -152,8 +159,13 @@ def _mistakes(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:
         for k, image in enumerate(mistakes.images):
             axis = axes[row * columns + k]
             colour = len(image) >= 3
-            axis.imshow(image[:3].transpose(1, 2, 0) if colour else image[0], cmap=None if colour else "gray",
-                        vmin=0, vmax=255, interpolation="nearest")  # fmt: skip
+            axis.imshow(
+                image[:3].transpose(1, 2, 0) if colour else image[0],
+                cmap=None if colour else "gray",
+                vmin=0,
+                vmax=255,
+                interpolation="nearest",
+            )
             told = f"{mistakes.truth[k]} as {mistakes.predicted[k]}\n{100 * mistakes.probability[k]:.1f} %"
             head = _plain(f"{panel.label}, seed {panel.run.seed}", 18) + "\n" if k == 0 else ""
             axis.set_title(head + told, fontsize=7, loc="left")

@@ -27,7 +27,7 @@ DASHES = ("solid", "8px,5px", "2px,3px", "12px,4px,2px,4px", "16px,4px")
 """As `report.curves` has them: with eight colours, forty arms before two look the same."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Key:
     """An entry of a legend: the line or the mark that stands for a label. `arm`: the one that it hides and shows."""
 
@@ -38,7 +38,7 @@ class Key:
     arm: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """A figure as Plotly draws it, but for its colours: `@3` is the fourth arm's, `@text` that of the page's text.
 
@@ -74,7 +74,7 @@ def thinned(low: Values, high: Values, most: int) -> NDArray[np.int64]:
     return np.array(sorted(kept))
 
 
-def _first(values: Values, least: bool) -> int:
+def _first(values: Values, *, least: bool) -> int:
     """Where the least or the greatest stands, before what is not finite."""
     ranked = np.where(np.isfinite(values), values if least else -values, np.inf)
     return int(ranked.argmin())
@@ -103,7 +103,7 @@ def drawn(arms: Sequence[ArmRecord]) -> set[tuple[str, int]]:
 def arm_keys(study: StudyRecord, labels: Mapping[str, str]) -> list[Key]:
     """The arms that are drawn, each with its line."""
     arms = study.arms[:MOST_ARMS]
-    return [Key(labels[arm.name], i % 8, DASHES[i % len(DASHES)], arm=i) for i, arm in enumerate(arms)]
+    return [Key(label=labels[arm.name], style=i % 8, dash=DASHES[i % len(DASHES)], arm=i) for i, arm in enumerate(arms)]
 
 
 def curve_figures(findings: Findings, labels: Mapping[str, str], columns: Columns, most: int) -> list[Figure]:
@@ -128,7 +128,7 @@ def _figure(findings: Findings, labels: Mapping[str, str], columns: Columns, met
         runs = [run for run in arm.runs if len(run.curve.get(metric, ()))]
         mean = findings.band(arm.name, metric)
         lines += [
-            _line(run, metric, i, labels[arm.name], columns, most, alone=mean is None)
+            _line(run, metric, i, labels[arm.name], columns=columns, most=most, alone=mean is None)
             for run in runs
             if (arm.name, run.seed) in wanted
         ]
@@ -152,19 +152,24 @@ def _figure(findings: Findings, labels: Mapping[str, str], columns: Columns, met
     title = about.words
     axis: dict[str, Any] = {"title": {"text": about.format.quantity or literal(title)}}
     return Figure(
-        metric, title, f"{title} by epoch, one line a seed. {'; '.join(ends[:8])}.",
-        [*bands, *lines, *means],
-        {"height": 300, "xaxis": {"title": {"text": "epoch"}},
-         "yaxis": {**axis, **({"tickformat": "~%"} if about.percent else {})}},
-        {"logx": True, "logy": about.format.logarithmic, "each": {"mode": "lines", "hovertemplate": _HOVER}},
-    )  # fmt: skip
+        name=metric,
+        caption=title,
+        label=f"{title} by epoch, one line a seed. {'; '.join(ends[:8])}.",
+        data=[*bands, *lines, *means],
+        layout={
+            "height": 300,
+            "xaxis": {"title": {"text": "epoch"}},
+            "yaxis": {**axis, **({"tickformat": "~%"} if about.percent else {})},
+        },
+        facts={"logx": True, "logy": about.format.logarithmic, "each": {"mode": "lines", "hovertemplate": _HOVER}},
+    )
 
 
 _HOVER = "epoch %{x}: %{y:.4~g}<extra>%{fullData.name}</extra>"
 
 
 def _line(
-    run: RunRecord, metric: str, arm: int, label: str, columns: Columns, most: int, alone: bool
+    run: RunRecord, metric: str, arm: int, label: str, *, columns: Columns, most: int, alone: bool
 ) -> dict[str, Any]:
     y = run.curve[metric]
     kept = thinned(y, y, most)

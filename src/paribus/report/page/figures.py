@@ -65,17 +65,30 @@ def forest(view: View) -> Figure | None:
     notes = [[folded(name, width, 4) for name in names] for width in _FOLDS]
     said = [sentence(one, view.labels, metric, margin) for one in rows]
     return Figure(
-        "differences", caption, "Differences as intervals. " + " ".join(said[:6]),
-        [_row(one, by, len(rows) - i, text) for i, (one, text) in enumerate(zip(rows, said, strict=True))],
-        {"hovermode": "closest", "margin": {"l": 12, "r": 12, "t": 4, "b": 48},
-         "xaxis": {"title": {"text": literal(named)}, "zeroline": False},
-         "yaxis": {"range": [0.5, len(rows) + 0.95], "visible": False, "fixedrange": True},
-         "shapes": shapes, "annotations": [_note(len(rows) - i) for i in range(len(rows))]},
-        {"wide": True, "notes": [["<br>".join(map(literal, lines)) for lines in one] for one in notes],
-         "heights": [72 + len(rows) * (30 + 15 * max(map(len, one))) for one in notes]},
-        [Key(text, 0, symbol=symbol) for symbol, text in
-         dict.fromkeys(MARKS[verdict] for verdict in MARKS if any(one.verdict == verdict for one in rows))],
-    )  # fmt: skip
+        name="differences",
+        caption=caption,
+        label="Differences as intervals. " + " ".join(said[:6]),
+        data=[_row(one, by, len(rows) - i, text) for i, (one, text) in enumerate(zip(rows, said, strict=True))],
+        layout={
+            "hovermode": "closest",
+            "margin": {"l": 12, "r": 12, "t": 4, "b": 48},
+            "xaxis": {"title": {"text": literal(named)}, "zeroline": False},
+            "yaxis": {"range": [0.5, len(rows) + 0.95], "visible": False, "fixedrange": True},
+            "shapes": shapes,
+            "annotations": [_note(len(rows) - i) for i in range(len(rows))],
+        },
+        facts={
+            "wide": True,
+            "notes": [["<br>".join(map(literal, lines)) for lines in one] for one in notes],
+            "heights": [72 + len(rows) * (30 + 15 * max(map(len, one))) for one in notes],
+        },
+        legend=[
+            Key(label=text, style=0, symbol=symbol)
+            for symbol, text in dict.fromkeys(
+                MARKS[verdict] for verdict in MARKS if any(one.verdict == verdict for one in rows)
+            )
+        ],
+    )
 
 
 def _name(one: Difference, view: View) -> str:
@@ -128,14 +141,20 @@ def _boundary(panel: Panel, columns: Columns) -> Figure:
     }  # fmt: skip
     epochs = "" if len(frames) < 2 else f", from epoch {frames[0][0]:g} to {frames[-1][0]:g}"
     return Figure(
-        f"boundary-{panel.style}", f"{panel.label}, seed {panel.run.seed}",
-        f"The data and the decision boundary of {panel.label}, seed {panel.run.seed}{epochs}.",
-        _points(panel.run, columns),
-        {"height": 300, "hovermode": "closest", "images": [picture], "margin": {"l": 36, "r": 8, "t": 8, "b": 28},
-         "xaxis": {"range": shorten([left, right]), "zeroline": False, "constrain": "domain"},
-         "yaxis": {"range": shorten([bottom, top]), "zeroline": False, "scaleanchor": "x", "constrain": "domain"}},
-        {"frames": sources, "aspect": short(float(np.clip((top - bottom) / (right - left), 0.3, 1.5)))},
-    )  # fmt: skip
+        name=f"boundary-{panel.style}",
+        caption=f"{panel.label}, seed {panel.run.seed}",
+        label=f"The data and the decision boundary of {panel.label}, seed {panel.run.seed}{epochs}.",
+        data=_points(panel.run, columns),
+        layout={
+            "height": 300,
+            "hovermode": "closest",
+            "images": [picture],
+            "margin": {"l": 36, "r": 8, "t": 8, "b": 28},
+            "xaxis": {"range": shorten([left, right]), "zeroline": False, "constrain": "domain"},
+            "yaxis": {"range": shorten([bottom, top]), "zeroline": False, "scaleanchor": "x", "constrain": "domain"},
+        },
+        facts={"frames": sources, "aspect": short(float(np.clip((top - bottom) / (right - left), 0.3, 1.5)))},
+    )
 
 
 def _points(run: RunRecord, columns: Columns) -> list[dict[str, Any]]:
@@ -182,11 +201,17 @@ def _confusion(panel: Panel, counts: NDArray[np.int64] | None) -> Figure:
         **({"texttemplate": "%{text}", "textfont": {"size": 11}} if few else {}),
     }  # fmt: skip
     return Figure(
-        f"confusion-{panel.style}", f"{caption}. {said}", f"Confusion matrix of {caption}. {said}", [trace],
-        {"height": 360, "margin": {"l": 44, "r": 8, "t": 8, "b": 44},
-         "xaxis": {"title": {"text": "taken for"}, **plain},
-         "yaxis": {"title": {"text": "class"}, "autorange": "reversed", "scaleanchor": "x", **plain}},
-    )  # fmt: skip
+        name=f"confusion-{panel.style}",
+        caption=f"{caption}. {said}",
+        label=f"Confusion matrix of {caption}. {said}",
+        data=[trace],
+        layout={
+            "height": 360,
+            "margin": {"l": 44, "r": 8, "t": 8, "b": 44},
+            "xaxis": {"title": {"text": "taken for"}, **plain},
+            "yaxis": {"title": {"text": "class"}, "autorange": "reversed", "scaleanchor": "x", **plain},
+        },
+    )
 
 
 def lengths(findings: Findings) -> Figure | None:
@@ -197,12 +222,18 @@ def lengths(findings: Findings) -> Figure | None:
     data, words = [_trace(one, "length %{x}: %{y:.2%}") for one in found], findings.metric(metric).words
     several = f" Lines: {'; '.join(one.label for one in found)}." if len(found) > 1 else ""
     return Figure(
-        "lengths", f"{words} at each length; bars: the mean's 95 % interval.",
-        f"{words} by length of the sequence.{several}", data,
-        {"height": 360, "xaxis": {"title": {"text": "digits read"}},
-         "yaxis": {"title": {"text": words}, "tickformat": "~%"}},
-        {"wide": True}, _keys(found) if len(found) > 1 else [],
-    )  # fmt: skip
+        name="lengths",
+        caption=f"{words} at each length; bars: the mean's 95 % interval.",
+        label=f"{words} by length of the sequence.{several}",
+        data=data,
+        layout={
+            "height": 360,
+            "xaxis": {"title": {"text": "digits read"}},
+            "yaxis": {"title": {"text": words}, "tickformat": "~%"},
+        },
+        facts={"wide": True},
+        legend=_keys(found) if len(found) > 1 else [],
+    )
 
 
 def tuned(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
@@ -218,22 +249,33 @@ def tuned(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
     share = {"tickformat": "~%"} if metric.percent else {}
     chosen = "; ".join(f"{one.label}: {one.x[one.chosen]:g}" for one in found if one.chosen is not None)
     return Figure(
-        "tuning", f"{metric.words} of each value tried, the mean over the tuning's seeds; the large marks are "
-        "those chosen.", f"What tuning tried. Chosen {asked}: {chosen}.", data,
-        {"height": 360, "xaxis": {"title": {"text": asked}, **axis},
-         "yaxis": {"title": {"text": metric.words}, **share}},
-        {"wide": True}, _keys(found),
-    )  # fmt: skip
+        name="tuning",
+        caption=(
+            f"{metric.words} of each value tried, the mean over the tuning's seeds; the large marks are those chosen."
+        ),
+        label=f"What tuning tried. Chosen {asked}: {chosen}.",
+        data=data,
+        layout={
+            "height": 360,
+            "xaxis": {"title": {"text": asked}, **axis},
+            "yaxis": {"title": {"text": metric.words}, **share},
+        },
+        facts={"wide": True},
+        legend=_keys(found),
+    )
 
 
 def _keys(found: list[Series]) -> list[Key]:
-    return [Key(one.label, one.style % 8, DASHES[one.style % len(DASHES)], SYMBOLS[one.style % 8]) for one in found]
+    return [
+        Key(label=one.label, style=one.style % 8, dash=DASHES[one.style % len(DASHES)], symbol=SYMBOLS[one.style % 8])
+        for one in found
+    ]
 
 
 def class_keys(run: RunRecord) -> list[Key]:
     """The classes of data in the plane, each with its mark."""
     classes = np.unique((run.points or {})["train_y"].astype(int)).tolist()
-    return [Key(f"class {label}", label % 8, symbol=SYMBOLS[label % 8]) for label in classes]
+    return [Key(label=f"class {label}", style=label % 8, symbol=SYMBOLS[label % 8]) for label in classes]
 
 
 def _trace(one: Series, hover: str) -> dict[str, Any]:
@@ -270,12 +312,21 @@ def state_gradients(study: StudyRecord, labels: Mapping[str, str]) -> Figure | N
         f"{panel.label}: {norms[1][0]:.2g} at t = 1, {norms[1][-1]:.2g} at the end" for panel, norms in found
     )
     return Figure(
-        "gradients", "Dotted: before the first step; solid: after the last. A norm of 0 has no place on this axis.",
-        f"Norm of the loss's gradient with respect to each hidden state. After the last step, {said}.", data,
-        {"height": 380, "xaxis": {"title": {"text": "t, the digit that was read"}},
-         "yaxis": {"type": "log", "title": {"text": "|dL/dh(t)|"}, "exponentformat": "power"}},
-        {"wide": True}, [Key(panel.label, panel.style % 8, "solid", SYMBOLS[panel.style % 8]) for panel, _ in found],
-    )  # fmt: skip
+        name="gradients",
+        caption="Dotted: before the first step; solid: after the last. A norm of 0 has no place on this axis.",
+        label=f"Norm of the loss's gradient with respect to each hidden state. After the last step, {said}.",
+        data=data,
+        layout={
+            "height": 380,
+            "xaxis": {"title": {"text": "t, the digit that was read"}},
+            "yaxis": {"type": "log", "title": {"text": "|dL/dh(t)|"}, "exponentformat": "power"},
+        },
+        facts={"wide": True},
+        legend=[
+            Key(label=panel.label, style=panel.style % 8, dash="solid", symbol=SYMBOLS[panel.style % 8])
+            for panel, _ in found
+        ],
+    )
 
 
 def data_uri(png: bytes) -> str:

@@ -59,7 +59,7 @@ _MOST_SENTENCES = (12, 6)  # of one study, and of each of several; the others un
 _MOST_HIDDEN = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Figures under one heading, `columns` side by side where there is room. `tools`: the legend hides arms, and axes
     can be changed; `epochs`: of the slider."""
@@ -82,7 +82,7 @@ class Mistake:
     alt: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """A study on the page. `payload`: the JSON that `page.js` draws its figures from."""
 
@@ -140,15 +140,27 @@ def page(studies: Sequence[Findings], verdicts: Sequence[Verdict] = (), title: s
     sections = [_section(f"s{i}", findings, most) for i, findings in enumerate(studies)]
     named = title or (studies[0].study.name if len(studies) == 1 else f"{len(studies)} studies")
     scripts = {"plotly": _plotly(), "page": _template("page.js")}
-    html: str = _environment().get_template("page.html").render(
-        title=named, sections=sections, verdicts=verdicts, tally=tally(verdicts) if verdicts else "",
-        links={section.name: section.id for section in sections}, css=_template("page.css"), scripts=scripts,
-        policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()), version=version("paribus"),
-        most_sentences=_MOST_SENTENCES[len(sections) > 1], most_hidden=_MOST_HIDDEN, plus_minus=PLUS_MINUS,
-        # where verdicts are the answer, each study's sentences stand with the study
-        folded=len(sections) > 1 and bool(verdicts),
-        footnote=FOOTNOTE if any(section.compared for section in sections) else "",
-    )  # fmt: skip
+    html: str = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=named,
+            sections=sections,
+            verdicts=verdicts,
+            tally=tally(verdicts) if verdicts else "",
+            links={section.name: section.id for section in sections},
+            css=_template("page.css"),
+            scripts=scripts,
+            policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
+            version=version("paribus"),
+            most_sentences=_MOST_SENTENCES[len(sections) > 1],
+            most_hidden=_MOST_HIDDEN,
+            plus_minus=PLUS_MINUS,
+            # where verdicts are the answer, each study's sentences stand with the study
+            folded=len(sections) > 1 and bool(verdicts),
+            footnote=FOOTNOTE if any(section.compared for section in sections) else "",
+        )
+    )
     return html
 
 
@@ -166,9 +178,21 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
     }
     about = f"{count(len(study.arms), 'arm')}, {count(len(study.seeds), 'seed')}"
     return Section(
-        id_, study.name, about, answers(view), bool(view.found), before, results(view), meters(view), after,
-        list(_mistakes(study, labels)), tuning, repeat(study), to_json(payload), folder_name(study.name),
-    )  # fmt: skip
+        id=id_,
+        name=study.name,
+        about=about,
+        answers=answers(view),
+        compared=bool(view.found),
+        before=before,
+        table=results(view),
+        meters=meters(view),
+        after=after,
+        mistakes=list(_mistakes(study, labels)),
+        tuning=tuning,
+        repeat=repeat(study),
+        payload=to_json(payload),
+        file=folder_name(study.name),
+    )
 
 
 def _differences(view: View) -> Iterator[Group]:
@@ -176,13 +200,23 @@ def _differences(view: View) -> Iterator[Group]:
     figure = forest(view)
     own = "Differences, each at its own best" if tuning else "Differences"
     if figure is not None:
-        yield Group(own, figure.caption, [figure], figure.legend)
+        yield Group(title=own, note=figure.caption, figures=[figure], legend=figure.legend)
     if tuning and view.findings.shared:
         shared = forest(View.of(view.findings.shared))
         if shared is not None:
-            named = Figure("shared", shared.caption, shared.label, shared.data, shared.layout, shared.facts)
+            named = Figure(
+                name="shared",
+                caption=shared.caption,
+                label=shared.label,
+                data=shared.data,
+                layout=shared.layout,
+                facts=shared.facts,
+            )
             yield Group(
-                f"Differences, all at {format_overrides(tuning.shared_values)}", named.caption, [named], shared.legend
+                title=f"Differences, all at {format_overrides(tuning.shared_values)}",
+                note=named.caption,
+                figures=[named],
+                legend=shared.legend,
             )
 
 
@@ -203,7 +237,7 @@ def _curves(findings: Findings, labels: dict[str, str], columns: Columns, most: 
     if longest > most:
         note += f" Of {longest} evaluations at most {most} points a line are drawn, among them the least and greatest."
     splits = len({figure.name.partition("_")[0] for figure in figures})
-    yield Group("Curves", note, figures, arm_keys(study, labels), tools=True, columns=splits)
+    yield Group(title="Curves", note=note, figures=figures, legend=arm_keys(study, labels), tools=True, columns=splits)
 
 
 def _pictures(findings: Findings, labels: dict[str, str], columns: Columns) -> Iterator[Group]:
@@ -214,7 +248,12 @@ def _pictures(findings: Findings, labels: dict[str, str], columns: Columns) -> I
         note = "Filled: training examples; open: test examples; shaded: the class that is predicted there."
         epochs = sorted({float(one["epoch"]) for plane in planes for one in plane.facts["frames"]})
         yield Group(
-            "Data and decision boundary", note + _some(study, planes), planes, class_keys(shown.run), False, epochs
+            title="Data and decision boundary",
+            note=note + _some(study, planes),
+            figures=planes,
+            legend=class_keys(shown.run),
+            tools=False,
+            epochs=epochs,
         )
     matrices = confusions(study, labels)
     if matrices:
@@ -222,13 +261,13 @@ def _pictures(findings: Findings, labels: dict[str, str], columns: Columns) -> I
             "How many test examples of each class (a row) were taken for which (a column); the fuller the colour, the "
             "larger the share."
         )
-        yield Group("Confusion", note + _some(study, matrices), matrices)
+        yield Group(title="Confusion", note=note + _some(study, matrices), figures=matrices)
     by_length = lengths(findings)
     if by_length is not None:
-        yield Group("Accuracy by length", by_length.caption, [by_length], by_length.legend)
+        yield Group(title="Accuracy by length", note=by_length.caption, figures=[by_length], legend=by_length.legend)
     through = state_gradients(study, labels)
     if through is not None:
-        yield Group("Gradient through time", through.caption, [through], through.legend)
+        yield Group(title="Gradient through time", note=through.caption, figures=[through], legend=through.legend)
 
 
 def _some(study: StudyRecord, shown: Sequence[object]) -> str:
@@ -263,7 +302,11 @@ def _tuning(view: View) -> Tuning | None:
     if tried is None or chosen is None:
         return None
     figure = tuned(view.findings, dict(view.labels))
-    groups = [] if figure is None else [Group("What was tried", figure.caption, [figure], figure.legend)]
+    groups = (
+        []
+        if figure is None
+        else [Group(title="What was tried", note=figure.caption, figures=[figure], legend=figure.legend)]
+    )
     return Tuning(tuning_line(view), chosen, tried, groups)
 
 

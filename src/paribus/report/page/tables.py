@@ -45,7 +45,7 @@ class Table:
     words: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Repeat:
     """What it takes to repeat a study; `why_not`: why no file repeats it."""
 
@@ -117,7 +117,9 @@ def candidates(view: View) -> Table | None:
         line = [Cell(format_value(tried.values[name]), _number(tried.values[name])) for name in names]
         for arm in tuning.arms:
             mean = next((one.mean for one in arm.candidates if one.values == tried.values), None)
-            scored = "did not end" if mean is None else cell(metric, Summary([], 0, mean, None, None))
+            scored = (
+                "did not end" if mean is None else cell(metric, Summary(values=[], n=0, mean=mean, sd=None, ci95=None))
+            )
             chosen = tried.values == arm.chosen
             line.append(Cell(scored + " (chosen)" * chosen, mean, chosen))
         rows.append(line)
@@ -294,7 +296,13 @@ def repeat(study: StudyRecord) -> Repeat:
     except SettingsError as error:
         why_not = " ".join(f"The study {mistake}." for mistake in error.mistakes)
     surroundings = list(dict.fromkeys(tuple(_flat(one)) for one in seen.values()))
-    return Repeat(list(commands), toml, why_not, _facts(study, runs), [list(one) for one in surroundings if one])
+    return Repeat(
+        commands=list(commands),
+        toml=toml,
+        why_not=why_not,
+        facts=_facts(study, runs),
+        surroundings=[list(one) for one in surroundings if one],
+    )
 
 
 def _facts(study: StudyRecord, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
