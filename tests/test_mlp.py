@@ -80,7 +80,7 @@ def test_gradients_are_autograds(
         whole = [np.concatenate([g[name].ravel() for name in gradients]) for g in (gradients, grads(auto))]
         assert norm_gap(*whole) <= TOLERANCES[dtype]
         assert all(gradient.dtype == dtype for gradient in gradients.values())
-        hand.train(False)
+        hand.train(training=False)
         auto.eval()
         assert norm_gap(hand.forward(x), auto(torch.from_numpy(x)).detach().numpy()) <= TOLERANCES[dtype]
         for name, buffer in hand.buffers.items():

@@ -345,7 +345,9 @@ def test_a_curve_in_chunks_is_the_curve(tmp_path: Path) -> None:
     asked = ask(tmp_path / "x", WORDS, "1")
     study = carry_out(asked)
     task = store.add_task(study.arms[0].runs[0].task, None)
-    run = store.start(store.add_arm("a", {}), 0, task, store.add_environment({}), (1, "hash"), False)
+    run = store.start(
+        store.add_arm("a", {}), 0, task=task, environment=store.add_environment({}), plan=(1, "hash"), timed=False
+    )
     values = np.random.default_rng(0).standard_normal(40)
     for i, value in enumerate(values):
         store.append(run, Evaluation(i, i / 7, i * 0.1, i * 0.01, {"train_loss": float(value)}))

@@ -153,7 +153,7 @@ def train(
             command=typed(),
         )
 
-    carry_out(ask, dry_run, as_json, quiet)
+    carry_out(ask, dry_run=dry_run, as_json=as_json, quiet=quiet)
 
 
 @app.command(cls=_WithSettings)
@@ -206,7 +206,7 @@ def compare(
             command=typed(),
         )
 
-    carry_out(ask, dry_run, as_json, quiet)
+    carry_out(ask, dry_run=dry_run, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -220,7 +220,7 @@ def run(
     """Carry out the study in a file; run again, it goes on where it stopped."""
     from paribus.study.file import read_file
 
-    carry_out(lambda: read_file(file, out, typed()), dry_run, as_json, quiet)
+    carry_out(lambda: read_file(file, out, typed()), dry_run=dry_run, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -248,7 +248,7 @@ def show(
         return
     from paribus.findings.findings import Findings
 
-    print_study(Findings.of(study), as_json)
+    print_study(Findings.of(study), as_json=as_json)
 
 
 @app.command()
@@ -271,7 +271,7 @@ def reproduce(
     """The source report again, with repeats: every experiment, and the verdict on each claim."""
     from paribus.commands import reproduce_report
 
-    reproduce_report(part, scale, seeds, out, as_json, quiet)
+    reproduce_report(part, scale, seeds, out, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -401,7 +401,7 @@ def bench(
     from paribus.config.overrides import SettingsError
 
     try:
-        found = run_bench(words or [], rounds, peers, console_(stderr=True))
+        found = run_bench(words or [], rounds, peers=peers, console=console_(stderr=True))
     except SettingsError as error:
         refuse(error.mistakes)
     if as_json:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def reproduce_report(
-    part: str | None, scale: str | None, seeds: str | None, out: Path | None, as_json: bool, quiet: bool
+    part: str | None, scale: str | None, seeds: str | None, out: Path | None, *, as_json: bool, quiet: bool
 ) -> None:
     """Every experiment of the source report, then the verdicts and the page."""
     from paribus.config.cuda import sees_cuda
@@ -59,7 +59,9 @@ def reproduce_report(
         console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
     out = folder / (f"report-{part}.html" if part else "report.html")
-    page = tell_and_write([read(request.folder) for request in asked], out, TITLE.format(chosen), as_json, quiet)
+    page = tell_and_write(
+        [read(request.folder) for request in asked], out, TITLE.format(chosen), as_json=as_json, quiet=quiet
+    )
     console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
     if not whole:
         raise typer.Exit(3)
@@ -82,7 +84,7 @@ def prepare_all(asked: list[StudySpec]) -> list[tuple[StudySpec, Work]]:
     return found
 
 
-def tell_and_write(studies: list[StudyRecord], out: Path, title: str, as_json: bool, quiet: bool) -> Path:
+def tell_and_write(studies: list[StudyRecord], out: Path, title: str, *, as_json: bool, quiet: bool) -> Path:
     """Say the verdicts on all claims, and write the page."""
     from dataclasses import asdict
 
@@ -142,7 +144,7 @@ def described(
     )
 
 
-def carry_out(ask: Callable[[], StudySpec], dry_run: bool, as_json: bool, quiet: bool) -> None:
+def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, quiet: bool) -> None:
     from paribus.config.overrides import SettingsError
     from paribus.study.stages import foreseen, stages
     from paribus.study.store import StoreError
@@ -207,7 +209,7 @@ def carry_out_stage(
         # of a tuned study the folder holds more than its last stage: what was tried, and all arms at one value
         found = Findings.of(read(stage.folder) if last and asked.tune else study)
         if last and (not quiet or as_json):
-            print_study(found, as_json)
+            print_study(found, as_json=as_json)
         written = [
             stage.folder / "study.sqlite",
             *(draw(found, stage.folder) if pictures and not stage.hidden_test else []),
@@ -218,7 +220,7 @@ def carry_out_stage(
     return stage.hidden_test or complete(stage, study), written
 
 
-def print_study(findings: Findings, as_json: bool) -> None:
+def print_study(findings: Findings, *, as_json: bool) -> None:
     if as_json:
         from paribus.report.show import as_json as contract
 
@@ -230,7 +232,7 @@ def print_study(findings: Findings, as_json: bool) -> None:
         console.print(study_results(findings, console.width))
 
 
-def console_(stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]
+def console_(*, stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]
     from rich.console import Console
 
     return Console(stderr=stderr, quiet=quiet)

@@ -88,7 +88,7 @@ class Result:
         return Group(*lines)
 
 
-def run_bench(words: Sequence[str], rounds: int, peers: bool, console: Console) -> Result:
+def run_bench(words: Sequence[str], rounds: int, *, peers: bool, console: Console) -> Result:
     """Time every contestant on what the words ask for; SettingsError where not all of them can do it."""
     named = [word for word in words if "=" not in word]
     task = named[0] if named else _TASK

@@ -69,7 +69,7 @@ class Cnn:
         self.named[f"{block}.convolution"], self.named[f"{block}.norm"] = convolution, norm
         self.layers += [convolution, norm, ReLU()]
 
-    def train(self, training: bool = True) -> None:
+    def train(self, *, training: bool = True) -> None:
         """Normalise with the batch's statistics (as a new model does), or with the running ones."""
         for norm in self.norms:
             norm.training = training

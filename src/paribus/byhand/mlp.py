@@ -67,7 +67,7 @@ class Mlp:
         for name, parameter in self.parameters.items():
             parameter[...] = values[name]
 
-    def train(self, training: bool = True) -> None:
+    def train(self, *, training: bool = True) -> None:
         """Normalise with the batch's statistics (as a new model does), or with the running ones."""
         for norm in self.norms:
             norm.training = training

@@ -25,7 +25,7 @@ class Model(Protocol):
     def load(self, values: Mapping[str, Array]) -> None:
         """Copy values into the parameters, in place, rounded to their type."""
 
-    def train(self, training: bool = True) -> None:
+    def train(self, *, training: bool = True) -> None:
         """Compute as in training (as a new model does), or as in evaluation."""
 
     def forward(self, x: Array, keep: Sequence[NDArray[np.bool_]] = ()) -> Array:

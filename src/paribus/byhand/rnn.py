@@ -53,7 +53,7 @@ class Rnn:
         self.buffers: dict[str, Array] = {}
         self.dropped: tuple[int, ...] = ()
 
-    def train(self, training: bool = True) -> None:
+    def train(self, *, training: bool = True) -> None:
         """It computes the same in training and in evaluation."""
 
     def load(self, values: Mapping[str, Array]) -> None:

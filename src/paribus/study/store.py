@@ -279,7 +279,7 @@ class Store:
         today = self._today()
         return {(today[settings], seed): Status(status) for settings, seed, status in rows}
 
-    def start(self, arm: int, seed: int, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
+    def start(self, arm: int, seed: int, *, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
         """Record that a run begins; its number. Earlier attempts stay."""
         (attempt,) = self._db.execute(
             "SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE arm = ? AND seed = ?", (arm, seed)
