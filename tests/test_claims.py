@@ -22,7 +22,18 @@ from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from paribus.study.toml import as_toml
 
-CARD = DatasetInfo("moons", "f", "p", "s", 2, (2,), 80, 0, 20, 0)
+INFO = DatasetInfo(
+    name="moons",
+    fingerprint="f",
+    pool="p",
+    source="s",
+    classes=2,
+    input_shape=(2,),
+    train=80,
+    validation=0,
+    test=20,
+    overlap=0,
+)
 
 
 def study(
@@ -38,10 +49,31 @@ def study(
             rows = len(next(iter(columns.values())))
             steps = np.arange(1.0, rows + 1)
             curve = {"step": steps, "epoch": steps, "train_seconds": steps, "eval_seconds": steps, **columns}
-            runs.append(RunRecord(seed, Status.DONE, None, rows, curve, CARD, "h", 1, timed=True))
+            runs.append(
+                RunRecord(
+                    seed=seed,
+                    status=Status.DONE,
+                    error=None,
+                    epochs=rows,
+                    curve=curve,
+                    task=INFO,
+                    plan_hash="h",
+                    attempt=1,
+                    timed=True,
+                )
+            )
         made.append(ArmRecord(name, {"split": "fixed"}, runs))
     wanted = Target.parse(target) if target else None
-    return StudyRecord("s", [], list(range(len(made[0].runs))), "test_accuracy", made, named=True, target=wanted, claims=tuple(claims))  # fmt: skip
+    return StudyRecord(
+        name="s",
+        factors=[],
+        seeds=list(range(len(made[0].runs))),
+        primary_metric="test_accuracy",
+        arms=made,
+        named=True,
+        target=wanted,
+        claims=tuple(claims),
+    )
 
 
 def finals(*values: float) -> dict[str, list[list[float]]]:
@@ -219,7 +251,7 @@ def test_conditions_of_several_studies_count_together() -> None:
 
 def test_claims_of_several_studies_are_one() -> None:
     one, other, third, none = (
-        Verdict("C", "c", answer, "because", name)  # type: ignore[arg-type]
+        Verdict("C", "c", answer, "because", study=name)  # type: ignore[arg-type]
         for name, answer in (
             ("x", "holds"),
             ("y", "does not hold"),

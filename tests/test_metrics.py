@@ -231,7 +231,7 @@ def trained(folder: Path, mae: object, **more: Any) -> paribus.Study:
 def shown(folder: Path, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
     """What `paribus show` prints."""
     capsys.readouterr()
-    print_study(Findings.of(read(folder)), as_json)
+    print_study(Findings.of(read(folder)), as_json=as_json)
     return capsys.readouterr().out
 
 

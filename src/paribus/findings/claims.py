@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -48,6 +48,7 @@ class Verdict:
     claim: str
     answer: Answer
     reason: str
+    _: KW_ONLY
     study: str | None = None
     conditions: Sequence[Found] = ()
 

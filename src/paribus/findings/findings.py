@@ -31,7 +31,8 @@ class Findings:
     def of(cls, study: StudyRecord) -> Findings:
         """The findings of a study's record.
 
-        >>> Findings.of(StudyRecord("s", ["lr"], [0], "test_accuracy", [])).differences
+        >>> study = StudyRecord(name="s", factors=["lr"], seeds=[0], primary_metric="test_accuracy", arms=[])
+        >>> Findings.of(study).differences
         []
         """
         return cls(study)

@@ -97,7 +97,19 @@ def _compile(model: str, precision: str, folder: Path) -> None:
 def _try_out(model: str, precision: str) -> None:
     """Every loop once."""
     x, y = np.zeros((2, 1)), np.array([0, 1])
-    task = Task(Split(x, y), None, Split(x, y), DatasetInfo("none", "none", "none", "none", 2, (1,), 2, 0, 2, 0))
+    info = DatasetInfo(
+        name="none",
+        fingerprint="none",
+        pool="none",
+        source="none",
+        classes=2,
+        input_shape=(1,),
+        train=2,
+        validation=0,
+        test=2,
+        overlap=0,
+    )
+    task = Task(Split(x, y), None, Split(x, y), info)
     words = {"task": "moons", "model": model, "precision": precision, "model.hidden": 1, "implementation": "torch"}
     if model == "mlp_general":
         words |= {"model": "mlp", "model.activation": "tanh"}

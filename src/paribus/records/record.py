@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from math import isfinite
 
@@ -55,7 +55,7 @@ FINISHED = (Status.DONE, Status.DIVERGED)
 """Such a run is not made again; any other is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
     """What a record says of the data: enough to know whether two runs were given the same.
 
@@ -155,6 +155,7 @@ class Outcome:
     status: Status
     epochs: int
     error: str | None = None
+    _: KW_ONLY
     weights: Mapping[str, NDArray[np.floating]] | None = None
     predictions: NDArray[np.int64] | None = None
     boundary: Boundary | None = None
@@ -162,7 +163,7 @@ class Outcome:
     pictures: Pictures = Pictures()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ...;
     `boundary` and `pictures`: of the arm's first run that has them; `environment`: versions, machine, command."""
@@ -262,7 +263,7 @@ class Tuning:
     shared: StudyRecord | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyRecord:
     """Arms x seeds and what they left. `metrics`: the user's own, by what they measure (`mae`)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from paribus.config.settings import Settings
@@ -29,6 +29,7 @@ class Run:
     settings: Settings
     seed: int
     keep: frozenset[str] = frozenset()
+    _: KW_ONLY
     hidden_test: bool = False
     metrics: tuple[UserDefined, ...] = ()
     checkpoint: Path | None = None

@@ -138,7 +138,9 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
 
 def _run(request: StudySpec, arm: Arm, seed: int) -> Run:
     first = seed == request.seeds[0] and not request.hidden_test
-    run = Run(arm.settings, seed, request.keep, request.hidden_test, request.metrics, pictures=first)
+    run = Run(
+        arm.settings, seed, request.keep, hidden_test=request.hidden_test, metrics=request.metrics, pictures=first
+    )
     # the seconds of a timed run are those of a run in one piece
     if not backend_of(arm.settings).resumable or request.timing:
         return run

@@ -38,7 +38,7 @@ def write_files(studies: Sequence[Findings], folder: Path, verdicts: Sequence[Ve
     >>> import tempfile
     >>> from paribus.records.record import StudyRecord
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = Findings.of(StudyRecord("s", [], [0], "test_accuracy", []))
+    ...     found = Findings.of(StudyRecord(name="s", factors=[], seeds=[0], primary_metric="test_accuracy", arms=[]))
     ...     [path.name for path in write_files([found], Path(folder))]
     ['results.csv', 'results.md', 'runs.csv']
     """

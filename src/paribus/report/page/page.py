@@ -122,7 +122,7 @@ def write_page(
     >>> import tempfile
     >>> from paribus.records.record import StudyRecord
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = Findings.of(StudyRecord("<b>", [], [0], "test_accuracy", []))
+    ...     found = Findings.of(StudyRecord(name="<b>", factors=[], seeds=[0], primary_metric="test_accuracy", arms=[]))
     ...     page = write_page([found], Path(folder) / "page.html")
     ...     "<h1>&lt;b&gt;</h1>" in page.read_text(encoding="utf-8")
     True
