@@ -6,8 +6,6 @@ alone: `python tests/faults.py 17 study/store`. The tests are a file, or one tes
 
 from __future__ import annotations
 
-from fault_runner import main
-
 # file under src/paribus, what stands there, the fault, the tests that must go red
 FAULTS = [
     ("records/run.py", '"best" in self.keep and not found.keeps_best', "False", "test_checkpoints.py"),
@@ -530,4 +528,6 @@ FAULTS = [
 
 
 if __name__ == "__main__":
+    from fault_runner import main
+
     main(FAULTS)
