@@ -115,14 +115,13 @@ class Bench:
                 "PYTHONPATH": os.pathsep.join([str(code / "src"), str(folder)]),
                 "FAULT_FAILURES": str(folder / "failures"),
                 "TMPDIR": str(folder / "tmp"),
+                "PARIBUS_COMPILED": str(folder / "compiled"),  # of this copy alone: it goes when the copy goes
             }
             (folder / "tmp").mkdir()
             (folder / "fault_plugin.py").write_text(_PLUGIN, encoding="utf-8")
             if fault is not None:
                 path = code / SOURCES / fault.file
                 path.write_text(path.read_text(encoding="utf-8").replace(fault.original, fault.fault), encoding="utf-8")
-                if fault.file.startswith("fused/"):  # what a faulty engine compiles to goes when the fault goes
-                    environment["PARIBUS_COMPILED"] = str(folder / "compiled")
             return self._run(tests, code, environment)
 
     def _copy(self, code: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+import paribus
 from paribus.backends.dispatch import train
 from paribus.backends.fused_runner import train_fused
 from paribus.fused.compile import ready
@@ -335,6 +337,28 @@ def test_processes_that_begin_together_compile_once_and_agree(tmp_path: Path, fi
     for name in ("a", "b"):
         (run,) = read(tmp_path / name).arms[0].runs
         assert run.curve["train_loss"].tolist() == mine
+
+
+def test_installations_keep_their_compiled_loops_apart(tmp_path: Path) -> None:
+    """Numba takes nothing that was compiled for a file elsewhere, or written at another time."""
+    source = Path(paribus.__file__).parent
+    for name in ("one", "other"):
+        shutil.copytree(source, tmp_path / name / "paribus", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def folder(name: str) -> str:
+        code = "from paribus.fused import compiled; print(compiled.__file__, compiled.FOLDER)"
+        paths = {"PYTHONPATH": str(tmp_path / name), "PARIBUS_COMPILED": str(tmp_path / "compiled")}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=os.environ | paths, capture_output=True, text=True, check=True)
+        file, kept = done.stdout.split()
+        assert Path(file).is_relative_to(tmp_path / name)
+        return kept
+
+    before = folder("one")
+    assert folder("one") == before
+    assert folder("other") != before
+    os.utime(tmp_path / "one" / "paribus" / "fused" / "mlp.py", (0, 0))
+    assert folder("one") != before
 
 
 @pytest.mark.parametrize(("n", "seed"), [(1, 0), (2, 5), (37, 2**32 - 1), (800, 3)])

@@ -100,7 +100,7 @@ def test_a_run_is_that_of_torch(
     fit: Callable[..., Recorder], backend: str, activation: str, norm: str, skip: str, dropout: str
 ) -> None:
     words = (
-        "task=blobs n=150 features=5 centers=4 cluster_std=4 epochs=3 init=default hidden=7x7x1 lr=0.05 batch_size=32 "
+        "task=blobs n=150 features=5 centers=4 cluster_std=4 epochs=3 init=default hidden=7x7x4 lr=0.05 batch_size=32 "
         f"l1=0.003 clip=1 precision=float64 activation={activation} norm={norm} skip={skip} dropout={dropout}"
     )
     one, other = (fit(f"{words} implementation={name}") for name in (backend, "torch"))

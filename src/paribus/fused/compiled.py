@@ -19,10 +19,16 @@ _FLAGS = {"reassoc", "contract", "nsz"}
 
 
 def _sources() -> str:
-    """Numba looks for changes in a function's own file, not in those of what it calls: all of them name the folder."""
+    """A name for these very files: what they say, where they lie and when they were written.
+
+    Numba looks for changes in a function's own file, not in those of what it calls, so all of them count. It also takes
+    nothing that was compiled for a file elsewhere, or for one written at another time: two installations that shared a
+    folder would each compile anew in every process, without a word, and in an order of their own.
+    """
     digest = hashlib.sha256(f"{numba.__version__} {platform.python_version()}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+        status = path.stat()
+        digest.update(f"{path} {status.st_mtime_ns} {status.st_size}".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
