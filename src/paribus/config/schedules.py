@@ -191,15 +191,10 @@ class Exponential(Schedule):
 
 
 @dataclass(frozen=True)
-class Linear(Schedule):
-    """1 - (1 - floor) e / epochs, as `LinearLR` from 1 to the floor."""
+class _ToFloor(Schedule):
+    """From 1 down to 0, or to a floor."""
 
     floor: float = 0.0
-
-    kind = "linear"
-    allowed = "linear or linear:FLOOR (0 to 1)"
-    examples = ("linear", "linear:0.01")
-    meaning = "from 1 down to 0, or to a floor, over the epochs, in a straight line"
 
     @classmethod
     def read(cls, parts: list[str]) -> Schedule:
@@ -210,6 +205,16 @@ class Linear(Schedule):
     def parts(self) -> tuple[object, ...]:
         """The floor, where it is not 0."""
         return (repr(self.floor),) if self.floor else ()
+
+
+@dataclass(frozen=True)
+class Linear(_ToFloor):
+    """1 - (1 - floor) e / epochs, as `LinearLR` from 1 to the floor."""
+
+    kind = "linear"
+    allowed = "linear or linear:FLOOR (0 to 1)"
+    examples = ("linear", "linear:0.01")
+    meaning = "from 1 down to 0, or to a floor, over the epochs, in a straight line"
 
     def factor(self, step: int, steps_per_epoch: int, epochs: int) -> float:
         """1 - (1 - floor) e / epochs."""
@@ -244,25 +249,13 @@ class Polynomial(Schedule):
 
 
 @dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(_ToFloor):
     """floor + (1 - floor) (1 + cos(pi e / epochs)) / 2, as `CosineAnnealingLR`."""
-
-    floor: float = 0.0
 
     kind = "cosine"
     allowed = "cosine or cosine:FLOOR (0 to 1)"
     examples = ("cosine", "cosine:0.01")
     meaning = "from 1 down to 0, or to a floor, over the epochs, in half a cosine"
-
-    @classmethod
-    def read(cls, parts: list[str]) -> Schedule:
-        """A floor, or nothing."""
-        _demand(that=len(parts) <= 1)
-        return cls(*map(_between, parts))
-
-    def parts(self) -> tuple[object, ...]:
-        """The floor, where it is not 0."""
-        return (repr(self.floor),) if self.floor else ()
 
     def factor(self, step: int, steps_per_epoch: int, epochs: int) -> float:
         """floor + (1 - floor) (1 + cos(pi e / epochs)) / 2."""

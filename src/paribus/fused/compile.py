@@ -1,6 +1,6 @@
 """The first compile of the loops, which takes a while and is told of.
 
-It is done once for a machine, a model and a precision, in a process of its own that does nothing else, and every
+It is done once for an installation, a model and a precision, in a process of its own that does nothing else, and every
 process then loads the result: so all of them run the same code, to the last bit.
 
     python -m paribus.fused.compile mlp float32 FOLDER
@@ -63,7 +63,7 @@ def engine_of(model: str) -> type[Engine]:
 
 
 def ready(precision: str, say: Callable[[str], None], model: str = "mlp") -> None:
-    """Compile a model's loops for a precision, or load them where that was done before on this machine."""
+    """Compile a model's loops for a precision, or load them where this installation did that before."""
     with _guard:
         if (model, precision) in _done:
             return
