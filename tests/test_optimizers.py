@@ -14,18 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from paribus.backends.base import BACKENDS
 from paribus.backends.dispatch import train
 from paribus.backends.torch.optimizers import OPTIMIZERS as TORCH
-from paribus.backends.torch.optimizers import lean, make_optimizer
-from paribus.backends.torch.optimizers import orthogonalised as orthogonalised_by_torch
+from paribus.backends.torch.optimizers import make_optimizer
 from paribus.byhand.optimizers import OPTIMIZERS as HAND
-from paribus.byhand.optimizers import clip_by_global_norm, orthogonalised
-from paribus.config.optimizers import OPTIMIZERS, hidden_matrices
-from paribus.config.overrides import SettingsError, build
+from paribus.config.optimizers import OPTIMIZERS
+from paribus.config.overrides import SettingsError
 from paribus.config.settings import Settings
 from paribus.fused import loop_config
 from paribus.fused.compile import ready
@@ -40,7 +36,6 @@ from paribus.tasks import load
 from tests.conftest import Recorder, final_weights, norm_gap, settings_of
 from tests.helpers import make_learner
 from tests.test_checkpoints import Keeper
-from tests.test_schedules import EPOCHS, SCHEDULE_WORDS, STEPS_IN_EPOCH, Schedule
 
 Fit = Callable[..., Recorder]
 Arrays = dict[str, np.ndarray]
@@ -383,162 +378,3 @@ def test_a_state_that_was_forgotten_is_an_error(name: str, monkeypatch: pytest.M
             ByLoops(chosen, start).step(start, 1.0)
         monkeypatch.undo()
     assert needed
-
-
-# --- muon -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "task=digits epochs=1 hidden=300x200x9 batch_size=300 lr=0.01",  # the second layer lies turned
-        "task=digits epochs=1 hidden=40x500x30 batch_size=400 nesterov=false clip=1 weight_decay=0.1",
-        "task=palindrome model=rnn n_train=320 n_test=150 epochs=2 steps_per_epoch=2 hidden=9 length=5",
-    ],
-)
-def test_muon_in_the_compiled_engine(fit: Fit, words: str) -> None:
-    runs = [fit(f"{words} init=default optimizer=muon precision=float64 implementation={b}", 3) for b in TABLES]
-    for other in runs[1:]:
-        assert norm_gap(final_weights(other), final_weights(runs[0])) <= 1e-9
-
-
-def test_hidden_matrices_are_those_between_the_first_and_the_last() -> None:
-    for shapes, hidden in (
-        ([], []),
-        ([(2, 3), (2,)], []),
-        ([(4, 2), (4,), (3, 4), (3,)], []),
-        ([(4, 2), (4, 4), (4,), (3, 4), (3,)], [1]),
-        ([(8, 3, 3, 3), (8,), (9, 8, 3, 3), (9,), (7, 9, 3, 3), (5, 7)], [2, 4]),
-    ):
-        assert [place for place, matrix in enumerate(hidden_matrices(shapes)) if matrix] == hidden
-
-
-def test_kernels_are_matrices_of_as_many_rows_as_outputs() -> None:
-    """As in https://github.com/KellerJordan/Muon, whose factor of the rate is then that of a kernel's own axes."""
-    rng = np.random.default_rng(1)
-    shapes = {"a": (4, 2, 3, 3), "b": (6, 4, 3, 3), "c": (3, 6)}
-    start = {key: rng.standard_normal(shape) for key, shape in shapes.items()}
-    gradients = {key: rng.standard_normal(shape) for key, shape in shapes.items()}
-    chosen = settings_of("task=moons hidden=5x5 optimizer=muon lr=0.1 momentum=0 nesterov=false implementation=torch")
-    u, s, vt = np.linalg.svd(gradients["b"].reshape(6, -1), full_matrices=False)
-    s = s / np.linalg.norm(s)
-    for _ in range(5):
-        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    wanted = start["b"] - 0.1 * (u @ np.diag(s) @ vt).reshape(shapes["b"])
-    for mover in (ByHand(chosen, start), ByTorch(chosen, start)):
-        mover.step(gradients, 1.0)
-        np.testing.assert_allclose(mover.parameters["b"], wanted, rtol=1e-10)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (5, 8), (8, 5), (20, 20)])
-def test_newton_schulz_maps_singular_values_by_its_polynomial(shape: tuple[int, int]) -> None:
-    """And leaves the singular vectors as they are."""
-    m = np.random.default_rng(2).standard_normal(shape)
-    u, s, vt = np.linalg.svd(m, full_matrices=False)
-    s = s / np.linalg.norm(s)
-    for _ in range(5):
-        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    wanted = u @ np.diag(s) @ vt
-    assert norm_gap(orthogonalised(m), wanted) <= 1e-10
-    assert norm_gap(orthogonalised_by_torch(torch.from_numpy(m)).numpy(), wanted) <= 1e-10
-    assert not orthogonalised(np.zeros(shape)).any()
-    assert np.isnan(orthogonalised(np.full(shape, np.nan))).all()
-
-
-# --- against torch.optim, with settings of all kinds ----------------------------------------------------------------
-
-OPTIMIZER_SETTINGS: dict[str, st.SearchStrategy[dict[str, float | bool]]] = {
-    "sgd": st.one_of(
-        st.fixed_dictionaries({"momentum": st.floats(0, 0.99), "dampening": st.floats(0, 0.9)}),
-        st.fixed_dictionaries({"momentum": st.floats(0.1, 0.99), "nesterov": st.just(True)}),
-        st.just({}),
-    ),
-    "adam": st.fixed_dictionaries(
-        {"beta1": st.floats(0, 0.99), "beta2": st.floats(0.5, 0.9999), "eps": st.sampled_from([1e-8, 1e-3])}
-    ),
-    "rmsprop": st.fixed_dictionaries({
-        "alpha": st.floats(0.5, 0.999), "eps": st.sampled_from([1e-8, 1e-3]), "momentum": st.sampled_from([0.0, 0.5, 0.95]),
-    }) | st.fixed_dictionaries({  # at other alphas v - a^2 is a small difference of large numbers, in both alike
-        "alpha": st.just(0.99), "centered": st.just(True), "momentum": st.sampled_from([0.0, 0.9]),
-    }),
-}  # fmt: skip
-OPTIMIZER_SETTINGS["adamw"] = OPTIMIZER_SETTINGS["adam"]
-"""Hypothesis draws from these; the rows above hold for all optimizers."""
-
-
-@pytest.mark.parametrize("clip", [None, 0.5, 1e6])
-@pytest.mark.parametrize("name", OPTIMIZER_SETTINGS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_an_optimizer_moves_as_torch_optim_does_whatever_its_settings(
-    name: str, clip: float | None, data: st.DataObject
-) -> None:
-    """200 steps under any schedule: the whole update, norm-wise to 1e-11."""
-    chosen = data.draw(OPTIMIZER_SETTINGS[name])
-    if chosen.get("nesterov") is None and name == "sgd" and not chosen.get("momentum"):
-        chosen = {}
-    word = data.draw(st.sampled_from(SCHEDULE_WORDS))
-    decay = data.draw(st.sampled_from([0.0, 1e-4, 0.1]))
-    lr = data.draw(st.floats(1e-4, 0.3 if name == "sgd" else 0.03))
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    words = {f"optimizer.{key}": value for key, value in {**chosen, "lr": lr, "weight_decay": decay}.items()}
-    made = build({"task": "moons", "optimizer": name, **words}).optimizer
-
-    start = {"w": rng.standard_normal((4, 3)), "b": rng.standard_normal(4)}
-    mine = {key: value.copy() for key, value in start.items()}
-    theirs = {key: torch.from_numpy(value.copy()).requires_grad_() for key, value in start.items()}
-    hand = HAND[name](mine, **made.model_dump(exclude={"name"}))
-    kind, arguments = TORCH[name].kind, TORCH[name].arguments
-    reference = kind(
-        theirs.values(), **arguments(made.model_dump(exclude={"name", "decay"}))
-    )  # the stock class, not the lean one
-    schedule = Schedule.parse(word)
-    for step in range(STEPS_IN_EPOCH * EPOCHS):
-        hand.lr = reference.param_groups[0]["lr"] = lr * schedule.factor(step, STEPS_IN_EPOCH, EPOCHS)
-        # a slope towards 0 with noise: bounded, and exercising every state
-        noise = {key: rng.standard_normal(value.shape) for key, value in start.items()}
-        gradients = {key: noise[key] + 0.1 * mine[key] for key in start}
-        for key, parameter in theirs.items():
-            parameter.grad = torch.from_numpy(noise[key]) + 0.1 * parameter.detach()
-        if clip is not None:
-            norm = clip_by_global_norm(gradients, clip)
-            assert norm == pytest.approx(torch.nn.utils.clip_grad_norm_(theirs.values(), clip).item(), rel=1e-9)
-        hand.step(gradients)
-        reference.step()
-    update = np.concatenate([(mine[key] - start[key]).ravel() for key in start])
-    reference_update = np.concatenate([(theirs[key].detach().numpy() - start[key]).ravel() for key in start])
-    assert norm_gap(update, reference_update) <= 1e-11
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("value", [-0.1, float("nan"), 1.5])
-def test_what_pytorch_refuses_is_refused(name: str, value: float) -> None:
-    """Each setting at each of these values: where PyTorch raises, so do the settings, before anything is trained."""
-    kind, arguments = TORCH[name].kind, TORCH[name].arguments
-    fields = [field for field in OPTIMIZERS[name].model_fields if field not in ("name", "decay")]
-    defaults = OPTIMIZERS[name]().model_dump(exclude={"name", "decay"})
-    for field in fields:
-        if isinstance(defaults[field], bool):
-            continue
-        try:
-            kind([torch.zeros(1, requires_grad=True)], **arguments({**defaults, field: value}))
-        except ValueError:
-            with pytest.raises(SettingsError, match=f"optimizer.{field}={value} is not allowed"):
-                build({"task": "moons", "optimizer": name, f"optimizer.{field}": value})
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_lean_optimizer_is_pytorchs_own(name: str) -> None:
-    """Bit for bit."""
-    ends = []
-    kind, arguments = TORCH[name].kind, TORCH[name].arguments
-    chosen = arguments(OPTIMIZERS[name](weight_decay=0.1).model_dump(exclude={"name", "decay"}))
-    for make in (kind, lean(kind)):
-        w = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(3, 4).requires_grad_()
-        optimizer = make([w], **chosen)
-        for _ in range(20):
-            optimizer.zero_grad()
-            (w.sin() * w).sum().backward()
-            optimizer.step()
-        ends.append(w.detach())
-    assert torch.equal(*ends)
