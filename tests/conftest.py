@@ -60,7 +60,7 @@ def _nothing_left_behind(_as_in_a_terminal: None) -> Iterator[None]:
     for one, answer in answers.items():
         if signal.getsignal(one) is not answer and threading.current_thread() is threading.main_thread():
             signal.signal(one, answer)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (left := _left(before)) and time.monotonic() < deadline:
         time.sleep(0.05)
     for process in left:

@@ -16,7 +16,7 @@ from paribus.study.file import read_file
 from paribus.study.runner import carry_out
 from paribus.study.spec import StudySpec, keep_of, request, target_of
 from paribus.study.store import Store
-from tests.test_study import ask, assert_same_curves
+from tests.helpers import ask, assert_same_curves
 
 
 def test_python_and_the_command_line_are_one_description(tmp_path: Path) -> None:

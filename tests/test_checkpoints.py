@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from paribus.study.spec import StudySpec, request
 from paribus.study.store import Store
 from paribus.tasks import load
 from tests.conftest import Recorder, final_weights, settings_of
-from tests.test_study import assert_same_curves, runs
+from tests.helpers import assert_same_curves, kill, runs, wait_until
 
 RUNS = {
     "by hand": "task=moons implementation=numpy optimizer=adam init=default dropout=0.2 hidden=9x5 epochs=6",
@@ -102,7 +102,7 @@ def test_a_module_of_ones_own_goes_on_with_the_same_noise(tmp_path: Path) -> Non
 # --- in a study ---
 
 
-WORDS = ["digits", "model=cnn", "width=0.125", "epochs=8", "momentum=0.9", "lr=0.01,0.05"]
+WORDS = ["digits", "model=cnn", "width=0.125", "epochs=4", "momentum=0.9", "lr=0.01,0.05"]
 
 
 def ask(folder: Path, words: list[str] = WORDS, **options: object) -> StudySpec:
@@ -114,20 +114,21 @@ def ask(folder: Path, words: list[str] = WORDS, **options: object) -> StudySpec:
 def test_a_killed_study_goes_on_from_its_checkpoints(tmp_path: Path, jobs: int) -> None:
     command = [sys.executable, "-m", "paribus", "compare", *WORDS, "--seeds", "2", "--out", str(tmp_path / "s"),
                "--checkpoint-every", "0.05", "--jobs", str(jobs), "--quiet"]  # fmt: skip
-    killed = 0
+    folder = tmp_path / "s" / CHECKPOINTS
+
+    def written() -> dict[Path, int]:
+        found = {}
+        for path in folder.glob("*.checkpoint"):
+            with contextlib.suppress(FileNotFoundError):  # of a run that has just ended
+                found[path] = path.stat().st_mtime_ns
+        return found
+
     for _ in range(2):
+        before = written()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 60
-        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / CHECKPOINTS).glob("*.checkpoint")}
-        while time.monotonic() < until and process.poll() is None:
-            there = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / CHECKPOINTS).glob("*.checkpoint")}
-            if any(before.get(path) != at for path, at in there.items()):
-                break
-            time.sleep(0.01)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-    assert killed == 2
+        wait_until(lambda before=before: any(before.get(one) != at for one, at in written().items()), "a checkpoint")
+        kill(process.pid, tmp_path / "s")
+        assert process.wait() == -signal.SIGKILL
     notes = prepare(ask(tmp_path / "s")).notes
     assert any("goes on from its last checkpoint" in note for note in notes)
     study = carry_out(ask(tmp_path / "s"))
@@ -167,7 +168,7 @@ def test_what_a_checkpoint_is_not(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path) -> None:
     class Interrupting(Callback):
         def on_evaluation(self, run: Run, row: Evaluation) -> None:
-            if row.epoch == 5:
+            if row.epoch == 3:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

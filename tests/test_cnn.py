@@ -35,7 +35,7 @@ def images(n: int = 60, shape: tuple[int, ...] = (3, 12, 10), kind: type = np.ui
 
 def test_both_hands_are_one_curve_over_twenty_epochs(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loss, weights and running statistics within 10 times the drift of one unit in the last place."""
-    words = f"{DIGITS} epochs=20"
+    words = f"{DIGITS} epochs=20 test_share=0.6 eval_every=5"
     hand, auto = (fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch"))
     plain, moved = stepwise.initial_values, []
     for way in WAYS:

@@ -18,7 +18,7 @@ from paribus.study.spec import StudySpec, request, target_of
 from paribus.study.store import StoreError
 from paribus.study.toml import as_toml
 from paribus.tasks import cifar10
-from tests.test_study import assert_same_curves
+from tests.helpers import assert_same_curves
 
 
 def written(folder: Path, text: str) -> Path:

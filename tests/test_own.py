@@ -31,7 +31,7 @@ from paribus.study.store import Store, StoreError
 from paribus.study.toml import as_toml
 from paribus.tasks.task import Task, load
 from tests.conftest import settings_of
-from tests.test_study import assert_same_curves
+from tests.helpers import assert_same_curves
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -95,7 +95,7 @@ class Opened:
 
     def until(self, script: str) -> None:
         """Wait for it from outside: the page's policy lets nothing evaluate text, Playwright's own wait either."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not self.of(script):
             assert time.monotonic() < end, f"never came: {script}"
             self.page.wait_for_timeout(30)

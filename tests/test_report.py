@@ -22,7 +22,7 @@ from paribus.report.terminal.listing import listing
 from paribus.report.terminal.listings import LISTINGS
 from paribus.report.terminal.tables import results
 from paribus.study.runner import carry_out
-from tests.test_study import ask
+from tests.helpers import ask
 
 CARD = DatasetInfo(
     name="moons",

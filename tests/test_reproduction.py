@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,11 @@ from typer.testing import CliRunner
 
 import paribus.reproduction as reproduction
 from paribus import cli
+from paribus.records.record import Status
 from paribus.study import runner
 from paribus.study.reading import read_all
 from paribus.study.spec import StudySpec
-from tests.test_study import assert_same_curves
+from tests.helpers import assert_same_curves, kill, statuses, wait_until
 
 STUDY = """
 name = "{name}"
@@ -137,11 +137,8 @@ def test_killed_in_the_middle_it_ends_the_same(tmp_path: Path, monkeypatch: pyte
         f"app(['reproduce', '--scale', 'laptop', '--out', {str(tmp_path / 'r')!r}, '--json'])"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not (tmp_path / "r" / "second" / "study.sqlite").exists():
-        time.sleep(0.01)
-    time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
+    wait_until(lambda: Status.RUNNING in statuses(tmp_path / "r" / "second"), "the second study")
+    kill(process.pid, tmp_path / "r" / "second")
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "r" / "report.html").exists()
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

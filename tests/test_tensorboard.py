@@ -24,7 +24,7 @@ from paribus.records.record import Status
 from paribus.report.tensorboard import Events, free_port, studies_under
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
-from tests.test_study import ask, runs
+from tests.helpers import ask, runs
 
 
 def scalars(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:

@@ -26,7 +26,7 @@ from paribus.study.store import StoreError
 from paribus.study.toml import as_toml
 from paribus.study.tuning import FIRST_SEED, decide, parse_tune
 from tests.test_cli import paribus
-from tests.test_study import ask, assert_same_curves
+from tests.helpers import ask, assert_same_curves
 
 WORDS = ["optimizer=sgd,adam", "epochs=4", "hidden=5", "init=default"]
 
