@@ -181,7 +181,8 @@ def penalise(layout, p, g, l1):
 def _copy(x, chosen, n, inputs):
     """The chosen examples, example-major."""
     for i in range(n):
-        inputs[i, :] = x[chosen[i], :]
+        for k in range(x.shape[1]):
+            inputs[i, k] = x[chosen[i], k]
 
 
 @compiled
