@@ -25,8 +25,8 @@ from paribus.study.stages import foreseen, stages
 from paribus.study.store import StoreError
 from paribus.study.toml import as_toml
 from paribus.study.tuning import FIRST_SEED, decide, parse_tune
-from tests.test_cli import paribus
 from tests.helpers import ask, assert_same_curves
+from tests.test_cli import paribus
 
 WORDS = ["optimizer=sgd,adam", "epochs=4", "hidden=5", "init=default"]
 
