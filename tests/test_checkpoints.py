@@ -20,6 +20,7 @@ from paribus.config.user_code import user_defined
 from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
+from paribus.study.reading import read
 from paribus.study.runner import CHECKPOINTS, carry_out, prepare
 from paribus.study.spec import StudySpec, request
 from paribus.study.store import Store
@@ -187,6 +188,26 @@ def interrupted_at(epoch: float) -> Callback:
                 raise KeyboardInterrupt
 
     return Interrupting()
+
+
+def test_evaluations_after_the_last_checkpoint_are_made_again(tmp_path: Path) -> None:
+    """And stand in the curve once."""
+    words = ["moons", "implementation=numpy", "epochs=9", "eval_every=1", "lr=0.1,0.2"]
+    asked = [ask(tmp_path / name, words).replaced(seeds=[0], checkpoint_seconds=1e-9) for name in ("killed", "whole")]
+    folder, kept = tmp_path / "killed" / CHECKPOINTS, list[bytes]()
+
+    class Interrupting(Callback):
+        def on_evaluation(self, run: Run, row: Evaluation) -> None:
+            kept.extend(path.read_bytes() for path in folder.glob("*.checkpoint"))
+            if row.epoch == 6:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(asked[0], [Interrupting()])
+    (path,) = folder.glob("*.checkpoint")
+    path.write_bytes(kept[1])  # the disk took no later one
+    assert_same_curves(carry_out(asked[0]), carry_out(asked[1]))
+    assert runs(read(tmp_path / "killed"))["lr=0.1", 0].curve["epoch"].tolist() == list(range(1, 10))
 
 
 @pytest.mark.parametrize("implementation", ["numpy", "torch"])
