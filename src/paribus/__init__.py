@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["Study", "__version__", "compare", "data", "metric", "open", "train"]
 
 
+def __dir__() -> list[str]:
+    """For the help that an editor or a notebook gives: what there is, though it is imported late."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
 def __getattr__(name: str) -> Any:
     """Import late, so that `paribus --help` answers at once."""
     if name == "__version__":

@@ -181,6 +181,7 @@ def compare(
     budget: int | None = None,
     tune_seeds: int = 3,
     checkpoint_every: float = CHECKPOINT_SECONDS,
+    fresh: bool = False,
     **settings: Values,
 ) -> Study:
     """Train arms x seeds and compare; a setting with a list of values is a factor.
@@ -222,6 +223,7 @@ def compare(
         budget=budget,
         tune_seeds=tune_seeds,
         checkpoint_seconds=checkpoint_every,
+        fresh=fresh,
     )
 
 
@@ -243,6 +245,7 @@ def train(
     budget: int | None = None,
     tune_seeds: int = 3,
     checkpoint_every: float = CHECKPOINT_SECONDS,
+    fresh: bool = False,
     **settings: Values,
 ) -> Study:
     """Train one arm; everything as for `compare`.
@@ -271,6 +274,7 @@ def train(
         budget=budget,
         tune_seeds=tune_seeds,
         checkpoint_seconds=checkpoint_every,
+        fresh=fresh,
     )
 
 
@@ -320,7 +324,7 @@ def _study(
         [],
         compare=compare,
         seeds=numbers,
-        given={**_own(task, model, optimizer), **{key: listed_values(value) for key, value in settings.items()}},
+        given={**_own(task, model, optimizer), **{key: _listed(key, value) for key, value in settings.items()}},
         mistakes=mistakes,
         out=folder,
         keep=kept,
@@ -332,6 +336,8 @@ def _study(
         **options,
     )
     for stage, work in stages(asked):  # a refusal leaves no folder behind
+        for line in work.lines():
+            _Teller().on_message(line)
         _tell_of_failures(carry_out(stage, [_Teller()], work=work))
     return Study(asked.folder, read(asked.folder))
 
@@ -343,6 +349,12 @@ def _own(task: TaskLike | Sequence[TaskLike], model: Choice, optimizer: Choice) 
         raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
     kinds = {"model": model, "optimizer": optimizer}
     return {"task": tasks, **{kind: _choices(kind, one) for kind, one in kinds.items() if one is not None}}
+
+
+def _listed(name: str, value: Values) -> list[Value]:
+    """The values of a setting. A tuple for `hidden` is one network's layers; several networks are a list."""
+    one_network = name in ("hidden", "model.hidden") and isinstance(value, tuple)
+    return listed_values([value] if one_network else value)
 
 
 def _path(out: str | Path | None) -> Path | None:

@@ -87,6 +87,7 @@ Device = Annotated[str | None, typer.Option(help="Where torch computes: cpu, cud
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between a long run's checkpoints, from which it goes on if it is interrupted.")
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Train all anew; what is recorded is kept in a folder beside it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List arms, runs and expected time; train and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
@@ -126,6 +127,7 @@ def train(
     tune_seeds: TuneSeeds = 3,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
+    fresh: Fresh = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -150,6 +152,7 @@ def train(
             budget=budget,
             tune_seeds=tune_seeds,
             checkpoint_seconds=checkpoint_every,
+            fresh=fresh,
             command=typed(),
         )
 
@@ -177,6 +180,7 @@ def compare(
     tune_seeds: TuneSeeds = 3,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
+    fresh: Fresh = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -203,6 +207,7 @@ def compare(
             budget=budget,
             tune_seeds=tune_seeds,
             checkpoint_seconds=checkpoint_every,
+            fresh=fresh,
             command=typed(),
         )
 
@@ -213,6 +218,7 @@ def compare(
 def run(
     file: Annotated[Path, typer.Argument(help="A study as a TOML file.", metavar="STUDY.toml")],
     out: Out = None,
+    fresh: Fresh = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -220,7 +226,9 @@ def run(
     """Carry out the study in a file; run again, it goes on where it stopped."""
     from paribus.study.file import read_file
 
-    carry_out(lambda: read_file(file, out, typed()), dry_run=dry_run, as_json=as_json, quiet=quiet)
+    carry_out(
+        lambda: read_file(file, out, typed()).replaced(fresh=fresh), dry_run=dry_run, as_json=as_json, quiet=quiet
+    )
 
 
 @app.command()

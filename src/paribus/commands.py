@@ -194,12 +194,8 @@ def carry_out_stage(
     last = stage.folder == asked.folder
     if asked.tune:
         console.print(f"{stage.name}: each arm at its own best" if last else stage.name, markup=False, highlight=False)
-    for note in work.notes:
-        console.print(note, markup=False, highlight=False)
-    if work.recorded:
-        console.print(
-            f"{work.recorded} of {work.recorded + len(work.missing)} runs are recorded already", highlight=False
-        )
+    for line in work.lines():
+        console.print(line, markup=False, highlight=False)
     epochs = sum(arm.settings.epochs for arm, _ in work.missing)
     stage.folder.mkdir(parents=True, exist_ok=True)
     # beside timed runs nothing else runs: their events are written when they are done

@@ -24,7 +24,15 @@ Listed = tuple[str, Sequence[T]]
 """A setting's name as it was given, and the values that are listed for it."""
 
 
-class SettingsError(ValueError):
+class RefusedError(ValueError):
+    """What Paribus does not do, and why: a sentence for whoever asked, who has no use for the way to it."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows (IPython's name for it)."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class SettingsError(RefusedError):
     """What is wrong with a command: all of it, one line for each mistake."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:

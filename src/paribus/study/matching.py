@@ -2,15 +2,99 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
+from paribus.config.registries import USER_DEFINED
 from paribus.plan import PLAN_VERSION
 from paribus.records.metrics import Metric
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store, canonical
 
+_USER_KEYS = {f"{kind}.{field}": kind for kind, (_, field) in USER_DEFINED.items()}
+"""The settings that hold the fingerprint of a thing of the user's."""
 
-def differing_in(store: Store, request: StudySpec) -> list[str]:
+
+@dataclass(frozen=True)
+class Differing:
+    """What differs: settings, and things of the user's that have the same name and another fingerprint."""
+
+    settings: list[str]
+    changed: list[str]
+
+    def refusal(self, folder: Path) -> str:
+        """One message; nothing differs where it is empty."""
+        if self.changed and not self.settings:
+            return (
+                f"{folder} holds another study: {'; '.join(self.changed)}. Give fresh=True to train all anew (what is "
+                "recorded is kept in a folder beside it), or another name"
+            )
+        if not self.settings:
+            return ""
+        return (
+            f"{folder} holds another study; it differs in {'; '.join([*self.settings, *self.changed])}. "
+            "Choose another folder with --name or --out, or give the same settings to go on with it; --fresh "
+            "(fresh=True) trains all anew, and keeps what is recorded in a folder beside it"
+        )
+
+
+def span(times: Sequence[float]) -> str:
+    """When things were recorded, to the minute, in local time.
+
+    >>> span([])
+    ''
+    """
+    days = [datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M") for at in sorted(times)]
+    if not days:
+        return ""
+    return f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
+
+
+def differing_in(store: Store, request: StudySpec) -> Differing:
+    """How the study asked for differs from the one recorded."""
+    changed = _changed(store, request)
+    return Differing(_other_settings(store, request, {arm for arm, _ in changed}), [line for _, line in changed])
+
+
+def _changed(store: Store, request: StudySpec) -> list[tuple[str | None, str]]:
+    """What is the user's own and is not what it was, with the arm that it belongs to; None for a metric."""
+    times = store.recorded_at()
+    recorded = {name: settings for settings, name in store.arms().items()}
+    found: list[tuple[str | None, str]] = []
+    for arm in request.design.arms:
+        settings = recorded.get(arm.name, "{}")
+        there, here = json.loads(settings), arm.settings.flat()
+        when = span([max(at for (one, _), at in times.items() if one == settings)]) if _has(times, settings) else ""
+        for key, kind in _USER_KEYS.items():
+            if key in there and there.get(kind) == here.get(kind) and there[key] != here.get(key):
+                what = f"the {kind} of arm {arm.name!r}" if arm.name else f"the {kind}"
+                found.append((arm.name, _sentence(what, when, arm.settings.user_defined_parts()[kind].reason)))
+    before = store.get("metrics") or {}
+    when = span([max(times.values())]) if times else ""
+    found += [
+        (None, _sentence(f"the metric {metric.name!r}", when, metric.reason))
+        for metric in request.metrics
+        if before.get(metric.name, str(metric)) != str(metric)
+    ]
+    return found
+
+
+def _has(times: Mapping[tuple[str, int], float], settings: str) -> bool:
+    return any(one == settings for one, _ in times)
+
+
+def _sentence(what: str, when: str, reason: str | None) -> str:
+    recorded = f", recorded {when}" if when else ""
+    if reason is not None:
+        return f"{what} cannot be told from a changed one{recorded}: {reason}; make that inside the function"
+    return f"{what} changed since it was recorded{when and ' ' + when}"
+
+
+def _other_settings(store: Store, request: StudySpec, changed: Set[str | None]) -> list[str]:
+    """Settings that differ. `changed`: the arms of which something of the user's is not what it was."""
     factors, shared, metric, timing, version = (
         store.get(key) for key in ("factors", "shared", "primary_metric", "timing", "plan_version")
     )
@@ -28,11 +112,11 @@ def differing_in(store: Store, request: StudySpec) -> list[str]:
         else [
             f"arm {name!r}, which is recorded with other settings"
             for settings, name in asked.items()
-            if names.get(name, settings) != settings and settings not in recorded
+            if name not in changed and names.get(name, settings) != settings and settings not in recorded
         ]
     )
     measured, mine = store.get("metrics") or {}, {metric.name: str(metric) for metric in request.metrics}
-    if measured != mine:
+    if measured.keys() != mine.keys():
         differing.append(f"metrics ({_functions(measured)} there, {_functions(mine)} here)")
     differing += _other_directions(store.get("measured") or {}, request.measured)
     if metric != request.metric:
@@ -75,6 +159,6 @@ def _other_design(factors: list[str], shared: dict[str, object], request: StudyS
         there, here = shared.get(name), mine.get(name)
         # a setting that only some arms have, as momentum among optimizers, is no difference
         absent = None in (there, here) and name.partition(".")[0] in factors
-        if there != here and not absent:
+        if there != here and not absent and name not in _USER_KEYS:
             differing.append(f"{name} ({there} there, {here} here)")
     return differing

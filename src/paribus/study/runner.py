@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from paribus.records.record import FINISHED, Status, StudyRecord
 from paribus.records.run import Callback, Run, identity_of
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
-from paribus.study.matching import differing_in
+from paribus.study.matching import differing_in, span
 from paribus.study.recorder import Recorder
 from paribus.study.spec import StudySpec
 from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
@@ -40,6 +41,16 @@ class Work:
     missing: list[tuple[Arm, int]]
     recorded: int
     notes: list[str]
+    recorded_at: str = ""
+    """Between which times the recorded runs came to an end, to the minute."""
+
+    def lines(self) -> list[str]:
+        """What there is to say, in sentences."""
+        if not self.recorded:
+            return self.notes
+        whole = self.recorded + len(self.missing)
+        trained = f"{len(self.missing)} are trained now" if self.missing else "nothing was trained"
+        return [*self.notes, f"{self.recorded} of {whole} runs are recorded already, {self.recorded_at}: {trained}"]
 
 
 def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
@@ -54,6 +65,12 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         f"recipe={name} is {format_overrides(RECIPES[name].settings)}, where nothing else is given" for name in recipes
     ]
     mistakes: list[str] = []
+    if (request.timing or (request.jobs or 1) > 1) and multiprocessing.current_process().daemon:
+        what = "timing" if request.timing else f"jobs={request.jobs}"
+        mistakes.append(
+            f"{what} cannot be had in a worker of a pool, which may start no process of its own: give jobs=1 without "
+            "timing, or call Paribus from a process that is no pool's"
+        )
     for arm in request.design.arms:
         try:
             task = load(arm.settings, request.seeds[0])
@@ -96,7 +113,7 @@ def prepare(request: StudySpec, tried: set[Settings] | None = None) -> Work:
 
 def outstanding(request: StudySpec, notes: list[str]) -> Work:
     """What is not recorded yet; StoreError for a folder that cannot take the study. `notes`: those of `check`."""
-    recorded, former = _recorded(request)
+    recorded, recorded_at, former = ({}, {}, {}) if request.fresh else _recorded(request)
     wanted = [(arm, seed) for seed in request.seeds for arm in request.design.arms]
     missing = [(arm, seed) for arm, seed in wanted if recorded.get(_key(arm, seed)) not in FINISHED]
     if request.keep and len(missing) < len(wanted):
@@ -113,7 +130,8 @@ def outstanding(request: StudySpec, notes: list[str]) -> Work:
         if count:
             runs = "1 run" if count == 1 else f"{count} runs"
             notes.append(f"{runs} had not come to an end: {how}; the earlier attempts stay recorded")
-    return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)))
+    done = [recorded_at[_key(arm, seed)] for arm, seed in wanted if recorded.get(_key(arm, seed)) in FINISHED]
+    return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)), span(done))
 
 
 def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: Work | None = None) -> StudyRecord:
@@ -201,31 +219,31 @@ def _key(arm: Arm, seed: int) -> tuple[str, int]:
     return canonical(arm.settings.flat()), seed
 
 
-def _recorded(request: StudySpec) -> tuple[dict[tuple[str, int], Status], dict[str, list[str]]]:
-    """What the folder already holds of this very study, and how older versions wrote its arms.
+_Runs = tuple[str, int]
+
+
+def _recorded(request: StudySpec) -> tuple[dict[_Runs, Status], dict[_Runs, float], dict[str, list[str]]]:
+    """What the folder already holds of this very study and since when, and how older versions wrote its arms.
 
     Raises StoreError where it holds something else.
     """
     folder = request.folder
     if not (folder / FILE).exists():
         free(folder)
-        return {}, {}
+        return {}, {}, {}
     try:
         store = Store.open(folder)
     except NoStudyError:
-        return {}, {}
+        return {}, {}, {}
     try:
-        if differing := differing_in(store, request):
-            raise StoreError(
-                f"{folder} holds another study; it differs in {'; '.join(differing)}. "
-                "Choose another folder with --name or --out, or give the same settings to go on with it"
-            )
-        statuses, former = store.statuses(), store.former()
+        if refusal := differing_in(store, request).refusal(folder):
+            raise StoreError(refusal)
+        statuses, times, former = store.statuses(), store.recorded_at(), store.former()
     finally:
         store.close()
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(f"{folder} cannot be written: choose another folder with --out")
-    return statuses, former
+    return statuses, times, former
 
 
 def free(folder: Path) -> None:

@@ -43,7 +43,8 @@ class StudySpec(BaseModel):
     loss and accuracy, and `measured`: what each of them measures; `jobs`: how many runs train at once, None for one, or
     of those of the fused engine as many as there are cores; `timing`: each run alone in a process of its own, so that
     its seconds can be compared; `tune`: first choose values for each arm; `hidden_test`: the test split is not looked
-    at; `checkpoint_seconds`: how often a long run's state is kept, to go on from after an interruption.
+    at; `checkpoint_seconds`: how often a long run's state is kept, to go on from after an interruption; `fresh`:
+    what the folder holds is set aside, and all is trained anew.
 
     A field's check may use the fields above it.
     """
@@ -69,6 +70,7 @@ class StudySpec(BaseModel):
     tune: InstanceOf[Tune] | None = None
     hidden_test: bool = False
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0, description="it is a number of seconds above 0")
+    fresh: bool = Field(default=False, description="fresh is true or false")
     claims: tuple[InstanceOf[Claim], ...] = ()
 
     @field_validator("seeds")
@@ -182,6 +184,7 @@ class PlainOptions(TypedDict, total=False):
     budget: int | None
     tune_seeds: int
     checkpoint_seconds: float
+    fresh: bool
 
 
 class StudyOptions(PlainOptions, total=False):

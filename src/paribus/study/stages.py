@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import datetime
 
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
@@ -30,13 +31,18 @@ def stages(request: StudySpec) -> Iterator[tuple[StudySpec, Work]]:
     """
     tune = request.tune
     if tune is None:
-        yield request, prepare(request)
+        notes = check(request)
+        notes += _set_aside(request)
+        request = request.replaced(fresh=False)
+        yield request, outstanding(request, notes)
         return
     sample = request.replaced(design=chosen_for(request.design, _first(request, tune), tune.names))
     tried: set[Settings] = set()
     check(sample, tried)
     tuning = tuning_stage(request, tune)
     notes = check(tuning, tried)
+    notes += _set_aside(request)
+    request, tuning = request.replaced(fresh=False), tuning.replaced(fresh=False)
     _begin(request, tune)
     yield tuning, outstanding(tuning, notes)
     shared, tuned = decide(request.design, tune, read(tuning.folder))
@@ -113,6 +119,28 @@ def _shared_stage(request: StudySpec, shared: Mapping[str, Mapping[str, Value]])
         name=f"{request.name}: all at {format_overrides(values)}",
         tune=None,
     )
+
+
+def _set_aside(request: StudySpec) -> list[str]:
+    """Of a study that begins anew: give what is recorded another name, and say which. Nothing is thrown away."""
+    folder = request.folder
+    if not request.fresh or not (folder / FILE).exists():
+        return []
+    when = datetime.fromtimestamp((folder / FILE).stat().st_mtime).strftime("%Y-%m-%d-%H%M%S")
+    other = folder.with_name(f"{folder.name}-until-{when}")
+    count = 1
+    while other.exists():
+        count += 1
+        other = folder.with_name(f"{folder.name}-until-{when}-{count}")
+    with lock(folder):  # StoreError while another process carries the study out
+        pass
+    try:
+        folder.rename(other)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be set aside as {other}: {error.strerror}; choose another folder with --name or --out"
+        ) from None
+    return [f"what was recorded is now in {other}: all runs are trained anew"]
 
 
 def _begin(request: StudySpec, tune: Tune) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.config.overrides import RefusedError
 from paribus.config.values import Value
 from paribus.records.claims import Claim
 from paribus.records.metrics import MEASURED, Metric
@@ -42,6 +43,9 @@ from paribus.study.migrations import SCHEMA_VERSION, facts_today, settings_today
 from paribus.study.packing import artifacts, curve_columns, pack, unpack, unpack_pictures
 
 FILE = "study.sqlite"
+
+_CLASS_COUNTS = "class_counts of "
+"""What the facts are called that hold a task's class counts, before its fingerprint."""
 
 _MIGRATED = ("shared", "tune", "tuned")
 """The facts of a study that hold settings."""
@@ -78,7 +82,7 @@ CREATE TABLE IF NOT EXISTS former (what TEXT NOT NULL, content TEXT NOT NULL, ve
 """What older versions recorded, word for word, where this one has other words for it."""
 
 
-class StoreError(ValueError):
+class StoreError(RefusedError):
     """A folder that cannot be read as a study, or cannot take what is to be written."""
 
 
@@ -256,6 +260,15 @@ class Store:
         """The number of a task. `points`: what a picture of the data needs."""
         return self._add("tasks", "card", canonical(asdict(info)), {"points": points and pack(points)})
 
+    def add_class_counts(self, fingerprint: str, counts: Mapping[str, Sequence[int]]) -> None:
+        """How many examples of each class a task's splits have; a fact of its own for each task, as there may be many."""
+        if self.get(f"{_CLASS_COUNTS}{fingerprint}") is None:
+            self.set(f"{_CLASS_COUNTS}{fingerprint}", counts)
+
+    def _class_counts(self) -> dict[str, dict[str, list[int]]]:
+        rows = self._db.execute("SELECT key, value FROM study WHERE key LIKE ?", (f"{_CLASS_COUNTS}%",))
+        return {key.removeprefix(_CLASS_COUNTS): json.loads(value) for key, value in rows}
+
     def add_environment(self, description: Mapping[str, object]) -> int:
         """The number of an environment: versions, machine, command."""
         return self._add("environments", "description", canonical(description), {})
@@ -278,6 +291,15 @@ class Store:
         )
         today = self._today()
         return {(today[settings], seed): Status(status) for settings, seed, status in rows}
+
+    def recorded_at(self) -> dict[tuple[str, int], float]:
+        """(arm's settings, seed) -> when its last attempt ended, or began if nothing says when it ended."""
+        rows = self._db.execute(
+            "SELECT arms.settings, seed, coalesce(ended, started) FROM runs JOIN arms ON arms.id = runs.arm "
+            "ORDER BY attempt"
+        )
+        today = self._today()
+        return {(today[settings], seed): at for settings, seed, at in rows}
 
     def start(self, arm: int, seed: int, *, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
         """Record that a run begins; its number. Earlier attempts stay."""
@@ -421,6 +443,7 @@ class Store:
         measured = {
             name: Metric.of(name, facts) for name, facts in (self.get("measured") or {}).items() if name not in MEASURED
         }
+        told = self.get("remarks") or {}
         return StudyRecord(
             name=self.get("name") or self.folder.name,
             factors=self.get("factors") or [],
@@ -435,6 +458,8 @@ class Store:
             tuning=_tuning(self.get("tune"), self.get("tuned")),
             claims=tuple(Claim.of(one) for one in self.get("claims") or ()),
             metrics=measured,
+            class_counts=self._class_counts(),
+            remarks={name: of for text, name in self.arms().items() if (of := told.get(text))},
         )
 
     def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:
