@@ -10,7 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import ClassVar
+
+import numpy as np
 
 from paribus.config.conflicts import OPTIONAL, beyond
 from paribus.config.settings import Settings
@@ -21,6 +24,35 @@ from paribus.tasks import Task
 from paribus.training.threads import blas_threads
 
 Load = Callable[[Run], Task]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a user's code behaves, in numbers: `values`; they can be compared with others where `under`, what else they
+    depend on, is the same."""
+
+    values: list[float]
+    under: dict[str, str]
+
+    RTOL: ClassVar[float] = 1e-3
+    """Rounding, as of another number of threads, stays far below; another number in the user's code does not."""
+
+    def agrees(self, other: Behaviour) -> bool:
+        """Whether two are the same up to rounding, or cannot be compared."""
+        if self.under != other.under:
+            return True
+        mine, theirs = np.array(self.values), np.array(other.values)
+        return mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=self.RTOL, atol=1e-6, equal_nan=True)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial on the data showed: why the settings cannot be trained, what there is to remark where they can, and
+    how the user's code behaves, None where there is none or it cannot be told."""
+
+    refusals: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    behaviour: Behaviour | None = None
 
 
 class Backend(ABC):
@@ -48,7 +80,7 @@ class Backend(ABC):
         return [
             *self._lacking(settings),
             *self._beyond(settings),
-            *([] if task is None else self.tried(settings, task)),
+            *([] if task is None else self.tried(settings, task).refusals),
         ]
 
     def settled(self, settings: Settings) -> Settings:
@@ -56,9 +88,9 @@ class Backend(ABC):
         found = {"implementation": self.name, "device": "cpu" if settings.device == "auto" else settings.device}
         return settings.model_copy(update=found)
 
-    def tried(self, settings: Settings, task: Task) -> list[str]:  # noqa: ARG002 (most try nothing)
-        """What a trial on the data refuses, where one is needed."""
-        return []
+    def tried(self, settings: Settings, task: Task) -> Trial:  # noqa: ARG002 (most try nothing)
+        """What a trial on the data shows, where one is needed."""
+        return Trial()
 
     def threads(self, count: int) -> AbstractContextManager[None]:
         """`count` threads for its arithmetic inside a block."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from paribus.findings.meaningless import some
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 
 Fact = Callable[[ArmRecord, RunRecord], str | None]
@@ -59,7 +60,7 @@ def confounders(study: StudyRecord) -> list[str]:
                 if value is not None:
                     values.setdefault(value, []).append(arm.name or study.name)
         if len(values) > 1:
-            told = "; ".join(f"{value}: {_some(arms)}" for value, arms in values.items())
+            told = "; ".join(f"{value}: {some(arms)}" for value, arms in values.items())
             found.append(f"Arms are unequal in {name}. {told}")
     return found
 
@@ -70,7 +71,3 @@ def _unlike(runs: Sequence[RunRecord]) -> Iterable[RunRecord]:
         (id(run.task), id(run.environment), run.status, run.curve["step"][-1] if run.curve else None): run
         for run in runs
     }.values()
-
-
-def _some(arms: list[str]) -> str:
-    return ", ".join(arms[:4]) + (f" and {len(arms) - 4} more" if len(arms) > 4 else "")

@@ -12,6 +12,7 @@ from paribus.findings.bands import Band, arm_band
 from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.confounders import confounders
 from paribus.findings.differences import Difference, differences, least_seeds
+from paribus.findings.meaningless import meaningless, remarks
 from paribus.findings.study import troubles, warnings
 from paribus.findings.summary import Summary, derived_metrics, metrics, summarise, values
 from paribus.findings.targets import Earlier, Reached, earlier, reached
@@ -171,8 +172,8 @@ class Findings:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What else has to be said before any difference."""
-        return warnings(self.study)
+        """What else has to be said before any difference: runs that are missing, what makes a verdict meaningless."""
+        return [*warnings(self.study), *meaningless(self.study), *remarks(self.study)]
 
     @cached_property
     def troubles(self) -> list[str]:

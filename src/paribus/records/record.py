@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from math import isfinite
@@ -265,7 +265,11 @@ class Tuning:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """Arms x seeds and what they left. `metrics`: the user's own, by what they measure (`mae`)."""
+    """Arms x seeds and what they left. `metrics`: the user's own, by what they measure (`mae`).
+
+    `class_counts`: a task's fingerprint -> split -> how many examples of each class it has, where that is recorded;
+    `remarks`: an arm's name -> what the trial before training remarked on the user's code.
+    """
 
     name: str
     factors: list[str]
@@ -280,6 +284,8 @@ class StudyRecord:
     tuning: Tuning | None = None
     claims: tuple[Claim, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    class_counts: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def metric(self, name: str) -> Metric:
         """The metric of a full name, `test_mae` or `seconds_per_epoch`."""

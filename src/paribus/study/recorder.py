@@ -65,6 +65,7 @@ class Recorder(Callback):
         plan = (PLAN_VERSION, Plan(run.seed).hash())
         with self._store.transaction():
             number = self._store.add_task(task.info, _points(task))
+            self._store.add_class_counts(task.info.fingerprint, _class_counts(task))
             self._numbers[run] = self._store.start(
                 arm=self._arms[run.settings],
                 seed=run.seed,
@@ -108,6 +109,15 @@ class Recorder(Callback):
     def on_message(self, line: str) -> None:
         for other in self._others:
             other.on_message(line)
+
+
+def _class_counts(task: Task) -> dict[str, list[int]]:
+    """Of each split."""
+    return {
+        name: np.bincount(split.y, minlength=task.info.classes).tolist()
+        for name, split in task.splits.items()
+        if split.y.dtype.kind in "iu" and split.y.ndim == 1
+    }
 
 
 def _points(task: Task) -> dict[str, NDArray[np.float64]] | None:

@@ -20,6 +20,7 @@ from paribus.records.checkpoint import Checkpoint
 from paribus.records.metrics import DERIVED_METRICS, GPU_METERS
 from paribus.records.record import FINISHED, Status, StudyRecord
 from paribus.records.run import Callback, Run, identity_of
+from paribus.study import trials
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
 from paribus.study.matching import differing_in, span
@@ -96,7 +97,10 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
         if not mistakes and arm.settings not in tried:
-            mistakes += backend_of(arm.settings).tried(arm.settings, task)
+            trial = backend_of(arm.settings).tried(arm.settings, task)
+            mistakes += trial.refusals
+            notes += trial.remarks
+            trials.remember(arm.settings, trial)
             tried.add(arm.settings)
     if mistakes:
         raise SettingsError(mistakes)
@@ -144,6 +148,7 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
         work = outstanding(request, notes)  # what is recorded is looked at now that nobody else writes
         store = Store.create(request.folder)
         try:
+            trials.record(store, request)
             runs = [_run(request, arm, seed) for arm, seed in work.missing]
             former = store.former()
             for run in runs:

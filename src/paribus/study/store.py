@@ -240,6 +240,11 @@ class Store:
         row = self._db.execute("SELECT value FROM study WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def by_arm(self, key: str) -> dict[str, Any]:
+        """A fact that is recorded for each arm, by the arms' settings as `arms` has them, whoever wrote it."""
+        today = {before: after for after, texts in self.former().items() for before in texts}
+        return {today.get(settings, settings): value for settings, value in (self.get(key) or {}).items()}
+
     def set(self, key: str, value: object) -> None:
         """Record a fact of the study."""
         self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
@@ -261,7 +266,7 @@ class Store:
         return self._add("tasks", "card", canonical(asdict(info)), {"points": points and pack(points)})
 
     def add_class_counts(self, fingerprint: str, counts: Mapping[str, Sequence[int]]) -> None:
-        """How many examples of each class a task's splits have; a fact of its own for each task, as there may be many."""
+        """How many examples of each class a task's splits have; a fact for each task, as there may be many."""
         if self.get(f"{_CLASS_COUNTS}{fingerprint}") is None:
             self.set(f"{_CLASS_COUNTS}{fingerprint}", counts)
 
@@ -443,7 +448,7 @@ class Store:
         measured = {
             name: Metric.of(name, facts) for name, facts in (self.get("measured") or {}).items() if name not in MEASURED
         }
-        told = self.get("remarks") or {}
+        told = self.by_arm("remarks")
         return StudyRecord(
             name=self.get("name") or self.folder.name,
             factors=self.get("factors") or [],

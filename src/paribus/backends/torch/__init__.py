@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from paribus.backends.base import Trial
 from paribus.backends.stepwise import StepwiseBackend
 from paribus.config.conflicts import OPTIONAL
 from paribus.config.cuda import sees_cuda
@@ -31,20 +32,19 @@ class TorchBackend(StepwiseBackend):
             settings = settings.model_copy(update={"device": "cuda"})
         return super().settled(settings)
 
-    def tried(self, settings: Settings, task: Task) -> list[str]:
+    def tried(self, settings: Settings, task: Task) -> Trial:
         """A module or optimizer of the user's own is made, and tried on as many examples as each batch has."""
         if not settings.runs_user_code:
-            return []
+            return Trial()
         from paribus.backends.torch.user_code import UserCodeLearner
-        from paribus.backends.torch.user_trial import refusal
+        from paribus.backends.torch.user_trial import trial
 
         def make(copies: Settings) -> UserCodeLearner:
             learner = self.make_learner(copies, task, Plan(0), careful=True)
             assert isinstance(learner, UserCodeLearner)
             return learner
 
-        refused = refusal(settings, task, make)
-        return [] if refused is None else [refused]
+        return trial(settings, task, make)
 
     def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:
         """PyTorch's module of the settings, or the user's own."""

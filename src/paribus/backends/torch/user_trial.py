@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from paribus.backends.base import Behaviour, Trial
 from paribus.backends.torch.user_code import UserCodeLearner
 from paribus.config.models import UserModel
 from paribus.config.settings import Settings
@@ -17,13 +19,17 @@ from paribus.tasks import Task
 from paribus.training.randomness import borrowed_generators
 from paribus.training.sampling import epochs
 
+_ROUNDING = 1e-4
+"""By how much a sum of probabilities may miss 1: float32, and many classes."""
+
 
 class TrialError(ValueError):
     """What is wrong, in words of ours."""
 
 
-def refusal(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLearner]) -> str | None:
-    """Why a user's module or optimizer cannot be trained on the task, None where it can. `make`: a learner of settings.
+def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLearner]) -> Trial:
+    """Why a user's module or optimizer cannot be trained on the task; where it can, what there is to remark, and how it
+    behaves. `make`: a learner of settings.
 
     A copy is made, and takes a step on as many examples as each batch has (the last may be short: one example alone is
     too few for batch normalisation); then it is evaluated, and its state is taken and given back.
@@ -32,21 +38,23 @@ def refusal(settings: Settings, task: Task, make: Callable[[Settings], UserCodeL
     what = " and ".join(f"{kind}={thing.name}" for kind, thing in theirs.items() if kind != "task")
     plan, first = Plan(0), settings.model_copy(update={"epochs": 1})
     (state,) = plan.generator_states(0, 1)
-    tried = ""
+    tried, outputs = "", []
     try:
         copies = settings.with_copies()
         with borrowed_generators(state):
             learner = make(copies)
             if isinstance(settings.model, UserModel) and shares(learner, make(copies)):
-                return f"{what} gives the same module twice: every run needs one of its own, as from lambda: Net()"
+                again = f"{what} gives the same module twice: every run needs one of its own, as from lambda: Net()"
+                return Trial(refusals=[again])
             _check_trainable(learner)
-            for size in sorted({len(batch) for batch in next(epochs(first, plan, len(task.train)))}, reverse=True):
+            sizes = sorted({len(batch) for batch in next(epochs(first, plan, len(task.train)))}, reverse=True)
+            for size in sizes:
                 tried = f" on a batch of {size} (batch_size={settings.batch_size}, {len(task.train)} examples)"
-                _check_outputs(learner, task, size)
+                outputs.append(_check_outputs(learner, task, size))
                 _check_step(learner, size)
             tried = " in evaluation"
             before = learner.outside()
-            learner.logits(task.test.x[:size])
+            evaluated = learner.logits(task.test.x[:size])
             if learner.outside() != before:
                 raise TrialError(
                     "evaluating it changes something outside of the module, in a closure or a global: looked at more "
@@ -55,10 +63,79 @@ def refusal(settings: Settings, task: Task, make: Callable[[Settings], UserCodeL
             tried = " from a checkpoint"
             learner.restore(learner.state())
     except TrialError as error:
-        return f"{what}{tried}: {error}"
+        return Trial(refusals=[f"{what}{tried}: {error}"])
     except Exception as error:  # whatever the user's code raises is the answer
-        return f"{what} cannot be trained{tried}: {type(error).__name__}: {error}"
-    return None
+        return Trial(refusals=[f"{what} cannot be trained{tried}: {type(error).__name__}: {error}"])
+    told = [_probabilities(outputs, evaluated), _left_out(learner)]
+    return Trial(
+        remarks=[f"{what}: {remark}" for remark in told if remark is not None],
+        behaviour=_behaviour(settings, task, make, sizes[0]),
+    )
+
+
+def _probabilities(outputs: list[NDArray[np.floating]], evaluated: NDArray[np.floating]) -> str | None:
+    """What there is to say of outputs that are those of a softmax, in training or in evaluation. Those of a
+    log-softmax are left as they are by another."""
+    training = all(map(_sum_to_one, outputs))
+    if not training and not _sum_to_one(evaluated):
+        return None
+    classes = evaluated.shape[1]
+    when = "" if training else " in evaluation"
+    return (
+        f"the outputs are probabilities{when}, as after a softmax: none is negative, rows sum to 1. The loss takes "
+        f"a softmax itself, so here it is taken twice: of {classes} classes, such a loss never falls below "
+        f"{np.log(np.e + classes - 1) - 1:.3g}, and its gradients are small. Return the logits, without the softmax"
+    )
+
+
+def _sum_to_one(rows: NDArray[np.floating]) -> bool:
+    return rows.shape[1] > 1 and bool((rows >= 0).all() and (abs(rows.sum(axis=1) - 1) < _ROUNDING).all())
+
+
+def _left_out(learner: UserCodeLearner) -> str | None:
+    """What there is to say of parameters that require a gradient and that the optimizer does not have."""
+    moved = {id(one) for group in learner.optimizer.param_groups for one in group["params"]}
+    wanted = {name: one for name, one in learner.model.named_parameters() if one.requires_grad}
+    names = [name for name, one in wanted.items() if id(one) not in moved]
+    if not names:
+        return None
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return (
+        f"the optimizer leaves out {len(names)} of {len(wanted)} parameters that require a gradient ({listed}): they "
+        "keep their initial values. Give it all that its function is given, or set requires_grad=False where that is "
+        "meant"
+    )
+
+
+def _behaviour(
+    settings: Settings, task: Task, make: Callable[[Settings], UserCodeLearner], size: int
+) -> Behaviour | None:
+    """How the code behaves under a fixed seed, None where twice the same is not the same: then it cannot be told."""
+    under = {"task": task.info.fingerprint, "torch": torch.__version__}
+    try:
+        one, other = (Behaviour(_probed(settings, task, make, size), under) for _ in range(2))
+    except Exception:  # whatever the user's code raises when it is made once more
+        return None
+    return one if one.agrees(other) else None
+
+
+def _probed(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLearner], size: int) -> list[float]:
+    """Of each parameter at birth: its shape, mean and mean size; of one step: the loss and the gradient's norm; after
+    it, the norm of the outputs."""
+    found: list[float] = []
+    (state,) = Plan(0).generator_states(0, 1)
+    with borrowed_generators(state):
+        learner = make(settings.with_copies())
+        for parameter in learner.model.parameters():
+            values = parameter.detach().double()
+            found += [*map(float, parameter.shape), values.mean().item(), values.abs().mean().item()]
+        examples = np.arange(size)
+        learner.begin_epoch(0, [examples])
+        found.append(float(learner.step(examples, 0)))
+        gradients = [one.grad for one in learner.model.parameters() if one.grad is not None]
+        found.append(sum(one.double().square().sum().item() for one in gradients) ** 0.5)
+        found.append(float(np.linalg.norm(learner.logits(task.train.x[:size]).astype(np.float64))))
+    return found
 
 
 def shares(one: UserCodeLearner, other: UserCodeLearner) -> bool:
@@ -78,7 +155,7 @@ def _check_trainable(learner: UserCodeLearner) -> None:
         raise TrialError("the optimizer has none of the module's parameters: give it those that its function is given")
 
 
-def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> None:
+def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> NDArray[np.floating]:
     logits = learner.try_out(size)
     if not isinstance(logits, Tensor):
         raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
@@ -91,6 +168,8 @@ def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> None:
         raise TrialError(
             "its output has no gradient: it may be computed under torch.no_grad(), through NumPy, or with .detach()"
         )
+    found: NDArray[np.floating] = logits.detach().double().cpu().numpy()
+    return found
 
 
 def _check_step(learner: UserCodeLearner, size: int) -> None:
