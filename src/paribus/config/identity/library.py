@@ -74,6 +74,9 @@ def is_library_code(function: FunctionType) -> bool:
 
 
 def is_named(function: FunctionType) -> bool:
-    """Whether a function stands in its module under its name, so that nothing of the user's is enclosed in it."""
+    """Whether a function stands in a library under its name, so that nothing of the user's is enclosed in it.
+
+    One that a library's decorator made of the user's stands in the user's module.
+    """
     module = sys.modules.get(str(function.__module__))
-    return module is not None and _stands_at(function, module, function.__qualname__)
+    return module is not None and is_library_module(module) and _stands_at(function, module, function.__qualname__)

@@ -122,9 +122,9 @@ class Walk:
         return None
 
     def _library_function(self, function: FunctionType) -> Parts:
+        if is_named(function):  # not by its code, which all functions that one decorator wraps have in common
+            return Parts(f"library {function.__module__}.{function.__qualname__}".encode(), [])
         own = f"library {function.__globals__.get('__name__')}.{function.__code__.co_qualname}".encode()
-        if is_named(function):
-            return Parts(own, [])
         if inside := vars(function).get("_torchdynamo_orig_callable"):
             return Parts(b"compiled by PyTorch", [("its function", inside)])
         if function.__code__.co_qualname == "singledispatch.<locals>.wrapper":
