@@ -15,7 +15,7 @@ from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, listed_values
 from paribus.findings.findings import Findings
-from paribus.records.metrics import Metric, UserMetric, metric
+from paribus.records.metrics import Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
 from paribus.study.arms import Given, seeds_of
@@ -193,8 +193,9 @@ def compare(
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
     a logit for each class; `optimizer` a function of the parameters, and of `lr` if it has one, that makes a
     `torch.optim.Optimizer`; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of
-    the classes and those predicted (of a second parameter called `probabilities`, those), on every split; where a
-    target or tuning is on it, `paribus.metric(function, lower=True)` or `higher=True`.
+    the classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
+    `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
+    `paribus.metric(function, lower=True)` or `higher=True`.
 
     >>> import paribus, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -305,10 +306,7 @@ def _study(
     ):
         if given is not None and not isinstance(given, Mapping):
             raise SettingsError([f"{what} is {type(given).__name__}, it has to be a dict: {example}"])
-    mine = {
-        key: one if isinstance(one, UserMetric) else UserMetric(one, Metric(key))
-        for key, one in (metrics or {}).items()
-    }
+    mine = {key: user_metric(one) for key, one in (metrics or {}).items()}
     measured = tuple(replace(one.metric, name=key) for key, one in mine.items())
     mistakes, numbers, folder, kept, wanted = Mistakes(), None, None, frozenset[str](), None
     with mistakes.noted():

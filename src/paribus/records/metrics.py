@@ -7,6 +7,7 @@ direction itself (`paribus.metric`), and a study's record keeps it.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -151,10 +152,11 @@ def metric(
 ) -> UserMetric:
     """A metric of your own, with the direction in which it is better: a value of `metrics={"mae": ...}`.
 
-    `function`: of the classes and those predicted, both of shape (examples,). `unit`: of the value that it returns.
-    `format`: how the value is shown, `.2f` for decimal places or `.1%` for percent. Without a direction the metric is
-    recorded and compared, but it is no target, and nothing is tuned by it. Raises ValueError for both directions, or
-    a format that is none.
+    `function`: of the classes and those predicted, both of shape (examples,), or one of scikit-learn's scorers, which
+    are better higher. `unit`: of the value that it returns. `format`: how the value is shown, `.2f` for decimal places
+    or `.1%` for percent. Without a direction the metric is recorded and compared, but it is no target, and nothing is
+    tuned by it. Raises ValueError for both directions, a scorer that is said to be better lower, or a format that is
+    none.
 
     >>> import paribus
     >>> from sklearn.metrics import mean_absolute_error
@@ -165,9 +167,33 @@ def metric(
         raise ValueError(f"a metric is a function of the classes and those predicted, not {type(function).__name__}")
     if lower and higher:
         raise ValueError("a metric is better lower or higher, not both: give lower=True or higher=True")
-    direction: Direction | None = "lower" if lower else "higher" if higher else None
+    scorer = is_scorer(function)
+    if scorer and lower:
+        raise ValueError(
+            "a scorer of scikit-learn's is better higher (that of a loss gives the loss times -1): leave lower=True "
+            "out, or give the function itself"
+        )
+    direction: Direction | None = "lower" if lower else "higher" if higher or scorer else None
     shown = Format.parse(format) if format else Format()
     return UserMetric(function, Metric("", direction, unit, shown))
+
+
+def user_metric(given: Callable[..., float] | UserMetric) -> UserMetric:
+    """A value of `metrics={...}` with what is known of it: a scorer of scikit-learn's is better higher."""
+    if isinstance(given, UserMetric):
+        return given
+    return UserMetric(given, Metric("", "higher" if is_scorer(given) else None))
+
+
+def is_scorer(function: object) -> bool:
+    """Whether it is one of scikit-learn's scorers, from `make_scorer` or `get_scorer`: called with a classifier.
+
+    >>> from sklearn.metrics import f1_score, get_scorer
+    >>> is_scorer(get_scorer("f1")), is_scorer(f1_score)
+    (True, False)
+    """
+    module = sys.modules.get("sklearn.metrics._scorer")  # a scorer comes from an imported scikit-learn
+    return module is not None and isinstance(function, module._BaseScorer)
 
 
 # --- the built-in ones -----------------------------------------------------------------------------------------------

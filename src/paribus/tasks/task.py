@@ -65,7 +65,7 @@ class Task:
     """Data with its splits, and what a record says of them. The metric is accuracy, the loss a mean over examples.
 
     `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of its bytes;
-    `encoding`: of digits.
+    `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them.
     """
 
     train: Split
@@ -75,6 +75,7 @@ class Task:
     image: tuple[int, int, int] | None = None
     scale: Scale | None = None
     encoding: str | None = None
+    labels: tuple[Any, ...] = ()
 
     @property
     def in_plane(self) -> bool:
@@ -183,6 +184,7 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         image=_image(settings, info),
         scale=scale,
         encoding=pool.encoding,
+        labels=pool.labels,
     )
 
 

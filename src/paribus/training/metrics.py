@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +13,24 @@ from paribus.plan import Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.randomness import borrowed_generators
+from paribus.training.scoring import softmax, value
 
-PROBABILITIES = "probabilities"
+__all__ = ["measure", "measured", "refusal", "softmax"]
 
 
-def measure(metrics: Sequence[UserDefined], logits: NDArray[np.floating], y: NDArray[np.int64]) -> dict[str, float]:
-    """Each metric of a split, as `f(classes, predicted classes)`, scikit-learn's order.
+def measure(
+    metrics: Sequence[UserDefined], logits: NDArray[np.floating], y: NDArray[np.int64], labels: Sequence[Any] = ()
+) -> dict[str, float]:
+    """Each metric of a split: of the classes, and of those predicted or their probabilities (`scoring.value`).
 
-    A function whose second parameter is called `probabilities` gets those, shape (examples, classes).
+    `labels`: what the user calls class 0, 1, ..., for a metric that names one of them.
 
     >>> from paribus.config.user_code import user_defined
     >>> def hits(y, predicted): return (y == predicted).sum()
     >>> measure([user_defined(hits)], np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
     {'hits': 1.0}
     """
-    found = {}
-    for metric in metrics:
-        names = list(inspect.signature(metric.thing).parameters)
-        wanted = softmax(logits) if names[1:2] == [PROBABILITIES] else logits.argmax(axis=1)
-        found[metric.name] = float(metric.thing(y.copy(), wanted))  # it may write into both
-    return found
+    return {metric.name: value(metric.thing, logits, y, labels) for metric in metrics}
 
 
 class Model(Protocol):
@@ -54,25 +51,21 @@ def measured(
         split = task.splits[name]
         logits = model.logits(split.x)
         with borrowed_generators(state):
-            values = measure(metrics, logits, split.y)
+            values = measure(metrics, logits, split.y, task.labels)
         found |= {f"{name}_{metric}": value for metric, value in values.items()}
     return found
 
 
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probabilities, exp(z) / sum exp(z) over the classes, in float64."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
-    powers: NDArray[np.float64] = np.exp(shifted)
-    powers /= powers.sum(axis=1, keepdims=True)
-    return powers
-
-
 def refusal(metric: UserDefined, task: Task) -> str | None:
-    """Why a metric cannot be computed on the task, if it cannot: tried on the test split's own classes."""
-    perfect = np.where(task.test.y[:, None] == np.arange(task.info.classes), 5.0, 0.0)
-    try:
-        measure([metric.copy()], perfect, task.test.y)
-    except Exception as error:  # whatever the user's code raises is the answer
-        return f"metric {metric.name} cannot be computed: {type(error).__name__}: {error}"
+    """Why a metric cannot be computed on the task, if it cannot: tried on the test and validation splits' own
+    classes."""
+    for name, split in task.splits.items():
+        if name == "train":  # the largest, and the last that lacks a class
+            continue
+        perfect = np.where(split.y[:, None] == np.arange(task.info.classes), 5.0, 0.0)
+        try:
+            measure([metric.copy()], perfect, split.y, task.labels)
+        except Exception as error:  # whatever the user's code raises is the answer
+            where = "" if name == "test" else f" on the {name} split"
+            return f"metric {metric.name} cannot be computed{where}: {type(error).__name__}: {error}"
     return None

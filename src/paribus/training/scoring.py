@@ -1,0 +1,197 @@
+"""How a metric of the user's own is called: with predicted classes, with probabilities, or as scikit-learn's scorer.
+
+What the function asks for is read off its second parameter, and off the labels that it names.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paribus.records.metrics import is_scorer
+
+PROBABILITIES = "probabilities"
+"""A second parameter of this name gets them, shape (examples, classes), of two classes too."""
+
+_RESPONSES = {
+    "y_score": "predict_proba",
+    "y_prob": "predict_proba",
+    "y_proba": "predict_proba",
+    "pred_decision": "decision_function",
+}
+"""scikit-learn's names of a second parameter -> the method of a classifier that gives it."""
+
+_OF_PROBABILITIES = {"log_loss", "d2_log_loss_score"}
+"""Functions of scikit-learn's that take the probabilities of every class, and in its older versions call them `y_pred`.
+Of two classes the second's alone would do, but log(1 - p) loses the digits that log p has."""
+
+_UNCLEAR = re.compile(r"(?:^|_)(?:prob(?:a|as|s|abilit(?:y|ies))?|scores?|logits?|decisions?|confidences?)(?:_|$)")
+"""Names of a second parameter that ask for more than predicted classes, but not in which form."""
+
+
+def value(metric: Any, logits: NDArray[np.floating], y: NDArray[np.int64], labels: Sequence[Any] = ()) -> float:
+    """A metric's value on a split. `y`: class numbers; `labels`: what the user calls them, if anything.
+
+    Raises ValueError for a function that cannot be given what it asks for, and whatever the function itself raises.
+
+    >>> from sklearn.metrics import roc_auc_score
+    >>> value(roc_auc_score, np.array([[0.3, 0.0], [0.1, 0.0], [0.2, 0.0]]), np.array([0, 1, 1]))
+    1.0
+    """
+    if isinstance(metric, str):
+        raise ValueError(f'{metric!r} is a name, no function: give sklearn.metrics.get_scorer("{metric}")')
+    names_labels = _names_labels(metric, labels or range(logits.shape[1]))
+    classes = _as_array(labels) if names_labels and labels else np.arange(logits.shape[1])
+    truth = classes[y]  # a copy: the function may write into it
+    if is_scorer(metric):
+        return _scored(metric, logits, truth, classes)
+    second = [*inspect.signature(metric).parameters, "", ""][1]
+    if second == PROBABILITIES:
+        return float(metric(truth, softmax(logits)))
+    if _is_sklearns(metric, _OF_PROBABILITIES):
+        return float(metric(truth, softmax(logits), **_columns(metric, classes)))
+    if response := _RESPONSES.get(second):
+        return _scored(_scorer(metric, response, classes), logits, truth, classes)
+    if _UNCLEAR.search(second):
+        raise ValueError(
+            f"its second parameter is called {second}: call it probabilities for those of every class, y_score for "
+            "scikit-learn's form (of two classes, those of the second alone), or predicted for predicted classes"
+        )
+    if calls := _called_with_scores(metric):
+        raise ValueError(
+            f"it gets predicted classes and calls {calls}, which takes probabilities or scores: call its second "
+            "parameter y_score for scikit-learn's form, or probabilities for those of every class"
+        )
+    return float(metric(truth, classes[logits.argmax(axis=1)]))
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities, exp(z) / sum exp(z) over the classes, in float64."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    powers: NDArray[np.float64] = np.exp(shifted)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
+
+
+# --- the user's labels -----------------------------------------------------------------------------------------------
+
+
+def _given(metric: Any) -> Mapping[str, Any]:
+    """The keywords that a scorer or a partial gives to its function."""
+    if is_scorer(metric):
+        return {**_given(getattr(metric, "_score_func", None)), **getattr(metric, "_kwargs", {})}
+    if isinstance(metric, partial):
+        return {**_given(metric.func), **metric.keywords}
+    return {}
+
+
+def _names_labels(metric: Any, labels: Sequence[Any]) -> bool:
+    """Whether a metric names labels of the data, and so has to see them; ValueError if there are no such labels."""
+    given = _given(metric)
+    named = {key: given[key] for key in ("pos_label", "labels") if given.get(key) is not None}
+    for key, one in named.items():
+        if any(label not in labels for label in (list(one) if key == "labels" else [one])):
+            shown = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "")
+            raise ValueError(f"{key}={one!r} is no label of the data: there is {shown}")
+    return bool(named)
+
+
+def _as_array(labels: Sequence[Any]) -> NDArray[Any]:
+    """Labels as scikit-learn takes them: numbers or text; others one by one, as they are."""
+    if all(isinstance(label, int) for label in labels) or all(isinstance(label, str) for label in labels):
+        return np.array(labels)
+    found = np.empty(len(labels), dtype=object)
+    for place, label in enumerate(labels):
+        found[place] = label
+    return found
+
+
+# --- scikit-learn's scorers ------------------------------------------------------------------------------------------
+
+
+def _is_sklearns(metric: Any, names: set[str] | None = None) -> bool:
+    while isinstance(metric, partial):
+        metric = metric.func
+    module, name = str(getattr(metric, "__module__", "")), getattr(metric, "__name__", "")
+    return module.startswith("sklearn.") and (names is None or name in names)
+
+
+def _called_with_scores(metric: Any) -> str | None:
+    """The function of scikit-learn's that a function of the user's names in its code and that takes more than predicted
+    classes, as in `lambda y, p: roc_auc_score(y, p)`; None where there is none."""
+    while isinstance(metric, partial):
+        metric = metric.func
+    code = getattr(inspect.unwrap(metric), "__code__", None)
+    names = () if code is None or _is_sklearns(metric) else code.co_names
+    library = sys.modules.get("sklearn.metrics")  # a function that has not imported it calls none of it
+    for name in names:
+        found = inspect.unwrap(metric).__globals__.get(name, getattr(library, name, None))
+        if _is_sklearns(found) and inspect.isfunction(found):
+            second = [*inspect.signature(found).parameters, "", ""][1]
+            if second in _RESPONSES or _is_sklearns(found, _OF_PROBABILITIES):
+                return found.__name__
+    return None
+
+
+def _columns(metric: Any, classes: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+    """What tells one of scikit-learn's functions the classes of the columns: a split need not hold every class."""
+    labels = inspect.signature(metric).parameters.get("labels")
+    return {"labels": classes} if labels is not None and labels.default is None and _is_sklearns(metric) else {}
+
+
+def _scorer(metric: Any, response: str, classes: NDArray[Any]) -> Any:
+    """A function as a scorer, which knows the forms of two and of more classes."""
+    from sklearn.metrics import make_scorer
+
+    return make_scorer(metric, response_method=response, **_columns(metric, classes))
+
+
+def _scored(scorer: Any, logits: NDArray[np.floating], truth: NDArray[Any], classes: NDArray[Any]) -> float:
+    function, given = getattr(scorer, "_score_func", None), _given(scorer)
+    multi_class = inspect.signature(function).parameters.get("multi_class") if callable(function) else None
+    if len(classes) > 2 and multi_class is not None and given.get("multi_class", multi_class.default) == "raise":
+        raise ValueError(
+            f'of {len(classes)} classes it needs multi_class="ovr" or "ovo", as in functools.partial(roc_auc_score, '
+            'multi_class="ovr") or get_scorer("roc_auc_ovr")'
+        )
+    asked = getattr(scorer, "_response_method", "predict")
+    decides = set([asked] if isinstance(asked, str) else asked) == {"decision_function"}
+    return float(scorer(_classifiers()[decides](classes), logits, truth))
+
+
+@functools.cache
+def _classifiers() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Two classifiers whose inputs are the network's logits: without and with a decision function.
+
+    The second is for who asks for nothing else. Where probabilities will do they are what is taken, so that a scorer
+    and its function give one value.
+    """
+    from sklearn.base import BaseEstimator, ClassifierMixin
+
+    class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+        def __init__(self, classes: NDArray[Any]) -> None:
+            self.classes = self.classes_ = classes
+
+        def predict(self, logits: NDArray[np.floating]) -> NDArray[Any]:
+            found: NDArray[Any] = self.classes_[logits.argmax(axis=1)]
+            return found
+
+        def predict_proba(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+            return softmax(logits)
+
+    class Deciding(Classifier):
+        def decision_function(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+            """Of two classes the log-odds of the second, else the logits."""
+            z = logits.astype(np.float64)
+            return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
+
+    return Classifier, Deciding
