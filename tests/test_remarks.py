@@ -42,6 +42,22 @@ def log_soft() -> nn.Module:
     return nn.Sequential(plain(), nn.LogSoftmax(dim=1))
 
 
+def sigmoid() -> nn.Module:
+    return nn.Sequential(plain(), nn.Sigmoid())
+
+
+class SumsToOne(nn.Module):
+    """As logits may: some of them are negative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = plain()
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.inner(5 * x)
+        return found - found.mean(dim=1, keepdim=True) + 0.5
+
+
 class SoftOnceTrained(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -122,6 +138,8 @@ def test_an_arm_that_does_not_depend_on_the_seed() -> None:
     # an accuracy that is the same is none: it has few values
     same = [run(seed, 0.9, [0.5, 0.3 + seed * 1e-12]) for seed in (0, 1)]
     assert meaningless(study(*same)) == []
+    without_loss = {name: column for name, column in healthy(0).curve.items() if not name.endswith("_loss")}
+    assert meaningless(study(*(replace(healthy(seed), curve=without_loss) for seed in (0, 1)))) == []
 
 
 def test_a_loss_that_never_moved() -> None:
@@ -211,6 +229,13 @@ def test_a_softmax_is_remarked_on_before_training_and_ever_after(
     more = paribus.compare(TASK, model=[plain, soft, log_soft, SoftOnceTrained], seeds=2, out=tmp_path / "s", **SMALL)
     assert more.record.remarks.keys() == {"model=soft", "model=SoftOnceTrained"}
     assert "probabilities in evaluation" in more.record.remarks["model=SoftOnceTrained"][0]
+    part = paribus.compare(TASK, model=[plain, SoftOnceTrained], seeds=2, out=tmp_path / "s", **SMALL)
+    assert part.record.remarks == more.record.remarks
+
+
+def test_other_outputs_are_no_softmax(tmp_path: Path) -> None:
+    done = paribus.compare(TASK, model=[plain, log_soft, sigmoid, SumsToOne], seeds=1, out=tmp_path / "s", **SMALL)
+    assert done.record.remarks == {}
 
 
 def test_a_remark_stays_with_an_arm_that_gets_another_name(tmp_path: Path) -> None:
