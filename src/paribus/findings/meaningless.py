@@ -23,6 +23,9 @@ _STILL = 1e-6
 _UNLIKE = 0.01
 """By which share the losses of initial values differ, where those of one minimum do not."""
 
+_NEAR = 1e-3
+"""A loss that is lower than by guessing by no more than this share is no better: small initial values give such."""
+
 _LEAST_EXAMPLES = 100
 """With fewer, an accuracy is easily that of one class by accident."""
 
@@ -96,7 +99,7 @@ def _guesses(run: RunRecord, counts: Counts) -> bool:
     shares = np.array([one for one in counts.get("train", ()) if one], dtype=np.float64)
     shares /= shares.sum() if len(shares) else 1.0
     guessing = float(-(shares * np.log(shares)).sum()) if len(shares) else math.log(max(run.task.classes, 2))
-    return bool(run.curve["train_loss"][-1] >= guessing * (1 - _STILL))
+    return bool(run.curve["train_loss"][-1] >= guessing * (1 - _NEAR))
 
 
 def _constant(runs: Sequence[RunRecord]) -> str | None:
