@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,17 @@ class Opened:
     def of(self, script: str) -> Any:
         return self.page.evaluate(script)
 
-    def until(self, script: str) -> None:
-        """Wait for it from outside: the page's policy lets nothing evaluate text, Playwright's own wait either."""
+    def until(self, script: str, again: Callable[[], object] = lambda: None, pause: int = 30) -> None:
+        """Wait for it from outside: the page's policy lets nothing evaluate text, Playwright's own wait either.
+
+        `again`: done before each look, for what a slow machine may miss, as the second click of a double one.
+        """
         end = time.monotonic() + 120
+        again()
         while not self.of(script):
             assert time.monotonic() < end, f"never came: {script}"
-            self.page.wait_for_timeout(30)
+            self.page.wait_for_timeout(pause)
+            again()
 
     def __enter__(self) -> Opened:
         return self
@@ -302,8 +307,8 @@ def test_a_drag_zooms_and_a_double_click_goes_back(browser: Any, pages: dict[str
         opened.until(f"document.querySelector('{figure('train_loss')}')._fullLayout.xaxis.range[0] > {before[0]} + 5")
         opened.page.locator("button[data-arm='0']").click()  # what was zoomed stays
         assert held(opened, "_fullLayout.xaxis.range", "train_loss")[0] > before[0] + 5
-        opened.page.mouse.dblclick(x, y)
-        opened.until(f"document.querySelector('{figure('train_loss')}')._fullLayout.xaxis.range[0] <= {before[0]} + 1")
+        whole = f"document.querySelector('{figure('train_loss')}')._fullLayout.xaxis.range[0] <= {before[0]} + 1"
+        opened.until(whole, lambda: opened.page.mouse.dblclick(x, y), pause=600)
 
 
 def test_figures_follow_dark_mode(browser: Any, pages: dict[str, Path]) -> None:
