@@ -35,8 +35,8 @@ def record_behaviour(store: Store, now: Mapping[Arm, Behaviour]) -> None:
             raise StoreError(
                 f"the {theirs}{of_arm} {behave} otherwise than on "
                 f"{datetime.fromtimestamp(before['at']):%Y-%m-%d %H:%M}, though {its} code is the same: {read} "
-                "something that changed, as a file, an environment variable or a library. Give fresh=True (--fresh) to train it "
-                "anew, or another name (--name)"
+                "something that changed, as a file, an environment variable or a library. "
+                "Give fresh=True (--fresh) to train it anew, or another name (--name)"
             )
     if recorded:
         store.set(FACT, recorded)
