@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from torch import nn
 
 import paribus
 from paribus import api
 from paribus.config.overrides import SettingsError
 from paribus.config.user_code import UserDefined, user_defined
-from paribus.study.driver import lock
+from paribus.study.driver import LOCK, lock
 from paribus.study.stages import stages
 from paribus.study.store import FILE, StoreError
 from tests.helpers import WORDS, ask, runs
@@ -203,3 +204,49 @@ def test_dir_shows_the_api_alone() -> None:
         "open",
         "train",
     }
+
+
+def test_a_changed_module_is_named_in_new_arms_too(tmp_path: Path) -> None:
+    """A study that is extended by arms with names of their own would hold two things under one name."""
+
+    def study(width: int, lr: list[float]) -> paribus.Study:
+        models = {"a": net(3), "b": net(width)}
+        return paribus.compare("moons", model=models, lr=lr, epochs=1, seeds=1, out=tmp_path / "s")
+
+    study(4, [0.1, 0.2])
+    with pytest.raises(StoreError, match=r"the model of arm 'model=b lr=0\.3' changed since it was recorded on"):
+        study(5, [0.3, 0.4])
+
+
+def test_fresh_leaves_a_study_alone_while_a_stage_of_it_is_carried_out(tmp_path: Path) -> None:
+    tuned = {"hidden": ["5", "none"], "epochs": 1, "seeds": 1, "tune": {"lr": [0.1, 0.2]}, "tune_seeds": 1}
+    paribus.compare("moons", implementation="numpy", out=tmp_path / "t", **tuned)  # type: ignore[arg-type]
+    for stage in ("tuning", "shared"):
+        with lock(tmp_path / "t" / stage), pytest.raises(StoreError, match="carried out by another process"):
+            paribus.compare("moons", implementation="numpy", out=tmp_path / "t", fresh=True, **tuned)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
+def test_who_waited_for_a_folder_that_was_set_aside_does_not_write_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire = FileLock.acquire
+    (tmp_path / "s").mkdir()
+
+    def late(self: FileLock, *arguments: object, **more: object) -> object:
+        held = acquire(self, *arguments, **more)  # type: ignore[arg-type]
+        (tmp_path / "s").rename(tmp_path / "aside")  # by another process, before this one had the lock
+        (tmp_path / "s").mkdir()
+        (tmp_path / "s" / LOCK).touch()
+        return held
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    with pytest.raises(StoreError, match=r"another process has just set .* aside"), lock(tmp_path / "s"):
+        pass
+
+
+def test_the_folder_that_one_is_in_is_not_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paribus.train("moons", epochs=1, implementation="numpy", out=".")
+    with pytest.raises(StoreError, match="the folder that you are in cannot be set aside"):
+        paribus.train("moons", epochs=1, implementation="numpy", out=".", fresh=True)

@@ -142,6 +142,15 @@ def test_an_arm_that_does_not_depend_on_the_seed() -> None:
     assert meaningless(study(*(replace(healthy(seed), curve=without_loss) for seed in (0, 1)))) == []
 
 
+def test_seeds_that_all_came_to_a_loss_of_zero_are_no_one_run() -> None:
+    def solved(seed: int) -> RunRecord:
+        one = run(seed, 1.0, [0.0] * 2, train=1.0)
+        curve = {name: np.zeros_like(of) if name.endswith("loss") else of for name, of in one.curve.items()}
+        return replace(one, curve=curve)
+
+    assert meaningless(study(solved(0), solved(1))) == []
+
+
 def test_a_loss_that_never_moved() -> None:
     still, moving = run(0, 0.85, [0.7, 0.7 + 1e-9, 0.7]), run(1, 0.85, [0.7, 0.69])
     assert meaningless(study(still, moving)) == [
@@ -155,7 +164,9 @@ def test_a_loss_that_never_moved() -> None:
     assert meaningless(study(run(0, 0.9, [GUESSING - 2e-3] * 3))) == []
     assert "its run did not train" in meaningless(study(run(0, 0.9, [GUESSING - 1e-4] * 3)))[0]
     # initial values that happen to be better than guessing: each seed has others
-    assert "all 2 runs did not train" in meaningless(study(run(0, 0.85, [0.6] * 2), run(1, 0.85, [0.65] * 2)))[0]
+    assert "all 2 runs did not train" in meaningless(study(run(0, 0.85, [0.64] * 2), run(1, 0.85, [0.67] * 2)))[0]
+    # learned before the first evaluation, and a rate that has fallen to nothing: each seed came elsewhere
+    assert meaningless(study(run(0, 0.9, [0.23] * 2), run(1, 0.9, [0.25] * 2))) == []
 
 
 def test_one_class_only_by_the_confusion() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from paribus.config.user_code import code_fingerprint, user_defined
 from paribus.study.packing import unpack
 from paribus.study.store import Store, StoreError
 from paribus.training.metrics import measure, softmax
+from paribus.training.scoring import value
 
 SMALL: dict[str, Any] = {"epochs": 2, "batch_size": 16, "implementation": "numpy"}
 ANSWERS, COLOURS = ("no", "yes"), ("blue", "green", "red")
@@ -382,3 +384,42 @@ def test_another_function_under_the_name_is_another_study(tmp_path: Path) -> Non
             )
     again = paribus.train(answers(), metrics={"it": make_scorer(precision_score)}, seeds=2, out=tmp_path / "s", **SMALL)
     assert [run.attempt for run in again.record.arms[0].runs] == [1, 1]
+
+
+def _score(y: np.ndarray, predicted: np.ndarray) -> float:
+    return float(roc_auc_score(y, predicted))
+
+
+def _through_a_closure() -> Callable[..., float]:
+    called = roc_auc_score
+    return lambda y, p: called(y, p)
+
+
+class _Callable:
+    def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
+        return float(roc_auc_score(y, p))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda y, p: _score(y, p),
+        _through_a_closure(),
+        lambda y, p, f=roc_auc_score: f(y, p),
+        lambda y, p: sum({_: roc_auc_score(y, p) for _ in range(1)}.values()),
+        lambda y, p: (lambda: roc_auc_score(y, p))(),
+        _Callable(),
+    ],
+    ids=["a helper", "a closure", "a default", "a comprehension", "a function inside", "an object"],
+)
+def test_a_function_that_calls_one_of_scores_is_refused_wherever_the_call_stands(metric: Callable[..., float]) -> None:
+    with pytest.raises(ValueError, match="it gets predicted classes and calls roc_auc_score"):
+        value(metric, np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1, 0]))
+
+
+def test_an_attribute_of_the_same_name_is_no_call() -> None:
+    class History:
+        log_loss = 3.0
+
+    history = History()
+    assert value(lambda y, predicted: history.log_loss, np.zeros((2, 2)), np.array([0, 1])) == 3.0

@@ -26,6 +26,9 @@ _UNLIKE = 0.01
 _NEAR = 1e-3
 """A loss that is lower than by guessing by no more than this share is no better: small initial values give such."""
 
+_INITIAL = 0.1
+"""Initial values are seldom better than guessing by more than this share: a lower loss was learned."""
+
 _LEAST_EXAMPLES = 100
 """With fewer, an accuracy is easily that of one class by accident."""
 
@@ -78,7 +81,8 @@ def _untrained(runs: Sequence[RunRecord], counts: Mapping[int, Counts]) -> str |
     still = [run for run in runs if _stands_still(run, _STILL) and _guesses(run, counts.get(run.seed, {}))]
     if len(runs) > 1 and all(_stands_still(run, 0.0) for run in runs):
         losses = [float(run.curve["train_loss"][-1]) for run in runs]
-        still = list(runs) if max(losses) - min(losses) > _UNLIKE * fmean(losses) else still
+        initial = all(_guesses(run, counts.get(run.seed, {}), _INITIAL) for run in runs)
+        still = list(runs) if initial and max(losses) - min(losses) > _UNLIKE * fmean(losses) else still
     if not still:
         return None
     loss, number = still[0].curve["train_loss"][-1], len(still[0].curve["step"])
@@ -93,13 +97,13 @@ def _stands_still(run: RunRecord, share: float) -> bool:
     return loss is not None and len(loss) > 1 and bool(np.ptp(loss) <= share * abs(loss[-1]))
 
 
-def _guesses(run: RunRecord, counts: Counts) -> bool:
+def _guesses(run: RunRecord, counts: Counts, near: float = _NEAR) -> bool:
     """Whether the training loss is no lower than that of guessing by the classes' shares, or evenly if these are not
     known."""
     shares = np.array([one for one in counts.get("train", ()) if one], dtype=np.float64)
     shares /= shares.sum() if len(shares) else 1.0
     guessing = float(-(shares * np.log(shares)).sum()) if len(shares) else math.log(max(run.task.classes, 2))
-    return bool(run.curve["train_loss"][-1] >= guessing * (1 - _NEAR))
+    return bool(run.curve["train_loss"][-1] >= guessing * (1 - near))
 
 
 def _constant(runs: Sequence[RunRecord]) -> str | None:
@@ -110,6 +114,8 @@ def _constant(runs: Sequence[RunRecord]) -> str | None:
     names = [name for name in runs[0].curve if split_of(name)[0] and split_of(name)[1] != "seconds"]
     if not any(split_of(name)[1] == "loss" for name in names):
         return None
+    if not any(run.curve[name].any() for run in runs for name in names if split_of(name)[1] == "loss"):
+        return None  # whatever they began at, all came to a loss of 0
     for run in runs[1:]:
         if not all(
             name in run.curve and np.array_equal(runs[0].curve[name], run.curve[name], equal_nan=True) for name in names

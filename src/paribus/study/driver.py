@@ -25,9 +25,16 @@ def lock(folder: Path) -> Iterator[None]:
         raise StoreError(f"{folder} cannot be made: {error.strerror}; choose another folder with --out") from None
     guard = FileLock(folder / LOCK)
     try:
+        (folder / LOCK).touch()
+        before = (folder / LOCK).stat().st_ino
         guard.acquire(timeout=_PATIENCE)
+        if (folder / LOCK).stat().st_ino != before:  # this lock belongs to a folder that has another name now
+            guard.release()
+            raise FileNotFoundError
     except Timeout:
         raise StoreError(f"{folder} is being carried out by another process: {_holder(folder)}") from None
+    except FileNotFoundError:
+        raise StoreError(f"another process has just set {folder} aside: give the command again") from None
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from paribus.records.metrics import Metric
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store, canonical
 
-_USER_KEYS = {f"{kind}.{field}": kind for kind, (_, field) in USER_DEFINED.items()}
+_USER_KEYS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
 """The settings that hold the fingerprint of a thing of the user's."""
 
 
@@ -60,30 +60,32 @@ def differing_in(store: Store, request: StudySpec) -> Differing:
 
 
 def _changed(store: Store, request: StudySpec) -> list[tuple[str | None, str]]:
-    """What is the user's own and is not what it was, with the arm that it belongs to; None for a metric."""
+    """What is the user's own and is not what is recorded under its name, with the arm that it belongs to; None for a
+    metric."""
     times = store.recorded_at()
-    recorded = {name: settings for settings, name in store.arms().items()}
+    recorded = {settings: json.loads(settings) for settings in store.arms()}
     found: list[tuple[str | None, str]] = []
     for arm in request.design.arms:
-        settings = recorded.get(arm.name, "{}")
-        there, here = json.loads(settings), arm.settings.flat()
-        when = span([max(at for (one, _), at in times.items() if one == settings)]) if _has(times, settings) else ""
-        for key, kind in _USER_KEYS.items():
-            if key in there and there.get(kind) == here.get(kind) and there[key] != here.get(key):
-                what = f"the {kind} of arm {arm.name!r}" if arm.name else f"the {kind}"
-                found.append((arm.name, _sentence(what, when, arm.settings.user_defined_parts()[kind].reason)))
+        here = arm.settings.flat()
+        for kind, thing in arm.settings.user_defined_parts().items():
+            key = f"{kind}.{USER_DEFINED[kind][1]}"
+            # in any arm: those that a study is extended by have names of their own
+            named = [text for text, there in recorded.items() if there.get(kind) == here[kind] and key in there]
+            if named and here[key] not in {recorded[text][key] for text in named}:
+                of_arm = f" of arm {arm.name!r}" if arm.name else ""
+                when = _last([at for (text, _), at in times.items() if text in named])
+                found.append((arm.name, _sentence(f"the {kind}{of_arm}", when, thing.reason)))
     before = store.get("metrics") or {}
-    when = span([max(times.values())]) if times else ""
     found += [
-        (None, _sentence(f"the metric {metric.name!r}", when, metric.reason))
+        (None, _sentence(f"the metric {metric.name!r}", _last(list(times.values())), metric.reason))
         for metric in request.metrics
         if before.get(metric.name, str(metric)) != str(metric)
     ]
     return found
 
 
-def _has(times: Mapping[tuple[str, int], float], settings: str) -> bool:
-    return any(one == settings for one, _ in times)
+def _last(times: Sequence[float]) -> str:
+    return span([max(times)]) if times else ""
 
 
 def _sentence(what: str, when: str, reason: str | None) -> str:

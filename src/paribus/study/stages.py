@@ -7,8 +7,10 @@ arm at its own best. Each is a study like any other, so that a tuned one is stop
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
@@ -32,6 +34,9 @@ def stages(request: StudySpec) -> Iterator[tuple[StudySpec, Work]]:
     tune = request.tune
     if tune is None:
         notes = check(request)
+        if (request.folder / FILE).exists():
+            with lock(request.folder):  # who carries it out is said before what there is to do in it
+                pass
         notes += _set_aside(request)
         request = request.replaced(fresh=False)
         yield request, outstanding(request, notes)
@@ -126,20 +131,24 @@ def _set_aside(request: StudySpec) -> list[str]:
     folder = request.folder
     if not request.fresh or not (folder / FILE).exists():
         return []
+    if folder.resolve() == Path.cwd():
+        raise StoreError("the folder that you are in cannot be set aside: go to another, or choose one with --out")
     when = datetime.fromtimestamp((folder / FILE).stat().st_mtime).strftime("%Y-%m-%d-%H%M%S")
     other = folder.with_name(f"{folder.name}-until-{when}")
     count = 1
     while other.exists():
         count += 1
         other = folder.with_name(f"{folder.name}-until-{when}-{count}")
-    with lock(folder):  # StoreError while another process carries the study out
-        pass
-    try:
-        folder.rename(other)
-    except OSError as error:
-        raise StoreError(
-            f"{folder} cannot be set aside as {other}: {error.strerror}; choose another folder with --name or --out"
-        ) from None
+    with ExitStack() as held:  # StoreError while another process carries the study, or a stage of it, out
+        for part in (folder, folder / TUNING, folder / SHARED):
+            if part.exists():
+                held.enter_context(lock(part))
+        try:
+            folder.rename(other)
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be set aside as {other}: {error.strerror}; choose another folder with --name or --out"
+            ) from None
     return [f"what was recorded is now in {other}: all runs are trained anew"]
 
 

@@ -5,17 +5,20 @@ What the function asks for is read off its second parameter, and off the labels 
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import types
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.config.identity.library import is_library_file
 from paribus.records.metrics import is_scorer
 
 PROBABILITIES = "probabilities"
@@ -126,20 +129,60 @@ def _is_sklearns(metric: Any, names: set[str] | None = None) -> bool:
 
 
 def _called_with_scores(metric: Any) -> str | None:
-    """The function of scikit-learn's that a function of the user's names in its code and that takes more than predicted
-    classes, as in `lambda y, p: roc_auc_score(y, p)`; None where there is none."""
-    while isinstance(metric, partial):
-        metric = metric.func
-    code = getattr(inspect.unwrap(metric), "__code__", None)
-    names = () if code is None or _is_sklearns(metric) else code.co_names
-    library = sys.modules.get("sklearn.metrics")  # a function that has not imported it calls none of it
-    for name in names:
-        found = inspect.unwrap(metric).__globals__.get(name, getattr(library, name, None))
-        if _is_sklearns(found) and inspect.isfunction(found):
-            second = [*inspect.signature(found).parameters, "", ""][1]
-            if second in _RESPONSES or _is_sklearns(found, _OF_PROBABILITIES):
-                return found.__name__
+    """As `_found_calling`, looked for once for each function: it is asked at every evaluation."""
+    return _remembered(metric) if isinstance(metric, Hashable) else _found_calling(metric)
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered(metric: Any) -> str | None:
+    return _found_calling(metric)
+
+
+def _found_calling(metric: Any) -> str | None:
+    """The function of scikit-learn's that takes more than predicted classes and that a function of the user's calls, as
+    far as it is seen: by its name in the code, in functions and comprehensions inside it, in a closure or a default, or
+    in other functions of the user's that it names. None where there is none."""
+    waiting: list[Any] = [] if _is_sklearns(metric) else [metric]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        while isinstance(one, partial):
+            one = one.func
+        if _is_sklearns(one):
+            if inspect.isfunction(one) and _takes_scores(one):
+                return one.__name__
+            continue
+        function = inspect.unwrap(one) if callable(one) else None
+        if function is not None and not inspect.isfunction(function):  # a method, or an object that is called
+            function = getattr(function, "__func__", None) or type(function).__dict__.get("__call__")
+        if not inspect.isfunction(function) or id(function) in seen or is_library_file(function.__code__.co_filename):
+            continue
+        seen.add(id(function))
+        waiting += _named(function)
     return None
+
+
+def _takes_scores(function: Any) -> bool:
+    second = [*inspect.signature(function).parameters, "", ""][1]
+    return second in _RESPONSES or _is_sklearns(function, _OF_PROBABILITIES)
+
+
+def _named(function: types.FunctionType) -> list[Any]:
+    """What a function reaches: values of its globals, its closure and its defaults; and what its code takes out of
+    `sklearn.metrics`, which it names by a global or imports."""
+    codes, names, globals_ = [function.__code__], set[str](), set[str]()
+    for code in codes:  # grows as it goes
+        names |= set(code.co_names)
+        globals_ |= {one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_GLOBAL"}
+        codes += [one for one in code.co_consts if isinstance(one, types.CodeType)]
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
+    found = [function.__globals__[name] for name in globals_ if name in function.__globals__]
+    found += [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    library = sys.modules.get("sklearn.metrics")
+    modules = [one.__name__ for one in found if isinstance(one, types.ModuleType)]
+    if library is not None and any(name.split(".")[0] == "sklearn" for name in [*modules, *names]):
+        found += [getattr(library, name) for name in names if hasattr(library, name)]
+    return [one for one in found if callable(one)]
 
 
 def _columns(metric: Any, classes: NDArray[Any]) -> Mapping[str, NDArray[Any]]:

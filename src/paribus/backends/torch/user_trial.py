@@ -3,6 +3,7 @@ in a sentence, and leaves nothing behind."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 
 import numpy as np
@@ -111,7 +112,9 @@ def _behaviour(
     settings: Settings, task: Task, make: Callable[[Settings], UserCodeLearner], size: int
 ) -> Behaviour | None:
     """How the code behaves under a fixed seed, None where twice the same is not the same: then it cannot be told."""
-    under = {"task": task.info.fingerprint, "torch": torch.__version__}
+    # another processor rounds otherwise, and Adam makes a step of what is rounding alone
+    processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    under = {"task": task.info.fingerprint, "torch": torch.__version__, "processor": processor}
     try:
         one, other = (Behaviour(_probed(settings, task, make, size), under) for _ in range(2))
     except Exception:  # whatever the user's code raises when it is made once more
