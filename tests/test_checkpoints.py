@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load as load_weights
 from torch import nn
 
@@ -244,6 +246,17 @@ def test_the_best_of_a_run_is_looked_for_from_its_beginning(tmp_path: Path) -> N
         store.close()
     assert found[0] is not None
     assert found[0] == found[1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12))
+def test_of_equal_accuracies_the_lower_loss_is_better_and_of_equals_the_first(seen: list[tuple[int, int]]) -> None:
+    best: Best | None = None
+    for step, (accuracy, loss) in enumerate(seen):
+        metrics = {"validation_accuracy": accuracy / 4, "validation_loss": float(loss)}
+        best = Best.of(best, step, metrics, lambda step=step: {"w": np.array([step])})
+    assert best is not None
+    first = min(range(len(seen)), key=lambda step: (-seen[step][0], seen[step][1], step))
+    assert (best.step, best.weights["w"].tolist()) == (first, [first])
 
 
 @pytest.mark.parametrize("implementation", ["numpy", "torch", "fused"])
