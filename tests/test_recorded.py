@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import multiprocessing
 import re
@@ -250,3 +251,17 @@ def test_the_folder_that_one_is_in_is_not_set_aside(tmp_path: Path, monkeypatch:
     paribus.train("moons", epochs=1, implementation="numpy", out=".")
     with pytest.raises(StoreError, match="the folder that you are in cannot be set aside"):
         paribus.train("moons", epochs=1, implementation="numpy", out=".", fresh=True)
+
+
+@pytest.mark.parametrize("more", [{}, {"fresh": True}])
+def test_a_folder_that_may_not_be_written_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, bool]
+) -> None:
+    compare(tmp_path / "s")
+
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refused)
+    with pytest.raises(StoreError, match="cannot be written: Permission denied; choose another folder with --out"):
+        compare(tmp_path / "s", **more)

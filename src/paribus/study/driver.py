@@ -35,6 +35,8 @@ def lock(folder: Path) -> Iterator[None]:
         raise StoreError(f"{folder} is being carried out by another process: {_holder(folder)}") from None
     except FileNotFoundError:
         raise StoreError(f"another process has just set {folder} aside: give the command again") from None
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}; choose another folder with --out") from None
     try:
         yield
     finally:
