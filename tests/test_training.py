@@ -157,6 +157,8 @@ def test_what_ran_before_changes_nothing(fit: Fit, implementation: str) -> None:
 
 @pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "torch loader=dataloader"])
 def test_no_global_generator_is_touched(fit: Fit, implementation: str) -> None:
+    import rich.style  # noqa: F401 (scikit-learn imports it, and it draws as it is imported: paribus.api sees to that)
+
     before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # noqa: NPY002
     torch.set_num_threads(2)
     fit(f"task=moons epochs=2 dropout=0.5 sampler=replacement init=orthogonal implementation={implementation}")

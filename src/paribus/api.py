@@ -31,6 +31,11 @@ from paribus.study.spec import (
 )
 from paribus.study.stages import stages
 from paribus.tasks.arrays import data
+from paribus.training.randomness import untouched_generators
+
+# Rich draws from `random` as it is imported, and scikit-learn imports it: here the caller's generator stays as it is.
+with untouched_generators():
+    import rich.style  # noqa: F401
 
 __all__ = ["Study", "compare", "data", "metric", "open", "train"]
 

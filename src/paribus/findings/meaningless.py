@@ -112,10 +112,8 @@ def _constant(runs: Sequence[RunRecord]) -> str | None:
     if len({run.seed for run in runs}) < 2:
         return None
     names = [name for name in runs[0].curve if split_of(name)[0] and split_of(name)[1] != "seconds"]
-    if not any(split_of(name)[1] == "loss" for name in names):
-        return None
     if not any(run.curve[name].any() for run in runs for name in names if split_of(name)[1] == "loss"):
-        return None  # whatever they began at, all came to a loss of 0
+        return None  # no loss is there, or all came to one of 0, whatever they began at
     for run in runs[1:]:
         if not all(
             name in run.curve and np.array_equal(runs[0].curve[name], run.curve[name], equal_nan=True) for name in names

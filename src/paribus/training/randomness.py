@@ -18,8 +18,15 @@ _guard = threading.RLock()
 @contextmanager
 def borrowed_generators(state: int) -> Iterator[None]:
     """PyTorch's, NumPy's and Python's global generators at a state of the plan's inside, and as they were after it."""
-    with _guard, _as_they_were():
+    with untouched_generators():
         set_generators(state)
+        yield
+
+
+@contextmanager
+def untouched_generators() -> Iterator[None]:
+    """All three as they were, when this ends."""
+    with _guard, _as_they_were():
         yield
 
 
