@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test peers format faults browser clean
+.PHONY: demo test slow peers format faults browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/paribus reproduce --scale laptop
@@ -15,7 +15,11 @@ test: $(VENV)/.installed-dev browser
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -m "not slow"
+
+# The tests that compile for half a minute each.
+slow: $(VENV)/.installed-dev
+	$(BIN)/pytest -m slow
 
 # The page is tested in Debian's Chromium: installed where that needs no password, else those tests are skipped.
 browser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -14,7 +13,9 @@ from paribus.bench.contestants import CONTESTANTS, PEERS
 from paribus.config.overrides import SettingsError
 from paribus.tasks import load
 from tests.conftest import settings_of
-from tests.test_cli import paribus
+from tests.test_cli import Called, called
+
+__all__ = ["called"]  # a fixture
 
 QUIET = Console(quiet=True)
 
@@ -44,11 +45,11 @@ def test_flops_are_those_of_the_products() -> None:
     assert flops_of_a_step(settings, load(settings, 0)) == (4 * 2 * 20 + 6 * 20 * 2) * 800
 
 
-def test_a_contestant_that_did_not_learn_is_named(tmp_path: Path) -> None:
-    done = paribus(tmp_path, "bench", "moons", "init=normal:0.001", "epochs=10", "--rounds", "1")
+def test_a_contestant_that_did_not_learn_is_named(called: Called) -> None:
+    done = called("bench", "moons", "init=normal:0.001", "epochs=10", "--rounds", "1")
     assert done.returncode == 2
     assert "init=normal:0.001 cannot be timed" in done.stderr
-    done = paribus(tmp_path, "bench", "moons", "lr=1e-9", "epochs=10", "--rounds", "1")
+    done = called("bench", "moons", "lr=1e-9", "epochs=10", "--rounds", "1")
     assert done.returncode == 3
     assert "NOT" in done.stdout
 

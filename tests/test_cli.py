@@ -6,10 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from paribus.cli import main
+
+Called = Callable[..., subprocess.CompletedProcess[str]]
 BAD = [
     ["train", "mons"],
     ["train", "moons", "lr=nan", "hidden=20xx20", "momentun=0.9", "--seeds", "3,3"],
@@ -34,9 +38,27 @@ def paribus(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
 
 
+@pytest.fixture
+def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
+    """As `paribus`, in this process: what is imported already is not imported again."""
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setenv("TERM", "dumb")
+        monkeypatch.setattr(sys, "argv", ["paribus", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int | None)
+        return subprocess.CompletedProcess(words, ended.value.code or 0, said.out, said.err)
+
+    return command
+
+
 @pytest.mark.parametrize("words", BAD, ids=map(" ".join, BAD))
-def test_wrong_usage_is_2_and_writes_nothing(tmp_path: Path, words: list[str]) -> None:
-    done = paribus(tmp_path, *words)
+def test_wrong_usage_is_2_and_writes_nothing(called: Called, tmp_path: Path, words: list[str]) -> None:
+    done = called(*words)
     assert done.returncode == 2, done
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -102,8 +124,8 @@ def test_version_is_one_line(tmp_path: Path) -> None:
     assert done.stdout.startswith("paribus 0.")
 
 
-def test_quiet_says_what_went_wrong(tmp_path: Path) -> None:
-    done = paribus(tmp_path, "train", "moons", "lr=1e30", "init=default", "epochs=2", "--quiet")
+def test_quiet_says_what_went_wrong(called: Called) -> None:
+    done = called("train", "moons", "lr=1e30", "init=default", "epochs=2", "--quiet")
     assert (done.returncode, done.stdout) == (3, "")
     assert "seed 0: diverged: in epoch 1" in done.stderr
 
@@ -116,8 +138,8 @@ def test_quiet_says_what_went_wrong(tmp_path: Path) -> None:
         ["train", "moons", "n=100000000000000"],
     ],
 )
-def test_what_the_machine_refuses_is_one_line(tmp_path: Path, words: list[str]) -> None:
-    done = paribus(tmp_path, *words)
+def test_what_the_machine_refuses_is_one_line(called: Called, tmp_path: Path, words: list[str]) -> None:
+    done = called(*words)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -145,15 +167,15 @@ def test_a_dry_run_writes_nothing_and_foretells(tmp_path: Path) -> None:
     assert paribus(tmp_path, "compare", "moons", "lr=0.1,nan", "--dry-run").returncode == 2
 
 
-def test_an_option_that_is_a_setting_says_how_it_is_written(tmp_path: Path) -> None:
+def test_an_option_that_is_a_setting_says_how_it_is_written(called: Called) -> None:
     for option in (["--lr", "0.1"], ["--lr=0.1"]):
-        done = paribus(tmp_path, "train", "moons", *option)
+        done = called("train", "moons", *option)
         assert done.returncode == 2
         assert "lr is a setting: write lr=0.1" in done.stderr
 
 
-def test_the_help_of_list_names_every_list(tmp_path: Path) -> None:
+def test_the_help_of_list_names_every_list(called: Called) -> None:
     from paribus.report.terminal.listings import LISTINGS
 
-    shown = "".join(paribus(tmp_path, "list", "--help").stdout.split())
+    shown = "".join(called("list", "--help").stdout.split())
     assert "|".join(LISTINGS) in shown

@@ -115,6 +115,20 @@ def test_edits_that_change_no_behaviour_are_let_through(before: dict[str, list[A
     assert refused == []
 
 
+def test_what_catches_which_error_counts() -> None:
+    """Of two functions that differ in nothing but the reach of their `try`."""
+
+    def guarded() -> float:
+        try:
+            return float("1")
+        except ValueError:
+            return 0.0
+
+    before = code_fingerprint(guarded)
+    guarded.__code__ = guarded.__code__.replace(co_exceptiontable=b"")
+    assert code_fingerprint(guarded) != before
+
+
 def test_a_fingerprint_is_the_same_in_a_script_and_imported(before: dict[str, list[Any]], tmp_path: Path) -> None:
     """And in a process that hashes text in another way, and in a notebook's cell, whose file has another name."""
     end = "\nfrom paribus.config.user_code import code_fingerprint\nprint(code_fingerprint(build))\n"

@@ -117,10 +117,10 @@ NETWORKS = {
     "one unit": "features=5 hidden=1 batch_size=13",
     "a last batch of one": "features=5 hidden=5x5x3 batch_size=29",
     "four layers": "features=5 hidden=7x7x6x6 batch_size=13",
-    "a wide first layer": "features=130 hidden=130x3 batch_size=128",
+    "a wide first layer": "features=130 hidden=130x3 batch_size=128 epochs=2",
     "wide layers": "features=5 hidden=130x130x130 batch_size=37",
-    "a batch in parts": "features=5 hidden=5x9x9 batch_size=270",
-    "a wide one in parts": "features=130 hidden=130x130 batch_size=150",
+    "a batch in parts": "features=5 hidden=5x9x9 batch_size=270 epochs=2",
+    "a wide one in parts": "features=130 hidden=130x130 batch_size=150 epochs=2",
 }
 
 
@@ -135,9 +135,10 @@ def test_the_compiled_loops_are_torch(network: str, norm: str, skip: bool, dropo
     if norm == "batch":  # at most 128 at once, and never a single one
         network = network.replace("=270", "=128").replace("=150", "=128").replace("=29", "=28")
     words = (
-        f"task=blobs n=400 centers=4 cluster_std=6 epochs=2 init=default lr=0.01 l1=0.01 precision={precision} "
+        f"task=blobs n=400 centers=4 cluster_std=6 init=default lr=0.01 l1=0.01 precision={precision} "
         f"norm={norm} skip={str(skip).lower()} dropout={dropout} {network}"
     )
+    words += "" if "epochs=" in network else " epochs=1"
     found = []
     for backend in ("fused", "torch"):
         settings = [settings_of(f"{words} activation={one} implementation={backend}") for one in FUNCTIONS]

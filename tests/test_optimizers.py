@@ -25,6 +25,7 @@ from paribus.config.overrides import SettingsError
 from paribus.config.settings import Settings
 from paribus.fused import loop_config
 from paribus.fused.compile import ready
+from paribus.fused.compiled import FOLDER, entry
 from paribus.fused.engine import states_of
 from paribus.fused.loop_config import LoopConfig
 from paribus.fused.optimizers import OPTIMIZERS as FUSED
@@ -198,6 +199,10 @@ class ByTorch:
         self._optimizer.step()
 
 
+COMPILED_UPDATE = entry(update, FOLDER and FOLDER / "update")
+"""Kept between tests, as the loops are."""
+
+
 class ByLoops:
     """The compiled update; every second weight lies turned, as those of wide layers do."""
 
@@ -225,7 +230,7 @@ class ByLoops:
     def step(self, gradients: Arrays, factor: float) -> None:
         self._t += 1
         facts, lr = self._loop.facts, self._lr * factor
-        update(facts["optimizer"], self._p, self._flat(gradients), self._states, self._loop.hyper, lr, self._t)
+        COMPILED_UPDATE(facts["optimizer"], self._p, self._flat(gradients), self._states, self._loop.hyper, lr, self._t)
 
 
 MOVERS: dict[str, Any] = {"numpy": ByHand, "torch": ByTorch, "fused": ByLoops}

@@ -95,7 +95,7 @@ def test_an_overlap_is_meant_and_told() -> None:
 
 
 WORDS = [
-    "task=palindrome epochs=2 precision=float64",
+    "task=palindrome epochs=1 precision=float64",
     "task=palindrome length=5 epochs=2 precision=float64 encoding=onehot recurrent=orthogonal hidden=17 batch_size=33",
     "task=palindrome length=3 epochs=3 precision=float64 optimizer=adam clip=0.1 sampler=shuffle steps_per_epoch=all",
     "task=palindrome length=30 epochs=1 precision=float64 recurrent=identity hidden=20 optimizer=sgd init=orthogonal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -73,7 +74,8 @@ def near_miss(name: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"did you mean {lower[close[0]]!r}?" if close else otherwise or f"there is {', '.join(names)}"
 
 
-def all_settings() -> dict[str, list[tuple[str, FieldInfo]]]:
+@cache
+def all_settings() -> Mapping[str, Sequence[tuple[str, FieldInfo]]]:
     """Every full name, with the configs that have it (`''` for the common ones) and the field there."""
     found: dict[str, list[tuple[str, FieldInfo]]] = {}
     for kind, registry in REGISTRIES.items():

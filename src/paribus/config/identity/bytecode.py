@@ -10,6 +10,7 @@ import dis
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import CodeType
 
 from paribus.config.identity.plain import joined, plain
@@ -62,6 +63,7 @@ class Bytecode:
     keyed: set[str] = field(default_factory=set)
 
 
+@lru_cache(maxsize=4096)  # a code object never changes
 def read(code: CodeType, introspected: frozenset[str] = frozenset()) -> Bytecode:
     """The bytecode of a function, normalised. `introspected`: which of `__doc__` and `__name__` count.
 
