@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic.fields import FieldInfo
 from rich.table import Table
 from rich.text import Text
@@ -74,7 +76,7 @@ def listing(what: str) -> Table:
     return table
 
 
-def _default(owned: list[tuple[str, FieldInfo]]) -> str:
+def _default(owned: Sequence[tuple[str, FieldInfo]]) -> str:
     """`1`, or with the owners that have another: `1 (blobs: 2)`."""
     spelled = {owner: format_value(plain_value(info.default)) for owner, info in owned}
     first = next(iter(spelled.values()))
