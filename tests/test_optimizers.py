@@ -25,7 +25,7 @@ from paribus.config.overrides import SettingsError
 from paribus.config.settings import Settings
 from paribus.fused import loop_config
 from paribus.fused.compile import ready
-from paribus.fused.compiled import FOLDER, entry
+from paribus.fused.compiled import FOLDER, compiled, entry
 from paribus.fused.engine import states_of
 from paribus.fused.loop_config import LoopConfig
 from paribus.fused.optimizers import OPTIMIZERS as FUSED
@@ -199,8 +199,13 @@ class ByTorch:
         self._optimizer.step()
 
 
-COMPILED_UPDATE = entry(update, FOLDER and FOLDER / "update")
-"""Kept between tests, as the loops are."""
+@compiled
+def _update(kind, p, g, states, h, lr, t):  # type: ignore[no-untyped-def]
+    update(kind, p, g, states, h, lr, t)
+
+
+KEPT_UPDATE = entry(_update, FOLDER and FOLDER / "update")
+"""Compiled once, as the loops are."""
 
 
 class ByLoops:
@@ -230,7 +235,7 @@ class ByLoops:
     def step(self, gradients: Arrays, factor: float) -> None:
         self._t += 1
         facts, lr = self._loop.facts, self._lr * factor
-        COMPILED_UPDATE(facts["optimizer"], self._p, self._flat(gradients), self._states, self._loop.hyper, lr, self._t)
+        KEPT_UPDATE(facts["optimizer"], self._p, self._flat(gradients), self._states, self._loop.hyper, lr, self._t)
 
 
 MOVERS: dict[str, Any] = {"numpy": ByHand, "torch": ByTorch, "fused": ByLoops}
@@ -356,7 +361,7 @@ def test_an_unknown_number_touches_no_memory(number: int) -> None:
     p, g = np.ones(1000), np.ones(1000)
     states = States(np.zeros(0), (-1, -1, -1, 0), np.zeros(1), np.zeros((0, 4), np.int64))
     with pytest.raises(ValueError, match="no update in the compiled engine"):
-        update(number, p, g, states, np.full(9, 0.1), 0.1, 1)
+        KEPT_UPDATE(number, p, g, states, np.full(9, 0.1), 0.1, 1)
     assert (p == 1).all()
     assert (g == 1).all()
 
