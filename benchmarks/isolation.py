@@ -1,6 +1,6 @@
 """What it costs that a user's own code is kept apart and known again: the README's own-module example as a 20-run study.
 
-    python benchmarks/isolation.py         # seven interleaved rounds, about 2 minutes
+    python benchmarks/isolation.py         # 20 interleaved rounds, about 2 minutes
 
 One round is the study as it is, and the same with everything taken away that isolates: copies of modules and batches,
 the generators of NumPy and Python, evaluation on a copy; and with what knows the code again: fingerprints and the trial
@@ -10,9 +10,10 @@ processor's: they hardly move with what runs beside it.
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -32,7 +33,7 @@ from paribus.config.identity import walk
 from paribus.config.user_code import UserDefined
 from paribus.training.randomness import set_torch_generator
 
-ROUNDS = 7
+ROUNDS = 20
 SEEDS = 10
 X, Y = load_breast_cancer(return_X_y=True, as_frame=True)
 
@@ -76,8 +77,7 @@ def nothing_kept_apart() -> Iterator[None]:
         return TorchLearner._logits(self, x)
 
     def evaluated(self: UserCodeLearner, act: Callable[[], Any]) -> Any:
-        (state,) = self._plan.generator_states(self._steps_done, 1, evaluation=True)
-        return self._watched(state, act)
+        return self._watched(self._plan.evaluation_state(self._steps_done), act)
 
     none = TorchBackend.tried(TorchBackend(), *_built_in())
     with ExitStack() as stack:
@@ -109,9 +109,11 @@ def main() -> None:
         study(Path(folder) / "first")  # imports
         kept, bare = [], []
         for i in range(ROUNDS):
-            kept.append(study(Path(folder) / f"kept{i}"))
-            with nothing_kept_apart():
-                bare.append(study(Path(folder) / f"bare{i}"))
+            for apart in (True, False) if i % 2 else (False, True):  # by turns, as one may run in the other's wake
+                gc.collect()
+                with nullcontext() if apart else nothing_kept_apart():
+                    seconds = study(Path(folder) / f"{apart}{i}")
+                (kept if apart else bare).append(seconds)
             print(f"round {i + 1}: {kept[-1]:.2f} s, without isolation {bare[-1]:.2f} s", flush=True)
     ratios = [one / other for one, other in zip(kept, bare, strict=True)]
     more = [one - other for one, other in zip(kept, bare, strict=True)]

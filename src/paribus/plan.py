@@ -28,6 +28,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -183,15 +184,26 @@ class Plan:
         words = philox((np.arange((settings + 1) // 2), number, 0, 0), (self.seed, Stream.TUNE))
         return _uniform(words).reshape(-1)[:settings]
 
-    def generator_states(self, first_step: int, steps: int, *, evaluation: bool = False) -> list[int]:
+    def generator_states(self, first_step: int, steps: int) -> list[int]:
         """What a generator that is not the plan's own is seeded with, at each step of a user's module: 64 bits each.
-        `evaluation`: what it is seeded with when the module is evaluated after these steps.
 
         >>> Plan(0).generator_states(0, 3)[1:] == Plan(0).generator_states(1, 2)
         True
         """
-        step = np.arange(first_step, first_step + steps, dtype=np.uint64)
-        words = philox((step & _LOW, step >> _HALF, int(evaluation), 0), (self.seed, Stream.MODULE)).astype(np.uint64)
+        return self._states(np.arange(first_step, first_step + steps, dtype=np.uint64), 0)
+
+    @lru_cache(maxsize=16)  # noqa: B019 (a plan is a number): each split and each metric asks
+    def evaluation_state(self, step: int) -> int:
+        """What it is seeded with when the module is evaluated after so many steps.
+
+        >>> Plan(0).evaluation_state(7) not in Plan(0).generator_states(0, 9)
+        True
+        """
+        (state,) = self._states(np.array([step], dtype=np.uint64), 1)
+        return state
+
+    def _states(self, step: NDArray[np.uint64], evaluation: int) -> list[int]:
+        words = philox((step & _LOW, step >> _HALF, evaluation, 0), (self.seed, Stream.MODULE)).astype(np.uint64)
         return ((words[:, 0] << _HALF) | words[:, 1]).tolist()  # type: ignore[no-any-return]
 
     def hash(self) -> str:

@@ -12,7 +12,7 @@ from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
-from paribus.training.randomness import borrowed_generators
+from paribus.training.randomness import set_generators, untouched_generators
 from paribus.training.scoring import softmax, value
 
 __all__ = ["measure", "measured", "refusal", "softmax"]
@@ -45,14 +45,14 @@ def measured(
 ) -> dict[str, float]:
     """Every metric on every split, `test_recall`, each on arrays of its own and under generators that belong to
     (seed, step): what a metric writes or draws is seen by nobody else."""
-    (state,) = plan.generator_states(step, 1, evaluation=True)
+    state = plan.evaluation_state(step)
+    logits = {name: model.logits(task.splits[name].x) for name in splits}
     found: dict[str, float] = {}
-    for name in splits:
-        split = task.splits[name]
-        logits = model.logits(split.x)
-        with borrowed_generators(state):
-            values = measure(metrics, logits, split.y, task.labels)
-        found |= {f"{name}_{metric}": value for metric, value in values.items()}
+    with untouched_generators():
+        for name in splits:
+            set_generators(state)
+            values = measure(metrics, logits[name], task.splits[name].y, task.labels)
+            found |= {f"{name}_{metric}": value for metric, value in values.items()}
     return found
 
 

@@ -9,6 +9,7 @@ seen by nobody else.
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -78,7 +79,6 @@ class UserCodeLearner(TorchLearner):
     def _evaluated(self, act: Callable[[], Found]) -> Found:
         """An evaluation. What a module counts while it is evaluated is counted in a copy: else it would train otherwise
         when it is looked at more often. Whether it needs one is seen at the first evaluation."""
-        (state,) = self._plan.generator_states(self._steps_done, 1, evaluation=True)
         model = self.model
         if self._on_copy is not False:
             try:
@@ -87,7 +87,7 @@ class UserCodeLearner(TorchLearner):
                 self.model = model
         before = attributes(model) if self._on_copy is None else {}
         try:
-            found = self._watched(state, act)
+            found = self._watched(self._plan.evaluation_state(self._steps_done), act)
             if self._on_copy is None:
                 self._on_copy = first_difference(before, attributes(self.model)) is not None
                 if self._on_copy and self.model is model:
@@ -215,10 +215,15 @@ def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, by
 _REGISTRIES = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training"}
 
 
+_PLAIN, _CONTAINERS = (bool, int, float, str), (dict, OrderedDict, list, tuple, set)
+
+
 def _packed(value: Any) -> bytes:
     """A value as bytes; a tensor or a generator by its numbers."""
     import cloudpickle
 
+    if value is None or type(value) in _PLAIN or (type(value) in _CONTAINERS and not value):
+        return f"{type(value).__name__} {value!r}".encode()  # as most are, such as the hooks of a module that has none
     if isinstance(value, torch.Generator):
         value = value.get_state()
     if isinstance(value, Tensor):
