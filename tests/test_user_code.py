@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from torch import nn
 
 import paribus
 from paribus.config.overrides import SettingsError
-from tests.user_modules import DATA, WORDS, Habits, difference, drawn, losses, make, tame
+from paribus.study.recorder import Recorder
+from tests.user_modules import DATA, WORDS, Habits, X, difference, drawn, losses, make, tame
 
 ONE_HABIT = [
     Habits(in_place=True),
@@ -44,6 +46,56 @@ def test_random_modules_come_to_the_same_every_way(seed: int) -> None:
         assert difference(drawn(random.Random(100 + seed))) is None
     except SettingsError as refused:
         assert "model=net" in str(refused)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_run_that_begins_again_in_a_worker_is_nobody_elses(tmp_path: Path) -> None:
+    """Its first attempt is over while other runs wait for a worker: they are not given its evaluations."""
+    arms = {"net": make(Habits(numpy_noise="evaluation")), "tame": tame}
+    words = WORDS | {"seeds": 4, "eval_every": 1, "checkpoint_every": 1e-9}
+    found = []
+    for jobs in (1, 2):
+        study = paribus.compare(DATA, model=arms, jobs=jobs, out=tmp_path / str(jobs), **words)
+        assert {run.attempt for run in study.record.arms[0].runs} == {2}
+        assert len(study.curves()) == 2 * 4 * WORDS["epochs"]
+        found.append(study.curves()[["arm", "seed", "step", "train_loss", "test_loss"]])
+    assert found[0].equals(found[1])
+
+
+class Seldom(nn.Module):
+    """Draws from NumPy's generator for one of the examples alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and (x[:, 0] == X[0, 0]).any():
+            x = x * float(np.random.uniform(2, 3))  # noqa: NPY002
+        return self.last(x)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_was_drawn_before_a_checkpoint_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it nothing draws, so that the end of the run would not tell."""
+    words = {**WORDS, "epochs": 1, "batch_size": 2, "eval_every": "1steps", "checkpoint_every": 1e-9}
+    study = paribus.train(DATA, model=Seldom, out=tmp_path / "whole", **words)
+    assert study.record.arms[0].runs[0].attempt == 2  # it began again
+    whole = losses(study)
+    before = Recorder.on_evaluation
+    for stop in (6, 12, 18, 23):
+        told: list[object] = []
+
+        def dying(self: Recorder, run: Any, row: Any, told: list[object] = told, stop: int = stop) -> None:
+            before(self, run, row)
+            told.append(row)
+            if len(told) == stop:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Recorder, "on_evaluation", dying)
+            paribus.train(DATA, model=Seldom, out=tmp_path / str(stop), **words)
+        assert losses(paribus.train(DATA, model=Seldom, out=tmp_path / str(stop), **words)) == whole
 
 
 @pytest.mark.parametrize("when", ["evaluation", "always"])

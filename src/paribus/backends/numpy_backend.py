@@ -137,7 +137,7 @@ class NumpyLearner:
     def doubt(self) -> None:
         return
 
-    def finish(self) -> None:
+    def confirm(self) -> None:
         pass
 
     def restore(self, state: bytes) -> None:

@@ -81,9 +81,7 @@ class StepwiseBackend(Backend):
         try:
             outcome = self._guarded(run, task, callback, careful=False)
         except BeginAgain as reason:
-            callback.on_run_end(run, Outcome(status=Status.INTERRUPTED, epochs=0, error=str(reason)))
-            if run.checkpoint is not None:  # it was made with less care
-                run.checkpoint.unlink(missing_ok=True)
+            callback.on_run_end(run, Outcome(status=Status.INTERRUPTED, epochs=0, error=str(reason), begins_again=True))
             callback.on_message(f"seed {run.seed}: {reason}: begun again")
             callback.on_run_begin(run)
             outcome = self._guarded(run, task, callback, careful=True)
@@ -133,7 +131,7 @@ class StepwiseBackend(Backend):
             except Exception as error:
                 raise _CallbackFailed from error
 
-        begin = run.resumes_from()
+        begin = None if careful else run.resumes_from()  # a checkpoint that is there was made with less care
         if begin is not None:
             learner.restore(begin.learner)
             probes.restore(begin.probes)
@@ -156,7 +154,7 @@ class StepwiseBackend(Backend):
             outcome = fit(settings, plan, task, learner, watch, begin=begin)
         finally:
             meters.close()
-        learner.finish()
+        learner.confirm()
         if outcome.status is not Status.DONE or run.hidden_test:
             return outcome
         last = boundary(learner, task)

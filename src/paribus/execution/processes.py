@@ -146,7 +146,10 @@ class Workers:
                 callback.on_checkpoint(worker.run, happened)
             case Outcome():
                 callback.on_run_end(worker.run, happened)
-                worker.run = None
+                if happened.begins_again:
+                    callback.on_run_begin(worker.run)
+                else:
+                    worker.run = None
 
     def _died(self, worker: _Worker, tries: dict[Run, int], waiting: deque[Run], callback: Callback) -> None:
         self._dismiss(worker)
@@ -176,7 +179,7 @@ class Workers:
 
 
 class _Teller(Callback):
-    """Sends what happens in a worker to the driver. The driver knows what it started."""
+    """Sends what happens in a worker to the driver. The driver knows what it started, and what begins again."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -150,7 +150,7 @@ class Pictures:
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended. `epochs`: how many it completed; `error`: why it diverged or failed; `best`: its weights where
-    it was best on validation data."""
+    it was best on validation data; `begins_again`: what trains it begins it once more at once, from the start."""
 
     status: Status
     epochs: int
@@ -161,6 +161,7 @@ class Outcome:
     boundary: Boundary | None = None
     best: Best | None = None
     pictures: Pictures = Pictures()
+    begins_again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ class Callback:
         """A run can go on from here."""
 
     def on_run_end(self, run: Run, outcome: Outcome) -> None:
-        """A run is over, however it ended."""
+        """A run is over, however it ended; it begins once more if `outcome.begins_again`."""
 
     def on_message(self, line: str) -> None:
         """Something that whoever waits should know."""

@@ -100,7 +100,7 @@ class Recorder(Callback):
         if outcome.status in (Status.FAILED, Status.INTERRUPTED):
             outcome = replace(outcome, epochs=self._epochs[run])  # as far as was seen
         self._store.end(self._numbers[run], outcome)
-        if run.checkpoint is not None and outcome.status in FINISHED:
+        if run.checkpoint is not None and (outcome.status in FINISHED or outcome.begins_again):
             run.checkpoint.unlink(missing_ok=True)
         del self._numbers[run], self._epochs[run]
         for other in self._others:

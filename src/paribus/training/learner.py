@@ -54,8 +54,9 @@ class Learner(Protocol):
     def doubt(self) -> str | None:
         """Why a run that goes on from `state` may end elsewhere than one in one piece; None where it will not."""
 
-    def finish(self) -> None:
-        """At the end of a run. Raises BeginAgain where what it did was not what the plan says."""
+    def confirm(self) -> None:
+        """At the end of a run, and before a checkpoint. Raises BeginAgain where what it did was not what the plan
+        says."""
 
 
 class BeginAgain(Exception):  # noqa: N818 (an event of a run, not its error)

@@ -189,7 +189,7 @@ class TorchLearner:
     def doubt(self) -> str | None:
         return None
 
-    def finish(self) -> None:
+    def confirm(self) -> None:
         pass
 
     def restore(self, state: bytes) -> None:

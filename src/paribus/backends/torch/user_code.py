@@ -124,7 +124,7 @@ class UserCodeLearner(TorchLearner):
         """What the module gives for the first training examples, as in training."""
         return self.model(self._data.scaled(self._x[:size].clone()))
 
-    def finish(self) -> None:
+    def confirm(self) -> None:
         """What it drew from NumPy's or Python's generator after a first step without any was not paired."""
         if self._expected is not None and other_states() != self._expected:
             raise BeginAgain("its code draws from NumPy's or Python's generator, as its first step had not shown")

@@ -76,7 +76,8 @@ def is_library_code(function: FunctionType) -> bool:
 def is_named(function: FunctionType) -> bool:
     """Whether a function stands in a library under its name, so that nothing of the user's is enclosed in it.
 
-    One that a library's decorator made of the user's stands in the user's module.
+    One that a library's decorator made of the user's stands in the user's module, and so does what is typed into a
+    program of a library's, as under `python -m`.
     """
-    module = sys.modules.get(str(function.__module__))
+    module = sys.modules.get(function.__module__) if function.__module__ != "__main__" else None
     return module is not None and is_library_module(module) and _stands_at(function, module, function.__qualname__)

@@ -50,7 +50,7 @@ class Bar(Callback):
         self._live.stop()
 
     def on_run_begin(self, run: Run) -> None:
-        if run in self._ended:  # its process died: it is tried again
+        if run in self._ended:  # it begins again, or its process died and it is tried again
             self._ended.remove(run)
             self._live.advance(self._bar, -run.settings.epochs)
         self._shown[run] = 0.0
@@ -71,7 +71,7 @@ class Bar(Callback):
         self._ended.add(run)
         self._advance(run, run.settings.epochs)
         del self._shown[run]
-        if outcome.error:
+        if outcome.error and not outcome.begins_again:  # of which a message tells
             self._errors.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
 
     def on_message(self, line: str) -> None:
