@@ -177,6 +177,18 @@ def test_threads_are_those_asked_for_inside_and_those_before_it_after() -> None:
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_hidden_test_split_is_not_looked_at(implementation: str) -> None:
+    settings = settings_of(f"task=moons validation=0.2 epochs=2 init=default implementation={implementation}")
+    told = Recorder()
+    keep = frozenset({"predictions"})
+    train([Run(settings=settings, seed=0, keep=keep, hidden_test=True)], lambda _: load(settings, 0), told)
+    splits = {name.partition("_")[0] for row in told.rows for name in row.metrics}
+    assert splits == {"train", "validation"}
+    assert told.outcomes[0].predictions is None
+    assert told.outcomes[0].boundary is None
+
+
 def test_seed_0_is_a_seed(fit: Fit) -> None:
     words = "task=moons epochs=2 init=default"
     assert fit(words, seed=0).curve("train_loss") == fit(words, seed=0).curve("train_loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ import torch
 from torch import nn
 
 import paribus
+from paribus.backends.dispatch import resolve, train
 from paribus.config.overrides import SettingsError
+from paribus.config.user_code import user_defined
+from paribus.records.checkpoint import Checkpoint
+from paribus.records.run import Run
 from paribus.study.recorder import Recorder
+from paribus.tasks import load
+from tests.conftest import Recorder as Told
 from tests.user_modules import DATA, WORDS, Habits, X, difference, drawn, losses, make, tame
 
 ONE_HABIT = [
@@ -81,6 +88,7 @@ def test_what_was_drawn_before_a_checkpoint_is_found_there(tmp_path: Path, monke
     words = {**WORDS, "epochs": 1, "batch_size": 2, "eval_every": "1steps", "checkpoint_every": 1e-9}
     study = paribus.train(DATA, model=Seldom, out=tmp_path / "whole", **words)
     assert study.record.arms[0].runs[0].attempt == 2  # it began again
+    assert study.curves()["step"].tolist() == list(range(1, 25))  # with nothing of the first attempt
     whole = losses(study)
     before = Recorder.on_evaluation
     for stop in (6, 12, 18, 23):
@@ -92,10 +100,41 @@ def test_what_was_drawn_before_a_checkpoint_is_found_there(tmp_path: Path, monke
             if len(told) == stop:
                 raise KeyboardInterrupt
 
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patched:
             patched.setattr(Recorder, "on_evaluation", dying)
-            paribus.train(DATA, model=Seldom, out=tmp_path / str(stop), **words)
+            with pytest.raises(KeyboardInterrupt):
+                paribus.train(DATA, model=Seldom, out=tmp_path / str(stop), **words)
         assert losses(paribus.train(DATA, model=Seldom, out=tmp_path / str(stop), **words)) == whole
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_who_begins_again_takes_no_checkpoint_that_is_still_there(tmp_path: Path) -> None:
+    """In another process the driver may write one of the first attempt's while the second begins."""
+
+    class Writer(Told):
+        def on_checkpoint(self, run: Run, checkpoint: Checkpoint) -> None:
+            checkpoint.write(tmp_path / "c", run.identity())
+
+    words = {"model": user_defined(Seldom), "epochs": 1, "batch_size": 2, "optimizer.lr": 0.1, "eval_every": "1steps"}
+    settings = resolve({"task": DATA, **words})
+    run = Run(settings=settings, seed=0, keep=frozenset({"weights"}))
+    writing = replace(run, checkpoint=tmp_path / "c", checkpoint_seconds=1e-9)
+    found = []
+    for one, told in ((run, Told()), (writing, Writer())):
+        train([one], lambda run: load(run.settings, run.seed), told)
+        first, second = told.outcomes
+        assert (first.begins_again, second.begins_again) == (True, False)
+        assert [row.step for row in told.rows[-24:]] == list(range(1, 25))
+        assert second.weights is not None
+        found.append(np.concatenate([value.ravel() for value in second.weights.values()]))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_a_function_keeps_is_not_there_for_the_next_seed(tmp_path: Path) -> None:
+    both = paribus.train(DATA, model=make(Habits(builds=True)), out=tmp_path / "both", **(WORDS | {"seeds": [0, 1]}))
+    one = paribus.train(DATA, model=make(Habits(builds=True)), out=tmp_path / "one", **(WORDS | {"seeds": [1]}))
+    assert both.table()["train_loss"].tolist()[1] == one.table()["train_loss"].tolist()[0]
 
 
 @pytest.mark.parametrize("when", ["evaluation", "always"])
