@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from paribus.backends.dispatch import resolve, train
+from paribus.cli import main
 from paribus.config.overrides import parse_overrides
 from paribus.config.settings import Settings
 from paribus.records.record import Evaluation, Outcome
@@ -130,6 +132,27 @@ def fit() -> Callable[..., Recorder]:
         return recorder
 
     return fitted
+
+
+Called = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
+    """As `paribus`, in this process: what is imported already is not imported again."""
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setenv("TERM", "dumb")
+        monkeypatch.setattr(sys, "argv", ["paribus", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int | None)
+        return subprocess.CompletedProcess(words, ended.value.code or 0, said.out, said.err)
+
+    return command
 
 
 def norm_gap(one: np.ndarray, other: np.ndarray, beside: np.ndarray | None = None) -> float:

@@ -12,10 +12,7 @@ from paribus.bench.command import run_bench
 from paribus.bench.contestants import CONTESTANTS, PEERS
 from paribus.config.overrides import SettingsError
 from paribus.tasks import load
-from tests.conftest import settings_of
-from tests.test_cli import Called, called
-
-__all__ = ["called"]  # a fixture
+from tests.conftest import Called, settings_of
 
 QUIET = Console(quiet=True)
 

@@ -6,14 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from paribus.cli import main
+from tests.conftest import Called
 
-Called = Callable[..., subprocess.CompletedProcess[str]]
 BAD = [
     ["train", "mons"],
     ["train", "moons", "lr=nan", "hidden=20xx20", "momentun=0.9", "--seeds", "3,3"],
@@ -36,24 +34,6 @@ def paribus(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "80", "TERM": "dumb"}
     command = [sys.executable, "-m", "paribus", *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
-
-
-@pytest.fixture
-def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
-    """As `paribus`, in this process: what is imported already is not imported again."""
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setenv("TERM", "dumb")
-        monkeypatch.setattr(sys, "argv", ["paribus", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert isinstance(ended.value.code, int | None)
-        return subprocess.CompletedProcess(words, ended.value.code or 0, said.out, said.err)
-
-    return command
 
 
 @pytest.mark.parametrize("words", BAD, ids=map(" ".join, BAD))

@@ -366,19 +366,10 @@ def test_processes_that_begin_together_compile_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_is_compiled_again_is_the_same(tmp_path: Path, fit: Fit) -> None:
     """To the last bit."""
-    words = [
-        sys.executable,
-        "-m",
-        "paribus",
-        "train",
-        "moons",
-        "epochs=40",
-        "init=default",
-        "--out",
-        str(tmp_path / "s"),
-    ]
+    words = ["train", "moons", "epochs=40", "init=default", "--out", str(tmp_path / "s")]
     environment = {**os.environ, "PARIBUS_COMPILED": str(tmp_path / "compiled"), "PYTHONHASHSEED": "7"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "paribus", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "compiling the training loops for float32, this once" in done.stdout
     (run,) = read(tmp_path / "s").arms[0].runs
     assert run.curve["train_loss"].tolist() == fit("task=moons epochs=40 init=default").curve("train_loss")

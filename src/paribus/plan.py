@@ -194,7 +194,7 @@ class Plan:
 
     @lru_cache(maxsize=16)  # noqa: B019 (a plan is a number): each split and each metric asks
     def evaluation_state(self, step: int) -> int:
-        """What it is seeded with when the module is evaluated after so many steps.
+        """What such a generator is seeded with when the module is evaluated after `step` steps.
 
         >>> Plan(0).evaluation_state(7) not in Plan(0).generator_states(0, 9)
         True

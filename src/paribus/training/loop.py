@@ -133,7 +133,7 @@ class _Clock:
     def save(self, step: int) -> None:
         assert self._watch.save is not None
         self._train += perf_counter() - self._since
-        self._learner.confirm()  # else the rest of the run, all that is looked at after this, would confirm it
+        self._learner.confirm()  # a resumed run sees its own draws alone: earlier ones are looked for here
         if not self._proven and (why := self._learner.doubt()) is not None:
             self._watch.doubted(why)
             self._watch.save = None
