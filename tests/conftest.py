@@ -27,6 +27,7 @@ from paribus.records.run import Callback, Run
 from paribus.tasks import load
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: one more than there are cores, as many tests wait for a process or a browser."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,7 +18,8 @@ from paribus.commands import described
 from paribus.config.settings import Settings
 from paribus.plan import Plan
 from paribus.records.metrics import METERS
-from paribus.records.record import RunRecord, Status, StudyRecord
+from paribus.records.record import Evaluation, RunRecord, Status, StudyRecord
+from paribus.records.run import Callback, Run
 from paribus.study.driver import carried_out
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
@@ -97,17 +98,35 @@ def kill(pid: int, folder: Path) -> None:
     wait_until(lambda: not carried_out(folder), f"{folder} is let go of")
 
 
-def begun(folder: Path, words: str, seeds: str) -> multiprocessing.process.BaseProcess:
-    """A study, in a process of its own that has imported everything before it begins."""
+def begun(folder: Path, words: str, seeds: str, killed_after: int | None = None) -> multiprocessing.process.BaseProcess:
+    """A study, in a process of its own that has imported everything before it begins.
+
+    `killed_after`: evaluations after which it kills itself.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.helpers"])
-    process = context.Process(target=_carry_out, args=(folder, words, seeds))
+    process = context.Process(target=_carry_out, args=(folder, words, seeds, killed_after))
     process.start()
     return process
 
 
-def _carry_out(folder: Path, words: str, seeds: str) -> None:
-    carry_out(ask(folder, words, seeds))
+def _carry_out(folder: Path, words: str, seeds: str, killed_after: int | None) -> None:
+    carry_out(ask(folder, words, seeds), [] if killed_after is None else [_Killing(killed_after)])
+
+
+class _Killing(Callback):
+    """SIGKILL for this process after a number of evaluations; 0 is at the first run's begin."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def on_run_begin(self, run: Run) -> None:
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_evaluation(self, run: Run, row: Evaluation) -> None:
+        self.left -= 1
+        self.on_run_begin(run)
 
 
 def killed_when(reached: Callable[[], bool], folder: Path, words: str, seeds: str) -> None:
@@ -120,6 +139,16 @@ def killed_when(reached: Callable[[], bool], folder: Path, words: str, seeds: st
     finally:
         process.kill()
         process.join()
+    assert process.exitcode == -signal.SIGKILL, "it came to its end before it was killed"
+
+
+def kills_itself(folder: Path, words: str, seeds: str, after: int) -> None:
+    """Carry a study out in a process that SIGKILL ends after as many evaluations, whatever its threads do then.
+
+    Nobody has to look at the right moment, as `killed_when` has to.
+    """
+    process = begun(folder, words, seeds, killed_after=after)
+    process.join(_PATIENCE)
     assert process.exitcode == -signal.SIGKILL, "it came to its end before it was killed"
 
 

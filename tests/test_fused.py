@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from itertools import combinations, product
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 import pytest
@@ -240,6 +240,23 @@ def test_evaluations_are_told_while_it_trains_and_ctrl_c_keeps_them() -> None:
     (outcome,) = seen.ends.values()
     assert outcome.status is Status.INTERRUPTED
     assert len(next(iter(seen.curves.values()))) >= 5
+
+
+def test_ctrl_c_leaves_no_hole_in_a_curve() -> None:
+    """Whoever is told of one evaluation while many more wait is told of these too, or of no later one."""
+
+    class Interrupting(Among):
+        def on_evaluation(self, run: Run, row: Evaluation) -> None:
+            super().on_evaluation(run, row)
+            sleep(0.1 if len(self.curves[run]) == 1 else 0)  # the engine goes on meanwhile
+            if len(self.curves[run]) == 5:
+                raise KeyboardInterrupt
+
+    settings, seen = settings_of("task=moons epochs=1000000 eval_every=1"), Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        train([Run(settings=settings, seed=0)], lambda _: load(settings, 0), seen)
+    (rows,) = seen.curves.values()
+    assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
 
 
 def test_ctrl_c_stops_the_command(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.helpers import (
     begun,
     command_of,
     killed_when,
+    kills_itself,
     let_end,
     runs,
     statuses,
@@ -77,8 +78,7 @@ def test_200_runs_under_20_kills_are_the_runs_of_an_undisturbed_study(tmp_path: 
     whole = carry_out(ask(tmp_path / "whole", words, "50"))
     rng = np.random.default_rng(0)
     for _ in range(20):
-        done = statuses(folder).count(Status.DONE) + int(rng.integers(0, 9))
-        killed_when(lambda done=done: statuses(folder).count(Status.DONE) >= done, folder, words, "50")
+        kills_itself(folder, words, "50", after=int(rng.integers(0, 20)))
     assert 20 <= statuses(folder).count(Status.DONE) < 200
     assert_same_curves(let_end(folder, words, "50"), whole)
     with sqlite3.connect(folder / FILE) as database:

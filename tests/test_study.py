@@ -126,15 +126,17 @@ def test_ctrl_c_keeps_what_was_evaluated(tmp_path: Path) -> None:
         def on_run_end(self, run: object, outcome: Outcome) -> None: ...
 
         def on_message(self, line: str) -> None: ...
-        def on_evaluation(self, run: object, row: Evaluation) -> None:
-            if row.epoch == 4:
+        def on_evaluation(self, run: Run, row: Evaluation) -> None:
+            if (run.settings.model.hidden, row.epoch) == ((5,), 4):  # the other run goes on beside it
                 raise KeyboardInterrupt
 
     asked = ask(tmp_path / "s", WORDS, "1")
     with pytest.raises(KeyboardInterrupt):
         carry_out(asked, [Interrupting()])
     run = runs(read(tmp_path / "s"))["hidden=5", 0]
-    assert (run.status, run.epochs, run.curve["epoch"].tolist()) == (Status.INTERRUPTED, 4, [2, 4])
+    epochs = run.curve["epoch"].tolist()
+    assert epochs in ([2, 4], [2, 4, 6])  # the last one, if its thread came to it meanwhile
+    assert (run.status, run.epochs) == (Status.INTERRUPTED, epochs[-1])
     assert_same_curves(carry_out(asked), carry_out(ask(tmp_path / "t", WORDS, "1")))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -90,31 +90,24 @@ class _Training:
         if self.probes is not None:
             self.probes.look(row[steps.STEP] / int(engine.run[0]["steps_per_epoch"]))
 
-    def evaluations(self) -> list[Evaluation]:
-        """Those that nobody was told of yet."""
-        if self.engine is None:
-            return []
-        engine = self.engine
-        last = self.evaluated
-        per_epoch = int(engine.run[0]["steps_per_epoch"])
-        found = []
-        for number in range(self.told, last):
+    def evaluations(self) -> Iterator[Evaluation]:
+        """Those that nobody was told of yet, one by one: who is interrupted at one has the others still to tell."""
+        while self.engine is not None and self.told < self.evaluated:
+            number, engine = self.told, self.engine
+            self.told += 1
             row = engine.rows[number].tolist()
             metrics = self._metrics(row)
             if self.run.metrics:
                 metrics |= self.own[number]
             step = int(row[steps.STEP])
-            evaluation = Evaluation(
+            yield Evaluation(
                 step=step,
-                epoch=step / per_epoch,
+                epoch=step / int(engine.run[0]["steps_per_epoch"]),
                 train_seconds=row[steps.TRAIN_SECONDS],
                 eval_seconds=row[steps.EVAL_SECONDS],
                 metrics=metrics,
                 meters=engine.meters(number),
             )
-            found.append(evaluation)
-        self.told = last
-        return found
 
     def _metrics(self, row: Sequence[float]) -> dict[str, float]:
         found = {}
