@@ -91,10 +91,7 @@ class NumpyLearner:
 
     def step(self, examples: Indices, epoch: int) -> float:
         x, y = self._x[examples], self._y[examples]
-        dropped = enumerate(self.model.dropped)
-        logits = self.model.forward(
-            x, [self._plan.keep(epoch, examples, i, units, self._settings.mlp.dropout) for i, units in dropped]
-        )
+        logits = self.model.forward(x, self._keep(examples, epoch) if self.model.dropped else ())
         loss = self.loss.forward(logits, y, self._settings.label_smoothing)
         gradients = self.model.backward(self.loss.backward())
         if self._settings.l1:
@@ -103,6 +100,10 @@ class NumpyLearner:
             self._clipping.add(clip_by_global_norm(gradients, self._clip))
         self.optimizer.step(gradients)
         return loss
+
+    def _keep(self, examples: Indices, epoch: int) -> list[NDArray[np.bool_]]:
+        p = self._settings.mlp.dropout
+        return [self._plan.keep(epoch, examples, i, units, p) for i, units in enumerate(self.model.dropped)]
 
     def evaluate(self, split: str) -> tuple[float, float]:
         x, y = self._data[split]

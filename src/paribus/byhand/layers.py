@@ -5,6 +5,7 @@ A batch is a matrix with one example in each row: x has shape (examples, feature
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,6 +80,44 @@ class ReLU:
     def backward(self, dy: Array) -> Array:
         """Any shape."""
         return np.where(self._positive, dy, 0)
+
+
+class Skip:
+    """y = x + f(x), for layers f that give as many features as they take (a residual connection).
+
+    Backward:  dx = dy + f backward of dy.
+
+    `parameters` and `gradients` stay with the layers of f, the first of which is linear.
+
+    Source: He et al., Deep residual learning for image recognition (2016).
+
+    >>> layer = Skip([Linear(np.array([[2.0]]), np.array([0.0])), ReLU()])
+    >>> layer.forward(np.array([[3.0]])).tolist(), layer.backward(np.array([[1.0]])).tolist()
+    ([[9.0]], [[3.0]])
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = layers
+        self.parameters: dict[str, Array] = {}
+        self.gradients: dict[str, Array] = {}
+
+    def forward(self, x: Array) -> Array:
+        """x (examples, features)."""
+        y = x
+        for layer in self.layers:
+            y = layer.forward(y)
+        return x + y
+
+    def backward(self, dy: Array) -> Array:
+        """dy (examples, features)."""
+        dx = dy
+        for layer in reversed(self.layers):
+            dx = layer.backward(dx)
+        return dy + dx
+
+    def backward_to_parameters(self, dy: Array) -> None:
+        """The gradients of the layers alone."""
+        self.backward(dy)
 
 
 class Dropout:

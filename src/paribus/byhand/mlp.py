@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.byhand.activations import ACTIVATIONS
-from paribus.byhand.layers import Array, Dropout, Layer, Linear
+from paribus.byhand.layers import Array, Dropout, Layer, Linear, Skip
 from paribus.byhand.norms import NORMS, Norm
 
 
@@ -20,8 +20,7 @@ class Mlp:
     x + f(x). Parameters are named as in the PyTorch model: `linears.0.weight`, `linears.0.bias`, ..., and after all of
     those `norms.0.weight`, ...
 
-    Backward runs the same layers in the opposite order; each turns dL/d(output) into dL/d(input) (the chain rule). With
-    y = x + f(x), dL/dx = dL/dy + f backward of dL/dy.
+    Backward runs the same layers in the opposite order; each turns dL/d(output) into dL/d(input) (the chain rule).
 
     >>> model = Mlp([2, 3, 2])
     >>> {name: value.shape for name, value in model.parameters.items()}
@@ -47,17 +46,22 @@ class Mlp:
         self.norms: list[Norm] = [NORMS[norm](units, dtype) for units in hidden] if norm != "none" else []
         self.dropouts = [Dropout(dropout) for _ in hidden] if dropout else []
         self.dropped: tuple[int, ...] = tuple(hidden) if dropout else ()
-        self.skips = [skip and n_in == n_out for n_in, n_out in pairwise(sizes[:-1])]
-        self.blocks: list[list[Layer]] = [
+        blocks: list[list[Layer]] = [
             [self.linears[i], *self.norms[i : i + 1], ACTIVATIONS[activation](), *self.dropouts[i : i + 1]]
             for i in range(len(hidden))
         ]
+        self.layers: list[Layer] = []
+        for block, n_in, n_out in zip(blocks, sizes, hidden, strict=False):
+            self.layers += [Skip(block)] if skip and n_in == n_out else block
+        self.layers.append(self.linears[-1])
+        first = self.layers[0]
+        assert isinstance(first, Linear | Skip)
+        self._first = first
         # the norms after all linears: the plan's draws for a linear go by its place among the parameters
-        self._named: dict[str, Layer] = {f"linears.{i}": linear for i, linear in enumerate(self.linears)}
-        self._named |= {f"norms.{i}": one for i, one in enumerate(self.norms)}
-        self.parameters: dict[str, Array] = {
-            f"{name}.{key}": value for name, layer in self._named.items() for key, value in layer.parameters.items()
-        }
+        named: dict[str, Layer] = {f"linears.{i}": linear for i, linear in enumerate(self.linears)}
+        named |= {f"norms.{i}": one for i, one in enumerate(self.norms)}
+        self._learned = {f"{name}.{key}": (layer, key) for name, layer in named.items() for key in layer.parameters}
+        self.parameters: dict[str, Array] = {name: one.parameters[key] for name, (one, key) in self._learned.items()}
         self.buffers: dict[str, Array] = {
             f"norms.{i}.{key}": value for i, one in enumerate(self.norms) for key, value in one.buffers.items()
         }
@@ -79,32 +83,17 @@ class Mlp:
         """
         for i, dropout in enumerate(self.dropouts):
             dropout.keep = keep[i] if keep else None
-        for block, skip in zip(self.blocks, self.skips, strict=True):
-            y = x
-            for layer in block:
-                y = layer.forward(y)
-            x = x + y if skip else y
-        return self.linears[-1].forward(x)
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
 
     def backward(self, dlogits: Array) -> dict[str, Array]:
         """dL/d(parameter) for every parameter, from dL/d(logits) of the last `forward`."""
-        if self.blocks:
-            dy = self.linears[-1].backward(dlogits)
-            for block, skip in zip(self.blocks[:0:-1], self.skips[:0:-1], strict=True):
-                dx = dy
-                for layer in reversed(block):
-                    dx = layer.backward(dx)
-                dy = dx + dy if skip else dx
-            for layer in self.blocks[0][:0:-1]:
-                dy = layer.backward(dy)
-        else:
-            dy = dlogits
-        self.linears[0].backward_to_parameters(dy)  # nobody asks for dL/d(data)
-        return {
-            f"{name}.{key}": gradient
-            for name, layer in self._named.items()
-            for key, gradient in layer.gradients.items()
-        }
+        dy = dlogits
+        for layer in self.layers[:0:-1]:
+            dy = layer.backward(dy)
+        self._first.backward_to_parameters(dy)  # nobody asks for dL/d(data)
+        return {name: layer.gradients[key] for name, (layer, key) in self._learned.items()}
 
     def at_once(self, x: Array) -> int:
         """All of them."""
