@@ -58,6 +58,7 @@ class Mlp(nn.Module):
         self.linears = nn.ModuleList(Linear(n_in, n_out, dtype=dtype) for n_in, n_out in pairwise(sizes))
         # the norms after all linears: the plan's draws for a linear go by its place among the parameters
         self.norms = nn.ModuleList(NORMS[norm](units, dtype) for units in sizes[1:-1] if norm != "none")
+        self.normalised = norm != "none"
         self.activation = ACTIVATIONS[activation]
         self.skips = [skip and n_in == n_out for n_in, n_out in pairwise(sizes[:-1])]
         self.dropout = dropout
@@ -67,13 +68,15 @@ class Mlp(nn.Module):
 
         `keep`: while training with dropout, one mask (examples, units) of 0 and 1 for each hidden layer.
         """
-        for i, skip in enumerate(self.skips):
-            y = self.linears[i](x)  # (examples, units)
-            if self.norms:
-                y = self.norms[i](y)
+        *hidden, last = self.linears
+        norms = list(self.norms) if self.normalised else ()
+        for i, linear in enumerate(hidden):
+            y = linear(x)  # (examples, units)
+            if norms:
+                y = norms[i](y)
             y = self.activation(y)
             if keep:
                 y = y * (keep[i].to(y.dtype) / (1 - self.dropout))
-            x = x + y if skip else y
-        logits: Tensor = self.linears[-1](x)
+            x = x + y if self.skips[i] else y
+        logits: Tensor = last(x)
         return logits
