@@ -31,6 +31,7 @@ from paribus.backends.torch.learner import TorchLearner
 from paribus.backends.torch.user_code import UserCodeLearner
 from paribus.config.identity import walk
 from paribus.config.user_code import UserDefined
+from paribus.training import metrics
 from paribus.training.randomness import set_torch_generator
 
 ROUNDS = 20
@@ -87,6 +88,8 @@ def nothing_kept_apart() -> Iterator[None]:
             (UserCodeLearner, "_evaluated", evaluated),
             (UserDefined, "copy", lambda self: self),
             (TorchBackend, "tried", lambda *_: none),
+            (metrics, "untouched_generators", nullcontext),
+            (metrics, "set_generators", set_torch_generator),
             (walk, "identify", lambda thing: walk.Found(f"{id(thing):064x}")),
         ):
             stack.enter_context(patch.object(owner, name, new))

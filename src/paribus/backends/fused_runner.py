@@ -80,7 +80,8 @@ class _Training:
         row = engine.rows[self.evaluated].tolist()
         if self.run.metrics:
             step = int(row[steps.STEP])
-            self.own.append(measured(self.metrics, engine, self.task, self.splits, Plan(self.run.seed), step=step))
+            logits = {split: engine.logits(self.task.splits[split].x) for split in self.splits}
+            self.own.append(measured(self.metrics, logits, self.task, Plan(self.run.seed), step=step))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
         plateau = self.run.settings.schedule.plateau

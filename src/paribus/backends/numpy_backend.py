@@ -26,7 +26,7 @@ from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
-from paribus.training.learner import Learner
+from paribus.training.learner import Learner, Scores
 
 Made = tuple[Callable[[type[np.floating]], Model], tuple[int, ...]]
 
@@ -105,12 +105,15 @@ class NumpyLearner:
         p = self._settings.mlp.dropout
         return [self._plan.keep(epoch, examples, i, units, p) for i, units in enumerate(self.model.dropped)]
 
-    def evaluate(self, split: str) -> tuple[float, float]:
+    def evaluate(self, split: str) -> Scores:
         x, y = self._data[split]
-        if split == "train" and self._settings.eval_train != "all":
-            x, y = x[: self._settings.eval_train], y[: self._settings.eval_train]
-        logits = self._logits(x)
-        return self.loss.forward(logits, y), float((logits.argmax(axis=1) == y).mean())
+        looked_at = len(x) if split != "train" or self._settings.eval_train == "all" else self._settings.eval_train
+        logits, y = self._logits(x[:looked_at]), y[:looked_at]
+        return Scores(
+            self.loss.forward(logits, y),
+            float((logits.argmax(axis=1) == y).mean()),
+            lambda: logits if looked_at >= len(x) else self._logits(x),
+        )
 
     def _logits(self, x: Array) -> Array:
         self.model.train(training=False)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
-from paribus.config.identity.library import is_library_module
+from paribus.config.identity.library import is_library_file, is_library_module
 
 
 def pack(thing: Any) -> bytes | None:
@@ -69,9 +69,11 @@ def unpack(content: bytes) -> Any:
 
 def is_users_module(module: object) -> bool:
     """Whether a module is neither a part of Python nor installed: a file beside the script or notebook."""
-    if not isinstance(module, ModuleType) or module.__name__ == "__main__":  # which is packed by value anyway
+    file = getattr(module, "__file__", None)
+    if file is None or (isinstance(file, str) and is_library_file(file)):  # first, as thousands are libraries'
         return False
-    return getattr(module, "__file__", None) is not None and not is_library_module(module)
+    # what is typed or run itself is packed by value anyway
+    return isinstance(module, ModuleType) and module.__name__ != "__main__" and not is_library_module(module)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, SupportsFloat
 
 import numpy as np
@@ -10,6 +11,18 @@ from numpy.typing import NDArray
 
 from paribus.plan import Indices
 from paribus.tasks.task import Inputs
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation finds of a split: mean loss and accuracy, over a part of the training data with `eval_train`.
+
+    `logits`: gives those of the whole split, which metrics of the user's own ask for.
+    """
+
+    loss: float
+    accuracy: float
+    logits: Callable[[], NDArray[np.floating]] = field(compare=False)
 
 
 class Learner(Protocol):
@@ -33,8 +46,8 @@ class Learner(Protocol):
         Gradients are clipped after backward and before the optimizer, where `clip` is set.
         """
 
-    def evaluate(self, split: str) -> tuple[float, float]:
-        """Mean loss and accuracy over a whole split, in evaluation mode."""
+    def evaluate(self, split: str) -> Scores:
+        """How well a split is predicted, in evaluation mode."""
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
         """The logits of each input, shape (inputs, classes), in evaluation mode."""

@@ -97,11 +97,13 @@ class _Clock:
         begun = perf_counter()
         self._train += begun - self._since
         found: dict[str, float] = {}
-        for split in watch.splits:
-            found[f"{split}_loss"], found[f"{split}_accuracy"] = learner.evaluate(split)
+        scores = {split: learner.evaluate(split) for split in watch.splits}
+        for split, one in scores.items():
+            found[f"{split}_loss"], found[f"{split}_accuracy"] = one.loss, one.accuracy
         finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
         if watch.metrics and finite:
-            found |= measured(watch.metrics, learner, self._task, watch.splits, watch.plan, step=step)
+            logits = {split: one.logits() for split, one in scores.items()}
+            found |= measured(watch.metrics, logits, self._task, watch.plan, step=step)
         if watch.keep_best and finite:
             self.best = Best.of(self.best, step, found, learner.weights)
         if self._schedule is not None and finite:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
 from paribus.tasks import Task
-from paribus.tasks.task import Inputs
 from paribus.training.randomness import set_generators, untouched_generators
 from paribus.training.scoring import softmax, value
 
@@ -33,25 +32,17 @@ def measure(
     return {metric.name: value(metric.thing, logits, y, labels) for metric in metrics}
 
 
-class Model(Protocol):
-    """What metrics ask of a model."""
-
-    def logits(self, x: Inputs) -> NDArray[np.floating]:
-        """Shape (inputs, classes)."""
-
-
 def measured(
-    metrics: Sequence[UserDefined], model: Model, task: Task, splits: Sequence[str], plan: Plan, *, step: int
+    metrics: Sequence[UserDefined], logits: Mapping[str, NDArray[np.floating]], task: Task, plan: Plan, *, step: int
 ) -> dict[str, float]:
     """Every metric on every split, `test_recall`, each on arrays of its own and under generators that belong to
-    (seed, step): what a metric writes or draws is seen by nobody else."""
+    (seed, step): what a metric writes or draws is seen by nobody else. `logits`: of each split's examples."""
     state = plan.evaluation_state(step)
-    logits = {name: model.logits(task.splits[name].x) for name in splits}
     found: dict[str, float] = {}
     with untouched_generators():
-        for name in splits:
+        for name, predicted in logits.items():
             set_generators(state)
-            values = measure(metrics, logits[name], task.splits[name].y, task.labels)
+            values = measure(metrics, predicted, task.splits[name].y, task.labels)
             found |= {f"{name}_{metric}": value for metric, value in values.items()}
     return found
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
+from paribus.training.learner import Scores
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
@@ -44,8 +47,10 @@ class PlannedBatches:
 class TorchLearner:
     """Autograd and `torch.optim`; see `learner.Learner`."""
 
+    _without_gradients: Callable[[], AbstractContextManager[Any]] = torch.inference_mode
+
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
-        self._dtype, self._plan, self._settings = DTYPES[settings.precision], plan, settings
+        self._dtype, self._plan, self._settings, self._task = DTYPES[settings.precision], plan, settings, task
         self._bf16 = settings.precision == "bf16"
         self._device = torch.device(settings.device)
         self._hidden: tuple[int, ...] = ()
@@ -152,16 +157,18 @@ class TorchLearner:
         self.model.train()
         return torch.cat(found).to(self._dtype)
 
-    def evaluate(self, split: str) -> tuple[float, float]:
+    def evaluate(self, split: str) -> Scores:
         x, y = self._data.splits[split]
-        if split == "train" and self._settings.eval_train != "all":
-            x, y = x[: self._settings.eval_train], y[: self._settings.eval_train]
-        with torch.inference_mode():
-            logits = self._logits(x)
-            return cross_entropy(logits, y).item(), (logits.argmax(dim=1) == y).double().mean().item()
+        looked_at = len(x) if split != "train" or self._settings.eval_train == "all" else self._settings.eval_train
+        y = y[:looked_at]
+        with self._without_gradients():
+            logits = self._logits(x[:looked_at])
+            loss, accuracy = cross_entropy(logits, y).item(), (logits.argmax(dim=1) == y).double().mean().item()
+        whole = self._task.splits[split].x
+        return Scores(loss, accuracy, lambda: logits.cpu().numpy() if looked_at >= len(whole) else self.logits(whole))
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
-        with torch.inference_mode():
+        with self._without_gradients():
             found: NDArray[np.floating] = self._logits(self._data.to_device(x)).cpu().numpy()
         return found
 

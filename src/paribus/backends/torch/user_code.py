@@ -25,7 +25,7 @@ from paribus.config.user_code import code_fingerprint
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
-from paribus.training.learner import BeginAgain
+from paribus.training.learner import BeginAgain, Scores
 from paribus.training.randomness import borrowed_generators, other_states, set_generators, set_torch_generator
 
 _PROBED = 8
@@ -39,12 +39,13 @@ class UserCodeLearner(TorchLearner):
     module's step should; by default only if the first step or evaluation draws from them.
     """
 
+    _without_gradients = torch.no_grad  # what a module keeps of an evaluation may go into a step: no inference tensor
+
     def __init__(self, settings: Settings, task: Task, plan: Plan, *, every_generator: bool = False) -> None:
         self._every = every_generator
         self._on_copy: bool | None = None  # whether evaluating changes the module; not known before it is tried
         self._expected: tuple[Any, ...] | None = None
         super().__init__(settings, task, plan)
-        self._task = task
         self._per_epoch = steps_in_epoch(settings, len(task.train))
         self._states: Iterator[int] = iter(())
         self._steps_done = 0
@@ -70,7 +71,7 @@ class UserCodeLearner(TorchLearner):
         self._steps_done += 1
         return self._watched(next(self._states), lambda: super(UserCodeLearner, self).step(examples, epoch))
 
-    def evaluate(self, split: str) -> tuple[float, float]:
+    def evaluate(self, split: str) -> Scores:
         return self._evaluated(lambda: super(UserCodeLearner, self).evaluate(split))
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
@@ -99,10 +100,8 @@ class UserCodeLearner(TorchLearner):
         return found
 
     def _logits(self, x: Tensor) -> Tensor:
-        """On a copy of the examples, which the module may keep or write into; not in inference mode, as what it keeps
-        of an evaluation may go into a step."""
-        with torch.inference_mode(mode=False), torch.no_grad():
-            return super()._logits(x.clone())
+        """On a copy of the examples, which the module may keep or write into."""
+        return super()._logits(x.clone())
 
     def _watched(self, state: int, act: Callable[[], Found]) -> Found:
         """Under generators at a state. NumPy's and Python's are looked at once: most modules never draw from them."""
