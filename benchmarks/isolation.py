@@ -89,6 +89,7 @@ def nothing_kept_apart() -> Iterator[None]:
             (UserDefined, "copy", lambda self: self),
             (TorchBackend, "tried", lambda *_: none),
             (metrics, "untouched_generators", nullcontext),
+            (metrics, "untouched_torch_generator", nullcontext),
             (metrics, "set_generators", set_torch_generator),
             (walk, "identify", lambda thing: walk.Found(f"{id(thing):064x}")),
         ):

@@ -16,6 +16,7 @@ import paribus
 from paribus.backends.dispatch import resolve, train
 from paribus.config.overrides import SettingsError
 from paribus.config.user_code import user_defined
+from paribus.config.user_copies import pack, unpack
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.run import Run
 from paribus.study.recorder import Recorder
@@ -36,6 +37,9 @@ ONE_HABIT = [
     Habits(buffer=True),
     Habits(own_generator=True),
     Habits(builds=True),
+    Habits(holds=True, torch_noise="always"),
+    Habits(holds=True, numpy_noise="training"),
+    Habits(holds=True, python_noise="always"),
 ]
 
 
@@ -67,6 +71,23 @@ def test_a_run_that_begins_again_in_a_worker_is_nobody_elses(tmp_path: Path) -> 
         assert len(study.curves()) == 2 * 4 * WORDS["epochs"]
         found.append(study.curves()[["arm", "seed", "step", "train_loss", "test_loss"]])
     assert found[0].equals(found[1])
+
+
+@pytest.mark.parametrize(
+    ("make_own", "draw"),
+    [
+        (lambda: random.Random(7), lambda own: own.random()),
+        (lambda: np.random.RandomState(7), lambda own: own.random()),
+        (lambda: torch.Generator().manual_seed(7), lambda own: torch.rand(1, generator=own).item()),
+    ],
+    ids=["python", "numpy", "torch"],
+)
+def test_a_generator_of_ones_own_is_copied_as_it_stands(make_own: Any, draw: Any) -> None:
+    """It is not the global one, which every copy shares."""
+    own = make_own()
+    packed = pack(lambda: draw(own))
+    assert packed is not None
+    assert [unpack(packed)() for _ in range(2)] == [draw(make_own())] * 2
 
 
 class Seldom(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.metrics
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
@@ -37,6 +39,7 @@ from sklearn.metrics import (
 import paribus
 from paribus.config.overrides import SettingsError
 from paribus.config.user_code import code_fingerprint, user_defined
+from paribus.plan import Plan
 from paribus.study.packing import unpack
 from paribus.study.store import Store, StoreError
 from paribus.training.metrics import measure, softmax
@@ -423,3 +426,57 @@ def test_an_attribute_of_the_same_name_is_no_call() -> None:
 
     history = History()
     assert value(lambda y, predicted: history.log_loss, np.zeros((2, 2)), np.array([0, 1])) == 3.0
+
+
+# --- metrics that draw -----------------------------------------------------------------------------------------------
+
+DRAWING: dict[str, tuple[Callable[[], float], Callable[[int], float]]] = {
+    "numpy": (np.random.random, lambda state: np.random.RandomState(state % 2**32).random()),
+    "python": (random.random, lambda state: random.Random(state).random()),
+    "torch": (
+        lambda: torch.rand(1).item(),
+        lambda state: torch.rand(1, generator=torch.Generator().manual_seed(state)).item(),
+    ),
+}
+
+
+def seed_all() -> None:
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(2)
+    torch.manual_seed(3)
+
+
+def own_model() -> torch.nn.Module:
+    """Draws from no generator but at birth."""
+    return torch.nn.Linear(3, 2)
+
+
+@pytest.mark.parametrize("model", ["own", "torch", "numpy", "fused"])
+@pytest.mark.parametrize("first", [0, 5], ids=["always", "from its sixth call"])
+@pytest.mark.parametrize("generator", DRAWING)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_metric_draws_what_belongs_to_seed_and_step(tmp_path: Path, generator: str, first: int, model: str) -> None:
+    """Whoever trains, and from whenever it draws on; whoever calls draws as if there were no study."""
+    draw, expected = DRAWING[generator]
+    calls: list[int] = []
+
+    def drawn(truth: Any, predicted: Any) -> float:
+        calls.append(1)
+        return draw() if len(calls) > first else -1.0
+
+    words = {"model": own_model} if model == "own" else {"implementation": model}
+    seed_all()
+    before = [one() for one, _ in DRAWING.values()]
+    seed_all()
+    study = paribus.train(
+        answers(), metrics={"drawn": drawn}, epochs=6, batch_size=16, eval_every=1, seeds=1, out=tmp_path / "s", **words
+    )
+    assert [one() for one, _ in DRAWING.values()] == before
+    begins_again = first > 0 and model == "own" and generator != "torch"
+    assert study.record.arms[0].runs[0].attempt == (2 if begins_again else 1)
+    table, plan = study.curves(), Plan(0)
+    for split, place in (("train", 0), ("test", 1)):
+        told = table[f"{split}_drawn"].tolist()
+        for evaluation, (step, one) in enumerate(zip(table["step"], told, strict=True)):
+            call = 2 * evaluation + place
+            assert one == (expected(plan.evaluation_state(int(step))) if call >= first else -1.0)

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -36,7 +37,8 @@ WORDS: dict[str, Any] = {"epochs": 6, "batch_size": 16, "lr": 0.1, "seeds": 1}
 @dataclass(frozen=True)
 class Habits:
     """What a module does beside its work. `torch_noise` ...: when it draws from that generator; `counts`, `appends`: when
-    it counts in an attribute, and in a list outside of it; `builds`: it counts outside when it is made."""
+    it counts in an attribute, and in a list outside of it; `builds`: it counts outside when it is made; `holds`: what it
+    draws with are the global generators' own methods, as after `from random import gauss`."""
 
     in_place: bool = False
     keeps_inputs: bool = False
@@ -48,7 +50,16 @@ class Habits:
     buffer: bool = False
     own_generator: bool = False
     builds: bool = False
+    holds: bool = False
     shares: bool = False
+
+
+_HELD = (np.random.normal, random.random, partial(torch.rand, generator=torch.default_generator))
+_LOOKED_UP = (
+    lambda *numbers: np.random.normal(*numbers),  # noqa: NPY002
+    lambda: random.random(),
+    lambda shape: torch.rand(shape),
+)
 
 
 def make(habits: Habits) -> Callable[[], nn.Module]:
@@ -58,6 +69,7 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
     with torch.no_grad():  # the same in every call: it is a part of what the function is
         for number, parameter in enumerate(shared.parameters()):
             parameter.fill_(0.1 * (number + 1))
+    normal, uniform, noise = _HELD if habits.holds else _LOOKED_UP
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -82,10 +94,10 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
                 x.mul_(2.0)
             h = torch.relu(self.first(x * 1.0))
             if self.now(habits.torch_noise):
-                h = h * (torch.rand(h.shape) > 0.3)
+                h = h * (noise(h.shape) > 0.3)
             if self.now(habits.numpy_noise):
-                h = h + torch.from_numpy(np.random.normal(0, 0.2, tuple(h.shape)).astype("float32"))  # noqa: NPY002
-            if self.now(habits.python_noise) and random.random() < 0.5:
+                h = h + torch.from_numpy(normal(0, 0.2, tuple(h.shape)).astype("float32"))
+            if self.now(habits.python_noise) and uniform() < 0.5:
                 h = h * 0.5
             if self.now(habits.counts):
                 self.seen += 1
@@ -182,6 +194,7 @@ def difference(habits: Habits, *, jobs: bool = False) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         first: list[float] | None = None
         for name, found in ways(habits, Path(folder), jobs=jobs):
+            random.random(), np.random.random(), torch.rand(1)  # noqa: NPY002 (the caller draws meanwhile)
             first = first or found
             if found != first or not all(np.isfinite(found)):
                 return f"{name}: {found} and not {first}, with {changed(habits)}"

@@ -12,7 +12,6 @@ import numpy as np
 
 from paribus.backends.compatibility import recurrent
 from paribus.config.schedules import PlateauState
-from paribus.config.user_code import UserDefined
 from paribus.fused import steps
 from paribus.fused.compile import engine_of, loops_of, ready
 from paribus.fused.engine import Engine
@@ -22,7 +21,7 @@ from paribus.records.checkpoint import Best
 from paribus.records.record import Evaluation, Outcome, Pictures, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
-from paribus.training.metrics import measured
+from paribus.training.metrics import Metrics
 from paribus.training.probes import Probes, boundary
 from paribus.training.threads import blas_threads
 
@@ -37,7 +36,7 @@ class _Training:
     def __init__(self, run: Run, task: Task) -> None:
         self.run, self.task = run, task
         self.engine: Engine | None = None
-        self.metrics: list[UserDefined] = []
+        self.metrics: Metrics | None = None
         self.own: list[dict[str, float]] = []  # the user's metrics, an entry for each evaluation
         self.told = self.evaluated = 0
         self.outcome: Outcome | None = None
@@ -51,7 +50,7 @@ class _Training:
         try:
             with np.errstate(all="ignore"):
                 settings = self.run.settings
-                self.metrics = [metric.copy() for metric in self.run.metrics]
+                self.metrics = Metrics(self.run.metrics, self.task, Plan(self.run.seed))
                 engine = engine_of(loops_of(settings))(settings, self.task, self.run.seed, self.splits)
                 values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
                 engine.load(values)
@@ -78,10 +77,10 @@ class _Training:
     def _look(self, engine: Engine) -> None:
         """At what is wanted of an evaluation beside its metrics: what is told of it, and the rate of what follows."""
         row = engine.rows[self.evaluated].tolist()
-        if self.run.metrics:
+        if self.metrics:
             step = int(row[steps.STEP])
             logits = {split: engine.logits(self.task.splits[split].x) for split in self.splits}
-            self.own.append(measured(self.metrics, logits, self.task, Plan(self.run.seed), step=step))
+            self.own.append(self.metrics.measured(logits, step=step))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
         plateau = self.run.settings.schedule.plateau

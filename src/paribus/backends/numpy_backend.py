@@ -141,6 +141,9 @@ class NumpyLearner:
     def doubt(self) -> None:
         return
 
+    def watches_generators(self) -> bool:
+        return False
+
     def confirm(self) -> None:
         pass
 

@@ -27,6 +27,7 @@ from paribus.training import sampling
 from paribus.training.learner import BeginAgain, Learner
 from paribus.training.loop import Watch, fit
 from paribus.training.meters import Meters
+from paribus.training.metrics import Metrics
 from paribus.training.probes import Probes, boundary
 from paribus.training.randomness import borrowed_generators
 
@@ -140,8 +141,7 @@ class StepwiseBackend(Backend):
             watch = Watch(
                 evaluated=evaluated,
                 splits=[split for split in task.splits if not (run.hidden_test and split == "test")],
-                metrics=[metric.copy() for metric in run.metrics],
-                plan=plan,
+                metrics=Metrics(run.metrics, task, plan),
                 meters=meters.read,
                 save=saved if run.checkpoint_seconds else None,
                 doubted=lambda why: callback.on_message(

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import io
 import pickle
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+from numpy.random import mtrand
 
 from paribus.config.identity.library import is_library_file, is_library_module
 
@@ -47,6 +51,8 @@ def _packed(thing: Any) -> bytes:
 
     class Anew(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, one: Any) -> Any:
+            if (name := _global_generator(one)) is not None:
+                return _the_global_generator, (name,)
             found = super().reducer_override(one)
             if isinstance(one, type) and isinstance(found, tuple) and (place := _NUMBER.get(found[0].__name__)):
                 arguments = [*found[1][:place], None, *found[1][place + 1 :]]
@@ -62,6 +68,23 @@ _NUMBER = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}
 """Where cloudpickle's makers of classes are told a class's number."""
 
 
+def _the_global_generator(name: str) -> Any:
+    if name == "random":
+        return random._inst
+    return mtrand._rand if name == "numpy.random" else sys.modules["torch"].default_generator
+
+
+def _global_generator(one: Any) -> str | None:
+    """Of which module's functions an object is the generator. Such a function is its method, so that what the user
+    imports from `random` or `numpy.random` holds it: copied, it would draw what belongs to no plan."""
+    if isinstance(one, random.Random):
+        return "random" if one is _the_global_generator("random") else None
+    if isinstance(one, np.random.RandomState):
+        return "numpy.random" if one is _the_global_generator("numpy.random") else None
+    torch = sys.modules.get("torch")
+    return "torch" if torch is not None and one is torch.default_generator else None
+
+
 def unpack(content: bytes) -> Any:
     """A new copy of what was packed."""
     return pickle.loads(content)
@@ -69,11 +92,12 @@ def unpack(content: bytes) -> Any:
 
 def is_users_module(module: object) -> bool:
     """Whether a module is neither a part of Python nor installed: a file beside the script or notebook."""
-    file = getattr(module, "__file__", None)
-    if file is None or (isinstance(file, str) and is_library_file(file)):  # first, as thousands are libraries'
+    if not isinstance(module, ModuleType):
         return False
-    # what is typed or run itself is packed by value anyway
-    return isinstance(module, ModuleType) and module.__name__ != "__main__" and not is_library_module(module)
+    file = vars(module).get("__file__")  # thousands are asked at once: `getattr` would look in vain through each class
+    if file is None or (isinstance(file, str) and is_library_file(file)):
+        return False
+    return module.__name__ != "__main__" and not is_library_module(module)  # which is packed by value anyway
 
 
 @contextmanager

@@ -67,6 +67,9 @@ class Learner(Protocol):
     def doubt(self) -> str | None:
         """Why a run that goes on from `state` may end elsewhere than one in one piece; None where it will not."""
 
+    def watches_generators(self) -> bool:
+        """Whether `confirm` raises where anybody has drawn from NumPy's or Python's global generator."""
+
     def confirm(self) -> None:
         """At the end of a run, and before a checkpoint. Raises BeginAgain where what it did was not what the plan
         says."""

@@ -9,14 +9,13 @@ from time import perf_counter
 
 from paribus.config.schedules import PlateauState
 from paribus.config.settings import Settings, steps_in_epoch
-from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
 from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.tasks import Task
 from paribus.training import sampling
 from paribus.training.learner import Learner
-from paribus.training.metrics import measured
+from paribus.training.metrics import Metrics
 from paribus.training.probes import Probes
 
 
@@ -30,8 +29,7 @@ class Watch:
     evaluated: Callable[[Evaluation], None]
     splits: Sequence[str]
     probes: Probes
-    plan: Plan
-    metrics: Sequence[UserDefined] = ()
+    metrics: Metrics
     meters: Callable[[], Mapping[str, float]] = field(default=dict)
     save: Callable[[Checkpoint], None] | None = None
     save_seconds: float = math.inf
@@ -103,7 +101,7 @@ class _Clock:
         finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
         if watch.metrics and finite:
             logits = {split: one.logits() for split, one in scores.items()}
-            found |= measured(watch.metrics, logits, self._task, watch.plan, step=step)
+            found |= watch.metrics.measured(logits, step=step, watched=learner.watches_generators())
         if watch.keep_best and finite:
             self.best = Best.of(self.best, step, found, learner.weights)
         if self._schedule is not None and finite:

@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
 from paribus.tasks import Task
-from paribus.training.randomness import set_generators, untouched_generators
+from paribus.training.randomness import (
+    borrowed_generators,
+    other_states,
+    set_generators,
+    set_torch_generator,
+    untouched_generators,
+    untouched_torch_generator,
+)
 from paribus.training.scoring import softmax, value
 
-__all__ = ["measure", "measured", "refusal", "softmax"]
+__all__ = ["Metrics", "measure", "refusal", "softmax"]
 
 
 def measure(
@@ -32,19 +39,42 @@ def measure(
     return {metric.name: value(metric.thing, logits, y, labels) for metric in metrics}
 
 
-def measured(
-    metrics: Sequence[UserDefined], logits: Mapping[str, NDArray[np.floating]], task: Task, plan: Plan, *, step: int
-) -> dict[str, float]:
-    """Every metric on every split, `test_recall`, each on arrays of its own and under generators that belong to
-    (seed, step): what a metric writes or draws is seen by nobody else. `logits`: of each split's examples."""
-    state = plan.evaluation_state(step)
-    found: dict[str, float] = {}
-    with untouched_generators():
-        for name, predicted in logits.items():
-            set_generators(state)
-            values = measure(metrics, predicted, task.splits[name].y, task.labels)
-            found |= {f"{name}_{metric}": value for metric, value in values.items()}
-    return found
+class Metrics:
+    """The user's own metrics in a run, each a copy: what one writes or draws is seen by nobody else."""
+
+    def __init__(self, metrics: Sequence[UserDefined], task: Task, plan: Plan) -> None:
+        self._metrics = [metric.copy() for metric in metrics]
+        self._task, self._plan = task, plan
+        self._draws: bool | None = None  # from NumPy's or Python's generator; not known before the first evaluation
+
+    def __bool__(self) -> bool:
+        return bool(self._metrics)
+
+    def measured(
+        self, logits: Mapping[str, NDArray[np.floating]], *, step: int, watched: bool = False
+    ) -> dict[str, float]:
+        """Each on every split, `test_recall`, on arrays of its own, under generators that belong to (seed, step).
+
+        `logits`: of each split's examples. `watched`: whether `Learner.confirm` notices who draws from NumPy's or
+        Python's generator. Then metrics that drew from neither at first are trusted: to set both and put them back
+        takes longer than many a metric.
+        """
+        state = self._plan.evaluation_state(step)
+        trusted = watched and self._draws is False
+        found: dict[str, float] = {}
+        with untouched_torch_generator() if trusted else untouched_generators():
+            for name, predicted in logits.items():
+                if trusted:
+                    set_torch_generator(state)
+                else:
+                    set_generators(state)
+                before = other_states() if self._draws is None else None
+                values = measure(self._metrics, predicted, self._task.splits[name].y, self._task.labels)
+                found |= {f"{name}_{metric}": value for metric, value in values.items()}
+                if before is not None and other_states() != before:
+                    self._draws = True
+        self._draws = bool(self._draws)
+        return found
 
 
 def refusal(metric: UserDefined, task: Task) -> str | None:
@@ -55,7 +85,8 @@ def refusal(metric: UserDefined, task: Task) -> str | None:
             continue
         perfect = np.where(split.y[:, None] == np.arange(task.info.classes), 5.0, 0.0)
         try:
-            measure([metric.copy()], perfect, split.y, task.labels)
+            with borrowed_generators(0):
+                measure([metric.copy()], perfect, split.y, task.labels)
         except Exception as error:  # whatever the user's code raises is the answer
             where = "" if name == "test" else f" on the {name} split"
             return f"metric {metric.name} cannot be computed{where}: {type(error).__name__}: {error}"

@@ -34,14 +34,22 @@ def untouched_generators() -> Iterator[None]:
 @contextmanager
 def _as_they_were() -> Iterator[None]:
     python_state = random.getstate()
+    try:
+        with _another_numpy_generator(), untouched_torch_generator():
+            yield
+    finally:
+        random.setstate(python_state)
+
+
+@contextmanager
+def untouched_torch_generator() -> Iterator[None]:
+    """PyTorch's as it was, when this ends, where PyTorch is there."""
     torch = sys.modules.get("torch")
     torch_state = torch.random.get_rng_state() if torch is not None else None
     cuda_states = torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_initialized() else None
     try:
-        with _another_numpy_generator():
-            yield
+        yield
     finally:
-        random.setstate(python_state)
         if torch is not None:
             torch.random.set_rng_state(torch_state)
             if cuda_states is not None:

@@ -196,6 +196,9 @@ class TorchLearner:
     def doubt(self) -> str | None:
         return None
 
+    def watches_generators(self) -> bool:
+        return False
+
     def confirm(self) -> None:
         pass
 

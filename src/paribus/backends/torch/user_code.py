@@ -123,6 +123,9 @@ class UserCodeLearner(TorchLearner):
         """What the module gives for the first training examples, as in training."""
         return self.model(self._data.scaled(self._x[:size].clone()))
 
+    def watches_generators(self) -> bool:
+        return self._expected is not None
+
     def confirm(self) -> None:
         """What it drew from NumPy's or Python's generator after a first step without any was not paired."""
         if self._expected is not None and other_states() != self._expected:
