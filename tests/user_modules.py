@@ -54,10 +54,10 @@ class Habits:
     shares: bool = False
 
 
-_HELD = (np.random.normal, random.random, partial(torch.rand, generator=torch.default_generator))
+_HELD = (np.random.normal, random.uniform, partial(torch.rand, generator=torch.default_generator))
 _LOOKED_UP = (
     lambda *numbers: np.random.normal(*numbers),  # noqa: NPY002
-    lambda: random.random(),
+    lambda low, high: random.uniform(low, high),
     lambda shape: torch.rand(shape),
 )
 
@@ -69,7 +69,7 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
     with torch.no_grad():  # the same in every call: it is a part of what the function is
         for number, parameter in enumerate(shared.parameters()):
             parameter.fill_(0.1 * (number + 1))
-    normal, uniform, noise = _HELD if habits.holds else _LOOKED_UP
+    draws = _HELD if habits.holds else _LOOKED_UP
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -79,6 +79,8 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
             self.first = shared if habits.shares else nn.Linear(4, 4 + len(outside))
             self.last = nn.Linear(self.first.out_features, 2)
             self.seen, self.kept, self.generator = 0, None, None
+            if habits.holds:
+                self.draws = draws
             if habits.buffer:
                 self.register_buffer("t", torch.zeros(()), persistent=False)
 
@@ -92,12 +94,13 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
                 self.kept = x
             if habits.in_place:
                 x.mul_(2.0)
+            normal, uniform, noise = self.draws if habits.holds else draws
             h = torch.relu(self.first(x * 1.0))
             if self.now(habits.torch_noise):
                 h = h * (noise(h.shape) > 0.3)
             if self.now(habits.numpy_noise):
                 h = h + torch.from_numpy(normal(0, 0.2, tuple(h.shape)).astype("float32"))
-            if self.now(habits.python_noise) and uniform() < 0.5:
+            if self.now(habits.python_noise) and uniform(0, 1) < 0.5:
                 h = h * 0.5
             if self.now(habits.counts):
                 self.seen += 1
