@@ -540,7 +540,7 @@ FAULTS = [
     ("training/scoring.py", "truth = classes[y]  #", "truth = classes[y] if names_labels else y  #", "test_user_code.py"),
     ("backends/stepwise.py", "settings = run.settings.with_copies()", "settings = run.settings", "test_user_code.py::test_what_a_function_keeps_is_not_there_for_the_next_seed"),
     ("backends/torch/user_code.py", "self.model = copy.deepcopy(model)", "self.model = model", "test_user_code.py"),
-    ("training/loop.py", "if not self._proven and (why := self._learner.doubt()) is not None:", "if False:", "test_user_code.py"),
+    ("training/loop.py", "if (why := self._learner.doubt()) is not None:", "if False:", "test_user_code.py"),
     ("backends/torch/user_trial.py", "if learner.outside() != before:", "if False:", "test_user_code.py"),
     ("backends/torch/user_code.py", "if self._expected is not None and other_states() != self._expected:", "if False:", "test_user_code.py"),
     ("study/matching.py", "if named and here[key] not in", "if False and here[key] not in", "test_recorded.py"),

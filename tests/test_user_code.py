@@ -37,6 +37,15 @@ ONE_HABIT = [
     Habits(buffer=True),
     Habits(own_generator=True),
     Habits(builds=True),
+    Habits(keeps_mean="always"),
+    Habits(keeps_mean="evaluation"),
+    Habits(scales=True),
+    Habits(late=True),
+    Habits(late_mean=True),
+    Habits(reads_state=True),
+    Habits(inner="always"),
+    Habits(inner="training"),
+    Habits(cached=True),
     Habits(holds=True, torch_noise="always"),
     Habits(holds=True, numpy_noise="training"),
     Habits(holds=True, python_noise="always"),
@@ -46,7 +55,11 @@ ONE_HABIT = [
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("habits", ONE_HABIT, ids=lambda one: str(one).partition("(")[2][:60])
 def test_a_habit_changes_no_number(habits: Habits) -> None:
-    assert difference(habits) is None
+    try:
+        assert difference(habits) is None
+    except SettingsError as refused:
+        assert habits.inner == "always"
+        assert "evaluating it changes something outside of the module" in str(refused)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -221,3 +234,62 @@ def test_what_cannot_take_a_step_is_refused_before_training(tmp_path: Path, name
     with pytest.raises(SettingsError, match=told):
         paribus.train(DATA, model={"net": model}, optimizer=optimizer, out=tmp_path / "s", **{**WORDS, "lr": 0.1})
     assert not (tmp_path / "s").exists()
+
+
+# --- what is kept where nobody looks at first -------------------------------------------------------------------------
+
+
+class Halving(torch.optim.SGD):
+    """Keeps a count that its state dictionary does not have."""
+
+    _taken = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self._taken += 1
+        if self._taken % 5 == 0:
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for parameter in group["params"]:
+                        parameter.mul_(0.5)
+        return super().step(closure)
+
+
+def with_a_hook(parameters: Any) -> torch.optim.Optimizer:
+    """Counts in the closure of a hook."""
+    optimizer, taken = torch.optim.SGD(parameters, lr=0.1), [0]
+
+    def hook(*_: Any) -> None:
+        taken[0] += 1
+        if taken[0] % 5 == 0:
+            with torch.no_grad():
+                for parameter in optimizer.param_groups[0]["params"]:
+                    parameter.mul_(0.5)
+
+    optimizer.register_step_post_hook(hook)
+    return optimizer
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "optimizer", [lambda parameters: Halving(parameters, lr=0.1), with_a_hook], ids=["own", "hook"]
+)
+def test_what_an_optimizer_keeps_to_itself_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: Any
+) -> None:
+    """A run that is killed comes to the same end: it begins again."""
+    words = {**WORDS, "eval_every": 1, "checkpoint_every": 1e-9, "model": tame, "optimizer": {"halving": optimizer}}
+    del words["lr"]
+    whole = losses(paribus.train(DATA, out=tmp_path / "whole", **words))
+    before, told = Recorder.on_evaluation, [0]
+
+    def dying(self: Recorder, run: Any, row: Any) -> None:
+        before(self, run, row)
+        told[0] += 1
+        if told[0] == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recorder, "on_evaluation", dying)
+        with pytest.raises(KeyboardInterrupt):
+            paribus.train(DATA, out=tmp_path / "killed", **words)
+    assert losses(paribus.train(DATA, out=tmp_path / "killed", **words)) == whole

@@ -458,11 +458,12 @@ def own_model() -> torch.nn.Module:
 def test_a_metric_draws_what_belongs_to_seed_and_step(tmp_path: Path, generator: str, first: int, model: str) -> None:
     """Whoever trains, and from whenever it draws on; whoever calls draws as if there were no study."""
     draw, expected = DRAWING[generator]
-    calls: list[int] = []
+    calls = tmp_path / "calls"  # in a file: what a metric keeps in memory is not there at the next call
 
     def drawn(truth: Any, predicted: Any) -> float:
-        calls.append(1)
-        return draw() if len(calls) > first else -1.0
+        with calls.open("a") as file:
+            file.write(".")
+            return draw() if file.tell() > first else -1.0
 
     words = {"model": own_model} if model == "own" else {"implementation": model}
     seed_all()
@@ -478,5 +479,50 @@ def test_a_metric_draws_what_belongs_to_seed_and_step(tmp_path: Path, generator:
     for split, place in (("train", 0), ("test", 1)):
         told = table[f"{split}_drawn"].tolist()
         for evaluation, (step, one) in enumerate(zip(table["step"], told, strict=True)):
-            call = 2 * evaluation + place
-            assert one == (expected(plan.evaluation_state(int(step))) if call >= first else -1.0)
+            call = 1 + 2 * evaluation + place  # the first is the trial before training
+            draws = call >= first or begins_again
+            assert one == (expected(plan.evaluation_state(int(step))) if draws else -1.0)
+
+
+COUNTED: list[int] = []
+OWN = np.random.default_rng(0)
+
+
+def counting(truth: Any, predicted: Any) -> float:
+    COUNTED.append(1)
+    return float(len(COUNTED))
+
+
+def bootstrapped(truth: Any, predicted: Any) -> float:
+    chosen = OWN.integers(0, len(truth), len(truth))
+    return float((truth[chosen] == predicted[chosen]).mean())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("model", ["own", "numpy", "fused"])
+def test_a_metric_keeps_nothing_from_one_evaluation_to_the_next(tmp_path: Path, model: str) -> None:
+    """However often one looks, the last values are the same; and a metric beside it changes nothing."""
+    words = {"model": own_model} if model == "own" else {"implementation": model}
+    found = []
+    for every in (1, 6):
+        for metrics in ({"counted": counting, "boot": bootstrapped}, {"boot": bootstrapped, "drawn": resampled}):
+            study = paribus.train(
+                answers(),
+                metrics={**metrics, "drawn": resampled},
+                epochs=6,
+                batch_size=16,
+                eval_every=every,
+                seeds=1,
+                out=tmp_path / f"{every}{len(found)}",
+                **words,
+            )
+            last = study.curves().iloc[-1]
+            assert last.get("test_counted", 1.0) == 1.0
+            found.append([last[name] for name in ("train_boot", "test_boot", "train_drawn", "test_drawn")])
+    assert found == [found[0]] * 4
+    assert COUNTED == []
+
+
+def resampled(truth: Any, predicted: Any) -> float:
+    chosen = np.random.randint(0, len(truth), len(truth))  # noqa: NPY002
+    return float((truth[chosen] == predicted[chosen]).mean())

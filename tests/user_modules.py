@@ -6,13 +6,13 @@ that must all come to the same numbers, or be refused.
 
 from __future__ import annotations
 
+import functools
 import random
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -38,7 +38,10 @@ WORDS: dict[str, Any] = {"epochs": 6, "batch_size": 16, "lr": 0.1, "seeds": 1}
 class Habits:
     """What a module does beside its work. `torch_noise` ...: when it draws from that generator; `counts`, `appends`: when
     it counts in an attribute, and in a list outside of it; `builds`: it counts outside when it is made; `holds`: what it
-    draws with are the global generators' own methods, as after `from random import gauss`."""
+    draws with are the global generators' own methods, as after `from random import gauss`; `keeps_mean`: when it moves a mean
+    that it keeps in an attribute; `scales`: evaluation shrinks a weight; `late`: it counts evaluations only after some
+    steps, `late_mean`: keeps a mean from then on; `reads_state`: it seeds a generator with where NumPy's stands; `inner`: when it counts in a closure that each call of its factory makes; `cached`: training writes into what a
+    function with a cache gives."""
 
     in_place: bool = False
     keeps_inputs: bool = False
@@ -51,10 +54,17 @@ class Habits:
     own_generator: bool = False
     builds: bool = False
     holds: bool = False
+    keeps_mean: When = "never"
+    scales: bool = False
+    late: bool = False
+    late_mean: bool = False
+    reads_state: bool = False
+    inner: When = "never"
+    cached: bool = False
     shares: bool = False
 
 
-_HELD = (np.random.normal, random.uniform, partial(torch.rand, generator=torch.default_generator))
+_HELD = (np.random.normal, random.uniform, functools.partial(torch.rand, generator=torch.default_generator))
 _LOOKED_UP = (
     lambda *numbers: np.random.normal(*numbers),  # noqa: NPY002
     lambda low, high: random.uniform(low, high),
@@ -69,6 +79,11 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
     with torch.no_grad():  # the same in every call: it is a part of what the function is
         for number, parameter in enumerate(shared.parameters()):
             parameter.fill_(0.1 * (number + 1))
+
+    @functools.cache
+    def table() -> Tensor:
+        return torch.zeros(())
+
     draws = _HELD if habits.holds else _LOOKED_UP
 
     class Net(nn.Module):
@@ -81,6 +96,7 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
             self.seen, self.kept, self.generator = 0, None, None
             if habits.holds:
                 self.draws = draws
+            self.mean, self.steps, self.looks = torch.zeros(self.first.out_features), 0, 0
             if habits.buffer:
                 self.register_buffer("t", torch.zeros(()), persistent=False)
 
@@ -102,6 +118,29 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
                 h = h + torch.from_numpy(normal(0, 0.2, tuple(h.shape)).astype("float32"))
             if self.now(habits.python_noise) and uniform(0, 1) < 0.5:
                 h = h * 0.5
+            if self.now(habits.keeps_mean):
+                self.mean = 0.9 * self.mean + 0.1 * h.detach().mean(0)
+            if habits.keeps_mean != "never":
+                h = h - self.mean
+            if habits.scales and not self.training:
+                with torch.no_grad():
+                    self.last.weight.mul_(0.98)
+            if habits.late:
+                self.steps += self.training
+                self.looks += not self.training and self.steps > 6
+                h = h * (1 + 0.05 * self.looks)
+            if habits.late_mean:
+                self.steps += self.training
+                if self.training and self.steps > 6:
+                    self.mean = 0.9 * self.mean + 0.1 * h.detach().mean(0)
+                h = h - self.mean
+            if habits.reads_state and self.training:
+                here = torch.Generator().manual_seed(int(np.random.get_state()[1][0]))  # noqa: NPY002
+                h = h * (torch.rand(h.shape, generator=here) > 0.3)
+            if habits.cached:
+                if self.training:
+                    table().add_(0.01)
+                h = h * (1 + table())
             if self.now(habits.counts):
                 self.seen += 1
             if self.now(habits.appends):
@@ -114,7 +153,19 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
                 h = h * (torch.rand(h.shape, generator=self.generator) > 0.2)
             return self.last(h) * (1 + 0.01 * self.seen + 0.01 * len(outside))
 
-    return Net
+    def factory() -> nn.Module:
+        counted = [0]
+
+        class Inner(Net):
+            def forward(self, x: Tensor) -> Tensor:
+                if self.now(habits.inner):
+                    counted.append(1)
+                out: Tensor = super().forward(x)
+                return out * (1 + 0.01 * len(counted))
+
+        return Inner()
+
+    return Net if habits.inner == "never" else factory
 
 
 def tame() -> nn.Module:

@@ -6,11 +6,12 @@ is new, as it was when the study was asked for: alone, beside other arms, and in
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
@@ -41,11 +42,23 @@ def pack(thing: Any) -> bytes | None:
     return None
 
 
-def _packed(thing: Any) -> bytes:
+def filled_caches(thing: Any) -> list[str]:
+    """The functions that a thing reaches and whose cache (`functools.cache`) holds something: in a copy it is empty."""
+    import cloudpickle
+
+    found: dict[str, int] = {}
+    with _by_value(cloudpickle):
+        _packed(thing, found)
+    return [name for name, size in found.items() if size]
+
+
+def _packed(thing: Any, cached: dict[str, int] | None = None) -> bytes:
     """Packed so that every copy makes its classes anew.
 
     cloudpickle numbers classes, and makes one only once in a process: a second copy would give its methods, with their
     closures, to the class of the first. Without a number they are two. Source: `cloudpickle._class_getnewargs`.
+
+    `cached`: gets the functions with a cache, and how much each holds.
     """
     import cloudpickle
 
@@ -53,6 +66,10 @@ def _packed(thing: Any) -> bytes:
         def reducer_override(self, one: Any) -> Any:
             if (name := _global_generator(one)) is not None:
                 return _the_global_generator, (name,)
+            if isinstance(one, _CACHED) and not _stands_in_a_library(one):
+                if cached is not None:
+                    cached[one.__name__] = one.cache_info().currsize
+                return _with_an_empty_cache, (one.__wrapped__, one.cache_parameters())
             found = super().reducer_override(one)
             if isinstance(one, type) and isinstance(found, tuple) and (place := _NUMBER.get(found[0].__name__)):
                 arguments = [*found[1][:place], None, *found[1][place + 1 :]]
@@ -66,6 +83,20 @@ def _packed(thing: Any) -> bytes:
 
 _NUMBER = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}
 """Where cloudpickle's makers of classes are told a class's number."""
+
+
+_CACHED = type(functools.lru_cache(len))
+"""What `functools.lru_cache` and `functools.cache` make: cloudpickle takes it by its name, so copies share a cache."""
+
+
+def _with_an_empty_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    cached: Callable[..., Any] = functools.lru_cache(**parameters)(function)
+    return cached
+
+
+def _stands_in_a_library(function: Any) -> bool:
+    module = sys.modules.get(str(function.__module__))
+    return module is not None and is_library_module(module) and function.__module__ != "__main__"
 
 
 def _the_global_generator(name: str) -> Any:

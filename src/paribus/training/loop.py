@@ -86,7 +86,6 @@ class _Clock:
         self._schedule = settings.schedule.plateau
         self.plateau = (begin.plateau if begin else None) or PlateauState()
         self.reduced = False  # the plateau's factor, since the rate was set last
-        self._proven = begin is not None  # whether going on from a checkpoint is known to be the same
         self._since = self._saved = perf_counter()
 
     def evaluate(self, step: int) -> bool:
@@ -134,12 +133,12 @@ class _Clock:
         assert self._watch.save is not None
         self._train += perf_counter() - self._since
         self._learner.confirm()  # a resumed run sees its own draws alone: earlier ones are looked for here
-        if not self._proven and (why := self._learner.doubt()) is not None:
+        # each time: a module may begin to keep something late
+        if (why := self._learner.doubt()) is not None:
             self._watch.doubted(why)
             self._watch.save = None
             self._since = perf_counter()
             return
-        self._proven = True
         checkpoint = Checkpoint(
             step=step,
             train_seconds=self._train,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,11 +41,10 @@ def measure(
 
 
 class Metrics:
-    """The user's own metrics in a run, each a copy: what one writes or draws is seen by nobody else."""
+    """The user's own metrics in a run: what one writes, counts or draws is seen by no other, and by no later call."""
 
     def __init__(self, metrics: Sequence[UserDefined], task: Task, plan: Plan) -> None:
-        self._metrics = [metric.copy() for metric in metrics]
-        self._task, self._plan = task, plan
+        self._metrics, self._task, self._plan = metrics, task, plan
         self._draws: bool | None = None  # from NumPy's or Python's generator; not known before the first evaluation
 
     def __bool__(self) -> bool:
@@ -62,18 +62,20 @@ class Metrics:
         state = self._plan.evaluation_state(step)
         trusted = watched and self._draws is False
         found: dict[str, float] = {}
+        drawn = False
         with untouched_torch_generator() if trusted else untouched_generators():
-            for name, predicted in logits.items():
+            for (name, predicted), metric in itertools.product(logits.items(), self._metrics):
                 if trusted:
                     set_torch_generator(state)
                 else:
                     set_generators(state)
                 before = other_states() if self._draws is None else None
-                values = measure(self._metrics, predicted, self._task.splits[name].y, self._task.labels)
-                found |= {f"{name}_{metric}": value for metric, value in values.items()}
-                if before is not None and other_states() != before:
-                    self._draws = True
-        self._draws = bool(self._draws)
+                # of a copy: what it counts, or draws from a generator of its own, begins anew each time
+                values = measure([metric.copy()], predicted, self._task.splits[name].y, self._task.labels)
+                found[f"{name}_{metric.name}"] = values[metric.name]
+                drawn = drawn or (before is not None and other_states() != before)
+        if self._draws is None:
+            self._draws = drawn
         return found
 
 

@@ -153,7 +153,9 @@ class TorchLearner:
         self.model.eval()
         chunk = evaluated_at_once(self._settings.model, x, self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            found = [self.model(self._data.scaled(part)) for part in torch.split(x, chunk)]
+            parts = torch.split(x, chunk)
+            # a user's module may write the next part's logits over those that it gave
+            found = [self.model(self._data.scaled(part)).clone() for part in parts]
         self.model.train()
         return torch.cat(found).to(self._dtype)
 

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from paribus.backends.torch.learner import TorchLearner
+from paribus.config.identity.library import is_library_class
 from paribus.config.models import UserModel
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.config.user_code import code_fingerprint
+from paribus.config.user_copies import filled_caches
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
@@ -42,7 +44,7 @@ class UserCodeLearner(TorchLearner):
     _without_gradients = torch.no_grad  # what a module keeps of an evaluation may go into a step: no inference tensor
 
     def __init__(self, settings: Settings, task: Task, plan: Plan, *, every_generator: bool = False) -> None:
-        self._every = every_generator
+        self._every = self._careful = every_generator
         self._on_copy: bool | None = None  # whether evaluating changes the module; not known before it is tried
         self._expected: tuple[Any, ...] | None = None
         super().__init__(settings, task, plan)
@@ -86,18 +88,27 @@ class UserCodeLearner(TorchLearner):
                 self.model = copy.deepcopy(model)
             except Exception:  # whatever a user's module raises when it is copied: evaluated itself, and looked at
                 self.model = model
-        before = attributes(model) if self._on_copy is None else {}
+        before = changeable(self.model) if self._on_copy is None else {}
+        writes = _writes(model)
         try:
             found = self._watched(self._plan.evaluation_state(self._steps_done), act)
             if self._on_copy is None:
-                self._on_copy = first_difference(before, attributes(self.model)) is not None
+                changes = first_difference(before, changeable(self.model)) is not None
+                self._on_copy = changes or (self._careful and self.model is not model)
                 if self._on_copy and self.model is model:
                     raise ValueError(
                         "evaluating the module changes it, and it cannot be copied: count only while self.training"
                     )
         finally:
             self.model = model
+        if _writes(model) != writes:
+            self._begin_again("evaluating its module changes a parameter or buffer")
         return found
+
+    def _begin_again(self, reason: str) -> None:
+        if self._careful:
+            raise ValueError(f"{reason}, and it cannot be copied: do that only while self.training")
+        raise BeginAgain(f"{reason}, as the first time had not shown")
 
     def _logits(self, x: Tensor) -> Tensor:
         """On a copy of the examples, which the module may keep or write into."""
@@ -127,9 +138,27 @@ class UserCodeLearner(TorchLearner):
         return self._expected is not None
 
     def confirm(self) -> None:
-        """What it drew from NumPy's or Python's generator after a first step without any was not paired."""
+        """What it drew from NumPy's or Python's generator after a first step without any was not paired; and what an
+        evaluation changes in the module, if the first one changed nothing, was seen by later steps."""
+        if self._on_copy is False and self._evaluation_changes():
+            self._begin_again("evaluating its module changes it")
         if self._expected is not None and other_states() != self._expected:
             raise BeginAgain("its code draws from NumPy's or Python's generator, as its first step had not shown")
+
+    def _evaluation_changes(self) -> bool:
+        """Whether an evaluation changes the module as it is now; that of a copy, which nobody sees."""
+        model = self.model
+        try:
+            self.model = copy.deepcopy(model)
+        except Exception:  # whatever a user's module raises when it is copied: then each evaluation is looked at
+            return False
+        try:
+            before = changeable(self.model)
+            with borrowed_generators(0), self._without_gradients():
+                self._logits(self._data.to_device(self._task.test.x[:_PROBED]))
+            return first_difference(before, changeable(self.model)) is not None
+        finally:
+            self.model = model
 
     # --- whether a checkpoint is enough ---
 
@@ -144,17 +173,28 @@ class UserCodeLearner(TorchLearner):
 
     def _doubt(self) -> str | None:
         try:
+            if names := filled_caches((self.model, self.outside_things())):
+                return f"it keeps something in the cache of {names[0]}"
             mine, other = self._twin(), self._twin()
             mine.model, mine.optimizer = copy.deepcopy((self.model, self.optimizer))
             mine._adopt(self)
             other.restore(self.state())
             other._adopt(self)
             # what an attribute holds is compared before the step too: a counter may change nothing in one step
-            if (name := first_difference(mine._kept_beside(), other._kept_beside())) is not None:
+            # (of this one's optimizer, as a copy of an optimizer leaves its attributes behind)
+            if (name := first_difference(self._kept_beside(), other._kept_beside())) is not None:
                 return f"{name} is not kept in a checkpoint"
             if self.outside() != other.outside():
                 return "it keeps something outside of the module, in a closure or a global"
             one, two = mine._probed(), other._probed()
+            if self._expected is not None:  # it draws from PyTorch's generator alone: does it look at the others?
+                quiet = self._twin()
+                quiet.restore(self.state())
+                quiet._adopt(self)
+                quiet._every, quiet._expected = False, ()
+                set_generators(1)
+                if first_difference(one, quiet._probed()) is not None:
+                    return "it reads the state of NumPy's or Python's generator"
         except Exception as error:  # whatever the user's code raises when it is copied or restored
             return f"it cannot be copied and restored ({type(error).__name__}: {str(error)[:120]})"
         name = first_difference(one, two)
@@ -186,15 +226,43 @@ class UserCodeLearner(TorchLearner):
         """What the module and the optimizer keep that their state dictionaries do not hold."""
         found = attributes(self.model, of_checkpoint=True)
         for key, value in vars(self.optimizer).items():
-            if key not in ("param_groups", "state") and not key.startswith("_"):
-                found[f"the optimizer's {key}"] = _packed(value)
+            if key in ("param_groups", "state") or (key in _PYTORCHS_OWN and not (key.endswith("_hooks") and value)):
+                continue
+            found[f"the optimizer's {key}"] = _packed(value)
         return found
 
     def outside(self) -> list[str]:
-        """What the user's functions are with all that they reach: it changes where a closure or a global does."""
-        return [
-            code_fingerprint(one.thing) for kind, one in self._settings.user_defined_parts().items() if kind != "task"
-        ]
+        """What the user's functions and the classes of what they made are, with all that they reach: it changes where a
+        closure or a global does."""
+        return [code_fingerprint(thing) for thing in self.outside_things()]
+
+    def outside_things(self) -> list[Any]:
+        """The user's functions, and the classes of what they made."""
+        classes = dict.fromkeys(map(type, (*self.model.modules(), self.optimizer)))
+        things = [one.thing for kind, one in self._settings.user_defined_parts().items() if kind != "task"]
+        return [*things, *(kind for kind in classes if not is_library_class(kind))]
+
+
+def changeable(model: nn.Module) -> dict[str, bytes]:
+    """What an evaluation might change: attributes, tensors among them, parameters and buffers."""
+    found = attributes(model)
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, Tensor):
+                found[f"tensor {name}.{key}"] = f"{id(value)} {_version(value)}".encode()
+    for name, one in model.named_parameters():
+        found[f"parameter {name}"] = f"{id(one)} {_version(one)}".encode()
+    return found
+
+
+def _version(tensor: Tensor) -> int:
+    """How often it was written into, as PyTorch counts; an inference tensor is not counted."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _writes(model: nn.Module) -> int:
+    """How often a module's parameters and buffers were written into."""
+    return sum(map(_version, (*model.parameters(), *model.buffers())))
 
 
 def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, bytes]:
@@ -213,6 +281,9 @@ def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, by
                 found[f"buffer {'.'.join(filter(None, (name, key)))}"] = _packed(buffer)
     return found
 
+
+_PYTORCHS_OWN = set(vars(torch.optim.SGD([torch.zeros(1)], lr=1.0)))
+"""An optimizer's attributes that are not the user's."""
 
 _REGISTRIES = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training"}
 

@@ -267,6 +267,9 @@ def _class(kind: type, introspected: frozenset[str]) -> Parts:
     if is_library_class(kind):
         return Parts(f"class {kind.__module__}.{kind.__qualname__}".encode(), [])
     left_out = _NOT_BEHAVIOUR - introspected
+    torch = sys.modules.get("torch")
+    if torch is not None and issubclass(kind, torch.autograd.Function):
+        left_out = left_out | {"_backward_cls"}  # PyTorch makes it, with a number that counts such classes
     names = sorted(
         name for name in vars(kind)
         if name not in left_out and (not name.startswith("__pydantic_") or name == "__pydantic_fields__")

@@ -147,7 +147,8 @@ class Walk:
         held += looked_up
         if code.names & _WHOLE_NAMESPACE:
             held.append(("a global", Whole(function.__globals__)))
-        if (code.names | code.attributes) & _IMPORTERS:
+        of_sys = "sys" in code.names and "modules" in code.attributes
+        if of_sys or (code.names | code.attributes) & _IMPORTERS:
             held += self._imported_by_text(code)
         if function.__dict__:
             held.append(("an attribute", Keyed(function.__dict__)))
@@ -180,7 +181,7 @@ class Walk:
         return _seen(code, name, value)
 
     def _imported_by_text(self, code: Bytecode) -> Iterable[tuple[str, object]]:
-        """Modules that `importlib.import_module("name")` brings, as far as the names stand in the code."""
+        """Modules that `importlib.import_module("name")` or `sys.modules["name"]` brings, if code has the names."""
         found = [(text, module) for text in sorted(code.strings) if (module := sys.modules.get(text))]
         return found or [("what it imports by name", Unreadable("a module whose name is not a constant"))]
 
