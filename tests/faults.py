@@ -8,6 +8,16 @@ from __future__ import annotations
 
 # file under src/paribus, what stands there, the fault, the tests that must go red
 FAULTS = [
+    ("records/files.py", "return not path.resolve().is_relative_to(folder.resolve())", "return False", "hostile/test_received.py"),
+    ("records/files.py", 'part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")', 'part = path.with_name(f".{path.name[:40]}.part")\n    part.unlink() if part.exists() and not part.is_symlink() else None', "hostile/test_received.py"),
+    ("study/store.py", "        must_lie_inside(folder)\n        uri", "        uri", "hostile/test_received.py"),
+    ("study/store.py", "if not isinstance(value, int) or not 0 <= value < 2**63:", "if not isinstance(value, int):", "hostile/test_received.py"),
+    ("report/tensorboard.py", "if leads_out(place, self._folder):", "if False:", "hostile/test_received.py"),
+    ("report/tensorboard.py", '[sys.executable, "-P", "-m", "paribus.report.tensorboard"', '[sys.executable, "-m", "paribus.report.tensorboard"', "hostile/test_received.py"),
+    ("execution/processes.py", 'os.environ[_SAFE_PATH] = "1"', "pass", "hostile/test_received.py"),
+    ("study/environment.py", 'name.endswith((".clean", ".smudge", ".process"))', 'name.endswith(".smudge")', "hostile/test_received.py"),
+    ("study/environment.py", '"core.fsmonitor=false"', '"core.pager=false"', "hostile/test_received.py"),
+    ("study/environment.py", ', "--ignore-submodules=all"', "", "hostile/test_received.py"),
     ("records/run.py", '"best" in self.keep and not found.keeps_best', "False", "test_checkpoints.py"),
     ("backends/stepwise.py", "probes.restore(begin.probes)", "pass", "test_checkpoints.py"),
     ("backends/dispatch.py", "dict(zip(numbers, found, strict=True))", "dict(enumerate(found, len(outcomes)))", "test_backends.py"),

@@ -123,10 +123,11 @@ class Workers:
         if len(workers) >= self._jobs:
             return None
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(there,), daemon=True)
+        process = self._context.Process(target=_work, args=(there, os.environ.get(_SAFE_PATH)), daemon=True)
         with (
             _ctrl_c_ignored(),
             _main_left_alone(),
+            _nothing_from_the_current_folder(),
         ):  # and so by the worker from its first line on: Ctrl-C is the driver's to answer
             process.start()
         there.close()
@@ -210,6 +211,24 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _nothing_from_the_current_folder() -> Iterator[None]:
+    """A worker imports Python's `random`, not a `random.py` that lies in the current folder: until it is told the
+    driver's path, that folder is the first on its own."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
+
+
+_SAFE_PATH = "PYTHONSAFEPATH"
+
+
+@contextlib.contextmanager
 def _main_left_alone() -> Iterator[None]:
     """A worker imports no main module: a script without `if __name__ == "__main__"` would start its study again in it.
 
@@ -232,8 +251,10 @@ def _end_with_the_driver() -> None:
         os._exit(1)  # it was killed: nobody waits for what is being trained
 
 
-def _work(connection: Connection) -> None:
+def _work(connection: Connection, safe_path: str | None) -> None:
     """A worker: trains what it is sent until the driver hangs up, or is gone."""
+    if safe_path is None:  # programs that the user's code starts find their own folder, as they do in the driver
+        os.environ.pop(_SAFE_PATH, None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
     receive(connection.recv_bytes())

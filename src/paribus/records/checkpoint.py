@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.schedules import PlateauState
+from paribus.records.files import replacing
 
 _VERSION = 2
 
@@ -77,13 +78,11 @@ class Checkpoint:
             "plateau": asdict(self.plateau) if self.plateau else None,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             for piece in (json.dumps(head).encode() + b"\n", self.learner, self.probes, best):
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
 
     @classmethod
     def read(cls, path: Path, identity: str) -> Checkpoint | None:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from paribus.findings.findings import Findings
+from paribus.records.files import leads_out, replacing
 from paribus.records.metrics import METERS, split_of
 from paribus.records.record import ArmRecord, RunRecord, Status
 from paribus.report.files.curves import arm_picture
@@ -44,6 +45,10 @@ LIVE_RUNS = 50
 
 _SECONDS = 2.0
 _STATE = "written.json"
+
+
+class LinkError(StoreError):
+    """A study's folder holds a link that leads out of it, where something is to be written."""
 
 
 class Events:
@@ -72,8 +77,8 @@ class Events:
         for file in self._files.values():
             file.flush()
         self._state_file.parent.mkdir(parents=True, exist_ok=True)
-        self._state_file.with_suffix(".part").write_text(json.dumps(self._rows))
-        self._state_file.with_suffix(".part").replace(self._state_file)
+        with replacing(self._state_file) as part:
+            part.write_text(json.dumps(self._rows))
 
     def close(self) -> None:
         """Let go of the files."""
@@ -144,7 +149,15 @@ class Events:
     def _fresh(self, place: Path) -> None:
         if place in self._files:
             self._files.pop(place).close()
+        self._must_lie_inside(place)
         shutil.rmtree(place, ignore_errors=True)
+
+    def _must_lie_inside(self, place: Path) -> None:
+        """In a folder that was received, a link may lead to what is not to be written, or removed."""
+        if leads_out(place, self._folder):
+            raise LinkError(
+                f"{place} leads out of the study's folder, by a link: remove the link to have events written"
+            )
 
     def _write(self, place: Path, step: int, wall_time: float, summary: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -152,6 +165,7 @@ class Events:
 
         file = self._files.get(place)
         if file is None:
+            self._must_lie_inside(place)
             place.mkdir(parents=True, exist_ok=True)
             stream = (place / f"events.out.tfevents.{time.time():.6f}.paribus").open("ab")
             file = self._files[place] = RecordWriter(stream)
@@ -232,8 +246,12 @@ def follow(folder: Path) -> None:
         last = False
         while not last:
             last = ended.wait(_SECONDS)  # and once more after the end
-            with contextlib.suppress(StoreError):  # nothing is recorded yet
+            try:
                 events.sync(Findings.of(read(folder)))
+            except LinkError as error:
+                sys.exit(str(error))
+            except StoreError:  # nothing is recorded yet
+                continue
     finally:
         events.close()
         guard.release()
@@ -254,7 +272,8 @@ class Follower:
 
     def __enter__(self) -> Follower:
         if self._wanted:
-            command = [sys.executable, "-m", "paribus.report.tensorboard", str(self._folder)]
+            # -P: a file in the current folder that is called as a library's is not taken for it
+            command = [sys.executable, "-P", "-m", "paribus.report.tensorboard", str(self._folder)]
             self._process = subprocess.Popen(  # out of the terminal's reach: Ctrl-C is the driver's to answer
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
             )
@@ -281,7 +300,7 @@ def serve(folder: Path, port: int, say: Callable[[str], None]) -> int:
             following.enter_context(Follower(study, runs=1))  # asked for: however many runs there are
         port = free_port(port)
         say(f"TensorBoard: http://localhost:{port}/ (Ctrl-C ends it)")
-        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
         board = subprocess.Popen([*command, "--reload_interval", "2"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from paribus.study.store import Store, StoreError
+from paribus.study.store import Store, StoreError, must_lie_inside
 
 LOCK = ".lock"
 _PATIENCE = 1.0  # a reader that asks whether somebody writes holds the lock for a moment
@@ -23,6 +23,7 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder} cannot be made: {error.strerror}; choose another folder with --out") from None
+    must_lie_inside(folder)
     guard = FileLock(folder / LOCK)
     try:
         (folder / LOCK).touch()

@@ -37,28 +37,26 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit(folder: Path) -> str | None:
-    """The commit checked out around the folder, with `+changes` where files differ from it."""
+    """The commit checked out around the folder, with `+changes` where files differ from it.
+
+    A folder's own `.git/config` may name programs: a monitor, and filters that are run to compare a file. None is run,
+    as who trains in a folder that was received has not asked for it; nor is a submodule looked at, which has its own.
+    """
     try:
-        commit = subprocess.run(
-            # asked only: without the lock and the hook that a look at the files would take
-            [
-                "git",
-                "--no-optional-locks",
-                "-c",
-                "core.fsmonitor=false",
-                "-C",
-                str(folder),
-                "describe",
-                "--always",
-                "--abbrev=40",
-                "--exclude=*",
-                "--dirty=+changes",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
+        filters = _git(folder, "config", "--name-only", "--get-regexp", r"^filter\.", allowed=(0, 1)).split("\n")
+        without = [f"{name}=" for name in filters if name.endswith((".clean", ".smudge", ".process"))]
+        without += [f"{name}=false" for name in filters if name.endswith(".required")]
+        options = [word for one in without for word in ("-c", one)]
+        changes = _git(folder, *options, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
+        return _git(folder, "rev-parse", "HEAD").strip() + ("+changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit.stdout.strip() or None
+
+
+def _git(folder: Path, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
+    # asked only: without the lock and the monitor that a look at the files would take
+    asked = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder)]
+    done = subprocess.run([*asked, *words], capture_output=True, text=True, timeout=5, check=False)
+    if done.returncode not in allowed:
+        raise subprocess.CalledProcessError(done.returncode, done.args)
+    return done.stdout

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from paribus.config.overrides import RefusedError
 from paribus.config.values import Value
 from paribus.records.claims import Claim
+from paribus.records.files import leads_out
 from paribus.records.metrics import MEASURED, Metric
 from paribus.records.record import (
     ArmRecord,
@@ -90,6 +91,17 @@ class NoStudyError(StoreError):
     """A folder without a study, or whose first process was killed before it recorded anything."""
 
 
+WRITTEN = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", ".lock", "checkpoints", "events", "shared")
+"""In a study's folder: what may be written or removed."""
+
+
+def must_lie_inside(folder: Path) -> None:
+    """StoreError where a link in a study's folder, which may have been received, leads out of it."""
+    for name in WRITTEN:
+        if leads_out(folder / name, folder):
+            raise StoreError(f"{folder / name} leads out of the study's folder, by a link: remove the link")
+
+
 class Store:
     """A study's folder. Only the process that carries a study out writes; any number may read meanwhile."""
 
@@ -106,6 +118,7 @@ class Store:
     def create(cls, folder: Path) -> Store:
         """Open a folder for writing; made with an empty study where there is none."""
         folder.mkdir(parents=True, exist_ok=True)
+        must_lie_inside(folder)
         connection = sqlite3.connect(folder / FILE, isolation_level=None)
         store = cls(folder, connection)
         try:
@@ -128,6 +141,7 @@ class Store:
         path = folder / FILE
         if not path.is_file():
             raise NoStudyError(f"{folder} holds no study: there is no {FILE} in it")
+        must_lie_inside(folder)
         uri = path.absolute().as_uri()
         # Whoever closes the write-ahead log last removes it, and only a connection that may write can; a folder that
         # may not be written has none, or cannot have its journal read: then the file is taken as it stands.
@@ -295,7 +309,7 @@ class Store:
             "SELECT arms.settings, seed, status FROM runs JOIN arms ON arms.id = runs.arm ORDER BY attempt"
         )
         today = self._today()
-        return {(today[settings], seed): Status(status) for settings, seed, status in rows}
+        return {(today[settings], self._seed(seed)): Status(status) for settings, seed, status in rows}
 
     def recorded_at(self) -> dict[tuple[str, int], float]:
         """(arm's settings, seed) -> when its last attempt ended, or began if nothing says when it ended."""
@@ -304,7 +318,7 @@ class Store:
             "ORDER BY attempt"
         )
         today = self._today()
-        return {(today[settings], seed): at for settings, seed, at in rows}
+        return {(today[settings], self._seed(seed)): at for settings, seed, at in rows}
 
     def start(self, arm: int, seed: int, *, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
         """Record that a run begins; its number. Earlier attempts stay."""
@@ -423,7 +437,7 @@ class Store:
             "FROM runs ORDER BY attempt"
         ):
             runs.setdefault(arm, {})[seed] = RunRecord(
-                seed=seed,
+                seed=self._seed(seed),
                 status=Status(status),
                 error=error,
                 epochs=epochs or _epochs_so_far(curves.get(id_)),
@@ -452,7 +466,9 @@ class Store:
         return StudyRecord(
             name=self.get("name") or self.folder.name,
             factors=self.get("factors") or [],
-            seeds=sorted({*(self.get("seeds") or []), *(seed for by_seed in runs.values() for seed in by_seed)}),
+            seeds=sorted(
+                {*map(self._seed, self.get("seeds") or []), *(seed for by_seed in runs.values() for seed in by_seed)}
+            ),
             primary_metric=self.get("primary_metric") or "test_accuracy",
             arms=arms,
             named=bool(self.get("named")),
@@ -466,6 +482,12 @@ class Store:
             class_counts=self._class_counts(),
             remarks={name: of for text, name in self.arms().items() if (of := told.get(text))},
         )
+
+    def _seed(self, value: object) -> int:
+        """A seed as it was read: it goes into names of folders, and who received a study did not write it."""
+        if not isinstance(value, int) or not 0 <= value < 2**63:
+            raise StoreError(f"{self.folder / FILE} is damaged: a run has the seed {value!r}, which is no whole number")
+        return value
 
     def _curves(self, where: str, values: Sequence[int]) -> dict[int, Curve]:
         parts: dict[int, list[Curve]] = {}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.findings.findings import Findings
+from paribus.records.files import replacing
 from paribus.records.metrics import SPLITS, split_of
 from paribus.records.record import ArmRecord, RunRecord
 
@@ -34,9 +35,9 @@ def draw(findings: Findings, folder: Path) -> list[Path]:
     written = []
     for name, figure in (("curves.png", curves(findings)), ("data.png", data(findings))):
         if figure is not None:
-            part = folder / f".{name}.part"
-            figure.savefig(part, format="png", dpi=120)
-            written.append(part.replace(folder / name))
+            with replacing(folder / name) as part:
+                figure.savefig(part, format="png", dpi=120)
+            written.append(folder / name)
     return written
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from paribus.findings.claims import Verdict
 from paribus.findings.findings import Findings
+from paribus.records.files import replacing
 from paribus.report.files.figures import figures, fonts
 from paribus.report.page.tables import (
     Cell,
@@ -52,9 +53,10 @@ def write_files(studies: Sequence[Findings], folder: Path, verdicts: Sequence[Ve
         with fonts():
             for name, figure in figures(view):
                 for kind, options in (("png", {"dpi": _DPI}), ("svg", {"metadata": {"Date": None}})):
-                    part = place / f".{name}.{kind}.part"
-                    figure.savefig(part, format=kind, **options)
-                    written.append(part.replace(place / f"{name}.{kind}"))
+                    path = place / f"{name}.{kind}"
+                    with replacing(path) as part:
+                        figure.savefig(part, format=kind, **options)
+                    written.append(path)
     return written
 
 
@@ -100,6 +102,6 @@ def _csv(table: Table) -> str:
 
 
 def _text(path: Path, content: str) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content.encode("utf-8", "replace"))
-    return part.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(content.encode("utf-8", "replace"))
+    return path

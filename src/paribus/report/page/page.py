@@ -15,6 +15,7 @@ from typing import Any
 from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
 from paribus.findings.findings import Findings
+from paribus.records.files import replacing
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import (
     MOST_ARMS,
@@ -128,10 +129,11 @@ def write_page(
     True
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
     # a name from a command line may hold what is no text
-    part.write_bytes(page(studies, verdicts, title).encode("utf-8", "replace"))
-    return part.replace(out)
+    content = page(studies, verdicts, title).encode("utf-8", "replace")
+    with replacing(out) as part:
+        part.write_bytes(content)
+    return out
 
 
 def page(studies: Sequence[Findings], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:

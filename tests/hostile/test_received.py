@@ -1,0 +1,204 @@
+"""A study's folder that came from somebody else, and a current folder that somebody else has filled: they are read, and
+nothing outside is written, removed or run."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paribus.findings.findings import Findings
+from paribus.report.files.files import write_files
+from paribus.report.page.page import write_page
+from paribus.report.tensorboard import Events
+from paribus.study.environment import environment
+from paribus.study.reading import read
+from paribus.study.runner import carry_out
+from paribus.study.store import FILE, WRITTEN, StoreError
+from tests.helpers import ask
+
+WORDS = "moons hidden=5,none epochs=2 init=default"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with everything that may stand in its folder."""
+    folder = tmp_path_factory.mktemp("made") / "s"
+    carry_out(ask(folder, WORDS, "2"))
+    used(folder)
+    return folder
+
+
+def used(folder: Path) -> None:
+    """What is done with a folder: shown, its events, page, files and pictures written, extended."""
+    findings = Findings.of(read(folder))
+    events = Events(folder)
+    try:
+        events.sync(findings)
+    finally:
+        events.close()
+    write_page([findings], folder / "report.html")
+    write_files([findings], folder / "files")
+    carry_out(ask(folder, WORDS, "3"))
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """All files and folders, and what the files hold."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def victim(folder: Path) -> Path:
+    """A folder that is not to be touched, with files and folders that are named as a study's."""
+    (folder / "seed-0").mkdir(parents=True)
+    (folder / "seed-0" / "thesis.txt").write_text("three years")
+    (folder / "thesis.txt").write_text("three years")
+    return folder
+
+
+LINKS = [
+    *WRITTEN,
+    "events/hidden=5",
+    "events/hidden=5/seed-0",
+    "events/hidden=5/mean",
+    "report.html",
+    "files/results.csv",
+    "curves.png",
+    ".report.html.part",
+    ".curves.png.part",
+    "events/written.part",
+    "events/written.json",
+    "events/.lock",
+]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(LINKS), min_size=1, max_size=4, unique=True), st.booleans())
+def test_links_lead_nothing_out(
+    study: Path, tmp_path_factory: pytest.TempPathFactory, links: list[str], of_files: bool
+) -> None:
+    """Links in place of what is written, to a file or to a folder: the study is used, or refused in a sentence."""
+    here = tmp_path_factory.mktemp("received")
+    outside = victim(here / "outside")
+    before = everything(outside)
+    shutil.copytree(study, here / "s")
+    for name in links:
+        path = here / "s" / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        if not any(parent.is_symlink() for parent in path.parents):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(outside / "thesis.txt" if of_files else outside)
+    try:
+        used(here / "s")
+    except (StoreError, OSError) as error:
+        assert str(error)
+    finally:
+        assert everything(outside) == before
+
+
+@pytest.mark.parametrize("seed", ["/../../../outside", "../../outside", "x", -1, 1.5, None])
+def test_a_seed_is_a_whole_number(study: Path, tmp_path: Path, seed: object) -> None:
+    outside = victim(tmp_path / "outside")
+    before = everything(outside)
+    shutil.copytree(study, tmp_path / "s")
+    with closing(sqlite3.connect(tmp_path / "s" / FILE)) as database:
+        schema = "UPDATE sqlite_master SET sql = replace(sql, 'seed INTEGER NOT NULL', 'seed') WHERE name = 'runs'"
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(schema)
+        database.commit()
+    with closing(sqlite3.connect(tmp_path / "s" / FILE)) as database:
+        database.execute("UPDATE runs SET seed = ? WHERE id = 1", (seed,))
+        database.commit()
+    with pytest.raises(StoreError, match="which is no whole number"):
+        used(tmp_path / "s")
+    assert everything(outside) == before
+
+
+# --- the current folder ---
+
+SHADOWED = (
+    "random",
+    "types",
+    "math",
+    "json",
+    "tensorboard",
+    "numpy",
+    "signal",
+    "selectors",
+    "pickle",
+    "struct",
+    "site",
+)
+
+
+@pytest.mark.parametrize("words", [["--jobs", "2"], []], ids=["workers", "events"])
+def test_nothing_of_the_current_folder_is_run(tmp_path: Path, words: list[str]) -> None:
+    """Files that are called as Python's own modules and as libraries: neither by workers nor by the writer of events."""
+    for name in SHADOWED:
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'a').write({name!r})\n")
+    asked = ["compare", "moons", "lr=0.1,0.2", "epochs=2", "implementation=torch", "--seeds", "2", "--out", "s", *words]
+    command = [str(Path(sys.executable).with_name("paribus")), *asked]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    assert (tmp_path / "s" / "events" / "lr=0.1" / "seed-0").is_dir()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Callable[..., str]:
+    """In a repository with a commit."""
+    if shutil.which("git") is None:
+        pytest.skip("no git here")
+    (tmp_path / "repository").mkdir()
+
+    def asked(*words: str) -> str:
+        identity = ["-c", "user.name=me", "-c", "user.email=me@here", "-c", "protocol.file.allow=always"]
+        command = ["git", *identity, *words]
+        return subprocess.run(command, cwd=tmp_path / "repository", capture_output=True, text=True, check=True).stdout
+
+    asked("init", "-q")
+    return asked
+
+
+@pytest.mark.parametrize("where", ["clean", "process", "fsmonitor", "submodule"])
+def test_git_runs_no_program_of_the_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: Callable[..., str], where: str
+) -> None:
+    """And says which commit it is, and whether files differ from it."""
+    folder = tmp_path / "repository"
+    marker = tmp_path / "run"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {marker}\ncat\n")
+    program.chmod(0o755)
+    (folder / ".gitattributes").write_text("*.txt filter=mine\n")
+    (folder / "a.txt").write_text("a\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    inside = folder
+    if where == "submodule":
+        shutil.copytree(folder, tmp_path / "other")
+        git("submodule", "-q", "add", str(tmp_path / "other"), "sub")
+        git("commit", "-q", "-m", "two")
+        inside = folder / "sub"
+    monkeypatch.chdir(folder)
+    commit = git("rev-parse", "HEAD").strip()
+    assert environment("")["git"] == commit
+    name = {"fsmonitor": "core.fsmonitor", "process": "filter.mine.process"}.get(where, "filter.mine.clean")
+    subprocess.run(["git", "config", name, str(program)], cwd=inside, check=True)
+    if where != "fsmonitor":
+        subprocess.run(["git", "config", "filter.mine.required", "true"], cwd=inside, check=True)
+    (inside / "a.txt").write_text("a\n")  # as it was, but Git has to look
+    assert environment("")["git"] == commit
+    if where != "submodule":
+        (inside / "a.txt").write_text("b\n")
+        assert environment("")["git"] == f"{commit}+changes"
+    assert not marker.exists()
