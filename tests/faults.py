@@ -8,6 +8,16 @@ from __future__ import annotations
 
 # file under src/paribus, what stands there, the fault, the tests that must go red
 FAULTS = [
+    ("backends/torch/user_code.py", 'self._begin_again("evaluating its module changes a parameter or buffer")', "pass", "test_user_code.py"),
+    ("backends/torch/user_code.py", "if self._on_copy is False and self._evaluation_changes():", "if False:", "test_user_code.py"),
+    ("backends/torch/user_code.py", 'found[f"tensor {name}.{key}"] =', "_ =", "test_user_code.py"),
+    ("backends/torch/user_code.py", "return [*things, *(kind for kind in classes if not is_library_class(kind))]", "return things", "test_user_code.py"),
+    ("backends/torch/user_code.py", "if names := filled_caches((self.model, self.outside_things())):", "if names := []:", "test_user_code.py"),
+    ("backends/torch/user_code.py", "if first_difference(one, quiet._probed()) is not None:", "if False:", "test_user_code.py"),
+    ("backends/torch/user_code.py", "first_difference(self._kept_beside(), other._kept_beside())", "first_difference(mine._kept_beside(), other._kept_beside())", "test_user_code.py"),
+    ("backends/torch/user_code.py", '(key in _PYTORCHS_OWN and not (key.endswith("_hooks") and value))', "key in _PYTORCHS_OWN", "test_user_code.py"),
+    ("training/metrics.py", "measure([metric.copy()], predicted,", "measure([metric], predicted,", "test_user_metrics.py"),
+    ("config/user_copies.py", "if isinstance(one, _CACHED) and not _stands_in_a_library(one):", "if False:", "test_user_code.py"),
     ("records/files.py", "return not path.resolve().is_relative_to(folder.resolve())", "return False", "hostile/test_received.py"),
     ("records/files.py", 'part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")', 'part = path.with_name(f".{path.name[:40]}.part")\n    part.unlink() if part.exists() and not part.is_symlink() else None', "hostile/test_received.py"),
     ("study/store.py", "        must_lie_inside(folder)\n        uri", "        uri", "hostile/test_received.py"),
@@ -549,7 +559,7 @@ FAULTS = [
     ("backends/torch/user_code.py", "super()._logits(x.clone())", "super()._logits(x)", "test_user_code.py"),
     ("training/scoring.py", "truth = classes[y]  #", "truth = classes[y] if names_labels else y  #", "test_user_code.py"),
     ("backends/stepwise.py", "settings = run.settings.with_copies()", "settings = run.settings", "test_user_code.py::test_what_a_function_keeps_is_not_there_for_the_next_seed"),
-    ("backends/torch/user_code.py", "self.model = copy.deepcopy(model)", "self.model = model", "test_user_code.py"),
+    ("backends/torch/user_code.py", "                self.model = copy.deepcopy(model)", "                self.model = model", "test_user_code.py"),
     ("training/loop.py", "if (why := self._learner.doubt()) is not None:", "if False:", "test_user_code.py"),
     ("backends/torch/user_trial.py", "if learner.outside() != before:", "if False:", "test_user_code.py"),
     ("backends/torch/user_code.py", "if self._expected is not None and other_states() != self._expected:", "if False:", "test_user_code.py"),
