@@ -155,3 +155,11 @@ def test_a_study_in_python_has_them(tmp_path: Path) -> None:
     assert study.shared.findings is study.findings.shared
     assert study.differences("test_loss")["mean"].tolist() == [one.mean for one in study.findings.on("test_loss")]
     assert study.warnings() == [*study.findings.confounders, *study.findings.warnings]
+
+
+def test_a_band_is_made_once() -> None:
+    """It is drawn in several pictures."""
+    found = Findings.of(compared())
+    arm, metric = found.study.arms[0].name, found.study.primary_metric
+    assert found.band(arm, metric) is not None
+    assert found.band(arm, metric) is found.band(arm, metric)
