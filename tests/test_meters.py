@@ -13,6 +13,7 @@ import pytest
 
 import paribus
 from paribus.findings.findings import Findings
+from paribus.findings.summary import values
 from paribus.records.metrics import METERS
 from paribus.report.show import as_json
 from paribus.study.runner import carry_out
@@ -137,3 +138,14 @@ def test_tensorboard_shows_them(tmp_path: Path) -> None:
     tags = set(found.Tags()["scalars"])
     assert {"meters/examples_per_second", "meters/peak_memory_mb", "seconds/train", "seconds/evaluation"} <= tags
     assert [event.step for event in found.Scalars("meters/examples_per_second")] == [12, 24]
+
+
+def test_what_was_not_timed_has_no_value_of_a_meter(tmp_path: Path) -> None:
+    """Its curve holds what the meters read; beside other runs it says nothing of speed."""
+    study = carry_out(
+        request("moons", ["epochs=2", "implementation=numpy"], compare=False, seeds=[0], out=tmp_path / "s")
+    )
+    (arm,) = study.arms
+    read = [name for name in METERS if name in arm.runs[0].curve]
+    assert read
+    assert [values(study, arm, name) for name in read] == [[None]] * len(read)
