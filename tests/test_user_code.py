@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from paribus.config.overrides import SettingsError
 from paribus.config.user_code import user_defined
 from paribus.config.user_copies import pack, unpack
 from paribus.records.checkpoint import Checkpoint
+from paribus.records.record import Status
 from paribus.records.run import Run
 from paribus.study.recorder import Recorder
 from paribus.tasks import load
@@ -43,9 +45,11 @@ ONE_HABIT = [
     Habits(late=True),
     Habits(late_mean=True),
     Habits(reads_state=True),
+    Habits(reads_state=True, late=True),
     Habits(inner="always"),
     Habits(inner="training"),
     Habits(cached=True),
+    Habits(once=True),
     Habits(holds=True, torch_noise="always"),
     Habits(holds=True, numpy_noise="training"),
     Habits(holds=True, python_noise="always"),
@@ -70,6 +74,30 @@ def test_random_modules_come_to_the_same_every_way(seed: int) -> None:
         assert difference(drawn(random.Random(100 + seed))) is None
     except SettingsError as refused:
         assert "model=net" in str(refused)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_who_changes_while_evaluated_and_diverges_began_again(tmp_path: Path) -> None:
+    """There is no last evaluation that would show it."""
+
+    class Diverging(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.steps, self.looks = nn.Linear(4, 2), 0, 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.steps += self.training
+            self.looks += not self.training and self.steps > 6
+            out: torch.Tensor = self.last(x) * (1 + 0.1 * self.looks)
+            return out * float("nan") if self.steps > 10 else out
+
+    found = []
+    for every in (1, 2):
+        study = paribus.train(DATA, model={"net": Diverging}, eval_every=every, out=tmp_path / str(every), **WORDS)
+        (run,) = study.record.arms[0].runs
+        assert (run.status, run.attempt) == (Status.DIVERGED, 2)
+        found.append(study.curves().query("epoch == 2")["test_loss"].tolist())
+    assert found[0] == found[1]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -214,6 +242,28 @@ def test_a_metric_may_write_into_what_it_is_given(tmp_path: Path) -> None:
     assert table["test_rude"].tolist() == seldom.table()["test_rude"].tolist()
     builtin = paribus.train("moons", metrics=metrics, epochs=4, eval_every=2, out=tmp_path / "c", seeds=2)
     assert builtin.table()["test_share"].tolist() == builtin.table()["test_accuracy"].tolist()
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_what_cannot_be_copied_may_not_count_while_it_is_evaluated(tmp_path: Path, *, counts: bool) -> None:
+    class Locked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.held = nn.Linear(4, 2), {"lock": threading.Lock(), "seen": [0]}
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.held["seen"][0] += counts  # type: ignore[index]
+            out: torch.Tensor = self.last(x)
+            return out
+
+    def train() -> paribus.Study:
+        return paribus.train(DATA, model={"net": Locked}, eval_every=1, out=tmp_path / "s", **WORDS)
+
+    if counts:
+        with pytest.raises(SettingsError, match="it cannot be copied: count only while"):
+            train()
+    else:
+        assert train().record.arms[0].runs[0].attempt == 1
 
 
 REFUSED = {

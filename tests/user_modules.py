@@ -40,8 +40,9 @@ class Habits:
     it counts in an attribute, and in a list outside of it; `builds`: it counts outside when it is made; `holds`: what it
     draws with are the global generators' own methods, as after `from random import gauss`; `keeps_mean`: when it moves a mean
     that it keeps in an attribute; `scales`: evaluation shrinks a weight; `late`: it counts evaluations only after some
-    steps, `late_mean`: keeps a mean from then on; `reads_state`: it seeds a generator with where NumPy's stands; `inner`: when it counts in a closure that each call of its factory makes; `cached`: training writes into what a
-    function with a cache gives."""
+    steps, `late_mean`: keeps a mean from then on; `reads_state`: it seeds a generator with where NumPy's stands; `inner`: when it counts in a closure that each call of
+    its factory makes; `cached`: training writes into what a function with a cache gives; `once`: the evaluation after its
+    ninth step, and no other, shrinks a weight."""
 
     in_place: bool = False
     keeps_inputs: bool = False
@@ -61,6 +62,7 @@ class Habits:
     reads_state: bool = False
     inner: When = "never"
     cached: bool = False
+    once: bool = False
     shares: bool = False
 
 
@@ -96,7 +98,7 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
             self.seen, self.kept, self.generator = 0, None, None
             if habits.holds:
                 self.draws = draws
-            self.mean, self.steps, self.looks = torch.zeros(self.first.out_features), 0, 0
+            self.mean, self.steps, self.looks, self.trained = torch.zeros(self.first.out_features), 0, 0, 0
             if habits.buffer:
                 self.register_buffer("t", torch.zeros(()), persistent=False)
 
@@ -125,6 +127,11 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
             if habits.scales and not self.training:
                 with torch.no_grad():
                     self.last.weight.mul_(0.98)
+            if habits.once:
+                self.trained += self.training
+                if not self.training and self.trained == 9:
+                    with torch.no_grad():
+                        self.last.weight.mul_(0.5)
             if habits.late:
                 self.steps += self.training
                 self.looks += not self.training and self.steps > 6

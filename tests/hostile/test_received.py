@@ -3,6 +3,7 @@ nothing outside is written, removed or run."""
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paribus.findings.findings import Findings
+from paribus.records.files import replacing
 from paribus.report.files.files import write_files
 from paribus.report.page.page import write_page
 from paribus.report.tensorboard import Events
@@ -104,6 +106,37 @@ def test_links_lead_nothing_out(
         assert str(error)
     finally:
         assert everything(outside) == before
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_folder_with_a_link_is_not_even_read(study: Path, tmp_path: Path, name: str) -> None:
+    """SQLite writes beside the database when it reads."""
+    outside = victim(tmp_path / "outside")
+    shutil.copytree(study, tmp_path / "s")
+    path, file = tmp_path / "s" / name, name.startswith((FILE, ".lock"))
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.symlink_to(outside / "thesis.txt" if file else outside)
+    with pytest.raises(StoreError, match="leads out of the study's folder, by a link: remove the link"):
+        read(tmp_path / "s")
+
+
+def test_the_name_of_a_part_file_is_never_twice_the_same(tmp_path: Path) -> None:
+    """And it is made, not opened: a link that stands there already is not followed."""
+    names = []
+    for _ in range(20):
+        with replacing(tmp_path / "a.txt") as part:
+            names.append(part.name)
+    assert len(set(names)) == 20
+
+
+def test_a_part_file_that_is_there_already_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    (tmp_path / ".a.txt.guessed.part").symlink_to(tmp_path / "thesis.txt")
+    with pytest.raises(FileExistsError), replacing(tmp_path / "a.txt"):
+        pass
+    assert not (tmp_path / "thesis.txt").exists()
 
 
 @pytest.mark.parametrize("seed", ["/../../../outside", "../../outside", "x", -1, 1.5, None])

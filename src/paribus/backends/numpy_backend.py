@@ -26,7 +26,7 @@ from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
-from paribus.training.learner import Learner, Scores
+from paribus.training.learner import Caution, Learner, Scores
 
 Made = tuple[Callable[[type[np.floating]], Model], tuple[int, ...]]
 
@@ -169,6 +169,13 @@ class NumpyBackend(StepwiseBackend):
         "label_smoothing", "optimizer.decay", "optimizer.decoupled", "eval_train", "threads",
     })  # fmt: skip
 
-    def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:  # noqa: ARG002
+    def learner(
+        self,
+        settings: Settings,
+        task: Task,
+        plan: Plan,
+        *,
+        cautions: frozenset[Caution] = frozenset(),  # noqa: ARG002
+    ) -> Learner:
         """The hand-written model of the settings."""
         return NumpyLearner(settings, task, plan)

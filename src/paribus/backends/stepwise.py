@@ -24,7 +24,7 @@ from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 from paribus.training import sampling
-from paribus.training.learner import BeginAgain, Learner
+from paribus.training.learner import BeginAgain, Caution, Learner
 from paribus.training.loop import Watch, fit
 from paribus.training.meters import Meters
 from paribus.training.metrics import Metrics
@@ -45,15 +45,19 @@ class StepwiseBackend(Backend):
     resumable: ClassVar[bool] = True
 
     @abstractmethod
-    def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:
+    def learner(
+        self, settings: Settings, task: Task, plan: Plan, *, cautions: frozenset[Caution] = frozenset()
+    ) -> Learner:
         """A model with its optimizer and data, its parameters unset unless they are the user's.
 
-        `careful`: at a price in time, it trusts the user's code in nothing; asked for where a run has to begin again.
+        `cautions`: in what it does not trust the user's code, at a price in time; a run that begins again has some.
         """
 
-    def make_learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:
+    def make_learner(
+        self, settings: Settings, task: Task, plan: Plan, *, cautions: frozenset[Caution] = frozenset()
+    ) -> Learner:
         """The learner at the plan's initial values."""
-        learner = self.learner(settings, task, plan, careful=careful)
+        learner = self.learner(settings, task, plan, cautions=cautions)
         if not isinstance(settings.model, UserModel):  # a user's module has set them, under the plan's generator state
             learner.load(initial_values(learner.shapes(), settings.init, plan, recurrent(settings)))
         return learner
@@ -78,18 +82,22 @@ class StepwiseBackend(Backend):
         return steps * counted[len(counted) // 2] + evaluations(settings, len(task.train)) * evaluation
 
     def _train_one(self, run: Run, task: Task, callback: Callback) -> Outcome:
-        callback.on_run_begin(run)
-        try:
-            outcome = self._guarded(run, task, callback, careful=False)
-        except BeginAgain as reason:
-            callback.on_run_end(run, Outcome(status=Status.INTERRUPTED, epochs=0, error=str(reason), begins_again=True))
-            callback.on_message(f"seed {run.seed}: {reason}: begun again")
+        """Once; or again, each time with one more caution."""
+        cautions: frozenset[Caution] = frozenset()
+        while True:
             callback.on_run_begin(run)
-            outcome = self._guarded(run, task, callback, careful=True)
-        callback.on_run_end(run, outcome)
-        return outcome
+            try:
+                outcome = self._guarded(run, task, callback, cautions=cautions)
+            except BeginAgain as again:
+                cautions |= {again.caution}
+                outcome = Outcome(status=Status.INTERRUPTED, epochs=0, error=str(again), begins_again=True)
+                callback.on_run_end(run, outcome)
+                callback.on_message(f"seed {run.seed}: {again}: begun again")
+            else:
+                callback.on_run_end(run, outcome)
+                return outcome
 
-    def _guarded(self, run: Run, task: Task, callback: Callback, *, careful: bool) -> Outcome:
+    def _guarded(self, run: Run, task: Task, callback: Callback, *, cautions: frozenset[Caution]) -> Outcome:
         """A run, whatever happens in it: it ends as failed where it raises."""
         plan = Plan(run.seed)
         (state,) = plan.generator_states(0, 1)
@@ -100,7 +108,7 @@ class StepwiseBackend(Backend):
                 np.errstate(over="ignore", invalid="ignore", divide="ignore"),
                 borrowed_generators(state) if run.settings.runs_user_code else nullcontext(),
             ):
-                return self._fit(run, plan, task, callback, careful=careful)
+                return self._fit(run, plan, task, callback, cautions=cautions)
         except KeyboardInterrupt:
             callback.on_run_end(
                 run, Outcome(status=Status.INTERRUPTED, epochs=0, error="interrupted from the keyboard")
@@ -115,9 +123,9 @@ class StepwiseBackend(Backend):
             reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
             return Outcome(status=Status.FAILED, epochs=0, error=reason)
 
-    def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, careful: bool) -> Outcome:
+    def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, cautions: frozenset[Caution]) -> Outcome:
         settings = run.settings.with_copies()
-        learner = self.make_learner(settings, task, plan, careful=careful)
+        learner = self.make_learner(settings, task, plan, cautions=cautions)
         probes = Probes(run.settings, task, learner, wanted=run.pictures)
 
         def evaluated(row: Evaluation) -> None:
@@ -132,7 +140,7 @@ class StepwiseBackend(Backend):
             except Exception as error:
                 raise _CallbackFailed from error
 
-        begin = None if careful else run.resumes_from()  # a checkpoint that is there was made with less care
+        begin = None if cautions else run.resumes_from()  # a checkpoint that is there was made with less care
         if begin is not None:
             learner.restore(begin.learner)
             probes.restore(begin.probes)

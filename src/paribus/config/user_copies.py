@@ -64,7 +64,7 @@ def _packed(thing: Any, cached: dict[str, int] | None = None) -> bytes:
 
     class Anew(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, one: Any) -> Any:
-            if (name := _global_generator(one)) is not None:
+            if (name := global_generator(one)) is not None:
                 return _the_global_generator, (name,)
             if isinstance(one, _CACHED) and not _stands_in_a_library(one):
                 if cached is not None:
@@ -105,7 +105,7 @@ def _the_global_generator(name: str) -> Any:
     return mtrand._rand if name == "numpy.random" else sys.modules["torch"].default_generator
 
 
-def _global_generator(one: Any) -> str | None:
+def global_generator(one: Any) -> str | None:
     """Of which module's functions an object is the generator. Such a function is its method, so that what the user
     imports from `random` or `numpy.random` holds it: copied, it would draw what belongs to no plan."""
     if isinstance(one, random.Random):
@@ -125,10 +125,19 @@ def is_users_module(module: object) -> bool:
     """Whether a module is neither a part of Python nor installed: a file beside the script or notebook."""
     if not isinstance(module, ModuleType):
         return False
-    file = vars(module).get("__file__")  # thousands are asked at once: `getattr` would look in vain through each class
-    if file is None or (isinstance(file, str) and is_library_file(file)):
+    if _libraries.get(id(module)) is module:  # thousands are asked at once
         return False
-    return module.__name__ != "__main__" and not is_library_module(module)  # which is packed by value anyway
+    file = vars(module).get("__file__")
+    if file is None:  # typed into a notebook, or built into Python
+        return False
+    if is_library_file(file) if isinstance(file, str) else is_library_module(module):
+        _libraries[id(module)] = module
+        return False
+    return module.__name__ != "__main__"  # which is packed by value anyway
+
+
+_libraries: dict[int, ModuleType] = {}
+"""Modules that are not the user's."""
 
 
 @contextmanager

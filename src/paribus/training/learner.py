@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, SupportsFloat
+from typing import Literal, Protocol, SupportsFloat, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,13 @@ class Scores:
     loss: float
     accuracy: float
     logits: Callable[[], NDArray[np.floating]] = field(compare=False)
+
+
+Caution = Literal["generators", "evaluation"]
+"""What a run does for code that it cannot trust: NumPy's and Python's generators are set at each step; every evaluation
+is one of a copy. One does not bring the other: a module may look at where a generator stands."""
+
+EVERY_CAUTION: frozenset[Caution] = frozenset(get_args(Caution))
 
 
 class Learner(Protocol):
@@ -76,4 +83,8 @@ class Learner(Protocol):
 
 
 class BeginAgain(Exception):  # noqa: N818 (an event of a run, not its error)
-    """A run has to be trained again, with more care. Its text says why."""
+    """A run has to be trained again, with more care in one thing. Its text says why."""
+
+    def __init__(self, reason: str, caution: Caution) -> None:
+        super().__init__(reason)
+        self.caution = caution

@@ -45,6 +45,8 @@ class Metrics:
 
     def __init__(self, metrics: Sequence[UserDefined], task: Task, plan: Plan) -> None:
         self._metrics, self._task, self._plan = metrics, task, plan
+        # the copy of a library's function is itself
+        self._shared = {metric.name for metric in metrics if metric.copy().thing is metric.thing}
         self._draws: bool | None = None  # from NumPy's or Python's generator; not known before the first evaluation
 
     def __bool__(self) -> bool:
@@ -71,7 +73,8 @@ class Metrics:
                     set_generators(state)
                 before = other_states() if self._draws is None else None
                 # of a copy: what it counts, or draws from a generator of its own, begins anew each time
-                values = measure([metric.copy()], predicted, self._task.splits[name].y, self._task.labels)
+                own = metric if metric.name in self._shared else metric.copy()
+                values = measure([own], predicted, self._task.splits[name].y, self._task.labels)
                 found[f"{name}_{metric.name}"] = values[metric.name]
                 drawn = drawn or (before is not None and other_states() != before)
         if self._draws is None:

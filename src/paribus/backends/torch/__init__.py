@@ -14,7 +14,7 @@ from paribus.config.models import Mlp
 from paribus.config.settings import Settings
 from paribus.plan import Plan
 from paribus.tasks import Task
-from paribus.training.learner import Learner
+from paribus.training.learner import EVERY_CAUTION, Caution, Learner
 from paribus.training.threads import blas_threads
 
 
@@ -40,18 +40,20 @@ class TorchBackend(StepwiseBackend):
         from paribus.backends.torch.user_trial import trial
 
         def make(copies: Settings) -> UserCodeLearner:
-            learner = self.make_learner(copies, task, Plan(0), careful=True)
+            learner = self.make_learner(copies, task, Plan(0), cautions=EVERY_CAUTION)
             assert isinstance(learner, UserCodeLearner)
             return learner
 
         return trial(settings, task, make)
 
-    def learner(self, settings: Settings, task: Task, plan: Plan, *, careful: bool = False) -> Learner:
+    def learner(
+        self, settings: Settings, task: Task, plan: Plan, *, cautions: frozenset[Caution] = frozenset()
+    ) -> Learner:
         """PyTorch's module of the settings, or the user's own."""
         if settings.runs_user_code:
             from paribus.backends.torch.user_code import UserCodeLearner
 
-            return UserCodeLearner(settings, task, plan, every_generator=careful)
+            return UserCodeLearner(settings, task, plan, cautions=cautions)
         from paribus.backends.torch.learner import TorchLearner
 
         return TorchLearner(settings, task, plan)

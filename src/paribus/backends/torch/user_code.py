@@ -9,8 +9,7 @@ seen by nobody else.
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from paribus.backends.torch.kept import attributes, changeable, copied, first_difference, packed, writes
 from paribus.backends.torch.learner import TorchLearner
 from paribus.config.identity.library import is_library_class
 from paribus.config.models import UserModel
@@ -27,28 +27,38 @@ from paribus.config.user_copies import filled_caches
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
-from paribus.training.learner import BeginAgain, Scores
+from paribus.training.learner import EVERY_CAUTION, BeginAgain, Caution, Scores
 from paribus.training.randomness import borrowed_generators, other_states, set_generators, set_torch_generator
 
 _PROBED = 8
+_PYTORCHS_OWN = set(vars(torch.optim.SGD([torch.zeros(1)], lr=1.0)))
+"""An optimizer's attributes that are not the user's."""
 Found = TypeVar("Found")
 
 
 class UserCodeLearner(TorchLearner):
     """A user's `nn.Module`, or PyTorch's model with a user's optimizer; see `learner.Learner`.
 
-    `every_generator`: NumPy's and Python's generators are set at each step too, which takes longer than a small
-    module's step should; by default only if the first step or evaluation draws from them.
+    `cautions`: "generators" sets NumPy's and Python's at each step too, which takes longer than a small module's step
+    should; without it only if the first step or evaluation draws from them. "evaluation" evaluates copies; without it
+    only if the first evaluation changes the module.
     """
 
     _without_gradients = torch.no_grad  # what a module keeps of an evaluation may go into a step: no inference tensor
 
-    def __init__(self, settings: Settings, task: Task, plan: Plan, *, every_generator: bool = False) -> None:
-        self._every = self._careful = every_generator
-        self._on_copy: bool | None = None  # whether evaluating changes the module; not known before it is tried
+    def __init__(
+        self, settings: Settings, task: Task, plan: Plan, *, cautions: frozenset[Caution] = frozenset()
+    ) -> None:
+        self._cautions = cautions
+        self._every = "generators" in cautions
+        # whether a copy is evaluated, as evaluating changes the module; not known before it is tried
+        self._on_copy: bool | None = True if "evaluation" in cautions else None
         self._expected: tuple[Any, ...] | None = None
+        self._modules: list[nn.Module] = []
         super().__init__(settings, task, plan)
         self._per_epoch = steps_in_epoch(settings, len(task.train))
+        self._total = settings.epochs * self._per_epoch
+        self._looked_at: int | None = None  # after which step an evaluation was last seen to change nothing
         self._states: Iterator[int] = iter(())
         self._steps_done = 0
 
@@ -65,6 +75,7 @@ class UserCodeLearner(TorchLearner):
 
     def begin_epoch(self, epoch: int, batches: list[Indices]) -> None:
         super().begin_epoch(epoch, batches)
+        self._modules = list(self.model.modules())
         ahead = self._per_epoch - len(batches)  # taken before a checkpoint
         self._steps_done = epoch * self._per_epoch + ahead
         self._states = iter(self._plan.generator_states(self._steps_done + 1, len(batches)))
@@ -81,34 +92,40 @@ class UserCodeLearner(TorchLearner):
 
     def _evaluated(self, act: Callable[[], Found]) -> Found:
         """An evaluation. What a module counts while it is evaluated is counted in a copy: else it would train otherwise
-        when it is looked at more often. Whether it needs one is seen at the first evaluation."""
-        model = self.model
-        if self._on_copy is not False:
+        when it is looked at more often. Whether it needs one is seen at the first evaluation, and again at the last."""
+        model, on_copy = self.model, self._on_copy
+        if on_copy is not False:
             try:
-                self.model = copy.deepcopy(model)
+                self.model = copied(model)
             except Exception:  # whatever a user's module raises when it is copied: evaluated itself, and looked at
                 self.model = model
-        before = changeable(self.model) if self._on_copy is None else {}
-        writes = _writes(model)
+        itself = self.model is model
+        last = on_copy is False and self._steps_done == self._total != self._looked_at
+        looked = on_copy is None or last or (on_copy and itself)
+        before = changeable(self.model) if looked else {}
+        written = writes(self._modules)
         try:
             found = self._watched(self._plan.evaluation_state(self._steps_done), act)
-            if self._on_copy is None:
-                changes = first_difference(before, changeable(self.model)) is not None
-                self._on_copy = changes or (self._careful and self.model is not model)
-                if self._on_copy and self.model is model:
-                    raise ValueError(
-                        "evaluating the module changes it, and it cannot be copied: count only while self.training"
-                    )
+            changes = looked and first_difference(before, changeable(self.model)) is not None
         finally:
             self.model = model
-        if _writes(model) != writes:
-            self._begin_again("evaluating its module changes a parameter or buffer")
+        if changes and itself and on_copy is not False:
+            raise ValueError(
+                "evaluating the module changes it, and it cannot be copied: count only while self.training"
+            )
+        if on_copy is None:
+            self._on_copy = changes
+        if last:  # it may have begun late
+            self._looked_at = self._steps_done
+        if (last and changes) or writes(self._modules) != written:
+            self._copy_evaluations()
         return found
 
-    def _begin_again(self, reason: str) -> None:
-        if self._careful:
-            raise ValueError(f"{reason}, and it cannot be copied: do that only while self.training")
-        raise BeginAgain(f"{reason}, as the first time had not shown")
+    def _copy_evaluations(self) -> None:
+        what = "evaluating its module changes it"
+        if "evaluation" in self._cautions:
+            raise ValueError(f"{what}, and a copy of it too: do that only while self.training")
+        raise BeginAgain(f"{what}, as the first time had not shown", "evaluation")
 
     def _logits(self, x: Tensor) -> Tensor:
         """On a copy of the examples, which the module may keep or write into."""
@@ -140,16 +157,17 @@ class UserCodeLearner(TorchLearner):
     def confirm(self) -> None:
         """What it drew from NumPy's or Python's generator after a first step without any was not paired; and what an
         evaluation changes in the module, if the first one changed nothing, was seen by later steps."""
-        if self._on_copy is False and self._evaluation_changes():
-            self._begin_again("evaluating its module changes it")
+        if self._on_copy is False and self._looked_at != self._steps_done and self._evaluation_changes():
+            self._copy_evaluations()
         if self._expected is not None and other_states() != self._expected:
-            raise BeginAgain("its code draws from NumPy's or Python's generator, as its first step had not shown")
+            reason = "its code draws from NumPy's or Python's generator, as its first step had not shown"
+            raise BeginAgain(reason, "generators")
 
     def _evaluation_changes(self) -> bool:
         """Whether an evaluation changes the module as it is now; that of a copy, which nobody sees."""
         model = self.model
         try:
-            self.model = copy.deepcopy(model)
+            self.model = copied(model)
         except Exception:  # whatever a user's module raises when it is copied: then each evaluation is looked at
             return False
         try:
@@ -202,7 +220,7 @@ class UserCodeLearner(TorchLearner):
 
     def _twin(self) -> UserCodeLearner:
         settings = self._settings.with_copies()
-        return type(self)(settings, self._task, self._plan, every_generator=True)
+        return type(self)(settings, self._task, self._plan, cautions=EVERY_CAUTION)
 
     def _adopt(self, other: UserCodeLearner) -> None:
         """Take over what the loop has set."""
@@ -228,7 +246,7 @@ class UserCodeLearner(TorchLearner):
         for key, value in vars(self.optimizer).items():
             if key in ("param_groups", "state") or (key in _PYTORCHS_OWN and not (key.endswith("_hooks") and value)):
                 continue
-            found[f"the optimizer's {key}"] = _packed(value)
+            found[f"the optimizer's {key}"] = packed(value)
         return found
 
     def outside(self) -> list[str]:
@@ -241,78 +259,3 @@ class UserCodeLearner(TorchLearner):
         classes = dict.fromkeys(map(type, (*self.model.modules(), self.optimizer)))
         things = [one.thing for kind, one in self._settings.user_defined_parts().items() if kind != "task"]
         return [*things, *(kind for kind in classes if not is_library_class(kind))]
-
-
-def changeable(model: nn.Module) -> dict[str, bytes]:
-    """What an evaluation might change: attributes, tensors among them, parameters and buffers."""
-    found = attributes(model)
-    for name, module in model.named_modules():
-        for key, value in vars(module).items():
-            if isinstance(value, Tensor):
-                found[f"tensor {name}.{key}"] = f"{id(value)} {_version(value)}".encode()
-    for name, one in model.named_parameters():
-        found[f"parameter {name}"] = f"{id(one)} {_version(one)}".encode()
-    return found
-
-
-def _version(tensor: Tensor) -> int:
-    """How often it was written into, as PyTorch counts; an inference tensor is not counted."""
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _writes(model: nn.Module) -> int:
-    """How often a module's parameters and buffers were written into."""
-    return sum(map(_version, (*model.parameters(), *model.buffers())))
-
-
-def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, bytes]:
-    """What modules keep in attributes, packed; tensors, which a module keeps to be looked at, are left out. With
-    `of_checkpoint` everything that a state dictionary does not hold: tensors too, and buffers that are not persistent;
-    without, all buffers."""
-    found = {}
-    for name, module in model.named_modules():
-        held = set(module.state_dict(keep_vars=True)) if of_checkpoint else set()
-        for key, value in vars(module).items():
-            if key in _REGISTRIES or isinstance(value, nn.Module) or (isinstance(value, Tensor) and not of_checkpoint):
-                continue
-            found[f"attribute {'.'.join(filter(None, (name, key)))}"] = _packed(value)
-        for key, buffer in module.named_buffers(recurse=False):
-            if key not in held:
-                found[f"buffer {'.'.join(filter(None, (name, key)))}"] = _packed(buffer)
-    return found
-
-
-_PYTORCHS_OWN = set(vars(torch.optim.SGD([torch.zeros(1)], lr=1.0)))
-"""An optimizer's attributes that are not the user's."""
-
-_REGISTRIES = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training"}
-
-
-_PLAIN, _CONTAINERS = (bool, int, float, str), (dict, OrderedDict, list, tuple, set)
-
-
-def _packed(value: Any) -> bytes:
-    """A value as bytes; a tensor or a generator by its numbers."""
-    import cloudpickle
-
-    if value is None or type(value) in _PLAIN or (type(value) in _CONTAINERS and not value):
-        return f"{type(value).__name__} {value!r}".encode()  # as most are, such as the hooks of a module that has none
-    if isinstance(value, torch.Generator):
-        value = value.get_state()
-    if isinstance(value, Tensor):
-        numbers = value.detach().cpu().contiguous().numpy()
-        return f"{numbers.dtype}{numbers.shape}".encode() + numbers.tobytes()
-    content: bytes = cloudpickle.dumps(value)
-    return content
-
-
-def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
-    """The first name under which two differ, to the last bit."""
-    for name in dict.fromkeys((*one, *other)):
-        mine, theirs = one.get(name), other.get(name)
-        if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray):
-            if mine.shape != theirs.shape or not np.array_equal(mine, theirs, equal_nan=True):
-                return name
-        elif mine != theirs or type(mine) is not type(theirs):
-            return name
-    return None

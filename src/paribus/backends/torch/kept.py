@@ -1,0 +1,146 @@
+"""What modules keep, as bytes that can be compared: whether an evaluation changes a module, and whether a checkpoint
+holds everything."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import io
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from paribus.config.user_copies import global_generator
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A deep copy of a module. Of what PyTorch keeps in each one, most is empty: that is not left to `deepcopy`, which
+    would take three times longer."""
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for key in _OF_EACH_MODULE:
+            value = vars(module).get(key)
+            if not value and type(value) in (dict, OrderedDict):
+                memo[id(value)] = {} if type(value) is dict else OrderedDict()
+    return copy.deepcopy(model, memo)
+
+
+def changeable(model: nn.Module) -> dict[str, bytes]:
+    """What an evaluation might change: attributes, tensors among them, parameters and buffers."""
+    found = attributes(model)
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, Tensor):
+                found[f"tensor {name}.{key}"] = f"{id(value)} {_version(value)}".encode()
+    for name, one in model.named_parameters():
+        found[f"parameter {name}"] = f"{id(one)} {_version(one)}".encode()
+    return found
+
+
+def _version(tensor: Tensor) -> int:
+    """How often it was written into, as PyTorch counts; an inference tensor is not counted."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def writes(modules: Iterable[nn.Module]) -> list[tuple[int, int]]:
+    """Which parameters and buffers modules have, and how often each was written into. It is asked at each evaluation:
+    `Module.parameters` takes ten times longer."""
+    return [
+        (id(one), _version(one))
+        for module in modules
+        for held in (module._parameters, module._buffers)
+        for one in held.values()
+        if one is not None
+    ]
+
+
+def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, bytes]:
+    """What modules keep in attributes, packed; tensors, which a module keeps to be looked at, are left out. With
+    `of_checkpoint` everything that a state dictionary does not hold: tensors too, and buffers that are not persistent;
+    without, all buffers."""
+    found = {}
+    for name, module in model.named_modules():
+        held = set(module.state_dict(keep_vars=True)) if of_checkpoint else set()
+        for key, value in vars(module).items():
+            if key in _REGISTRIES or (key in _OF_EACH_MODULE and not value):
+                continue
+            if isinstance(value, nn.Module) or (isinstance(value, Tensor) and not of_checkpoint):
+                continue
+            found[f"attribute {'.'.join(filter(None, (name, key)))}"] = packed(value)
+        for key, buffer in module.named_buffers(recurse=False):
+            if key not in held:
+                found[f"buffer {'.'.join(filter(None, (name, key)))}"] = packed(buffer)
+    return found
+
+
+_OF_EACH_MODULE = set(vars(nn.Module()))
+"""What PyTorch keeps in each module, hooks above all; most of it is empty."""
+
+_REGISTRIES = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training"}
+
+
+_PLAIN, _CONTAINERS = (bool, int, float, str), (dict, OrderedDict, list, tuple, set)
+
+
+def packed(value: Any) -> bytes:
+    """A value as bytes, the same for the same: a tensor or a generator by its numbers, wherever it stands in it.
+
+    PyTorch's own way to pickle a tensor writes where in memory its numbers stand.
+
+    >>> import torch
+    >>> packed([torch.zeros(2)]) == packed([torch.zeros(2)]), packed([torch.zeros(2)]) == packed([torch.ones(2)])
+    (True, False)
+    """
+    if value is None or type(value) in _PLAIN or (type(value) in _CONTAINERS and not value):
+        return f"{type(value).__name__} {value!r}".encode()  # as most are, such as the hooks of a module that has none
+    return _pickled(value, set())
+
+
+def _pickled(value: Any, seen: set[int]) -> bytes:
+    content = io.BytesIO()
+    try:
+        _pickler()(content).dump(value)
+    except Exception:  # whatever is raised by what cannot be pickled, as a lock: which one it is, and what it holds
+        if id(value) in seen:
+            return b""
+        seen.add(id(value))
+        held = value if isinstance(value, _CONTAINERS) else getattr(value, "__dict__", ())
+        parts = (*held.keys(), *held.values()) if isinstance(held, dict) else held
+        return f"{type(value).__name__} {id(value)} ".encode() + b" ".join(_pickled(part, seen) for part in parts)
+    return content.getvalue()
+
+
+@functools.cache
+def _pickler() -> type[Any]:
+    import cloudpickle
+
+    class ByNumbers(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, one: Any) -> Any:
+            if (name := global_generator(one)) is not None:  # where it stands is not a part of what holds it
+                return str, (name,)
+            if isinstance(one, Tensor) and one.layout == torch.strided:
+                numbers = one.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+                return _Numbers, (str(one.dtype), tuple(one.shape), numbers.tobytes())
+            return super().reducer_override(one)
+
+    return ByNumbers
+
+
+class _Numbers(tuple):  # type: ignore[type-arg]
+    """Stands for a tensor in what is compared; it is never read back."""
+
+
+def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """The first name under which two differ, to the last bit."""
+    for name in dict.fromkeys((*one, *other)):
+        mine, theirs = one.get(name), other.get(name)
+        if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray):
+            if mine.shape != theirs.shape or not np.array_equal(mine, theirs, equal_nan=True):
+                return name
+        elif mine != theirs or type(mine) is not type(theirs):
+            return name
+    return None
