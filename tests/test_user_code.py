@@ -50,6 +50,8 @@ ONE_HABIT = [
     Habits(inner="training"),
     Habits(cached=True),
     Habits(once=True),
+    Habits(process=True),
+    Habits(process_late=True),
     Habits(holds=True, torch_noise="always"),
     Habits(holds=True, numpy_noise="training"),
     Habits(holds=True, python_noise="always"),

@@ -7,6 +7,7 @@ that must all come to the same numbers, or be refused.
 from __future__ import annotations
 
 import functools
+import os
 import random
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from paribus.study.recorder import Recorder
 
 When = Literal["never", "training", "evaluation", "always"]
 
+BUILT = "PARIBUS_TEST_BUILT"
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)
 DATA = paribus.data(X, (X[:, 0] * X[:, 1] > 0).astype(int), name="small")
@@ -42,7 +44,9 @@ class Habits:
     that it keeps in an attribute; `scales`: evaluation shrinks a weight; `late`: it counts evaluations only after some
     steps, `late_mean`: keeps a mean from then on; `reads_state`: it seeds a generator with where NumPy's stands; `inner`: when it counts in a closure that each call of
     its factory makes; `cached`: training writes into what a function with a cache gives; `once`: the evaluation after its
-    ninth step, and no other, shrinks a weight."""
+    ninth step, and no other, shrinks a weight; `process`: it sets what belongs to the whole process, and reads
+    it; `process_late`: training does so, and its seventh step is the
+    first to show it."""
 
     in_place: bool = False
     keeps_inputs: bool = False
@@ -63,6 +67,8 @@ class Habits:
     inner: When = "never"
     cached: bool = False
     once: bool = False
+    process: bool = False
+    process_late: bool = False
     shares: bool = False
 
 
@@ -91,6 +97,10 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            if habits.process:
+                os.environ[BUILT] = os.environ.get(BUILT, "") + "x"
+                torch.set_default_dtype(torch.float64 if len(os.environ[BUILT]) % 2 else torch.float32)
+                np.seterr(all="raise")
             if habits.builds:
                 outside.append(1)
             self.first = shared if habits.shares else nn.Linear(4, 4 + len(outside))
@@ -132,6 +142,10 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
                 if not self.training and self.trained == 9:
                     with torch.no_grad():
                         self.last.weight.mul_(0.5)
+            if habits.process_late:
+                if self.training:
+                    os.environ[BUILT] = os.environ.get(BUILT, "") + "y"
+                h = h * (1 + 0.1 * max(0, os.environ.get(BUILT, "").count("y") - 6))
             if habits.late:
                 self.steps += self.training
                 self.looks += not self.training and self.steps > 6
@@ -158,6 +172,9 @@ def make(habits: Habits) -> Callable[[], nn.Module]:
             if habits.own_generator and self.training:
                 self.generator = self.generator or torch.Generator().manual_seed(7)
                 h = h * (torch.rand(h.shape, generator=self.generator) > 0.2)
+            if habits.process:
+                h = h * (1 + 0.1 * len(os.environ[BUILT]) + (torch.get_default_dtype() == torch.float64))
+                h = h + float(np.geterr()["over"] == "raise")
             return self.last(h) * (1 + 0.01 * self.seen + 0.01 * len(outside))
 
     def factory() -> nn.Module:

@@ -24,12 +24,12 @@ from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 from paribus.training import sampling
+from paribus.training.isolation import isolated
 from paribus.training.learner import BeginAgain, Caution, Learner
 from paribus.training.loop import Watch, fit
 from paribus.training.meters import Meters
 from paribus.training.metrics import Metrics
 from paribus.training.probes import Probes, boundary
-from paribus.training.randomness import borrowed_generators
 
 _STEPS = 30
 _SECONDS = 0.5
@@ -70,7 +70,7 @@ class StepwiseBackend(Backend):
         """The median of up to 30 steps, after one that is not counted, and one evaluation; nothing is kept of them."""
         plan = Plan(0)
         (state,) = plan.generator_states(0, 1)
-        with self.threads(settings.threads), borrowed_generators(state):
+        with self.threads(settings.threads), isolated(state):
             learner = self.make_learner(settings.with_copies(), task, plan)
             laps = _laps(learner, settings, plan, len(task.train))
             begun = perf_counter()
@@ -105,8 +105,8 @@ class StepwiseBackend(Backend):
             # The loop looks for values that are not finite; NumPy need not warn of them too.
             with (
                 self.threads(run.settings.threads),
+                isolated(state) if run.settings.runs_user_code else nullcontext(),
                 np.errstate(over="ignore", invalid="ignore", divide="ignore"),
-                borrowed_generators(state) if run.settings.runs_user_code else nullcontext(),
             ):
                 return self._fit(run, plan, task, callback, cautions=cautions)
         except KeyboardInterrupt:

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
 from paribus.tasks import Task
+from paribus.training.isolation import isolated
 from paribus.training.randomness import (
-    borrowed_generators,
     other_states,
     set_generators,
     set_torch_generator,
-    untouched_generators,
     untouched_torch_generator,
 )
 from paribus.training.scoring import softmax, value
@@ -65,7 +64,7 @@ class Metrics:
         trusted = watched and self._draws is False
         found: dict[str, float] = {}
         drawn = False
-        with untouched_torch_generator() if trusted else untouched_generators():
+        with untouched_torch_generator() if trusted else isolated(state):
             for (name, predicted), metric in itertools.product(logits.items(), self._metrics):
                 if trusted:
                     set_torch_generator(state)
@@ -90,7 +89,7 @@ def refusal(metric: UserDefined, task: Task) -> str | None:
             continue
         perfect = np.where(split.y[:, None] == np.arange(task.info.classes), 5.0, 0.0)
         try:
-            with borrowed_generators(0):
+            with isolated(0):
                 measure([metric.copy()], perfect, split.y, task.labels)
         except Exception as error:  # whatever the user's code raises is the answer
             where = "" if name == "test" else f" on the {name} split"

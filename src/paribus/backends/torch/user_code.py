@@ -27,6 +27,7 @@ from paribus.config.user_copies import filled_caches
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
+from paribus.training.isolation import isolated, process_settings
 from paribus.training.learner import EVERY_CAUTION, BeginAgain, Caution, Scores
 from paribus.training.randomness import borrowed_generators, other_states, set_generators, set_torch_generator
 
@@ -57,6 +58,7 @@ class UserCodeLearner(TorchLearner):
         self._modules: list[nn.Module] = []
         super().__init__(settings, task, plan)
         self._per_epoch = steps_in_epoch(settings, len(task.train))
+        self._process = process_settings()
         self._total = settings.epochs * self._per_epoch
         self._looked_at: int | None = None  # after which step an evaluation was last seen to change nothing
         self._states: Iterator[int] = iter(())
@@ -186,7 +188,9 @@ class UserCodeLearner(TorchLearner):
         A new module is made and restored, takes one step and is evaluated; so is a copy of this one. They must agree in
         every number and in every attribute: counters, generators, buffers that are not kept.
         """
-        with borrowed_generators(0):
+        if process_settings() != self._process:
+            return "it changes a setting of the whole process"
+        with isolated(0):
             return self._doubt()
 
     def _doubt(self) -> str | None:

@@ -17,7 +17,7 @@ from paribus.config.models import UserModel
 from paribus.config.settings import Settings
 from paribus.plan import Plan
 from paribus.tasks import Task
-from paribus.training.randomness import borrowed_generators
+from paribus.training.isolation import isolated, process_settings
 from paribus.training.sampling import epochs
 
 _ROUNDING = 1e-4
@@ -42,7 +42,7 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
     tried, outputs = "", []
     try:
         copies = settings.with_copies()
-        with borrowed_generators(state):
+        with isolated(state):
             learner = make(copies)
             if isinstance(settings.model, UserModel) and shares(learner, make(copies)):
                 again = f"{what} gives the same module twice: every run needs one of its own, as from lambda: Net()"
@@ -54,9 +54,9 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
                 outputs.append(_check_outputs(learner, task, size))
                 _check_step(learner, size)
             tried = " in evaluation"
-            before = learner.outside()
+            before = learner.outside(), process_settings()
             evaluated = learner.logits(task.test.x[:size])
-            if learner.outside() != before:
+            if (learner.outside(), process_settings()) != before:
                 raise TrialError(
                     "evaluating it changes something outside of the module, in a closure or a global: looked at more "
                     "often, it would train otherwise; keep what it counts in the module, and count while self.training"
@@ -127,7 +127,7 @@ def _probed(settings: Settings, task: Task, make: Callable[[Settings], UserCodeL
     it, the norm of the outputs."""
     found: list[float] = []
     (state,) = Plan(0).generator_states(0, 1)
-    with borrowed_generators(state):
+    with isolated(state):
         learner = make(settings.with_copies())
         for parameter in learner.model.parameters():
             values = parameter.detach().double()
