@@ -3,7 +3,7 @@
     python benchmarks/isolation.py         # 20 interleaved rounds, about 2 minutes
 
 One round is the study as it is, and the same with everything taken away that isolates: copies of modules and batches,
-the generators of NumPy and Python, evaluation on a copy; and with what knows the code again: fingerprints and the trial
+the generators of NumPy and Python, the settings of the process, evaluation on a copy; and with what knows the code again: fingerprints and the trial
 before training. What is left sets PyTorch's generator at each step, without which there is no pairing. Seconds are the
 processor's; even so the median ratio moves by two per cent from one measurement to the next.
 """
@@ -26,6 +26,7 @@ from sklearn.metrics import recall_score
 from torch import Tensor, nn
 
 import paribus
+from paribus.backends import stepwise
 from paribus.backends.torch import TorchBackend
 from paribus.backends.torch.learner import TorchLearner
 from paribus.backends.torch.user_code import UserCodeLearner
@@ -67,6 +68,13 @@ def study(folder: Path) -> float:
 
 
 @contextmanager
+def begun_at(state: int) -> Iterator[None]:
+    """PyTorch's generator at a state, and nothing given back."""
+    set_torch_generator(state)
+    yield
+
+
+@contextmanager
 def nothing_kept_apart() -> Iterator[None]:
     """The same without isolation and identity."""
 
@@ -88,7 +96,8 @@ def nothing_kept_apart() -> Iterator[None]:
             (UserCodeLearner, "_evaluated", evaluated),
             (UserDefined, "copy", lambda self: self),
             (TorchBackend, "tried", lambda *_: none),
-            (metrics, "untouched_generators", nullcontext),
+            (metrics, "isolated", begun_at),
+            (stepwise, "isolated", begun_at),
             (metrics, "untouched_torch_generator", nullcontext),
             (metrics, "set_generators", set_torch_generator),
             (walk, "identify", lambda thing: walk.Found(f"{id(thing):064x}")),

@@ -15,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from paribus.backends.torch.kept import attributes, changeable, copied, first_difference, packed, writes
+from paribus.backends.torch.kept import (
+    attributes,
+    changeable,
+    copied,
+    first_difference,
+    is_pytorchs_own,
+    packed,
+    writes,
+)
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.complex64]
 
@@ -132,3 +140,48 @@ def test_what_is_written_or_replaced_is_seen() -> None:
         new.add_(0)
     module.layers[1].running_mean = new
     assert writes(modules) != before
+
+
+def hooked() -> nn.Module:
+    layer = nn.Linear(2, 2)
+    layer.register_forward_hook(lambda *_: None)
+    return layer
+
+
+def replaced() -> nn.Module:
+    layer = nn.Linear(2, 2)
+    layer.forward = lambda x: x  # type: ignore[method-assign]
+    return layer
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Keeps, hooked, replaced, lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))],
+    ids=["a class", "a hook", "a function", "a parametrization"],
+)
+def test_what_is_not_pytorchs_own_is_told_apart_however_deep(make: Any) -> None:
+    assert is_pytorchs_own(nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.GELU())))
+    assert not is_pytorchs_own(nn.Sequential(nn.Flatten(), nn.Sequential(make(), nn.GELU())))
+
+
+OWN = {
+    "batch normalisation": lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2)),
+    "without running statistics": lambda: nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False), nn.Linear(3, 2)),
+    "other norms": lambda: nn.Sequential(
+        nn.LayerNorm(3), nn.RMSNorm(3), nn.RReLU(), nn.AlphaDropout(), nn.Linear(3, 2)
+    ),
+    "a recurrent one": lambda: nn.GRU(3, 2, batch_first=True),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_pytorchs_own_keep_nothing_while_they_are_evaluated(name: str) -> None:
+    """Therefore they are not looked at each time."""
+    module = OWN[name]()
+    assert is_pytorchs_own(module)
+    module(torch.rand(4, 3))
+    before, written = changeable(module.eval()), writes(module.modules())
+    with torch.no_grad():
+        module(torch.rand(4, 3))
+    assert first_difference(before, changeable(module)) is None
+    assert writes(module.modules()) == written

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from paribus.config.identity.library import is_library_class
 from paribus.config.user_copies import global_generator
 
 
@@ -27,6 +28,25 @@ def copied(model: nn.Module) -> nn.Module:
             if not value and type(value) in (dict, OrderedDict):
                 memo[id(value)] = {} if type(value) is dict else OrderedDict()
     return copy.deepcopy(model, memo)
+
+
+def is_pytorchs_own(model: nn.Module) -> bool:
+    """Whether a module consists of PyTorch's layers alone, without hooks or functions of anybody's: evaluated, they
+    write into parameters and buffers at most (`writes`).
+
+    >>> mine = type("Mine", (nn.ReLU,), {})
+    >>> is_pytorchs_own(nn.Sequential(nn.Linear(2, 2), nn.ReLU())), is_pytorchs_own(nn.Sequential(mine()))
+    (True, False)
+    """
+    return all(
+        type(module).__module__.startswith("torch.nn.modules.")
+        and is_library_class(type(module))
+        and not any(
+            callable(value) or (value and key in _OF_EACH_MODULE and key not in _REGISTRIES)
+            for key, value in vars(module).items()
+        )
+        for module in model.modules()
+    )
 
 
 def changeable(model: nn.Module) -> dict[str, bytes]:

@@ -17,7 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from paribus.backends.torch.kept import attributes, changeable, copied, first_difference, packed, writes
+from paribus.backends.torch.kept import (
+    attributes,
+    changeable,
+    copied,
+    first_difference,
+    is_pytorchs_own,
+    packed,
+    writes,
+)
 from paribus.backends.torch.learner import TorchLearner
 from paribus.config.identity.library import is_library_class
 from paribus.config.models import UserModel
@@ -57,6 +65,9 @@ class UserCodeLearner(TorchLearner):
         self._expected: tuple[Any, ...] | None = None
         self._modules: list[nn.Module] = []
         super().__init__(settings, task, plan)
+        self._pytorchs_own = is_pytorchs_own(self.model)
+        if self._on_copy is None and self._pytorchs_own:
+            self._on_copy = False
         self._per_epoch = steps_in_epoch(settings, len(task.train))
         self._process = process_settings()
         self._total = settings.epochs * self._per_epoch
@@ -102,7 +113,7 @@ class UserCodeLearner(TorchLearner):
             except Exception:  # whatever a user's module raises when it is copied: evaluated itself, and looked at
                 self.model = model
         itself = self.model is model
-        last = on_copy is False and self._steps_done == self._total != self._looked_at
+        last = on_copy is False and not self._pytorchs_own and self._steps_done == self._total != self._looked_at
         looked = on_copy is None or last or (on_copy and itself)
         before = changeable(self.model) if looked else {}
         written = writes(self._modules)
@@ -159,7 +170,8 @@ class UserCodeLearner(TorchLearner):
     def confirm(self) -> None:
         """What it drew from NumPy's or Python's generator after a first step without any was not paired; and what an
         evaluation changes in the module, if the first one changed nothing, was seen by later steps."""
-        if self._on_copy is False and self._looked_at != self._steps_done and self._evaluation_changes():
+        asked = self._on_copy is False and not self._pytorchs_own and self._looked_at != self._steps_done
+        if asked and self._evaluation_changes():
             self._copy_evaluations()
         if self._expected is not None and other_states() != self._expected:
             reason = "its code draws from NumPy's or Python's generator, as its first step had not shown"
