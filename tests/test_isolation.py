@@ -19,7 +19,7 @@ from tests.user_modules import DATA, WORDS, losses
 
 
 def settings_of_the_process() -> tuple[object, ...]:
-    return *process_settings(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    return *process_settings(), torch.is_inference_mode_enabled()
 
 
 @contextmanager

@@ -213,7 +213,7 @@ def losses(study: paribus.Study, arm: str = "net") -> list[float]:
     return [*mine["train_loss"].tolist(), *mine["test_loss"].tolist()]
 
 
-def killed(habits: Habits, folder: Path) -> list[float]:
+def killed(model: Callable[[], Callable[[], nn.Module]], folder: Path, **more: Any) -> list[float]:
     """Interrupted after its fourth evaluation, with a checkpoint after every step that allows one, and begun again."""
 
     class Killed(BaseException):
@@ -227,15 +227,15 @@ def killed(habits: Habits, folder: Path) -> list[float]:
         if told[0] == 4:
             raise Killed
 
-    words = {**WORDS, "eval_every": 1, "checkpoint_every": 1e-9, "out": folder / "killed"}
+    words = {**WORDS, "eval_every": 1, "checkpoint_every": 1e-9, "out": folder / "killed", **more}
     Recorder.on_evaluation = dying  # type: ignore[method-assign]
     try:
-        paribus.train(DATA, model={"net": make(habits)}, **words)
+        paribus.train(DATA, model={"net": model()}, **words)
     except Killed:
         pass
     finally:
         Recorder.on_evaluation = before  # type: ignore[method-assign]
-    return losses(paribus.train(DATA, model={"net": make(habits)}, **words))
+    return losses(paribus.train(DATA, model={"net": model()}, **words))
 
 
 def in_threads(habits: Habits, folder: Path) -> list[float]:
@@ -263,7 +263,7 @@ def ways(habits: Habits, folder: Path, *, jobs: bool = False) -> Iterator[tuple[
     yield "beside others", losses(paribus.compare(DATA, model=arms, out=folder / "beside", **WORDS))
     if jobs:
         yield "jobs=2", losses(paribus.compare(DATA, model=arms, jobs=2, out=folder / "jobs", **WORDS))
-    yield "killed and begun again", killed(habits, folder)
+    yield "killed and begun again", killed(lambda: make(habits), folder)
     yield "in a thread", in_threads(habits, folder)
 
 

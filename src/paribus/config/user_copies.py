@@ -11,8 +11,8 @@ import io
 import pickle
 import random
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from types import ModuleType
 from typing import Any
 
@@ -42,13 +42,15 @@ def pack(thing: Any) -> bytes | None:
     return None
 
 
-def filled_caches(thing: Any) -> list[str]:
-    """The functions that a thing reaches and whose cache (`functools.cache`) holds something: in a copy it is empty."""
+def filled_caches(things: Iterable[Any]) -> list[str]:
+    """The functions that things reach and whose cache (`functools.cache`) holds something: in a copy it is empty."""
     import cloudpickle
 
     found: dict[str, int] = {}
     with _by_value(cloudpickle):
-        _packed(thing, found)
+        for thing in things:
+            with suppress(Exception):  # what cannot be packed, as a lock, is looked at no further
+                _packed(thing, found)
     return [name for name, size in found.items() if size]
 
 

@@ -35,6 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what a process that was killed has left of `replacing` in a folder, where nobody else writes now."""
+    for part in folder.glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
 def leads_out(path: Path, folder: Path) -> bool:
     """Whether a path in a folder leads out of it, by a link or by `..`.
 

@@ -17,6 +17,7 @@ from paribus.config.settings import Settings
 from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
 from paribus.records.checkpoint import Checkpoint
+from paribus.records.files import remove_parts
 from paribus.records.metrics import DERIVED_METRICS, GPU_METERS
 from paribus.records.record import FINISHED, Status, StudyRecord
 from paribus.records.run import Callback, Run, identity_of
@@ -148,6 +149,7 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
         work = outstanding(request, notes)  # what is recorded is looked at now that nobody else writes
         store = Store.create(request.folder)
         try:
+            remove_parts(request.folder / CHECKPOINTS)
             trials.record(store, request)
             runs = [_run(request, arm, seed) for arm, seed in work.missing]
             former = store.former()

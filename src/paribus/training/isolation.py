@@ -34,7 +34,8 @@ def isolated(state: int) -> Iterator[None]:
 def process_settings() -> tuple[Any, ...]:
     """What code may have set for the whole process."""
     torch = sys.modules.get("torch")
-    return _variables(), _folder(), np.geterr(), torch.get_default_dtype() if torch is not None else None
+    of_torch = () if torch is None else (torch.get_default_dtype(), torch.is_grad_enabled())
+    return _variables(), _folder(), np.geterr(), *of_torch
 
 
 def _variables() -> dict[str, str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from paribus.config.user_code import UserDefined
 from paribus.plan import Plan
 from paribus.tasks import Task
-from paribus.training.isolation import isolated
+from paribus.training.isolation import isolated, process_settings
 from paribus.training.randomness import (
     other_states,
     set_generators,
@@ -46,7 +46,8 @@ class Metrics:
         self._metrics, self._task, self._plan = metrics, task, plan
         # the copy of a library's function is itself
         self._shared = {metric.name for metric in metrics if metric.copy().thing is metric.thing}
-        self._draws: bool | None = None  # from NumPy's or Python's generator; not known before the first evaluation
+        # from NumPy's or Python's generator, or sets what belongs to the process; not known before the first evaluation
+        self._draws: bool | None = None
 
     def __bool__(self) -> bool:
         return bool(self._metrics)
@@ -70,12 +71,12 @@ class Metrics:
                     set_torch_generator(state)
                 else:
                     set_generators(state)
-                before = other_states() if self._draws is None else None
+                before = (other_states(), process_settings()) if self._draws is None else None
                 # of a copy: what it counts, or draws from a generator of its own, begins anew each time
                 own = metric if metric.name in self._shared else metric.copy()
                 values = measure([own], predicted, self._task.splits[name].y, self._task.labels)
                 found[f"{name}_{metric.name}"] = values[metric.name]
-                drawn = drawn or (before is not None and other_states() != before)
+                drawn = drawn or (before is not None and (other_states(), process_settings()) != before)
         if self._draws is None:
             self._draws = drawn
         return found

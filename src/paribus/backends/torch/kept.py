@@ -18,16 +18,34 @@ from paribus.config.identity.library import is_library_class
 from paribus.config.user_copies import global_generator
 
 
-def copied(model: nn.Module) -> nn.Module:
-    """A deep copy of a module. Of what PyTorch keeps in each one, most is empty: that is not left to `deepcopy`, which
-    would take three times longer."""
-    memo: dict[int, Any] = {}
+def copied(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
+    """A deep copy of a module, with what `deepcopy` leaves behind: what a module keeps of its last step (a tensor that
+    was computed), and the attributes and hooks of parameters.
+
+    `memo`: that of `deepcopy`, for what is copied after it and belongs to the module.
+    """
+    memo = {} if memo is None else memo
     for module in model.modules():
-        for key in _OF_EACH_MODULE:
-            value = vars(module).get(key)
-            if not value and type(value) in (dict, OrderedDict):
-                memo[id(value)] = {} if type(value) is dict else OrderedDict()
-    return copy.deepcopy(model, memo)
+        for value in vars(module).values():
+            _copy_first(value, memo)
+    found = copy.deepcopy(model, memo)
+    for theirs, mine in zip(model.parameters(), found.parameters(), strict=True):
+        vars(mine).update(copy.deepcopy(vars(theirs), memo))
+        for hook in (theirs._backward_hooks or {}).values():
+            mine.register_hook(hook)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _copy_first(value: Any, memo: dict[int, Any]) -> None:
+    """What `deepcopy` refuses, as tensors that were computed, and what it takes long for, as empty dicts."""
+    if isinstance(value, Tensor):
+        if value.grad_fn is not None:
+            memo[id(value)] = value.detach().clone()
+    elif type(value) in _CONTAINERS:
+        if not value and isinstance(value, dict):
+            memo[id(value)] = type(value)()
+        for part in value.values() if isinstance(value, dict) else value:
+            _copy_first(part, memo)
 
 
 def is_pytorchs_own(model: nn.Module) -> bool:
@@ -56,8 +74,8 @@ def changeable(model: nn.Module) -> dict[str, bytes]:
         for key, value in vars(module).items():
             if isinstance(value, Tensor):
                 found[f"tensor {name}.{key}"] = f"{id(value)} {_version(value)}".encode()
-    for name, one in model.named_parameters():
-        found[f"parameter {name}"] = f"{id(one)} {_version(one)}".encode()
+    for name, one in model.named_parameters():  # by its numbers: `weight.data.mul_(0.9)` is not counted
+        found[f"parameter {name}"] = f"{id(one)} {one.requires_grad} ".encode() + packed(one)
     return found
 
 
@@ -76,6 +94,21 @@ def writes(modules: Iterable[nn.Module]) -> list[tuple[int, int]]:
         for one in held.values()
         if one is not None
     ]
+
+
+def held(model: nn.Module) -> list[Any]:
+    """What modules keep beside other modules and tensors."""
+    values = [value for module in model.modules() for key, value in vars(module).items() if key not in _REGISTRIES]
+    return [value for value in values if not isinstance(value, Tensor | nn.Module | bool | int | float | str)]
+
+
+def of_parameters(model: nn.Module) -> dict[str, bytes]:
+    """What stands in parameters beside their numbers, and in no state dictionary."""
+    return {
+        f"what the parameter {name} holds": packed(vars(one))
+        + f" {one.requires_grad} {len(one._backward_hooks or ())}".encode()
+        for name, one in model.named_parameters()
+    }
 
 
 def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, bytes]:
@@ -101,6 +134,7 @@ _OF_EACH_MODULE = set(vars(nn.Module()))
 """What PyTorch keeps in each module, hooks above all; most of it is empty."""
 
 _REGISTRIES = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training"}
+_REGISTRIES |= {"_flat_weights", "_flat_weight_refs"}  # a recurrent layer's own parameters once more
 
 
 _PLAIN, _CONTAINERS = (bool, int, float, str), (dict, OrderedDict, list, tuple, set)

@@ -22,7 +22,9 @@ from paribus.backends.torch.kept import (
     changeable,
     copied,
     first_difference,
+    held,
     is_pytorchs_own,
+    of_parameters,
     packed,
     writes,
 )
@@ -37,7 +39,7 @@ from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.isolation import isolated, process_settings
 from paribus.training.learner import EVERY_CAUTION, BeginAgain, Caution, Scores
-from paribus.training.randomness import borrowed_generators, other_states, set_generators, set_torch_generator
+from paribus.training.randomness import other_states, set_generators, set_torch_generator
 
 _PROBED = 8
 _PYTORCHS_OWN = set(vars(torch.optim.SGD([torch.zeros(1)], lr=1.0)))
@@ -70,8 +72,6 @@ class UserCodeLearner(TorchLearner):
             self._on_copy = False
         self._per_epoch = steps_in_epoch(settings, len(task.train))
         self._process = process_settings()
-        self._total = settings.epochs * self._per_epoch
-        self._looked_at: int | None = None  # after which step an evaluation was last seen to change nothing
         self._states: Iterator[int] = iter(())
         self._steps_done = 0
 
@@ -104,40 +104,41 @@ class UserCodeLearner(TorchLearner):
         return self._evaluated(lambda: super(UserCodeLearner, self).logits(x))
 
     def _evaluated(self, act: Callable[[], Found]) -> Found:
-        """An evaluation. What a module counts while it is evaluated is counted in a copy: else it would train otherwise
-        when it is looked at more often. Whether it needs one is seen at the first evaluation, and again at the last."""
-        model, on_copy = self.model, self._on_copy
-        if on_copy is not False:
+        """An evaluation. What a module counts or changes while it is evaluated, it counts and changes in a copy: else
+        it would train otherwise when it is looked at more often. Whether it needs one the first evaluation shows, which
+        is always one of a copy, or a later one."""
+        model, first, before = self.model, self._on_copy is None, self._look()
+        if self._on_copy is not False:
             try:
                 self.model = copied(model)
             except Exception:  # whatever a user's module raises when it is copied: evaluated itself, and looked at
                 self.model = model
-        itself = self.model is model
-        last = on_copy is False and not self._pytorchs_own and self._steps_done == self._total != self._looked_at
-        looked = on_copy is None or last or (on_copy and itself)
-        before = changeable(self.model) if looked else {}
-        written = writes(self._modules)
+        modes = _modes(model) if self.model is not model else {}
+        for module in modes:  # a function in an attribute still reaches them: it has to find them in evaluation
+            module.training = False
+        copy_before = changeable(self.model) if first else {}
         try:
             found = self._watched(self._plan.evaluation_state(self._steps_done), act)
-            changes = looked and first_difference(before, changeable(self.model)) is not None
+            if first:
+                self._on_copy = changeable(self.model) != copy_before
         finally:
             self.model = model
-        if changes and itself and on_copy is not False:
-            raise ValueError(
-                "evaluating the module changes it, and it cannot be copied: count only while self.training"
-            )
-        if on_copy is None:
-            self._on_copy = changes
-        if last:  # it may have begun late
-            self._looked_at = self._steps_done
-        if (last and changes) or writes(self._modules) != written:
+            for module, training in modes.items():
+                module.training = training
+        if self._look() != before:
             self._copy_evaluations()
         return found
 
+    def _look(self) -> object:
+        """At the module that is trained: PyTorch's own layers write into their parameters and buffers at most."""
+        return writes(self._modules) if self._pytorchs_own else changeable(self.model)
+
     def _copy_evaluations(self) -> None:
-        what = "evaluating its module changes it"
-        if "evaluation" in self._cautions:
-            raise ValueError(f"{what}, and a copy of it too: do that only while self.training")
+        what = "evaluating the module changes it"
+        if self._on_copy is not False:
+            raise ValueError(
+                f"{what}, and that of a copy does too, or it cannot be copied: count only while self.training"
+            )
         raise BeginAgain(f"{what}, as the first time had not shown", "evaluation")
 
     def _logits(self, x: Tensor) -> Tensor:
@@ -168,29 +169,10 @@ class UserCodeLearner(TorchLearner):
         return self._expected is not None
 
     def confirm(self) -> None:
-        """What it drew from NumPy's or Python's generator after a first step without any was not paired; and what an
-        evaluation changes in the module, if the first one changed nothing, was seen by later steps."""
-        asked = self._on_copy is False and not self._pytorchs_own and self._looked_at != self._steps_done
-        if asked and self._evaluation_changes():
-            self._copy_evaluations()
+        """What it drew from NumPy's or Python's generator after a first step without any was not paired."""
         if self._expected is not None and other_states() != self._expected:
             reason = "its code draws from NumPy's or Python's generator, as its first step had not shown"
             raise BeginAgain(reason, "generators")
-
-    def _evaluation_changes(self) -> bool:
-        """Whether an evaluation changes the module as it is now; that of a copy, which nobody sees."""
-        model = self.model
-        try:
-            self.model = copied(model)
-        except Exception:  # whatever a user's module raises when it is copied: then each evaluation is looked at
-            return False
-        try:
-            before = changeable(self.model)
-            with borrowed_generators(0), self._without_gradients():
-                self._logits(self._data.to_device(self._task.test.x[:_PROBED]))
-            return first_difference(before, changeable(self.model)) is not None
-        finally:
-            self.model = model
 
     # --- whether a checkpoint is enough ---
 
@@ -207,10 +189,12 @@ class UserCodeLearner(TorchLearner):
 
     def _doubt(self) -> str | None:
         try:
-            if names := filled_caches((self.model, self.outside_things())):
+            if names := filled_caches([*held(self.model), *self.outside_things()]):
                 return f"it keeps something in the cache of {names[0]}"
             mine, other = self._twin(), self._twin()
-            mine.model, mine.optimizer = copy.deepcopy((self.model, self.optimizer))
+            memo: dict[int, Any] = {}
+            mine.model = copied(self.model, memo)
+            mine.optimizer = copy.deepcopy(self.optimizer, memo)
             mine._adopt(self)
             other.restore(self.state())
             other._adopt(self)
@@ -221,6 +205,8 @@ class UserCodeLearner(TorchLearner):
             if self.outside() != other.outside():
                 return "it keeps something outside of the module, in a closure or a global"
             one, two = mine._probed(), other._probed()
+            if (name := first_difference(one, two)) is not None:
+                return f"one step from a checkpoint ends elsewhere (in {name})"
             if self._expected is not None:  # it draws from PyTorch's generator alone: does it look at the others?
                 quiet = self._twin()
                 quiet.restore(self.state())
@@ -231,8 +217,7 @@ class UserCodeLearner(TorchLearner):
                     return "it reads the state of NumPy's or Python's generator"
         except Exception as error:  # whatever the user's code raises when it is copied or restored
             return f"it cannot be copied and restored ({type(error).__name__}: {str(error)[:120]})"
-        name = first_difference(one, two)
-        return None if name is None else f"one step from a checkpoint ends elsewhere (in {name})"
+        return None
 
     def _twin(self) -> UserCodeLearner:
         settings = self._settings.with_copies()
@@ -258,7 +243,7 @@ class UserCodeLearner(TorchLearner):
 
     def _kept_beside(self) -> dict[str, bytes]:
         """What the module and the optimizer keep that their state dictionaries do not hold."""
-        found = attributes(self.model, of_checkpoint=True)
+        found = attributes(self.model, of_checkpoint=True) | of_parameters(self.model)
         for key, value in vars(self.optimizer).items():
             if key in ("param_groups", "state") or (key in _PYTORCHS_OWN and not (key.endswith("_hooks") and value)):
                 continue
@@ -275,3 +260,8 @@ class UserCodeLearner(TorchLearner):
         classes = dict.fromkeys(map(type, (*self.model.modules(), self.optimizer)))
         things = [one.thing for kind, one in self._settings.user_defined_parts().items() if kind != "task"]
         return [*things, *(kind for kind in classes if not is_library_class(kind))]
+
+
+def _modes(model: nn.Module) -> dict[nn.Module, bool]:
+    """Which of its modules are training."""
+    return {module: module.training for module in model.modules()}
