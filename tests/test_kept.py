@@ -21,6 +21,7 @@ from paribus.backends.torch.kept import (
     copied,
     first_difference,
     is_pytorchs_own,
+    of_parameters,
     packed,
     writes,
 )
@@ -185,3 +186,13 @@ def test_pytorchs_own_keep_nothing_while_they_are_evaluated(name: str) -> None:
         module(torch.rand(4, 3))
     assert first_difference(before, changeable(module)) is None
     assert writes(module.modules()) == written
+
+
+def test_what_a_parameter_holds_is_seen() -> None:
+    module = nn.Linear(2, 2)
+    before = of_parameters(module)
+    module.weight.mask = torch.ones(2, 2)  # type: ignore[attr-defined]
+    masked = of_parameters(module)
+    assert first_difference(before, masked) == "what the parameter weight holds"
+    module.bias.requires_grad_(requires_grad=False)
+    assert first_difference(masked, of_parameters(module)) == "what the parameter bias holds"

@@ -79,15 +79,15 @@ class Calibrates(Plain):
 
 
 class Masked(Plain):
-    """An attribute of a parameter, and a count that asks for a copy."""
+    """An attribute of a parameter; `counts`: an evaluation is one of a copy."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts: bool = True) -> None:
         super().__init__()
-        self.looks = 0
+        self.looks, self.counts = 0, counts
         self.first.weight.mask = (torch.rand(8, 4) > 0.5).float()  # type: ignore[attr-defined]
 
     def forward(self, x: Tensor) -> Tensor:
-        self.looks += not self.training
+        self.looks += self.counts and not self.training
         weight = self.first.weight
         mask = getattr(weight, "mask", torch.ones(()))
         out: Tensor = self.last(torch.tanh(functional.linear(x, weight * mask, self.first.bias)))
@@ -191,10 +191,11 @@ class Drops(Plain):
         return out
 
 
-def test_nothing_is_dropped_in_the_evaluation_of_a_copy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [Drops, Masked])
+def test_a_copy_is_evaluated_as_the_module_itself(tmp_path: Path, kind: Any) -> None:
     found = []
     for counts in (False, True):
-        model = {"net": lambda counts=counts: Drops(counts=counts)}
+        model = {"net": lambda counts=counts: kind(counts=counts)}
         found.append(losses(paribus.train(DATA, model=model, eval_every=1, out=tmp_path / str(counts), **WORDS)))
     assert found[0] == found[1]
 

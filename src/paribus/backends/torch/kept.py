@@ -105,8 +105,7 @@ def held(model: nn.Module) -> list[Any]:
 def of_parameters(model: nn.Module) -> dict[str, bytes]:
     """What stands in parameters beside their numbers, and in no state dictionary."""
     return {
-        f"what the parameter {name} holds": packed(vars(one))
-        + f" {one.requires_grad} {len(one._backward_hooks or ())}".encode()
+        f"what the parameter {name} holds": packed(vars(one)) + f" {one.requires_grad}".encode()
         for name, one in model.named_parameters()
     }
 
