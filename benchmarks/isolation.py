@@ -3,8 +3,8 @@
     python benchmarks/isolation.py         # 20 interleaved rounds, about 2 minutes
 
 One round is the study as it is, and the same with everything taken away that isolates: copies of modules and batches,
-the generators of NumPy and Python, the settings of the process, evaluation on a copy; and with what knows the code again: fingerprints and the trial
-before training. What is left sets PyTorch's generator at each step, without which there is no pairing. Seconds are the
+the generators of NumPy and Python, the settings of the process, evaluation on a copy; and with what knows the code
+again: fingerprints and the trial before training. What is left sets PyTorch's generator at each step, without which there is no pairing. Seconds are the
 processor's; even so the median ratio moves by two per cent from one measurement to the next.
 """
 

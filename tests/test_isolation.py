@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,6 @@ def test_a_folder_that_was_removed_is_no_reason_to_stop(tmp_path: Path, monkeypa
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with isolated(0), nullcontext():
+    with isolated(0):
         os.environ["PARIBUS_TEST_SET"] = "1"
     assert "PARIBUS_TEST_SET" not in os.environ

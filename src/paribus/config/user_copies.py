@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.random import mtrand
 
-from paribus.config.identity.library import is_library_file, is_library_module
+from paribus.config.identity.library import is_library_module
 
 
 def pack(thing: Any) -> bytes | None:
@@ -129,17 +129,16 @@ def is_users_module(module: object) -> bool:
         return False
     if _libraries.get(id(module)) is module:  # thousands are asked at once
         return False
-    file = vars(module).get("__file__")
-    if file is None:  # typed into a notebook, or built into Python
+    if vars(module).get("__file__") is None:  # typed into a notebook, or built into Python
         return False
-    if is_library_file(file) if isinstance(file, str) else is_library_module(module):
+    if is_library_module(module):
         _libraries[id(module)] = module
         return False
     return module.__name__ != "__main__"  # which is packed by value anyway
 
 
 _libraries: dict[int, ModuleType] = {}
-"""Modules that are not the user's."""
+"""Modules that are not the user's, by their `id`: a module is kept, so that no other gets its number."""
 
 
 @contextmanager

@@ -36,8 +36,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what a process that was killed has left of `replacing` in a folder, where nobody else writes now."""
-    for part in folder.glob(".*.part"):
+    """Remove what a process that was killed has left of `replacing` in a folder, where nobody else writes now; what an
+    older version left too, which began with no dot."""
+    for part in folder.glob("*.part"):
         part.unlink(missing_ok=True)
 
 

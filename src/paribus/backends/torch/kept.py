@@ -90,8 +90,8 @@ def writes(modules: Iterable[nn.Module]) -> list[tuple[int, int]]:
     return [
         (id(one), _version(one))
         for module in modules
-        for held in (module._parameters, module._buffers)
-        for one in held.values()
+        for registry in (module._parameters, module._buffers)
+        for one in registry.values()
         if one is not None
     ]
 
@@ -116,7 +116,7 @@ def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, by
     without, all buffers."""
     found = {}
     for name, module in model.named_modules():
-        held = set(module.state_dict(keep_vars=True)) if of_checkpoint else set()
+        in_state = set(module.state_dict(keep_vars=True)) if of_checkpoint else set()
         for key, value in vars(module).items():
             if key in _REGISTRIES or (key in _OF_EACH_MODULE and not value):
                 continue
@@ -124,7 +124,7 @@ def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, by
                 continue
             found[f"attribute {'.'.join(filter(None, (name, key)))}"] = packed(value)
         for key, buffer in module.named_buffers(recurse=False):
-            if key not in held:
+            if key not in in_state:
                 found[f"buffer {'.'.join(filter(None, (name, key)))}"] = packed(buffer)
     return found
 
@@ -161,8 +161,8 @@ def _pickled(value: Any, seen: set[int]) -> bytes:
         if id(value) in seen:
             return b""
         seen.add(id(value))
-        held = value if isinstance(value, _CONTAINERS) else getattr(value, "__dict__", ())
-        parts = (*held.keys(), *held.values()) if isinstance(held, dict) else held
+        inside = value if isinstance(value, _CONTAINERS) else getattr(value, "__dict__", ())
+        parts = (*inside.keys(), *inside.values()) if isinstance(inside, dict) else inside
         return f"{type(value).__name__} {id(value)} ".encode() + b" ".join(_pickled(part, seen) for part in parts)
     return content.getvalue()
 

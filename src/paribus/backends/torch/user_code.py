@@ -52,7 +52,7 @@ class UserCodeLearner(TorchLearner):
 
     `cautions`: "generators" sets NumPy's and Python's at each step too, which takes longer than a small module's step
     should; without it only if the first step or evaluation draws from them. "evaluation" evaluates copies; without it
-    only if the first evaluation changes the module.
+    only if the first evaluation changes the module. Where a later one does, the run begins again with that caution.
     """
 
     _without_gradients = torch.no_grad  # what a module keeps of an evaluation may go into a step: no inference tensor
