@@ -17,9 +17,9 @@ test: $(VENV)/.installed-dev browser
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto -m "not slow"
 
-# The tests that compile for half a minute each.
+# Tests that last long, where a shorter one looks at the same: compiled anew, killed often, more random modules.
 slow: $(VENV)/.installed-dev
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n auto -m slow
 
 # The page is tested in Debian's Chromium: installed where that needs no password, else those tests are skipped.
 browser:

@@ -19,7 +19,7 @@ from torch import nn
 import paribus
 from paribus.backends.dispatch import resolve, train
 from paribus.config.user_code import user_defined
-from paribus.records.checkpoint import Best, Checkpoint
+from paribus.records.checkpoint import Best, Checkpoint, CheckpointError
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.reading import read
@@ -113,7 +113,7 @@ def ask(folder: Path, words: list[str] = WORDS, **options: object) -> StudySpec:
     return request(task, rest, compare=True, seeds=range(2), out=folder, checkpoint_seconds=0.05, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_killed_study_goes_on_from_its_checkpoints(tmp_path: Path, jobs: int) -> None:
     command = [sys.executable, "-m", "paribus", "compare", *WORDS, "--seeds", "2", "--out", str(tmp_path / "s"),
                "--checkpoint-every", "0.05", "--jobs", str(jobs), "--quiet"]  # fmt: skip
@@ -165,9 +165,18 @@ def test_what_a_checkpoint_is_not(tmp_path: Path) -> None:
     assert Checkpoint.read(path, "another") is None
     assert Checkpoint.read(tmp_path / "none", "me") is None
     whole = path.read_bytes()
-    for content in (whole[:-1], whole.replace(b"state", b"stale", 1), b"", b"\n", b"[]\n", b"{}\n"):
+    for content in (
+        whole[:-1],
+        whole.replace(b"state", b"stale", 1),
+        whole.replace(b'"step": 7', b'"step": 6'),
+        b"",
+        b"\n",
+        b"[]\n",
+        b"{}\n",
+    ):
         path.write_bytes(content)
-        assert Checkpoint.read(path, "me") is None
+        with pytest.raises(CheckpointError, match="damaged"):
+            Checkpoint.read(path, "me")
 
 
 def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path) -> None:
@@ -180,6 +189,8 @@ def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path) -> None:
         carry_out(ask(tmp_path / "s"), [Interrupting()])
     (path,) = (tmp_path / "s" / CHECKPOINTS).glob("*.checkpoint")
     path.write_bytes(path.read_bytes()[:-1])
+    notes = prepare(ask(tmp_path / "s")).notes
+    assert any("of its last checkpoint, it is damaged" in note and "again from the start" in note for note in notes)
     assert_same_curves(carry_out(ask(tmp_path / "s")), carry_out(ask(tmp_path / "whole")))
 
 

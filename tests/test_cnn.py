@@ -33,6 +33,7 @@ def images(n: int = 60, shape: tuple[int, ...] = (3, 12, 10), kind: type = np.ui
     return rng.integers(0, 256, (n, *shape)).astype(kind), np.arange(n) % 4
 
 
+@pytest.mark.slow
 def test_both_hands_are_one_curve_over_twenty_epochs(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loss, weights and running statistics within 10 times the drift of one unit in the last place."""
     words = f"{DIGITS} epochs=20 test_share=0.6 eval_every=5"

@@ -73,6 +73,7 @@ def test_a_second_process_is_refused_with_the_first_one_named(tmp_path: Path) ->
         process.join()
 
 
+@pytest.mark.slow
 def test_200_runs_under_20_kills_are_the_runs_of_an_undisturbed_study(tmp_path: Path) -> None:
     words, folder = "moons lr=0.01,0.02,0.05,0.1 epochs=60 eval_every=20 init=default", tmp_path / "s"
     whole = carry_out(ask(tmp_path / "whole", words, "50"))

@@ -128,6 +128,7 @@ def test_full_scale_without_its_images_is_refused_before_anything_is_trained(
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reports(tmp_path, 150)
     code = (

@@ -142,8 +142,12 @@ class StepwiseBackend(Backend):
 
         begin = None if cautions else run.resumes_from()  # a checkpoint that is there was made with less care
         if begin is not None:
-            learner.restore(begin.learner)
-            probes.restore(begin.probes)
+            try:
+                learner.restore(begin.learner)
+                probes.restore(begin.probes)
+            except Exception as error:  # whatever the user's code or another version of a library makes of it
+                what = f"its checkpoint cannot be read back ({type(error).__name__}: {str(error)[:200]})"
+                raise BeginAgain(what, "checkpoint") from None
         meters = Meters(run.settings.device)
         try:
             watch = Watch(

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from paribus.config.schedules import PlateauState
 from paribus.records.files import replacing
 
-_VERSION = 2
+_MAGIC = b"paribus checkpoint 3 "
+"""Before the checksum of all that follows. Versions 1 and 2 began with their facts, which no checksum covered."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is there and cannot be gone on from. Its text says why."""
 
 
 @dataclass(frozen=True)
@@ -67,61 +72,79 @@ class Checkpoint:
             best = save(dict(self.best.weights))
             facts = [self.best.step, self.best.accuracy, self.best.loss]
         head = {
-            "version": _VERSION,
             "identity": identity,
             "step": self.step,
             "seconds": [self.train_seconds, self.eval_seconds],
             "best": facts,
             "keeps_best": self.keeps_best,
             "lengths": [len(self.learner), len(self.probes), len(best)],
-            "checksum": _checksum(self.learner, self.probes, best),
             "plateau": asdict(self.plateau) if self.plateau else None,
         }
+        pieces = (json.dumps(head).encode() + b"\n", self.learner, self.probes, best)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, part.open("wb") as file:
-            for piece in (json.dumps(head).encode() + b"\n", self.learner, self.probes, best):
+            for piece in (_MAGIC + _checksum(*pieces).encode() + b"\n", *pieces):
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
 
     @classmethod
     def read(cls, path: Path, identity: str) -> Checkpoint | None:
-        """What a file holds; None where there is none, or it is damaged or another run's."""
+        """What a file holds; None where there is none, or it is another run's. CheckpointError where it is damaged."""
         try:
             content = path.read_bytes()
-        except OSError:
+        except FileNotFoundError:
             return None
-        line, _, body = content.partition(b"\n")
+        except OSError as error:
+            raise CheckpointError(f"it cannot be read: {error.strerror}") from None
         try:
-            head = json.loads(line)
-            if head["version"] not in (1, _VERSION) or head["identity"] != identity:
-                return None
-            if head["version"] == 1:  # it knew no probes, and looked for the best only where it has one
-                head["lengths"].insert(1, 0)
-                head |= {"keeps_best": head["best"] is not None, "plateau": None}
-            ends = list(accumulate(head["lengths"]))
-            learner, probes, packed = (body[first:last] for first, last in zip([0, *ends], ends, strict=False))
-        except (ValueError, KeyError, TypeError):
+            return cls._parsed(content, identity)
+        except CheckpointError:
+            raise
+        except Exception as error:  # of an older version, whose facts stand under no checksum
+            raise CheckpointError(f"it is damaged ({type(error).__name__})") from None
+
+    @classmethod
+    def _parsed(cls, content: bytes, identity: str) -> Checkpoint | None:
+        if content.startswith(_MAGIC):
+            first, _, content = content.partition(b"\n")
+            if first[len(_MAGIC) :] != _checksum(content).encode():
+                raise CheckpointError("it is damaged: its checksum is another")
+        line, _, body = content.partition(b"\n")
+        head = json.loads(line)
+        if head["identity"] != identity:
             return None
-        if len(body) != ends[-1] or head["checksum"] != _checksum(learner, probes, packed):
-            return None
+        older = head.get("version")
+        if older == 1:  # it knew no probes, and looked for the best only where it has one
+            head["lengths"].insert(1, 0)
+            head |= {"keeps_best": head["best"] is not None, "plateau": None}
+        ends = list(accumulate(head["lengths"]))
+        learner, probes, packed = (body[first:last] for first, last in zip([0, *ends], ends, strict=False))
+        if len(body) != ends[-1] or (older and head["checksum"] != _checksum(learner, probes, packed)):
+            raise CheckpointError("it is damaged: its checksum is another")
         best = None
         if head["best"] is not None:
             from safetensors.numpy import load
 
             step, accuracy, loss = head["best"]
-            best = Best(step, accuracy, loss, load(packed))
-        train, evaluation = head["seconds"]
+            best = Best(int(step), float(accuracy), float(loss), load(packed))
+        train, evaluation = map(float, head["seconds"])
         return cls(
-            step=head["step"],
+            step=_count(head["step"]),
             train_seconds=train,
             eval_seconds=evaluation,
             learner=learner,
             probes=probes,
-            keeps_best=head["keeps_best"],
+            keeps_best=bool(head["keeps_best"]),
             best=best,
             plateau=PlateauState(**head["plateau"]) if head["plateau"] else None,
         )
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise CheckpointError(f"it is damaged: it stands at step {value!r}")
+    return value
 
 
 def _checksum(*parts: bytes) -> str:

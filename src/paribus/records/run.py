@@ -12,7 +12,7 @@ from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
 from paribus.config.values import Value
 from paribus.plan import PLAN_VERSION
-from paribus.records.checkpoint import Checkpoint
+from paribus.records.checkpoint import Checkpoint, CheckpointError
 from paribus.records.record import Evaluation, Outcome
 
 
@@ -36,10 +36,15 @@ class Run:
     checkpoint_seconds: float = 0.0
     pictures: bool = False
 
-    def resumes_from(self, identity: str | None = None) -> Checkpoint | None:
+    def resumes_from(self) -> Checkpoint | None:
         """Where it goes on; None where it begins at its first step, as there is no checkpoint, or one that did not look
-        for the best of the run that is now to be kept. `identity`: another, under which an older version knew it."""
-        found = Checkpoint.read(self.checkpoint, identity or self.identity()) if self.checkpoint else None
+        for the best of the run that is now to be kept."""
+        if self.checkpoint is None:
+            return None
+        try:
+            found = Checkpoint.read(self.checkpoint, self.identity())
+        except CheckpointError:  # whoever carries the study out has told of it, and removed it
+            return None
         return None if found is not None and "best" in self.keep and not found.keeps_best else found
 
     def identity(self) -> str:

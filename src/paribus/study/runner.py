@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paribus.backends.base import backend_of
@@ -16,24 +16,21 @@ from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
 from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
-from paribus.records.checkpoint import Checkpoint
 from paribus.records.files import remove_parts
 from paribus.records.metrics import DERIVED_METRICS, GPU_METERS
 from paribus.records.record import FINISHED, Status, StudyRecord
-from paribus.records.run import Callback, Run, identity_of
+from paribus.records.run import Callback, Run
 from paribus.study import trials
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
 from paribus.study.matching import differing_in, span
 from paribus.study.recorder import Recorder
+from paribus.study.resuming import CHECKPOINTS, NOTHING, bring, checkpoint_path, resumption
 from paribus.study.spec import StudySpec
-from paribus.study.store import FILE, NoStudyError, Store, StoreError, canonical
+from paribus.study.store import FILE, Begun, NoStudyError, Store, StoreError, canonical
 from paribus.tasks import load
 from paribus.training import sampling
 from paribus.training.metrics import refusal as metrics_refusal
-
-CHECKPOINTS = "checkpoints"
-"""In a study's folder: where runs on their way stood last."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,8 @@ def prepare(request: StudySpec, tried: set[Settings] | None = None) -> Work:
 
 def outstanding(request: StudySpec, notes: list[str]) -> Work:
     """What is not recorded yet; StoreError for a folder that cannot take the study. `notes`: those of `check`."""
-    recorded, recorded_at, former = ({}, {}, {}) if request.fresh else _recorded(request)
+    held = _Recorded() if request.fresh else _recorded(request)
+    recorded, recorded_at = held.statuses, held.times
     wanted = [(arm, seed) for seed in request.seeds for arm in request.design.arms]
     missing = [(arm, seed) for arm, seed in wanted if recorded.get(_key(arm, seed)) not in FINISHED]
     if request.keep and len(missing) < len(wanted):
@@ -126,15 +124,11 @@ def outstanding(request: StudySpec, notes: list[str]) -> Work:
             f"--keep is for runs that are trained now: the {len(wanted) - len(missing)} recorded stay as they are; "
             "choose another --name to train them again"
         )
-    begun = [_run(request, arm, seed) for arm, seed in missing if _key(arm, seed) in recorded]
-    going_on = sum(_goes_on(run, former) for run in begun)
-    for count, how in (
-        (going_on, "goes on from its last checkpoint"),
-        (len(begun) - going_on, "trained again from the start"),
-    ):
-        if count:
-            runs = "1 run" if count == 1 else f"{count} runs"
-            notes.append(f"{runs} had not come to an end: {how}; the earlier attempts stay recorded")
+    begun = [(arm, seed) for arm, seed in missing if _key(arm, seed) in held.begun]
+    found = [resumption(_run(request, *one), held.begun[_key(*one)], held.former) for one in begun]
+    for how, count in Counter(one.told() for one in found).items():
+        runs = "1 run" if count == 1 else f"{count} runs"
+        notes.append(f"{runs} had not come to an end: {how}; the earlier attempts stay recorded")
     done = [recorded_at[_key(arm, seed)] for arm, seed in wanted if recorded.get(_key(arm, seed)) in FINISHED]
     return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)), span(done))
 
@@ -152,9 +146,9 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
             remove_parts(request.folder / CHECKPOINTS)
             trials.record(store, request)
             runs = [_run(request, arm, seed) for arm, seed in work.missing]
-            former = store.former()
-            for run in runs:
-                _bring_checkpoint(run, former)
+            former, begun = store.former(), store.begun()
+            for (arm, seed), run in zip(work.missing, runs, strict=True):
+                bring(run, begun.get(_key(arm, seed), NOTHING), former)
             _executor(request).carry_out(runs, Recorder(store, request, callbacks))
             return store.read()
         finally:
@@ -169,43 +163,8 @@ def _run(request: StudySpec, arm: Arm, seed: int) -> Run:
     # the seconds of a timed run are those of a run in one piece
     if not backend_of(arm.settings).resumable or request.timing:
         return run
-    path = _checkpoint_path(request.folder / CHECKPOINTS, run.identity())
+    path = checkpoint_path(request.folder, run.identity())
     return replace(run, checkpoint=path, checkpoint_seconds=request.checkpoint_seconds)
-
-
-def _checkpoint_of(run: Run, former: Mapping[str, Sequence[str]]) -> tuple[Path, str] | None:
-    """Where a run stood last, and the identity it had then: an older version named it by the settings it knew."""
-    if run.checkpoint is None:
-        return None
-    if run.checkpoint.exists():
-        return run.checkpoint, run.identity()
-    for text in former.get(canonical(run.settings.flat()), ()):
-        identity = identity_of(json.loads(text), run.seed, hidden_test=run.hidden_test)
-        path = _checkpoint_path(run.checkpoint.parent, identity)
-        if path.exists():
-            return path, identity
-    return None
-
-
-def _goes_on(run: Run, former: Mapping[str, Sequence[str]]) -> bool:
-    found = _checkpoint_of(run, former)
-    return found is not None and replace(run, checkpoint=found[0]).resumes_from(found[1]) is not None
-
-
-def _bring_checkpoint(run: Run, former: Mapping[str, Sequence[str]]) -> None:
-    """Give an older version's checkpoint the identity that the run has today."""
-    found = _checkpoint_of(run, former)
-    if found is None or run.checkpoint is None or found[0] == run.checkpoint:
-        return
-    path, identity = found
-    checkpoint = Checkpoint.read(path, identity)
-    if checkpoint is not None:
-        checkpoint.write(run.checkpoint, run.identity())
-        path.unlink()
-
-
-def _checkpoint_path(folder: Path, identity: str) -> Path:
-    return folder / f"{identity[:24]}.checkpoint"
 
 
 def _executor(request: StudySpec) -> Executor:
@@ -229,28 +188,36 @@ def _key(arm: Arm, seed: int) -> tuple[str, int]:
 _Runs = tuple[str, int]
 
 
-def _recorded(request: StudySpec) -> tuple[dict[_Runs, Status], dict[_Runs, float], dict[str, list[str]]]:
-    """What the folder already holds of this very study and since when, and how older versions wrote its arms.
+@dataclass(frozen=True)
+class _Recorded:
+    """What a folder holds of this very study: how its runs stand and since when, where those stand that had not come to
+    an end, and how older versions wrote its arms."""
 
-    Raises StoreError where it holds something else.
-    """
+    statuses: Mapping[_Runs, Status] = field(default_factory=dict)
+    times: Mapping[_Runs, float] = field(default_factory=dict)
+    begun: Mapping[_Runs, Begun] = field(default_factory=dict)
+    former: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def _recorded(request: StudySpec) -> _Recorded:
+    """StoreError where the folder holds something else."""
     folder = request.folder
     if not (folder / FILE).exists():
         free(folder)
-        return {}, {}, {}
+        return _Recorded()
     try:
         store = Store.open(folder)
     except NoStudyError:
-        return {}, {}, {}
+        return _Recorded()
     try:
         if refusal := differing_in(store, request).refusal(folder):
             raise StoreError(refusal)
-        statuses, times, former = store.statuses(), store.recorded_at(), store.former()
+        found = _Recorded(store.statuses(), store.recorded_at(), store.begun(), store.former())
     finally:
         store.close()
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(f"{folder} cannot be written: choose another folder with --out")
-    return statuses, times, former
+    return found
 
 
 def free(folder: Path) -> None:

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from paribus.records.claims import Claim
 from paribus.records.files import leads_out
 from paribus.records.metrics import MEASURED, Metric
 from paribus.records.record import (
+    FINISHED,
     ArmRecord,
     Boundary,
     Candidate,
@@ -100,6 +101,15 @@ def must_lie_inside(folder: Path) -> None:
     for name in WRITTEN:
         if leads_out(folder / name, folder):
             raise StoreError(f"{folder / name} leads out of the study's folder, by a link: remove the link")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An attempt that had not come to an end: at which steps it was evaluated, and how many training examples its task
+    has."""
+
+    steps: NDArray[np.int64]
+    examples: int
 
 
 class Store:
@@ -319,6 +329,22 @@ class Store:
         )
         today = self._today()
         return {(today[settings], self._seed(seed)): at for settings, seed, at in rows}
+
+    def begun(self) -> dict[tuple[str, int], Begun]:
+        """(arm's settings, seed) -> what the last attempt left that had not come to an end."""
+        rows = self._db.execute(
+            "SELECT runs.id, arms.settings, seed, card, status FROM runs JOIN arms ON arms.id = runs.arm "
+            "JOIN tasks ON tasks.id = runs.task ORDER BY attempt"
+        )
+        today, last = self._today(), dict[tuple[str, int], tuple[int, str, str]]()
+        for run, settings, seed, card, status in rows:
+            last[today[settings], self._seed(seed)] = run, card, status
+        found = {}
+        for key, (run, card, status) in last.items():
+            if Status(status) not in FINISHED:
+                curve = self._curves("WHERE run = ?", (run,)).get(run, {})
+                found[key] = Begun(curve.get("step", np.zeros(0)).astype(np.int64), _dataset_info(card).train)
+        return found
 
     def start(self, arm: int, seed: int, *, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
         """Record that a run begins; its number. Earlier attempts stay."""

@@ -25,7 +25,7 @@ class Scores:
     logits: Callable[[], NDArray[np.floating]] = field(compare=False)
 
 
-Caution = Literal["generators", "evaluation"]
+Caution = Literal["generators", "evaluation", "checkpoint"]
 """What a run does for code that it cannot trust: NumPy's and Python's generators are set at each step; every evaluation
 is one of a copy. One does not bring the other: a module may look at where a generator stands."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -27,6 +28,17 @@ from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Scores
+
+_NUMPYS: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    np.zeros(1).__reduce__()[0],
+    np.float64(0).__reduce__()[0],
+    codecs.encode,
+    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdg"},
+]
+"""What NumPy's numbers and arrays are pickled with: people give an optimizer `lr=np.float64(0.1)`. None of it runs
+anything."""
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
@@ -205,7 +217,8 @@ class TorchLearner:
         pass
 
     def restore(self, state: bytes) -> None:
-        found = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
+        with torch.serialization.safe_globals(_NUMPYS):
+            found = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
         self.model.load_state_dict(found["model"])
         self.optimizer.load_state_dict(found["optimizer"])
         self._clipping.restore(found["clipping"])

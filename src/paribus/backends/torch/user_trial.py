@@ -33,7 +33,7 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
     behaves. `make`: a learner of settings.
 
     A copy is made, and takes a step on as many examples as each batch has (the last may be short: one example alone is
-    too few for batch normalisation); then it is evaluated, and its state is taken and given back.
+    too few for batch normalisation); then it is evaluated.
     """
     theirs = settings.user_defined_parts()
     what = " and ".join(f"{kind}={thing.name}" for kind, thing in theirs.items() if kind != "task")
@@ -61,8 +61,6 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
                     "evaluating it changes something outside of the module, in a closure or a global: looked at more "
                     "often, it would train otherwise; keep what it counts in the module, and count while self.training"
                 )
-            tried = " from a checkpoint"
-            learner.restore(learner.state())
     except TrialError as error:
         return Trial(refusals=[f"{what}{tried}: {error}"])
     except Exception as error:  # whatever the user's code raises is the answer
