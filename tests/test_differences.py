@@ -180,4 +180,15 @@ def test_p_does_not_depend_on_the_order_of_the_seeds() -> None:
 def test_drawn_flips_cannot_reach_what_fewer_could_not() -> None:
     assert not too_few(17, 3276)
     assert too_few(17, 3277)
+
+
+@pytest.mark.parametrize("seeds", [3, 20])
+def test_so_many_pairs_that_none_can_be_told_apart(seeds: int) -> None:
+    """82 arms are 3,321 pairs: no number of seeds is enough, and that is what is said, not that seeds are missing."""
+    rng = np.random.default_rng(0)
+    scores = {str(arm): list(rng.normal(arm, 1e-9, seeds)) for arm in range(82)}
+    found = differences(scores, "test_accuracy")
+    assert {(one.verdict, one.seeds_needed) for one in found} == {("too many pairs", None)}
+    against = differences(scores, "test_accuracy", baseline="0")
+    assert "too many pairs" not in {one.verdict for one in against}
     assert too_few(1000, 3277)

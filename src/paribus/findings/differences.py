@@ -60,7 +60,8 @@ def differences(
     """All pairs of arms, or all arms against the baseline, on one metric; values aligned by seed, None where missing.
 
     The verdict is `too few seeds` exactly when no outcome could have reached 0.05: family x 2^(1 - pairs) > 0.05
-    (beyond 17 pairs 2^-16, the least p of the ways that are drawn).
+    (beyond 17 pairs 2^-16, the least p of the ways that are drawn); `too many pairs` where none could with any number
+    of seeds.
     Otherwise, with a margin, `equivalent` where two one-sided t tests at 0.05 / family put the difference inside it;
     then `a higher` or `b higher` where the adjusted p is at most 0.05; else `no difference shown`.
 
@@ -135,6 +136,8 @@ def _difference(
 
 
 def _verdict(d: NDArray[np.float64], p_adjusted: float | None, family: int, margin: float | None) -> str:
+    if least_seeds(family) is None:
+        return "too many pairs"
     if too_few(len(d), family) or p_adjusted is None:
         return "too few seeds"
     if margin is not None:
@@ -155,9 +158,14 @@ def too_few(pairs: int, family: int) -> bool:
     return family * max(2.0 ** (1 - pairs), 2.0**-EXACT_PAIRS) > ALPHA
 
 
-def least_seeds(family: int) -> int:
-    """The least number of seeds at which a difference could reach 0.05."""
-    return next(n for n in range(2, 64) if not too_few(n, family))
+def least_seeds(family: int) -> int | None:
+    """The least number of seeds at which a difference could reach 0.05; None for so many pairs that none could: more
+    than 3,276, as p is never under 2^-16.
+
+    >>> least_seeds(1), least_seeds(3276), least_seeds(3277)
+    (6, 17, None)
+    """
+    return next((n for n in range(2, EXACT_PAIRS + 2) if not too_few(n, family)), None)
 
 
 def t_interval(d: NDArray[np.float64], alpha: float) -> tuple[float, float] | None:
@@ -258,7 +266,7 @@ def seeds_for(delta: float | None, sd: float | None, family: int) -> int | None:
     if not delta or sd is None:
         return None
     least = least_seeds(family)
-    if sd == 0:
+    if least is None or sd == 0:
         return least
     low, high = least - 1, least
     while power(delta, sd, high, ALPHA / family) < POWER:

@@ -129,8 +129,8 @@ class Findings:
         return differences(columns, metric, primary=primary, baseline=study.baseline, margin=margin)
 
     @property
-    def least_seeds(self) -> int:
-        """How many seeds it takes before any pair on the primary metric could be told apart."""
+    def least_seeds(self) -> int | None:
+        """How many seeds it takes before any pair on the primary metric could be told apart; None of too many pairs."""
         return least_seeds(len(self.primary))
 
     # --- the target ---

@@ -37,6 +37,7 @@ MARKS = {
     "equivalent": ("square", "equivalent"),
     "no difference shown": ("circle-open", "no difference is shown"),
     "too few seeds": ("x-thin", "too few seeds"),
+    "too many pairs": ("x-thin", "too many pairs"),
 }
 _MOST_POINTS = 1000
 _MOST_NUMBERS = 12

@@ -13,10 +13,10 @@ from paribus.findings.differences import Difference
 from paribus.findings.findings import Findings
 from paribus.records.metrics import Metric
 from paribus.records.record import StudyRecord
-from paribus.report.terminal.tables import agreement_line, arm_label, target_lines
+from paribus.report.terminal.tables import agreement_line, arm_label, target_lines, too_many
 from paribus.report.terminal.tuned import edge_lines
 
-_ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds")
+_ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds", "too many pairs")
 _SMALLEST_P = 1e-4
 FOOTNOTE = (
     "A difference is that of the arm named first less the other, over the same seeds. In brackets its 95 % interval, "
@@ -153,7 +153,8 @@ def answers(view: View) -> list[Answer]:
 
 def _answer(view: View, title: str) -> Answer:
     findings, metric, margin = view.findings, view.findings.primary_metric, view.study.margin
-    sentences = [*_too_few(view), *(sentence(one, view.labels, metric, margin) for one in view.found)] or _levels(view)
+    each = [sentence(one, view.labels, metric, margin) for one in view.found if one.verdict != "too many pairs"]
+    sentences = [*_too_few(view), *each] or _levels(view)
     more = [agreement_line(one) for one in findings.agreements]
     if lines := target_lines(findings):
         head, *rest = map(str.strip, lines)
@@ -164,6 +165,8 @@ def _answer(view: View, title: str) -> Answer:
 def _too_few(view: View) -> list[str]:
     """One sentence before many of the same kind."""
     found = view.found
+    if found and view.findings.least_seeds is None:
+        return [too_many(len(found))]
     least = [one for one in found if one.verdict == "too few seeds"]
     if len(least) < 2 or len(least) < len(found):
         return []

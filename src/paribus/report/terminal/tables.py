@@ -13,7 +13,7 @@ from rich.text import Text
 from paribus.config.values import format_value
 from paribus.findings.agreement import Agreement
 from paribus.findings.claims import Verdict
-from paribus.findings.differences import ALPHA, Difference
+from paribus.findings.differences import ALPHA, Difference, least_seeds
 from paribus.findings.findings import Findings
 from paribus.findings.summary import Summary
 from paribus.records.expected import Expected
@@ -168,9 +168,23 @@ def differences_table(
         lines.append(
             Text(f"equivalent: within {by * margin:g} of each other, two one-sided tests (--margin {margin:g})")
         )
+    if found and least_seeds(len(found)) is None:
+        lines.append(Text(too_many(len(found))))
     if len(found) > _MOST_ROWS:
         lines.append(Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim"))
     return Group(*lines)
+
+
+def too_many(pairs: int) -> str:
+    """What there is to say of so many pairs that none can be told apart.
+
+    >>> too_many(4950)[:61]
+    'Too many pairs, 4,950: however many seeds there were, p could'
+    """
+    return (
+        f"Too many pairs, {pairs:,}: however many seeds there were, p could not come to 0.05 once it is corrected for "
+        "them all. Compare all arms with one of them (baseline), or compare fewer arms."
+    )
 
 
 def agreement_line(found: Agreement) -> str:
