@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,12 @@ from paribus.plan import Plan
 from paribus.records.metrics import METERS
 from paribus.records.record import Evaluation, RunRecord, Status, StudyRecord
 from paribus.records.run import Callback, Run
+from paribus.study.checksums import seal_all
 from paribus.study.driver import carried_out
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from paribus.study.spec import StudySpec
-from paribus.study.store import StoreError
+from paribus.study.store import FILE, StoreError
 from paribus.tasks import Task
 from paribus.training.learner import Learner
 
@@ -44,6 +47,16 @@ def ask(
 ) -> StudySpec:
     task, *rest = words.split()
     return described(task, rest, compare="," in words, seeds=seeds, out=folder, metric=metric, keep=keep)
+
+
+@contextmanager
+def edited(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A study's database, to write into it what stands there as if Paribus had: its checksums are made anew."""
+    with closing(sqlite3.connect(folder / FILE)) as database:
+        yield database
+        database.execute("DELETE FROM checksums")
+        seal_all(database)
+        database.commit()
 
 
 def runs(study: StudyRecord) -> dict[tuple[str, int], RunRecord]:

@@ -17,6 +17,7 @@ import paribus
 from paribus.backends.base import Behaviour, Trial
 from paribus.study import trials
 from paribus.study.store import Store, StoreError
+from tests.helpers import edited
 
 X = np.random.default_rng(0).normal(size=(61, 3))
 TASK = paribus.data(X, (X[:, 0] > 0).astype(int), name="mine")
@@ -112,11 +113,9 @@ def test_what_cannot_be_told_is_not_recorded(tmp_path: Path) -> None:
 
 def test_an_arm_without_runs_is_what_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paribus.train(TASK, model=wide, seeds=1, out=tmp_path / "s", **SMALL)
-    store = Store.create(tmp_path / "s")
-    with store.transaction():
+    with edited(tmp_path / "s") as database:
         for table in ("chunks", "artifacts", "runs"):
-            store._db.execute(f"DELETE FROM {table}")
-    store.close()
+            database.execute(f"DELETE FROM {table}")
     monkeypatch.setenv(WIDTH, "7")
     paribus.train(TASK, model=wide, seeds=1, out=tmp_path / "s", **SMALL)
 

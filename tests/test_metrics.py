@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ from paribus.report.show import as_json
 from paribus.study.reading import read
 from paribus.study.spec import request
 from paribus.study.stages import stages
-from paribus.study.store import FILE, StoreError
+from paribus.study.store import StoreError
+from tests.helpers import edited
 from tests.test_report import record
 
 SOURCE = Path(paribus.__file__).parent
@@ -266,7 +266,7 @@ def test_what_is_better_is_the_same_in_every_part_of_a_study(tmp_path: Path) -> 
 
 def test_a_folder_of_an_older_version_tells_no_direction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = trained(tmp_path / "s", paribus.metric(mean_absolute_error, lower=True), target="test_mae=0.4")
-    with sqlite3.connect(tmp_path / "s" / FILE) as connection:
+    with edited(tmp_path / "s") as connection:
         connection.execute("DELETE FROM study WHERE key = 'measured'")
     old = Findings.of(read(tmp_path / "s"))
     assert old.metric("test_mae").direction is None

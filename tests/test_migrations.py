@@ -122,6 +122,6 @@ def test_a_setting_that_came_later_has_its_default_in_what_was_recorded(old: Pat
 
 def test_a_newer_version_s_records_are_refused(old: Path) -> None:
     with sqlite3.connect(old / "plain" / FILE) as connection:
-        connection.execute("UPDATE study SET value = '3' WHERE key = 'schema_version'")
+        connection.execute("UPDATE study SET value = '99' WHERE key = 'schema_version'")
     with pytest.raises(StoreError, match="update Paribus"):
         read(old / "plain")

@@ -236,13 +236,19 @@ def show(
     runs: Annotated[Path, typer.Argument(help="A study's folder.", metavar="RUNS")],
     as_json: Json = False,
     toml: Annotated[bool, typer.Option("--toml", help="Print the file that repeats the study.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Leave out of the record what is damaged; the damaged file is kept.")
+    ] = False,
 ) -> None:
     """Show the results that a folder holds."""
     from paribus.config.overrides import SettingsError
     from paribus.study.reading import read
+    from paribus.study.repair import repair as mend
     from paribus.study.store import StoreError
 
     try:
+        for line in mend(runs) if repair else ():
+            sys.stderr.write(f"{line}\n")
         study = read(runs)
     except StoreError as error:
         refuse([str(error)])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,7 @@ from paribus.study.recorder import Recorder
 from paribus.study.resuming import CHECKPOINTS
 from paribus.study.runner import carry_out, prepare
 from paribus.study.spec import StudySpec
-from paribus.study.store import FILE
-from tests.helpers import ask, assert_same_curves
+from tests.helpers import ask, assert_same_curves, edited
 from tests.hostile import damaged, tries
 
 WORDS = "moons implementation=numpy lr=0.1,0.2 epochs=6 eval_every=2 validation=0.2 schedule=plateau:0.5:1"
@@ -85,7 +82,7 @@ def test_no_damage_to_a_checkpoint_bends_a_curve(killed: Path, whole: StudyRecor
 
 def lose_the_curve(folder: Path, source: random.Random) -> None:
     """What was written last is lost: the end of the curve, or the whole attempt."""
-    with closing(sqlite3.connect(folder / FILE)) as database:
+    with edited(folder) as database:
         ((run, columns),) = database.execute("SELECT run, columns FROM chunks").fetchall()
         curve = unpack(columns)
         keep = source.randrange(len(curve["step"]))
@@ -95,7 +92,6 @@ def lose_the_curve(folder: Path, source: random.Random) -> None:
             database.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, packed))
         elif source.random() < 0.5:
             database.execute("DELETE FROM runs")
-        database.commit()
 
 
 def test_a_checkpoint_counts_only_beside_its_curve(killed: Path, whole: StudyRecord, tmp_path: Path) -> None:

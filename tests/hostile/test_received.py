@@ -25,7 +25,7 @@ from paribus.study.environment import environment
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from paribus.study.store import FILE, WRITTEN, StoreError
-from tests.helpers import ask
+from tests.helpers import ask, edited
 
 WORDS = "moons hidden=5,none epochs=2 init=default"
 
@@ -149,9 +149,8 @@ def test_a_seed_is_a_whole_number(study: Path, tmp_path: Path, seed: object) -> 
         database.execute("PRAGMA writable_schema = ON")
         database.execute(schema)
         database.commit()
-    with closing(sqlite3.connect(tmp_path / "s" / FILE)) as database:
+    with edited(tmp_path / "s") as database:
         database.execute("UPDATE runs SET seed = ? WHERE id = 1", (seed,))
-        database.commit()
     with pytest.raises(StoreError, match="which is no whole number"):
         used(tmp_path / "s")
     assert everything(outside) == before

@@ -6,10 +6,18 @@ from collections import Counter
 
 from paribus.records.record import Status, StudyRecord
 
+_MOST_DAMAGES = 3
+
 
 def warnings(study: StudyRecord) -> list[str]:
-    """Runs that are missing from the differences, and a target that nobody can judge."""
+    """What of the record is damaged, runs that are missing from the differences, and a target that nobody can judge."""
     found = []
+    if study.damages:
+        more = f"; and {len(study.damages) - _MOST_DAMAGES} more" if len(study.damages) > _MOST_DAMAGES else ""
+        found.append(
+            f"The record is damaged, and what follows is without it: {'; '.join(study.damages[:_MOST_DAMAGES])}{more}. "
+            "`paribus show RUNS --repair` leaves it out of the record too, so that it is trained again"
+        )
     for arm in study.arms:
         diverged = sum(run.status is Status.DIVERGED for run in arm.runs)
         if diverged:

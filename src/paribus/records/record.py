@@ -269,7 +269,8 @@ class StudyRecord:
     """Arms x seeds and what they left. `metrics`: the user's own, by what they measure (`mae`).
 
     `class_counts`: a task's fingerprint -> split -> how many examples of each class it has, where that is recorded;
-    `remarks`: an arm's name -> what the trial before training remarked on the user's code.
+    `remarks`: an arm's name -> what the trial before training remarked on the user's code; `damages`: what of the
+    record could not be read, and is left out.
     """
 
     name: str
@@ -287,6 +288,7 @@ class StudyRecord:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     class_counts: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    damages: tuple[str, ...] = ()
 
     def metric(self, name: str) -> Metric:
         """The metric of a full name, `test_mae` or `seconds_per_epoch`."""

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from paribus.backends.base import Behaviour
 from paribus.study.arms import Arm
-from paribus.study.store import Store, StoreError, canonical
+from paribus.study.migrations import canonical
+from paribus.study.store import Store, StoreError
 
 FACT = "behaviour"
 """In the store: an arm's settings -> how its code behaved when the arm was first carried out, and when that was."""

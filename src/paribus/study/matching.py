@@ -11,8 +11,9 @@ from pathlib import Path
 from paribus.config.registries import USER_DEFINED
 from paribus.plan import PLAN_VERSION
 from paribus.records.metrics import Metric
+from paribus.study.migrations import canonical
 from paribus.study.spec import StudySpec
-from paribus.study.store import Store, canonical
+from paribus.study.store import Store
 
 _USER_KEYS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
 """The settings that hold the fingerprint of a thing of the user's."""

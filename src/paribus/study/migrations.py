@@ -15,7 +15,7 @@ from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.settings import Settings, common_settings
 from paribus.config.values import Initialisation, Value, plain_value
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Flat = dict[str, Value]
 
@@ -26,7 +26,12 @@ def _init_renamed(flat: Flat) -> Flat:
 
 
 STEPS: dict[int, Callable[[Flat], Flat]] = {1: _init_renamed}
-"""Version -> what its settings have to go through to be those of the next."""
+"""Version -> what its settings have to go through to be those of the next, where that is anything: 3 has checksums."""
+
+
+def canonical(value: object) -> str:
+    """JSON with its keys sorted: equal for equal values."""
+    return json.dumps(value, sort_keys=True)
 
 
 def renamed(name: str, value: Value) -> Value:
@@ -80,7 +85,7 @@ def word_today(word: str) -> str:
 def _stepped(recorded: Mapping[str, Value], version: int) -> Flat:
     flat = dict(recorded)
     for step in range(version, SCHEMA_VERSION):
-        flat = STEPS[step](flat)
+        flat = STEPS[step](flat) if step in STEPS else flat
     return flat
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -13,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.records.record import Curve, Evaluation, Frames, Mistakes, Outcome, Pictures
+
+_MOST_HEAD = 2**20
+"""Bytes of a first line, which names columns."""
 
 
 def curve_columns(rows: Sequence[Evaluation]) -> Curve:
@@ -36,14 +40,54 @@ def pack(columns: Mapping[str, NDArray[np.generic]]) -> bytes:
     return zlib.compress(json.dumps(head).encode() + b"\n" + b"".join(body), 6)
 
 
+def unpacked_size(blob: bytes) -> int:
+    """How many bytes `pack` packed, as its first line says; ValueError where that cannot be read.
+
+    >>> unpacked_size(pack({"loss": np.array([2.0, 1.5])}))
+    16
+    """
+    try:
+        head, _, _ = zlib.decompressobj().decompress(blob, _MOST_HEAD).partition(b"\n")
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    return sum(math.prod(shape) * np.dtype(kind).itemsize for _, kind, shape in _described(head))
+
+
+def _described(head: bytes) -> list[tuple[str, str, list[int]]]:
+    """Names, types and shapes, as the first line has them."""
+    found = json.loads(head)
+    for one in found if isinstance(found, list) else [None]:
+        match one:
+            case [str(), str(kind), [*shape]] if _KINDS.fullmatch(kind) and all(
+                type(n) is int and n >= 0 for n in shape
+            ):
+                continue
+        raise ValueError(f"{one!r:.80} describes no array")
+    return [(name, kind, shape) for name, kind, shape in found]
+
+
+_KINDS = re.compile(r"\|b1|[<|][iu][1248]|<f[248]")
+
+
 def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
-    """What `pack` packed.
+    """What `pack` packed. No more is unpacked than the first line says that there is: a few bytes may be those of
+    gigabytes. ValueError for anything else than what `pack` makes.
 
     >>> unpack(pack({"loss": np.array([2.0, 1.5])}))
     {'loss': array([2. , 1.5])}
     """
-    head, _, body = zlib.decompress(blob).partition(b"\n")
-    described = json.loads(head)
+    stream, size = zlib.decompressobj(), unpacked_size(blob)
+    try:
+        whole = stream.decompress(blob, size + _MOST_HEAD)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    head, _, body = whole.partition(b"\n")
+    if not stream.eof or stream.unused_data or len(body) != size:
+        raise ValueError("it holds not as much as it says")
+    return _arrays(_described(head), body)
+
+
+def _arrays(described: list[tuple[str, str, list[int]]], body: bytes) -> dict[str, NDArray[Any]]:
     if len({(kind, *shape) for _, kind, shape in described}) == 1:  # columns alike, as of a curve: all in one go
         _, kind, shape = described[0]
         dtype = np.dtype(kind)

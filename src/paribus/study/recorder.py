@@ -16,8 +16,9 @@ from paribus.records.record import FINISHED, Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.driver import me
 from paribus.study.environment import environment
+from paribus.study.migrations import canonical
 from paribus.study.spec import StudySpec
-from paribus.study.store import Store, canonical
+from paribus.study.store import Store
 from paribus.tasks import Task, load
 
 _FLUSH_SECONDS = 0.5

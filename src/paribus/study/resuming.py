@@ -12,7 +12,8 @@ import numpy as np
 from paribus.config.settings import steps_in_epoch
 from paribus.records.checkpoint import Checkpoint, CheckpointError
 from paribus.records.run import Run, identity_of
-from paribus.study.store import Begun, canonical
+from paribus.study.migrations import canonical
+from paribus.study.store import Begun
 
 CHECKPOINTS = "checkpoints"
 """In a study's folder: where runs on their way stood last."""

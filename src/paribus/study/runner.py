@@ -24,10 +24,11 @@ from paribus.study import trials
 from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
 from paribus.study.matching import differing_in, span
+from paribus.study.migrations import canonical
 from paribus.study.recorder import Recorder
 from paribus.study.resuming import CHECKPOINTS, NOTHING, bring, checkpoint_path, resumption
 from paribus.study.spec import StudySpec
-from paribus.study.store import FILE, Begun, NoStudyError, Store, StoreError, canonical
+from paribus.study.store import FILE, REPAIR, Begun, NoStudyError, Store, StoreError
 from paribus.tasks import load
 from paribus.training import sampling
 from paribus.training.metrics import refusal as metrics_refusal
@@ -210,6 +211,9 @@ def _recorded(request: StudySpec) -> _Recorded:
     except NoStudyError:
         return _Recorded()
     try:
+        if damages := store.read().damages:
+            more = f" and {len(damages) - 1} more" if len(damages) > 1 else ""
+            raise StoreError(f"{folder / FILE} is damaged: {damages[0]}{more}{REPAIR.format(folder)}")
         if refusal := differing_in(store, request).refusal(folder):
             raise StoreError(refusal)
         found = _Recorded(store.statuses(), store.recorded_at(), store.begun(), store.former())

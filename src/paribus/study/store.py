@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,40 +21,30 @@ from numpy.typing import NDArray
 
 from paribus.config.overrides import RefusedError
 from paribus.config.values import Value
-from paribus.records.claims import Claim
 from paribus.records.files import leads_out
-from paribus.records.metrics import MEASURED, Metric
 from paribus.records.record import (
     FINISHED,
-    ArmRecord,
-    Boundary,
-    Candidate,
     Curve,
     DatasetInfo,
     Evaluation,
     Outcome,
-    Pictures,
-    RunRecord,
     Status,
     StudyRecord,
-    Target,
-    Tuned,
-    Tuning,
 )
-from paribus.study.migrations import SCHEMA_VERSION, facts_today, settings_today
-from paribus.study.packing import artifacts, curve_columns, pack, unpack, unpack_pictures
+from paribus.study import checksums
+from paribus.study.checksums import ARMS, ARTIFACTS, ENVIRONMENTS, RUNS, STUDY, TASKS, Checks, Sealed
+from paribus.study.migrations import SCHEMA_VERSION, canonical, facts_today, settings_today
+from paribus.study.packing import artifacts, curve_columns, pack, unpack
+from paribus.study.rows import CLASS_COUNTS, Rows, dataset_info
 
 FILE = "study.sqlite"
-
-_CLASS_COUNTS = "class_counts of "
-"""What the facts are called that hold a task's class counts, before its fingerprint."""
 
 _MIGRATED = ("shared", "tune", "tuned")
 """The facts of a study that hold settings."""
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "sshfs", "lustre", "gpfs", "beegfs", "ceph", "afs")
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tasks (id INTEGER PRIMARY KEY, card TEXT NOT NULL UNIQUE, points BLOB);
 CREATE TABLE environments (id INTEGER PRIMARY KEY, description TEXT NOT NULL UNIQUE);
@@ -82,6 +72,10 @@ _FORMER = """
 CREATE TABLE IF NOT EXISTS former (what TEXT NOT NULL, content TEXT NOT NULL, version INTEGER, migrated REAL NOT NULL)
 """
 """What older versions recorded, word for word, where this one has other words for it."""
+
+
+REPAIR = ". `paribus show {} --repair` keeps what can be read, and leaves the rest out, so that it is trained again"
+"""What there is to do about a damaged record."""
 
 
 class StoreError(RefusedError):
@@ -122,6 +116,16 @@ class Store:
         self._rows: dict[int, int] = {}
         self._version = SCHEMA_VERSION
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database itself."""
+        return self._db
+
+    @property
+    def version(self) -> int:
+        """Of the schema in which it was written."""
+        return self._version
+
     # --- opening ---
 
     @classmethod
@@ -129,14 +133,15 @@ class Store:
         """Open a folder for writing; made with an empty study where there is none."""
         folder.mkdir(parents=True, exist_ok=True)
         must_lie_inside(folder)
-        connection = sqlite3.connect(folder / FILE, isolation_level=None)
+        connection = connected(folder / FILE)
         store = cls(folder, connection)
         try:
             _journal(connection, folder)
             if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                 with store.transaction():
-                    for statement in _SCHEMA.split(";"):
+                    for statement in SCHEMA.split(";"):
                         connection.execute(statement)
+                    checksums.seal_all(connection)
                     store.set("schema_version", SCHEMA_VERSION)
             store._check_version()
             store._migrate()
@@ -158,7 +163,7 @@ class Store:
         for mode in ("mode=rw", "mode=ro", "immutable=1"):
             connection = None
             try:
-                connection = sqlite3.connect(f"{uri}?{mode}", uri=True, isolation_level=None)
+                connection = connected(f"{uri}?{mode}", uri=True)
                 connection.execute("PRAGMA busy_timeout = 10000")
                 begun = connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             except sqlite3.OperationalError:
@@ -186,10 +191,10 @@ class Store:
     def _check_version(self) -> None:
         try:
             version = self._stored("schema_version")
-        except sqlite3.DatabaseError as error:  # another program's database, or one killed before its first line
+        except sqlite3.DatabaseError as error:  # another program's, or killed before its first line
             self._db.close()
             raise StoreError(f"{self.folder / FILE} is not a study's record: {error}") from None
-        if version is None or not version <= SCHEMA_VERSION:
+        if type(version) is not int or not 0 < version <= SCHEMA_VERSION:
             self._db.close()
             raise StoreError(
                 f"{self.folder / FILE} has schema version {version}, this Paribus reads up to {SCHEMA_VERSION}: "
@@ -206,7 +211,7 @@ class Store:
             changed = [(f"arm {before}", before, after) for before, after in arms.items() if before != after]
             facts = [(key, json.dumps(self._stored(key)), json.dumps(self.get(key))) for key in _MIGRATED]
             changed += [(key, before, after) for key, before, after in facts if before != after]
-            if not changed and self._version == SCHEMA_VERSION:
+            if not changed and self._version == SCHEMA_VERSION and checksums.there(self._db):
                 return
             self._db.execute(_FORMER)
             for what, before, after in changed:
@@ -217,6 +222,7 @@ class Store:
                     self._db.execute("UPDATE arms SET settings = ? WHERE settings = ?", (after, before))
                 else:
                     self._db.execute("UPDATE study SET value = ? WHERE key = ?", (after, what))
+            checksums.seal_all(self._db)
             self.set("schema_version", SCHEMA_VERSION)
         self._version = SCHEMA_VERSION
 
@@ -241,7 +247,10 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of what is written inside, or nothing."""
+        """All of what is written inside, or nothing; within another, a part of that one."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -262,7 +271,11 @@ class Store:
 
     def _stored(self, key: str) -> Any:
         row = self._db.execute("SELECT value FROM study WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else json.loads(row[0])
+        except (ValueError, TypeError) as error:
+            what = f"{self.folder / FILE} is damaged: the fact {key!r}: {error}"
+            raise StoreError(f"{what}{REPAIR.format(self.folder)}") from None
 
     def by_arm(self, key: str) -> dict[str, Any]:
         """A fact that is recorded for each arm, by the arms' settings as `arms` has them, whoever wrote it."""
@@ -271,13 +284,17 @@ class Store:
 
     def set(self, key: str, value: object) -> None:
         """Record a fact of the study."""
-        self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", (key, json.dumps(value)))
+            checksums.seal(self._db, STUDY, key)
 
     def add_arm(self, name: str, settings: Mapping[str, Value], *, rename: bool = False) -> int:
         """The number of an arm, new or known; an arm is its settings, and a known one keeps its name unless renamed."""
-        number = self._add("arms", "settings", canonical(settings), {"name": name})
-        if rename:
-            self._db.execute("UPDATE arms SET name = ? WHERE id = ?", (name, number))
+        with self.transaction():
+            number = self._add(ARMS, "settings", canonical(settings), {"name": name})
+            if rename:
+                self._db.execute("UPDATE arms SET name = ? WHERE id = ?", (name, number))
+                checksums.seal(self._db, ARMS, number)
         return number
 
     def arms(self) -> dict[str, str]:
@@ -287,29 +304,29 @@ class Store:
 
     def add_task(self, info: DatasetInfo, points: Mapping[str, NDArray[np.generic]] | None) -> int:
         """The number of a task. `points`: what a picture of the data needs."""
-        return self._add("tasks", "card", canonical(asdict(info)), {"points": points and pack(points)})
+        return self._add(TASKS, "card", canonical(asdict(info)), {"points": points and pack(points)})
 
     def add_class_counts(self, fingerprint: str, counts: Mapping[str, Sequence[int]]) -> None:
         """How many examples of each class a task's splits have; a fact for each task, as there may be many."""
-        if self.get(f"{_CLASS_COUNTS}{fingerprint}") is None:
-            self.set(f"{_CLASS_COUNTS}{fingerprint}", counts)
-
-    def _class_counts(self) -> dict[str, dict[str, list[int]]]:
-        rows = self._db.execute("SELECT key, value FROM study WHERE key LIKE ?", (f"{_CLASS_COUNTS}%",))
-        return {key.removeprefix(_CLASS_COUNTS): json.loads(value) for key, value in rows}
+        if self.get(f"{CLASS_COUNTS}{fingerprint}") is None:
+            self.set(f"{CLASS_COUNTS}{fingerprint}", counts)
 
     def add_environment(self, description: Mapping[str, object]) -> int:
         """The number of an environment: versions, machine, command."""
-        return self._add("environments", "description", canonical(description), {})
+        return self._add(ENVIRONMENTS, "description", canonical(description), {})
 
-    def _add(self, table: str, key: str, value: str, more: Mapping[str, object]) -> int:
+    def _add(self, sealed: Sealed, key: str, value: str, more: Mapping[str, object]) -> int:
         columns = [key, *more]
         marks = ", ".join("?" * len(columns))
-        self._db.execute(
-            f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})",
-            [value, *more.values()],
-        )
-        return int(self._db.execute(f"SELECT id FROM {table} WHERE {key} = ?", (value,)).fetchone()[0])
+        with self.transaction():
+            added = self._db.execute(
+                f"INSERT OR IGNORE INTO {sealed.table} ({', '.join(columns)}) VALUES ({marks})",
+                [value, *more.values()],
+            ).rowcount
+            (number,) = self._db.execute(f"SELECT id FROM {sealed.table} WHERE {key} = ?", (value,)).fetchone()
+            if added:
+                checksums.seal(self._db, sealed, number)
+        return int(number)
 
     # --- runs ---
 
@@ -342,8 +359,11 @@ class Store:
         found = {}
         for key, (run, card, status) in last.items():
             if Status(status) not in FINISHED:
-                curve = self._curves("WHERE run = ?", (run,)).get(run, {})
-                found[key] = Begun(curve.get("step", np.zeros(0)).astype(np.int64), _dataset_info(card).train)
+                try:
+                    curve = self._curves("WHERE run = ?", (run,)).get(run, {})
+                except (ValueError, KeyError):  # damaged, while the run was on its way: it begins again
+                    curve = {}
+                found[key] = Begun(curve.get("step", np.zeros(0)).astype(np.int64), dataset_info(card).train)
         return found
 
     def start(self, arm: int, seed: int, *, task: int, environment: int, plan: tuple[int, str], timed: bool) -> int:
@@ -400,23 +420,34 @@ class Store:
             )
             for kind, content in artifacts(outcome).items():
                 self._db.execute("INSERT INTO artifacts VALUES (?, ?, ?)", (run, kind, content))
+                checksums.seal(self._db, ARTIFACTS, run, kind)
+            checksums.seal(self._db, RUNS, run)
         del self._pending[run], self._rows[run]
 
     def abandon(self) -> int:
         """Mark runs that a killed process left `running` as interrupted; how many they were."""
-        return self._db.execute(
-            "UPDATE runs SET status = ?, error = ? WHERE status = ?",
-            (Status.INTERRUPTED, "its process ended before it did", Status.RUNNING),
-        ).rowcount
+        with self.transaction():
+            running = self._db.execute("SELECT id FROM runs WHERE status = ?", (Status.RUNNING,)).fetchall()
+            for (run,) in running:
+                what = (Status.INTERRUPTED, "its process ended before it did", run)
+                self._db.execute("UPDATE runs SET status = ?, error = ? WHERE id = ?", what)
+                checksums.seal(self._db, RUNS, run)
+        return len(running)
 
     def artifact(self, arm: str, seed: int, kind: str) -> bytes | None:
         """`weights` and `best` (safetensors) or `predictions` of the last attempt at a run, None where not kept."""
         row = self._db.execute(
-            "SELECT content FROM artifacts JOIN runs ON runs.id = run JOIN arms ON arms.id = arm "
+            "SELECT content, run FROM artifacts JOIN runs ON runs.id = run JOIN arms ON arms.id = arm "
             "WHERE arms.name = ? AND seed = ? AND kind = ? ORDER BY attempt DESC",
             (arm, seed, kind),
         ).fetchone()
-        return None if row is None else bytes(row[0])
+        if row is None:
+            return None
+        content, run = row
+        name = f"{run} {kind}"
+        if not Checks.of(self._db).agree(ARTIFACTS, name, [name, content]):
+            raise StoreError(f"{self.folder / FILE} is damaged: column content of artifacts, {name}")
+        return bytes(content)
 
     # --- reading ---
 
@@ -424,90 +455,12 @@ class Store:
         """Everything that findings and pages need; of each run its last attempt."""
         self._db.execute("BEGIN")  # one state of the file, whoever writes meanwhile
         try:
-            return self._read()
+            return Rows(self._db, self.folder, self._version).study()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.folder / FILE} is damaged: {error}{REPAIR.format(self.folder)}") from None
         finally:
-            self._db.execute("COMMIT")
-
-    def _read(self) -> StudyRecord:
-        tasks = {row[0]: _dataset_info(row[1]) for row in self._db.execute("SELECT id, card FROM tasks")}
-        packed = self._db.execute("SELECT id, points FROM tasks WHERE points IS NOT NULL")
-        points = {task: unpack(content) for task, content in packed}
-        curves = self._curves("", ())
-        # a picture shows each arm's first: the others are left where they are
-        firsts = self._db.execute(
-            "SELECT run, content FROM artifacts WHERE kind = 'boundary' AND run IN (SELECT id FROM runs JOIN "
-            "(SELECT arm AS a, min(seed) AS s FROM runs JOIN artifacts ON run = id AND kind = 'boundary' GROUP BY arm) "
-            "ON arm = a AND seed = s)"
-        )
-        boundaries = {run: Boundary(**unpack(content)) for run, content in firsts}
-        packed_pictures = self._db.execute("SELECT run, content FROM artifacts WHERE kind = 'pictures'")
-        pictures = {run: unpack_pictures(unpack(content)) for run, content in packed_pictures}
-        described = self._db.execute("SELECT id, description FROM environments")
-        environments = {number: json.loads(text) for number, text in described}
-        runs: dict[int, dict[int, RunRecord]] = {}
-        for (
-            id_,
-            arm,
-            seed,
-            attempt,
-            task,
-            hash_,
-            status,
-            error,
-            epochs,
-            timed,
-            started,
-            environment,
-        ) in self._db.execute(
-            "SELECT id, arm, seed, attempt, task, plan_hash, status, error, epochs, timed, started, environment "
-            "FROM runs ORDER BY attempt"
-        ):
-            runs.setdefault(arm, {})[seed] = RunRecord(
-                seed=self._seed(seed),
-                status=Status(status),
-                error=error,
-                epochs=epochs or _epochs_so_far(curves.get(id_)),
-                curve=curves.get(id_, {}),
-                task=tasks[task],
-                plan_hash=hash_,
-                attempt=attempt,
-                timed=bool(timed),
-                started=started,
-                boundary=boundaries.get(id_),
-                points=points.get(task),
-                environment=environments[environment],
-                pictures=pictures.get(id_, Pictures()),
-            )
-        arms = [
-            ArmRecord(
-                name, json.loads(self._settings_today(settings)), [run for _, run in sorted(runs.get(arm, {}).items())]
-            )
-            for arm, name, settings in self._db.execute("SELECT id, name, settings FROM arms ORDER BY id")
-        ]
-        # the built-in ones are what this version says they are; an older one recorded nothing of the user's own
-        measured = {
-            name: Metric.of(name, facts) for name, facts in (self.get("measured") or {}).items() if name not in MEASURED
-        }
-        told = self.by_arm("remarks")
-        return StudyRecord(
-            name=self.get("name") or self.folder.name,
-            factors=self.get("factors") or [],
-            seeds=sorted(
-                {*map(self._seed, self.get("seeds") or []), *(seed for by_seed in runs.values() for seed in by_seed)}
-            ),
-            primary_metric=self.get("primary_metric") or "test_accuracy",
-            arms=arms,
-            named=bool(self.get("named")),
-            timing=bool(self.get("timing")),
-            target=Target.parse(self.get("target"), measured) if self.get("target") else None,
-            baseline=self.get("baseline"),
-            margin=self.get("margin"),
-            tuning=_tuning(self.get("tune"), self.get("tuned")),
-            claims=tuple(Claim.of(one) for one in self.get("claims") or ()),
-            metrics=measured,
-            class_counts=self._class_counts(),
-            remarks={name: of for text, name in self.arms().items() if (of := told.get(text))},
-        )
+            with suppress(sqlite3.DatabaseError):  # of a damaged file the end of reading fails too
+                self._db.execute("ROLLBACK")
 
     def _seed(self, value: object) -> int:
         """A seed as it was read: it goes into names of folders, and who received a study did not write it."""
@@ -527,30 +480,12 @@ class Store:
         }
 
 
-def canonical(value: object) -> str:
-    """JSON with its keys sorted: equal for equal values."""
-    return json.dumps(value, sort_keys=True)
-
-
-def _epochs_so_far(curve: Curve | None) -> int:
-    return int(curve["epoch"][-1]) if curve else 0
-
-
-def _tuning(tune: dict[str, Any] | None, tuned: dict[str, Any] | None) -> Tuning | None:
-    if tune is None:
-        return None
-    if tuned is None:
-        return Tuning(**tune)
-    arms = [
-        Tuned(**{**arm, "candidates": [Candidate(**candidate) for candidate in arm["candidates"]]})
-        for arm in tuned["arms"]
-    ]
-    return Tuning(**tune, shared_values=tuned["shared_values"], arms=arms)
-
-
-def _dataset_info(text: str) -> DatasetInfo:
-    facts = json.loads(text)
-    return DatasetInfo(**{**facts, "input_shape": tuple(facts["input_shape"])})
+def connected(where: Path | str, *, uri: bool = False) -> sqlite3.Connection:
+    """A database, whose transactions are begun and ended by hand."""
+    connection = sqlite3.connect(where, uri=uri, isolation_level=None)
+    # what is no text is found to be damaged when it is looked at, with its row and column
+    connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
+    return connection
 
 
 def _journal(connection: sqlite3.Connection, folder: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from paribus.backends.base import Trial
 from paribus.config.settings import Settings
 from paribus.study.behaviour import record_behaviour
+from paribus.study.migrations import canonical
 from paribus.study.spec import StudySpec
-from paribus.study.store import Store, canonical
+from paribus.study.store import Store
 
 _MOST = 1000
 

@@ -24,8 +24,7 @@ from paribus.plan import Plan
 from paribus.records.metrics import Direction, Metric
 from paribus.records.record import Candidate, StudyRecord, Tuned
 from paribus.study.arms import Arm, Design
-from paribus.study.migrations import word_today
-from paribus.study.store import canonical
+from paribus.study.migrations import canonical, word_today
 
 FIRST_SEED = 2**31
 """The seeds of tuning begin here, far from those that people give."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from paribus.config.values import format_value
 from paribus.findings.agreement import Agreement
 from paribus.findings.claims import Verdict
-from paribus.findings.differences import ALPHA, Difference, least_seeds
+from paribus.findings.differences import ALPHA, Difference
 from paribus.findings.findings import Findings
 from paribus.findings.summary import Summary
 from paribus.records.expected import Expected
@@ -168,7 +168,7 @@ def differences_table(
         lines.append(
             Text(f"equivalent: within {by * margin:g} of each other, two one-sided tests (--margin {margin:g})")
         )
-    if found and least_seeds(len(found)) is None:
+    if any(one.verdict == "too many pairs" for one in found):
         lines.append(Text(too_many(len(found))))
     if len(found) > _MOST_ROWS:
         lines.append(Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim"))

@@ -1,0 +1,153 @@
+"""Making a damaged record whole again: what can be read is kept, the rest left out, and the damaged file set aside."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from paribus.records.files import replacing
+from paribus.study import checksums
+from paribus.study.checksums import ARMS, ARTIFACTS, RUNS, TASKS, Sealed
+from paribus.study.driver import lock
+from paribus.study.rows import Rows
+from paribus.study.store import FILE, SCHEMA, Store, StoreError, connected
+
+_ASIDE = "damaged"
+_BESIDE = (f"{FILE}-wal", f"{FILE}-journal")
+_ROUNDS = 20
+"""What is left out may have been needed by something else, which then goes too."""
+
+_GAP = 2000
+"""Where a table cannot be read in one go its rows are asked for by number, until so many in a row are not there."""
+
+
+def repair(folder: Path) -> list[str]:
+    """Leave out of a study's record what is damaged; what was done, in sentences. The damaged file is kept in a folder
+    beside it. Raises StoreError where there is no study, or another process carries it out."""
+    with lock(folder), closing(_opened(folder)) as store:
+        try:
+            damages = store.read().damages
+        except StoreError as error:  # SQLite cannot read all of it
+            damages = (str(error).partition(". `")[0],)
+        if not damages:
+            return [f"{folder / FILE} is not damaged: nothing was changed"]
+        aside = _copied_aside(folder)
+        with replacing(folder / FILE) as part:
+            part.unlink()
+            with closing(connected(part)) as mended:
+                _copy(store.connection, mended)
+                left_out = _leave_out(mended, folder, store.version)
+            for name in (*_BESIDE, f"{FILE}-shm"):
+                (folder / name).unlink(missing_ok=True)
+    lines = [f"damaged: {one}" for one in damages]
+    return [
+        *lines,
+        *left_out,
+        f"the damaged record is kept in {aside}; the same command trains what was left out again",
+    ]
+
+
+def _opened(folder: Path) -> Store:
+    if not (folder / FILE).is_file():
+        raise StoreError(f"{folder} holds no study: there is no {FILE} in it")
+    return Store.open(folder)
+
+
+def _copied_aside(folder: Path) -> Path:
+    number = 1
+    while (folder / f"{_ASIDE}-{number}").exists():
+        number += 1
+    aside = folder / f"{_ASIDE}-{number}"
+    aside.mkdir()
+    for name in (FILE, *_BESIDE):
+        if (folder / name).exists():
+            shutil.copy2(folder / name, aside / name)
+    return aside
+
+
+def _copy(damaged: sqlite3.Connection, mended: sqlite3.Connection) -> None:
+    """Every row that can be read."""
+    mended.execute("BEGIN")
+    for statement in SCHEMA.split(";"):
+        mended.execute(statement)
+    checksums.make_table(mended)
+    for table in ("study", "tasks", "environments", "arms", "runs", "chunks", "artifacts", "checksums"):
+        for row in _readable(damaged, table):
+            marks = ", ".join("?" * len(row))
+            with suppress(UnicodeEncodeError):  # what is no text is damaged
+                mended.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+    former = "SELECT sql FROM sqlite_master WHERE name = 'former'"
+    for (statement,) in damaged.execute(former).fetchall():
+        mended.execute(statement)
+        for row in _readable(damaged, "former"):
+            mended.execute("INSERT INTO former VALUES (?, ?, ?, ?)", row)
+    mended.execute("COMMIT")
+
+
+def _readable(database: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+    try:
+        yield from database.execute(f"SELECT * FROM {table}").fetchall()
+    except sqlite3.DatabaseError:
+        if table == "checksums":  # its rows have no numbers; what stands in the others is looked at without it
+            return
+        number, last = 0, 0
+        while number - last < _GAP:
+            number += 1
+            with suppress(sqlite3.DatabaseError):
+                for row in database.execute(f"SELECT * FROM {table} WHERE rowid = ?", (number,)).fetchall():
+                    last = number
+                    yield row
+
+
+def _leave_out(database: sqlite3.Connection, folder: Path, version: int) -> list[str]:
+    """Remove what is damaged, with what depends on it, until nothing is."""
+    runs = _count(database)
+    database.execute("BEGIN")
+    if not database.execute("SELECT 1 FROM checksums").fetchone():
+        database.execute("DROP TABLE checksums")
+    for _ in range(_ROUNDS):
+        damaged = _damaged(database, folder, version)
+        for sealed, key, column in damaged:
+            _remove(database, sealed, key, column)
+        checksums.make_table(database)
+        database.execute("DELETE FROM checksums")
+        checksums.seal_all(database)
+        if not damaged:
+            break
+    else:
+        raise StoreError(f"{folder / FILE} cannot be repaired: take it from a copy, or train the study anew (--fresh)")
+    database.execute("COMMIT")
+    kept = _count(database)
+    return [f"kept: {kept} attempts at runs; left out: {runs - kept}"]
+
+
+def _damaged(database: sqlite3.Connection, folder: Path, version: int) -> list[tuple[Sealed, object, str]]:
+    rows = Rows(database, folder, version)
+    rows.study()
+    return rows.damaged
+
+
+def _remove(database: sqlite3.Connection, sealed: Sealed, key: object, column: str) -> None:
+    if sealed is TASKS and column == "points":
+        database.execute("UPDATE tasks SET points = NULL WHERE id IS ?", (key,))
+        return
+    if sealed is ARTIFACTS:
+        database.execute("DELETE FROM artifacts WHERE run || ' ' || kind IS ?", (key,))
+        return
+    if sealed in (ARMS, TASKS):
+        name = "arm" if sealed is ARMS else "task"
+        for (run,) in database.execute(f"SELECT id FROM runs WHERE {name} IS ?", (key,)).fetchall():
+            _remove(database, RUNS, run, "all")
+    if sealed is RUNS:
+        for table in ("chunks", "artifacts"):
+            database.execute(f"DELETE FROM {table} WHERE run IS ?", (key,))
+    (column,) = sealed.keys
+    database.execute(f"DELETE FROM {sealed.table} WHERE {column} IS ?", (key,))
+
+
+def _count(database: sqlite3.Connection) -> int:
+    (number,) = database.execute("SELECT count(*) FROM runs").fetchone()
+    return int(number)

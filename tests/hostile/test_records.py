@@ -1,0 +1,278 @@
+"""Records that a disk has damaged, or that somebody wrote who means harm: read without a traceback, and without a wrong
+number."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+import zlib
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from paribus import cli
+from paribus.findings.findings import Findings
+from paribus.records.record import StudyRecord
+from paribus.report.show import as_json
+from paribus.study import checksums
+from paribus.study.checksums import ARTIFACTS, TABLES
+from paribus.study.packing import pack, unpack, unpacked_size
+from paribus.study.reading import read
+from paribus.study.repair import repair
+from paribus.study.runner import carry_out
+from paribus.study.store import FILE, Store, StoreError
+from tests.helpers import ask, assert_same_curves, edited, runs
+from tests.hostile import damaged, tries
+
+WORDS = "moons hidden=5,none epochs=6 eval_every=2 init=default"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "s"
+    carry_out(ask(folder, WORDS, "3", keep="weights"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(study: Path) -> StudyRecord:
+    return read(study)
+
+
+def copy_of(study: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "s"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(study, folder)
+    return folder
+
+
+def assert_nothing_is_wrong(found: StudyRecord, whole: StudyRecord) -> None:
+    """What is there is what was recorded; what is not is told of."""
+    theirs = runs(whole)
+    for key, run in runs(found).items():
+        assert key in theirs
+        if run.status != theirs[key].status:
+            assert run.status == "interrupted"
+            continue
+        for name, column in run.curve.items():
+            np.testing.assert_array_equal(column, theirs[key].curve[name])
+    same = found.baseline == whole.baseline and found.factors == whole.factors
+    assert found.damages or (runs(found).keys() == theirs.keys() and same)
+
+
+def test_no_damage_to_the_file_bends_a_number(study: Path, whole: StudyRecord, tmp_path: Path) -> None:
+    """A bit, a byte or a page: one sentence, or what is right; then repaired and trained again, it is as it was."""
+    for number, source in enumerate(tries(25)):
+        folder = copy_of(study, tmp_path)
+        path = folder / FILE
+        path.write_bytes(damaged(path.read_bytes(), source))
+        try:
+            found = read(folder)
+        except StoreError as error:
+            assert "damaged" in str(error) or "is not a study's record" in str(error) or "schema" in str(error)
+            found = None
+        if found is not None:
+            assert_nothing_is_wrong(found, whole)
+            json.dumps(as_json(Findings.of(found)))
+        if number % 5 == 0:
+            try:
+                repair(folder)
+                again = carry_out(ask(folder, WORDS, "3", keep="weights"))
+            except StoreError:  # no database any more, or another study's by what is left of it
+                continue
+            assert_same_curves(again, whole)
+
+
+def value(source: random.Random, before: object) -> object:
+    """Something else for a column of a row."""
+    anything: list[object] = [
+        None,
+        0,
+        -1,
+        2**62,
+        1.5,
+        float("inf"),
+        "",
+        "x",
+        "\x1b[2J",
+        "{}",
+        "[]",
+        "null",
+        b"",
+        b"\xff",
+    ]
+    anything += ['{"a": NaN}', "[" * 5000, '"\\ud800"', "1e999", "9" * 5000]
+    if isinstance(before, str) and source.random() < 0.7:
+        return mutated_json(before, source)
+    if isinstance(before, bytes) and source.random() < 0.7:
+        try:
+            return zlib.compress(damaged(zlib.decompress(before), source))
+        except zlib.error:
+            return damaged(before, source)
+    return source.choice(anything)
+
+
+def mutated_json(text: str, source: random.Random) -> str:
+    """One value in it is another."""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return text[: len(text) // 2]
+    other: Any = source.choice([None, 0, -1, 1.5, "", "x", "<script>", [], {}, [[]], {"a": 1}, True, 10**30, "\ud800"])
+    if not isinstance(data, dict | list) or not data:
+        return json.dumps(other)
+    at, inside = source.choice(list(data) if isinstance(data, dict) else range(len(data))), data
+    if isinstance(data[at], dict | list) and data[at] and source.random() < 0.7:
+        inside[at] = json.loads(mutated_json(json.dumps(data[at]), source))
+    elif source.random() < 0.2:
+        del inside[at]
+    else:
+        inside[at] = other
+    return json.dumps(data)
+
+
+def test_whatever_stands_in_a_column(study: Path, tmp_path: Path) -> None:
+    """With checksums that agree, as who means harm would make them: read, shown, written and extended without a
+    traceback."""
+    for number, source in enumerate(tries(40)):
+        folder = copy_of(study, tmp_path)
+        with edited(folder) as database:
+            database.execute("PRAGMA ignore_check_constraints = ON")
+            for _ in range(source.choice((1, 1, 3))):
+                table = source.choice(
+                    ["study", "study", "tasks", "environments", "arms", "runs", "chunks", "artifacts"]
+                )
+                names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+                column = source.choice(names)
+                rows = database.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
+                rowid, before = source.choice(rows)
+                try:
+                    after = value(source, before)
+                    database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (after, rowid))
+                except (sqlite3.Error, OverflowError, UnicodeEncodeError):
+                    continue  # SQLite keeps it from being there
+        asked = [["show", str(folder)], ["show", str(folder), "--json"]]
+        if number % 4 == 0:
+            asked += [["report", str(folder)], ["show", str(folder), "--toml"], ["show", str(folder), "--repair"]]
+            asked += [["compare", *WORDS.split(), "--seeds", "3", "--out", str(folder), "--quiet"]]
+        for words in asked:
+            done = CliRunner().invoke(cli.app, words)
+            assert done.exit_code in (0, 2, 3), (number, words, done.exception, done.output[-2000:])
+            assert "\x1b[2J" not in done.output
+
+
+def test_a_run_whose_curve_is_damaged_is_left_out_and_trained_again(
+    study: Path, whole: StudyRecord, tmp_path: Path
+) -> None:
+    """One bit of one blob: the others are read, the file, the run and the column are named."""
+    folder = copy_of(study, tmp_path)
+    with closing(sqlite3.connect(folder / FILE)) as database:
+        (blob,) = database.execute("SELECT columns FROM chunks WHERE run = 2").fetchone()
+        flipped = blob[:40] + bytes([blob[40] ^ 4]) + blob[41:]
+        database.execute("UPDATE chunks SET columns = ? WHERE run = 2", (flipped,))
+        database.commit()
+    found = read(folder)
+    assert len(runs(found)) == len(runs(whole)) - 1
+    assert found.damages == ("run 2: column any, or columns of its chunks of runs: its checksum is another",)
+    told = CliRunner().invoke(cli.app, ["show", str(folder)]).output
+    assert "The record is damaged" in told
+    with pytest.raises(StoreError, match=r"study\.sqlite is damaged: run 2: .* --repair` keeps what can be read"):
+        carry_out(ask(folder, WORDS, "3"))
+    lines = repair(folder)
+    assert lines[1] == "kept: 5 attempts at runs; left out: 1"
+    assert (folder / "damaged-1" / FILE).exists()
+    assert read(folder).damages == ()
+    assert_same_curves(carry_out(ask(folder, WORDS, "3", keep="weights")), whole)
+    assert repair(folder) == [f"{folder / FILE} is not damaged: nothing was changed"]
+
+
+def changed(value: object) -> object:
+    """Another value of the kind."""
+    if isinstance(value, int | float):
+        return value + 1000
+    return f"{value} " if isinstance(value, str) else b"other"
+
+
+def in_what_is_kept(folder: Path, column: str) -> bool:
+    """Whether it is noticed by who asks for the weights: nobody else reads them."""
+    assert column == "content"
+    with closing(Store.open(folder)) as store, pytest.raises(StoreError, match="column content of artifacts"):
+        [store.artifact(arm, seed, "weights") for arm in ("hidden=5", "hidden=none") for seed in range(3)]
+    return True
+
+
+@pytest.mark.parametrize("sealed", TABLES, ids=lambda one: one.table)
+def test_a_number_that_is_another_is_noticed(study: Path, tmp_path: Path, sealed: checksums.Sealed) -> None:
+    """In every column of every table, though it be as good a value."""
+    for column in (*sealed.keys, *sealed.columns):
+        folder = copy_of(study, tmp_path)
+        with closing(sqlite3.connect(folder / FILE)) as database:
+            only = "WHERE kind = 'weights'" if sealed is ARTIFACTS else ""
+            rows = database.execute(f"SELECT rowid, {column} FROM {sealed.table} {only}").fetchall()
+            rowid, before = rows[-1]
+            after = changed(before) if column != "status" else "failed"
+            database.execute(f"UPDATE {sealed.table} SET {column} = ? WHERE rowid = ?", (after, rowid))
+            database.commit()
+        try:
+            assert read(folder).damages or in_what_is_kept(folder, column), column
+        except StoreError:
+            assert sealed.table == "study"
+            continue
+
+
+def test_a_row_that_is_lost_is_missed(study: Path, tmp_path: Path) -> None:
+    for table in ("study", "tasks", "arms", "runs", "chunks", "artifacts", "environments"):
+        folder = copy_of(study, tmp_path)
+        with closing(sqlite3.connect(folder / FILE)) as database:
+            database.execute(f"DELETE FROM {table} WHERE rowid = (SELECT max(rowid) FROM {table})")
+            database.commit()
+        assert read(folder).damages, table
+
+
+def bomb(gigabytes: float) -> bytes:
+    """A chunk of a curve that is small and would be large."""
+    rows = int(gigabytes * 2**30 / 8 / 4)
+    stream = zlib.compressobj(9)
+    head = json.dumps([[name, "<f8", [rows]] for name in ("step", "epoch", "train_seconds", "eval_seconds")])
+    parts = [stream.compress(head.encode() + b"\n")]
+    parts += [stream.compress(bytes(2**20)) for _ in range(int(gigabytes * 1024))]
+    return b"".join([*parts, stream.flush()])
+
+
+def test_a_small_file_is_not_unpacked_to_a_large_one(study: Path, tmp_path: Path) -> None:
+    folder, content = copy_of(study, tmp_path), bomb(0.5)
+    assert len(content) < 10**6
+    assert unpacked_size(content) == 2**29
+    with edited(folder) as database:
+        database.execute("UPDATE chunks SET columns = ? WHERE run = 1", (content,))
+    before = psutil.Process().memory_info().rss
+    found = read(folder)
+    assert psutil.Process().memory_info().rss - before < 2**27
+    assert len(runs(found)) == 5
+    assert "more than there can be" in found.damages[0]
+
+
+def test_memory_for_all_of_it_is_asked_for_before_it_is_taken(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many chunks that are as large as they may be."""
+    monkeypatch.setattr("paribus.study.rows._room", lambda: 2000)
+    found = read(copy_of(study, tmp_path))
+    assert found.damages
+    assert "not enough memory free" in found.damages[-1]
+
+
+def test_what_is_packed_says_how_much_it_is() -> None:
+    packed = pack({"a": np.arange(5.0), "b": np.zeros((2, 3), np.uint8)})
+    assert unpacked_size(packed) == 46
+    whole = zlib.decompress(packed)
+    for content in (whole[:-1], whole + b"1", whole.replace(b"[5]", b"[4]"), whole.replace(b"<f8", b"|O8")):
+        with pytest.raises(ValueError, match=r"not as much as it says|describes no array"):
+            unpack(zlib.compress(content))
