@@ -17,7 +17,8 @@ SECONDS = float(os.environ.get("PARIBUS_HOSTILE_SECONDS", "4"))
 
 def tries(at_least: int) -> Iterator[random.Random]:
     """A source of randomness for each try, while there is time."""
-    until, number = time.monotonic() + SECONDS, 0
+    number = int(os.environ.get("PARIBUS_HOSTILE_FIRST", "0"))
+    until, at_least = time.monotonic() + SECONDS, at_least + number
     while number < at_least or time.monotonic() < until:
         yield random.Random(number)
         number += 1

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from paribus import cli
 from paribus.findings.findings import Findings
 from paribus.records.record import StudyRecord
+from paribus.records.run import Callback, Run
 from paribus.report.show import as_json
 from paribus.study import checksums
 from paribus.study.checksums import ARTIFACTS, TABLES
@@ -276,3 +277,29 @@ def test_what_is_packed_says_how_much_it_is() -> None:
     for content in (whole[:-1], whole + b"1", whole.replace(b"[5]", b"[4]"), whole.replace(b"<f8", b"|O8")):
         with pytest.raises(ValueError, match=r"not as much as it says|describes no array"):
             unpack(zlib.compress(content))
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "replaced", "file removed"])
+@pytest.mark.parametrize("implementation", ["fused", "numpy"])
+def test_a_folder_that_goes_while_it_trains(tmp_path: Path, how: str, implementation: str) -> None:
+    """It is said at once, and not made anew by what is written after."""
+    folder = tmp_path / "s"
+
+    class Going(Callback):
+        def on_run_begin(self, run: Run) -> None:
+            if how == "removed":
+                shutil.rmtree(folder, ignore_errors=True)
+            elif how == "file removed":
+                (folder / FILE).unlink(missing_ok=True)
+            elif folder.exists() and not (tmp_path / "other").exists():
+                folder.rename(tmp_path / "other")
+                if how == "replaced":
+                    folder.mkdir()
+
+    words = f"{WORDS} implementation={implementation}"
+    with pytest.raises(StoreError, match="was removed, renamed or replaced while its study is carried out"):
+        carry_out(ask(folder, words, "3").replaced(checkpoint_seconds=1e-9), [Going()])
+    assert not folder.exists() or not list(folder.glob("checkpoints/*"))
+    if how == "renamed":
+        study = carry_out(ask(tmp_path / "other", words, "3"))
+        assert_same_curves(study, carry_out(ask(tmp_path / "whole", words, "3")))

@@ -9,6 +9,7 @@ process then loads the result: so all of them run the same code, to the last bit
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from filelock import FileLock
 from paribus.config.models import Mlp
 from paribus.config.overrides import build
 from paribus.config.settings import Settings
-from paribus.fused.compiled import FOLDER
+from paribus.fused.compiled import FOLDER, WHY_NOT
 from paribus.fused.engine import Engine
 from paribus.records.record import DatasetInfo
 from paribus.tasks.task import Split, Task
@@ -36,6 +37,7 @@ _CALLED = {
     "mlp_general": "training loops with any activation, norms and skips",
     "rnn": "recurrent training loops",
 }
+_SUMS = "SHA256SUMS"
 _LASTS = {"mlp": "half a minute", "mlp_general": "a minute", "rnn": "half a minute"}
 
 
@@ -71,15 +73,33 @@ def ready(precision: str, say: Callable[[str], None], model: str = "mlp") -> Non
         folder = FOLDER and FOLDER / f"{model}-{precision}"
         what = f"compiling the {_CALLED[model]} for {precision}"
         if folder is None:
-            say(f"{what}, as no cache folder can be written: about {_LASTS[model]}")
-        elif not folder.is_dir():
+            say(f"{what}, as {WHY_NOT}: about {_LASTS[model]}")
+        elif not whole(folder):
             with FileLock(f"{folder}.lock"):  # whoever comes second waits, and finds it done
-                if not folder.is_dir():
-                    say(f"{what}, this once: about {_LASTS[model]}")
+                if not whole(folder):
+                    again = ", again, as what is kept is damaged" if folder.exists() else ", this once"
+                    say(f"{what}{again}: about {_LASTS[model]}")
+                    shutil.rmtree(folder, ignore_errors=True)
                     _compile(model, precision, folder)
         engine_of(model).use(precision, folder)
         _try_out(model, precision)
+        if folder is not None and (missed := engine_of(model).compiled_here(precision)):
+            say(f"{what} in this process, as Numba does not take {', '.join(missed)} from {folder}: remove that folder")
         _done.add((model, precision))
+
+
+def whole(folder: Path) -> bool:
+    """Whether a folder holds what was compiled into it, to the last bit."""
+    try:
+        return (folder / _SUMS).read_bytes() == _sums(folder)
+    except OSError:
+        return False
+
+
+def _sums(folder: Path) -> bytes:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _SUMS)
+    hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return "".join(f"{found}  {name}\n" for name, found in hashes.items()).encode()
 
 
 def _compile(model: str, precision: str, folder: Path) -> None:
@@ -92,6 +112,7 @@ def _compile(model: str, precision: str, folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(f"the {_CALLED[model]} could not be compiled: {done.stderr[-2000:]}")
+    (part / _SUMS).write_bytes(_sums(part))
     part.rename(folder)
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_LAYOUT = 2
+"""Of the folder: 1 was not kept from others."""
 
 _FLAGS = {"reassoc", "contract", "nsz"}
 """Sums may be taken in another order and products fused; never `fastmath=True`, which assumes NaN and infinity away."""
@@ -23,33 +29,52 @@ def _sources() -> str:
 
     Numba looks for changes in a function's own file, not in those of what it calls, so all of them count. It also takes
     nothing that was compiled for a file elsewhere, or for one written at another time: two installations that shared a
-    folder would each compile anew in every process, without a word, and in an order of their own.
+    folder would each compile anew in every process, without a word, and in an order of their own. The same holds for
+    another processor, as in a home that several machines share, and for other versions of Numba and NumPy.
     """
-    digest = hashlib.sha256(f"{numba.__version__} {platform.python_version()}".encode())
+    import llvmlite
+    from llvmlite import binding
+
+    processor = f"{binding.get_host_cpu_name()} {sorted(binding.get_host_cpu_features().items())}"
+    versions = (numba.__version__, llvmlite.__version__, np.__version__, platform.python_version(), sys.platform)
+    digest = hashlib.sha256(f"{_LAYOUT} {versions} {processor}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         status = path.stat()
         digest.update(f"{path} {status.st_mtime_ns} {status.st_size}".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _folder() -> Path | None:
-    """Where compiled code is kept, None where nothing can be written: then it is compiled anew in each process."""
+def _folder() -> tuple[Path | None, str]:
+    """Where compiled code is kept; None, and why, where there is no such place: then it is compiled anew in each
+    process. What is read from it is run, so that nobody else may be able to write there."""
     from platformdirs import user_cache_path
 
-    chosen = (
-        os.environ.get("PARIBUS_COMPILED")
-        or Path(os.environ.get("PARIBUS_CACHE") or user_cache_path("paribus")) / "compiled"
-    )
-    folder = Path(chosen) / _sources()
+    given = os.environ.get("PARIBUS_COMPILED")
+    base = Path(given or Path(os.environ.get("PARIBUS_CACHE") or user_cache_path("paribus")) / "compiled")
+    folder = base / _sources()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for missing in reversed([path for path in (base, *base.parents) if not path.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        for path in (base, folder):
+            path.mkdir(mode=0o700, exist_ok=True)
+            if mistrusted(path):
+                return None, f"{path} is not yours alone to write: chmod go-w, or PARIBUS_COMPILED=FOLDER for another"
         with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return None
+            return folder, ""
+    except OSError as error:
+        return None, f"no cache folder can be written ({error.strerror}: {base})"
 
 
-FOLDER = _folder()
+def mistrusted(folder: Path) -> bool:
+    """Whether a folder belongs to somebody else, or others may write in it. Windows has no such bits: there it lies in
+    the user's own profile."""
+    if os.name != "posix":
+        return False
+    status = folder.stat()
+    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+FOLDER, WHY_NOT = _folder()
 
 
 def compiled(function: Function) -> Function:

@@ -51,6 +51,11 @@ class Engine(ABC):
         names = ("train", "evaluate", "logits")
         _entries[cls.model, precision] = {one: entry(getattr(cls.loops, one), folder) for one in names}
 
+    @classmethod
+    def compiled_here(cls, precision: str) -> list[str]:
+        """Which of the loops were compiled in this process, and not taken from a folder."""
+        return [name for name, one in _entries[cls.model, precision].items() if one.stats.cache_misses]
+
     def _begin(self, loop: LoopConfig, shapes: Mapping[str, tuple[int, ...]], splits: int, step_flops: float) -> None:
         """Arrays for a loop, and for as many splits as are evaluated."""
         self._loops = _entries[self.model, loop.precision]

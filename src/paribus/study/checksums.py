@@ -108,7 +108,8 @@ class Checks:
         """Those that are recorded."""
         if not there(database):
             return cls(None)
-        return cls(dict(database.execute("SELECT what, digest FROM checksums")))
+        rows = database.execute("SELECT what, digest FROM checksums WHERE typeof(what) = 'text'")
+        return cls(dict(rows.fetchall()))
 
     def agree(self, sealed: Sealed, key: object, values: Iterable[object]) -> bool:
         """Whether a row is what was recorded. A row without a checksum is none that was recorded."""

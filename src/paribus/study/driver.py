@@ -71,6 +71,6 @@ def _holder(folder: Path) -> str:
         store.close()
     except (StoreError, OSError):
         driver = None
-    if driver is None or driver["pid"] == os.getpid():
+    if not isinstance(driver, dict) or not driver.keys() >= {"pid", "host"} or driver["pid"] == os.getpid():
         return "wait for it to end"
     return f"process {driver['pid']} on {driver['host']}; wait for it to end, or stop it first"

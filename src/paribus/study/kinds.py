@@ -60,8 +60,8 @@ def whole(value: object) -> int:
     return value
 
 
-def number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def number(value: object, *, finite: bool = True) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or (finite and not math.isfinite(value)):
         raise WrongError(f"{value!r:.60} is no finite number")
     return value
 

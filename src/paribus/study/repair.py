@@ -13,7 +13,7 @@ from paribus.study import checksums
 from paribus.study.checksums import ARMS, ARTIFACTS, RUNS, TASKS, Sealed
 from paribus.study.driver import lock
 from paribus.study.rows import Rows
-from paribus.study.store import FILE, SCHEMA, Store, StoreError, connected
+from paribus.study.store import DAMAGE, FILE, SCHEMA, Store, StoreError, connected
 
 _ASIDE = "damaged"
 _BESIDE = (f"{FILE}-wal", f"{FILE}-journal")
@@ -90,13 +90,13 @@ def _copy(damaged: sqlite3.Connection, mended: sqlite3.Connection) -> None:
 def _readable(database: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
     try:
         yield from database.execute(f"SELECT * FROM {table}").fetchall()
-    except sqlite3.DatabaseError:
+    except DAMAGE:
         if table == "checksums":  # its rows have no numbers; what stands in the others is looked at without it
             return
         number, last = 0, 0
         while number - last < _GAP:
             number += 1
-            with suppress(sqlite3.DatabaseError):
+            with suppress(*DAMAGE):
                 for row in database.execute(f"SELECT * FROM {table} WHERE rowid = ?", (number,)).fetchall():
                     last = number
                     yield row

@@ -70,6 +70,8 @@ class Rows:
         self._look_for_lost()
         self._look_at_indices()
         read = _Facts(self, facts)
+        for key, check in _LOOKED_AT.items():
+            read.take(key, check, None)
         # the built-in ones are what this version says they are; an older one recorded nothing of the user's own
         measured: dict[str, Metric] = read.take("measured", kinds.measured_metrics, {})
         texts = {text: name for name, text, _ in self._arms.values()}
@@ -190,6 +192,8 @@ class Rows:
                 info, points = tasks[row["task"]]
                 seed, epochs = self._seed(row["seed"]), kinds.whole(row["epochs"])
                 most = kinds.whole(self._arms[row["arm"]][2]["epochs"]) * max(1, info.train) + 2
+                if row["ended"] is not None:
+                    kinds.number(row["ended"])
                 curve = self._curve(parts[1::2], most)
                 found.setdefault(row["arm"], {})[seed] = RunRecord(
                     seed=seed,
@@ -291,6 +295,32 @@ class Rows:
     def _remarks(self, value: Any, texts: Mapping[str, str]) -> dict[str, Sequence[str]]:
         told = {self.today.get(text, text): kinds.texts(lines) for text, lines in kinds.mapping(value).items()}
         return {texts[text]: list(map(kinds.plain, lines)) for text, lines in told.items() if text in texts}
+
+
+def _behaviour(value: object) -> None:
+    for one in kinds.mapping(value).values():
+        for number in kinds.items(kinds.mapping(one)["values"]):
+            kinds.number(number, finite=False)
+        kinds.texts(list(kinds.mapping(one["under"]).values())), kinds.number(one["at"])
+
+
+def _words(value: object) -> None:
+    kinds.texts(list(kinds.mapping(value).values()))
+
+
+def _driver(value: object) -> None:
+    kinds.whole(kinds.mapping(value)["pid"])
+    kinds.text(kinds.mapping(value)["host"])
+
+
+_LOOKED_AT: dict[str, Callable[[Any], object]] = {
+    "behaviour": _behaviour,
+    "driver": _driver,
+    "metrics": _words,
+    "plan_version": kinds.whole,
+    "shared": kinds.flat_settings,
+}
+"""What no page shows, and who carries the study out needs."""
 
 
 class _Facts:

@@ -74,6 +74,9 @@ CREATE TABLE IF NOT EXISTS former (what TEXT NOT NULL, content TEXT NOT NULL, ve
 """What older versions recorded, word for word, where this one has other words for it."""
 
 
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What a damaged file raises: the second where SQLite's message would quote it."""
+
 REPAIR = ". `paribus show {} --repair` keeps what can be read, and leaves the rest out, so that it is trained again"
 """What there is to do about a damaged record."""
 
@@ -115,6 +118,7 @@ class Store:
         self._pending: dict[int, list[Evaluation]] = {}
         self._rows: dict[int, int] = {}
         self._version = SCHEMA_VERSION
+        self._file = _same_file(folder / FILE)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -170,7 +174,7 @@ class Store:
                 if connection is not None:
                     connection.close()
                 continue
-            except sqlite3.DatabaseError as error:
+            except DAMAGE as error:
                 if connection is not None:
                     connection.close()
                 raise StoreError(f"{path} is not a study's record: {error}") from None
@@ -184,14 +188,16 @@ class Store:
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""
-        for run in list(self._pending):
-            self.flush(run)
-        self._db.close()
+        try:
+            for run in list(self._pending):
+                self.flush(run)
+        finally:
+            self._db.close()
 
     def _check_version(self) -> None:
         try:
             version = self._stored("schema_version")
-        except sqlite3.DatabaseError as error:  # another program's, or killed before its first line
+        except DAMAGE as error:  # another program's, or killed before its first line
             self._db.close()
             raise StoreError(f"{self.folder / FILE} is not a study's record: {error}") from None
         if type(version) is not int or not 0 < version <= SCHEMA_VERSION:
@@ -399,12 +405,21 @@ class Store:
         self._pending[run].append(row)
 
     def flush(self, run: int) -> None:
-        """Commit the evaluations added since the last time."""
+        """Commit the evaluations added since the last time; StoreError where the folder is not there any more."""
+        self.must_be_there()
         rows = self._pending[run]
         if rows:
             self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (run, self._rows[run], pack(curve_columns(rows))))
             self._rows[run] += len(rows)
             self._pending[run] = []
+
+    def must_be_there(self) -> None:
+        """What is written into a file that was removed is lost without a word."""
+        if _same_file(self.folder / FILE) != self._file:
+            raise StoreError(
+                f"{self.folder} was removed, renamed or replaced while its study is carried out: what was recorded "
+                "went with it. If it has another name now, go on there (--out); else give the same command again"
+            )
 
     def end(self, run: int, outcome: Outcome) -> None:
         """Record how a run ended, its curve in one chunk, and what was kept of it."""
@@ -456,10 +471,10 @@ class Store:
         self._db.execute("BEGIN")  # one state of the file, whoever writes meanwhile
         try:
             return Rows(self._db, self.folder, self._version).study()
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise StoreError(f"{self.folder / FILE} is damaged: {error}{REPAIR.format(self.folder)}") from None
         finally:
-            with suppress(sqlite3.DatabaseError):  # of a damaged file the end of reading fails too
+            with suppress(*DAMAGE):  # of a damaged file the end of reading fails too
                 self._db.execute("ROLLBACK")
 
     def _seed(self, value: object) -> int:
@@ -478,6 +493,15 @@ class Store:
             else {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
             for run, chunks in parts.items()
         }
+
+
+def _same_file(path: Path) -> tuple[int, int] | None:
+    """What tells whether a file is the same one, whatever its name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def connected(where: Path | str, *, uri: bool = False) -> sqlite3.Connection:
