@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from itertools import pairwise
@@ -13,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from paribus.commands import carry_out, console_, described, print_study, refuse, typed
+from paribus.process import listen
 from paribus.report.terminal.listings import LISTINGS
 
 if TYPE_CHECKING:
@@ -442,11 +442,11 @@ def main() -> None:
     """The `paribus` command."""
     import sqlite3
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
+    listen()
     try:
         app()
+    except KeyboardInterrupt:  # where nothing had begun that could be told
+        sys.exit(130)
     except (OSError, MemoryError, sqlite3.Error) as error:
         what = str(error) or type(error).__name__
         sys.stderr.write(f"paribus: the machine refused: {what}; what was recorded until then is kept\n")

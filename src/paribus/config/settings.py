@@ -20,6 +20,7 @@ from paribus.config.schedules import ALLOWED, Constant
 from paribus.config.tasks import TaskConfig
 from paribus.config.user_code import UserDefined
 from paribus.config.values import (
+    MOST_THREADS,
     Clip,
     Count,
     Every,
@@ -135,7 +136,10 @@ class Settings(Config):
         "auto, cpu or cuda",
     )
     threads: Threads = setting(
-        1, "threads of a run's arithmetic; all: as many as there are cores", "a whole number above 0, or all", ge=1
+        1,
+        "threads of a run's arithmetic; all: as many as there are cores",
+        f"a whole number from 1 to {MOST_THREADS}, or all",
+        ge=1,
     )
     recipe: Annotated[str, BeforeValidator(parse_recipe)] = setting(
         "none",

@@ -15,6 +15,7 @@ from paribus.config.schedules import Schedule
 Value = bool | int | float | str
 
 MOST = 1_000_000
+MOST_THREADS = 1024  # of many thousands a machine cannot start the last
 
 
 def cores() -> int:
@@ -141,6 +142,8 @@ def parse_threads(value: object) -> int:
     (2, True)
     """
     count = parse_count(value)
+    if count != "all" and count > MOST_THREADS:
+        raise ValueError
     return cores() if count == "all" else count
 
 

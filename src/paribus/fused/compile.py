@@ -3,7 +3,7 @@
 It is done once for an installation, a model and a precision, in a process of its own that does nothing else, and every
 process then loads the result: so all of them run the same code, to the last bit.
 
-    python -m paribus.fused.compile mlp float32 FOLDER
+    python -m paribus.fused.compile mlp float32 FOLDER PARENT
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from paribus.config.overrides import build
 from paribus.config.settings import Settings
 from paribus.fused.compiled import FOLDER, WHY_NOT
 from paribus.fused.engine import Engine
+from paribus.process import end_with
 from paribus.records.record import DatasetInfo
 from paribus.tasks.task import Split, Task
 
@@ -75,17 +76,24 @@ def ready(precision: str, say: Callable[[str], None], model: str = "mlp") -> Non
         if folder is None:
             say(f"{what}, as {WHY_NOT}: about {_LASTS[model]}")
         elif not whole(folder):
-            with FileLock(f"{folder}.lock"):  # whoever comes second waits, and finds it done
-                if not whole(folder):
-                    again = ", again, as what is kept is damaged" if folder.exists() else ", this once"
-                    say(f"{what}{again}: about {_LASTS[model]}")
-                    shutil.rmtree(folder, ignore_errors=True)
-                    _compile(model, precision, folder)
+            try:
+                _compile_once(model, precision, folder, lambda how: say(f"{what}, {how}: about {_LASTS[model]}"))
+            except OSError as error:  # a full disk
+                say(f"{what} in this process, as it cannot be kept ({error.strerror or error}): about {_LASTS[model]}")
+                folder = None
         engine_of(model).use(precision, folder)
         _try_out(model, precision)
         if folder is not None and (missed := engine_of(model).compiled_here(precision)):
             say(f"{what} in this process, as Numba does not take {', '.join(missed)} from {folder}: remove that folder")
         _done.add((model, precision))
+
+
+def _compile_once(model: str, precision: str, folder: Path, say: Callable[[str], None]) -> None:
+    with FileLock(f"{folder}.lock"):  # whoever comes second waits, and finds it done
+        if not whole(folder):
+            say("again, as what is kept is damaged" if folder.exists() else "this once")
+            shutil.rmtree(folder, ignore_errors=True)
+            _compile(model, precision, folder)
 
 
 def whole(folder: Path) -> bool:
@@ -106,14 +114,20 @@ def _compile(model: str, precision: str, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     # -P: a file in this folder that is called as one of Numba's modules is not taken for it
-    command = [sys.executable, "-P", "-m", "paribus.fused.compile", model, precision, str(part)]
+    command = [sys.executable, "-P", "-m", "paribus.fused.compile", model, precision, str(part), str(os.getpid())]
     # the same order of sets in every process, and so the same code
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"the {_CALLED[model]} could not be compiled: {done.stderr[-2000:]}")
-    (part / _SUMS).write_bytes(_sums(part))
-    part.rename(folder)
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment
+        )
+        if done.returncode:
+            last = done.stderr.strip().rpartition("\n")[2]
+            raise OSError(f"the process that compiles ended with {done.returncode}: {last[-300:]}")
+        (part / _SUMS).write_bytes(_sums(part))
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _try_out(model: str, precision: str) -> None:
@@ -142,6 +156,7 @@ def _try_out(model: str, precision: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with(int(sys.argv[4]))  # whoever waits for it may be killed
     gc.disable()  # what a compiler makes it keeps: looking for what it does not costs a tenth of the time
     engine_of(sys.argv[1]).use(sys.argv[2], Path(sys.argv[3]))
     _try_out(sys.argv[1], sys.argv[2])

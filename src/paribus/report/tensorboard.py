@@ -253,8 +253,10 @@ def follow(folder: Path) -> None:
             except StoreError:  # nothing is recorded yet
                 continue
     finally:
-        events.close()
-        guard.release()
+        try:
+            events.close()
+        finally:
+            guard.release()
 
 
 def _wait_for_end_of_input(ended: threading.Event) -> None:
@@ -284,6 +286,16 @@ class Follower:
             self._process.communicate()
 
 
+_BOARD = """
+import sys
+from paribus.process import end_with
+end_with(int(sys.argv.pop(1)))
+from tensorboard.main import run_main
+run_main()
+"""
+"""TensorBoard, which ends when whoever started it is gone."""
+
+
 def studies_under(folder: Path) -> list[Path]:
     """The folder itself, or those in it, that hold a study."""
     return [path for path in (folder, *sorted(folder.glob("*/"))) if (path / FILE).is_file()]
@@ -300,7 +312,7 @@ def serve(folder: Path, port: int, say: Callable[[str], None]) -> int:
             following.enter_context(Follower(study, runs=1))  # asked for: however many runs there are
         port = free_port(port)
         say(f"TensorBoard: http://localhost:{port}/ (Ctrl-C ends it)")
-        command = [sys.executable, "-P", "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
+        command = [sys.executable, "-P", "-c", _BOARD, str(os.getpid()), "--logdir", str(folder), "--port", str(port)]
         board = subprocess.Popen([*command, "--reload_interval", "2"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
@@ -320,4 +332,7 @@ def free_port(port: int) -> int:
 
 
 if __name__ == "__main__":
-    follow(Path(sys.argv[1]))
+    try:
+        follow(Path(sys.argv[1]))
+    except OSError as error:  # a full disk: the study goes on without its events
+        sys.exit(f"paribus: events for TensorBoard cannot be written: {error.strerror or error}; the study is recorded")

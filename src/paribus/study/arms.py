@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice, product
+from math import prod
 
 from paribus.backends.dispatch import resolve
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
@@ -13,8 +15,11 @@ from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
 from paribus.config.values import Value, format_overrides, format_value, plain_number
 from paribus.plan import MAX_SEED
+from paribus.study.migrations import canonical
 
 MOST_SEEDS = 1_000_000
+MOST_ARMS = 10_000
+"""Each is checked, named and drawn; more are not told apart by any number of seeds."""
 
 Given = Value | UserDefined
 """A setting's value as it is given."""
@@ -26,6 +31,11 @@ class Arm:
 
     name: str
     settings: Settings
+
+    @cached_property
+    def key(self) -> str:
+        """Its settings as a record has them: what makes it this arm."""
+        return canonical(self.settings.flat())
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     parsed, wrong = by_full_name(listed)
     mistakes += wrong
     factors = [name for name, values in parsed.items() if len(values) > 1]
+    if (count := prod(map(len, parsed.values()))) > MOST_ARMS:
+        raise SettingsError([*mistakes, f"{count:,} arms are too many: a study has at most {MOST_ARMS:,}"])
     arms: list[Arm] = []
     spellings: list[str] = []
     for combination in product(*parsed.values()):
@@ -89,11 +101,12 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     if mistakes:
         raise SettingsError(mistakes)
     names = [arm.name for arm in arms]
-    if given and len({*names}) < len(names):
+    counts = Counter(names)
+    if given and len(counts) < len(names):
         raise SettingsError(
             f"{name} names two different arms: give each a name of its own, as in model={{'a': ..., 'b': ...}}"
-            for name in sorted(names)
-            if names.count(name) > 1
+            for name in sorted(counts)
+            if counts[name] > 1
         )
     distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
     return Design(factors, arms, given=frozenset(parsed))

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from paribus.backends.base import Behaviour
 from paribus.study.arms import Arm
-from paribus.study.migrations import canonical
 from paribus.study.store import Store, StoreError
 
 FACT = "behaviour"
@@ -23,7 +22,7 @@ def record_behaviour(store: Store, now: Mapping[Arm, Behaviour]) -> None:
     """
     recorded, begun = store.by_arm(FACT), {settings for settings, _ in store.statuses()}
     for arm, found in now.items():
-        key = canonical(arm.settings.flat())
+        key = arm.key
         before = recorded.get(key) if key in begun else None
         if before is None:
             recorded[key] = {"values": found.values, "under": found.under, "at": time.time()}

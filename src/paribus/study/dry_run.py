@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from time import monotonic
+
 from paribus.backends.base import backend_of
 from paribus.config.values import cores
 from paribus.records.expected import Expected, ExpectedArm
@@ -9,15 +12,24 @@ from paribus.study.runner import prepare
 from paribus.study.spec import StudySpec
 from paribus.tasks import load
 
+_SECONDS = 10.0
+"""For which arms are timed, one after another; those that are left take as long as the last."""
+
 
 def expected(request: StudySpec) -> Expected:
-    """Every arm; a few steps of those with missing runs are timed, nothing is written."""
+    """Every arm; a few steps of those with missing runs are timed, nothing is written.
+
+    Of many arms only the first are timed."""
     work = prepare(request)
     arms, total = [], 0.0
+    counts = Counter(id(arm) for arm, _ in work.missing)
+    until, last = monotonic() + _SECONDS, None
     for arm in request.design.arms:
-        missing = sum(one is arm for one, _ in work.missing)
+        missing = counts[id(arm)]
         backend = backend_of(arm.settings)
-        seconds = backend.estimate(arm.settings, load(arm.settings, request.seeds[0])) if missing else None
+        seconds = last if missing else None  # of many arms not all are timed
+        if missing and (last is None or monotonic() < until):
+            last = seconds = backend.estimate(arm.settings, load(arm.settings, request.seeds[0]))
         arms.append(ExpectedArm(arm.name, missing, seconds))
         at_once = cores() if backend.side_by_side and not request.timing else 1
         total += missing * (seconds or 0.0) / (request.jobs or at_once)

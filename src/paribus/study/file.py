@@ -30,6 +30,7 @@ lower = "lr=0.01"
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -199,7 +200,7 @@ def _design(file: StudyFile) -> Design:
     if mistakes:
         raise SettingsError(mistakes)
     names = [arm.name for arm in arms]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
         raise SettingsError([f"arms: {', '.join(map(repr, repeated))} is given more than once"])
     distinct(arms)
     spelled = _spelled_out(arms) if file.arms is not None and not grid else None

@@ -11,7 +11,6 @@ from pathlib import Path
 from paribus.config.registries import USER_DEFINED
 from paribus.plan import PLAN_VERSION
 from paribus.records.metrics import Metric
-from paribus.study.migrations import canonical
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store
 
@@ -106,7 +105,7 @@ def _other_settings(store: Store, request: StudySpec, changed: Set[str | None]) 
     if shared is None:  # killed before its first line was written
         return []
     recorded = store.arms()
-    asked = {canonical(arm.settings.flat()): arm.name for arm in request.design.arms}
+    asked = {arm.key: arm.name for arm in request.design.arms}
     differing = _other_design(factors, shared, request) if not _nested(recorded.keys(), asked.keys()) else []
     names = {name: settings for settings, name in recorded.items()}
     differing += (

@@ -16,7 +16,6 @@ from paribus.records.record import FINISHED, Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.driver import me
 from paribus.study.environment import environment
-from paribus.study.migrations import canonical
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store
 from paribus.tasks import Task, load
@@ -40,7 +39,7 @@ class Recorder(Callback):
             store.set("driver", me())
             store.set("name", store.get("name") or request.name)
             # A request for a part of what is there leaves the names that tell the whole study's arms apart.
-            whole = store.arms().keys() <= {canonical(arm.settings.flat()) for arm in request.design.arms}
+            whole = store.arms().keys() <= {arm.key for arm in request.design.arms}
             if whole:
                 store.set("factors", request.design.factors)
                 store.set("named", request.design.named)

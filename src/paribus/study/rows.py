@@ -256,8 +256,8 @@ class Rows:
 
     def _artifacts(self, kind: str, only: str = "") -> Iterator[tuple[object, dict[str, NDArray[Any]]]]:
         for key, (content,) in self._rows(ARTIFACTS, f"WHERE kind = '{kind}' {only}"):
-            run = int(str(key).partition(" ")[0])
             with self.noting(ARTIFACTS, key, "content"):
+                run = int(str(key).partition(" ")[0])
                 yield run, self._unpacked(content, _MOST_PICTURES)
 
     def _boundaries(self) -> dict[object, Boundary]:

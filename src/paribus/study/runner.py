@@ -183,7 +183,7 @@ def complete(request: StudySpec, study: StudyRecord) -> bool:
 
 
 def _key(arm: Arm, seed: int) -> tuple[str, int]:
-    return canonical(arm.settings.flat()), seed
+    return arm.key, seed
 
 
 _Runs = tuple[str, int]

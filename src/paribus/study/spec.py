@@ -125,6 +125,25 @@ class StudySpec(BaseModel):
             )
         return _unless(jobs, mistakes)
 
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not name.strip():
+            raise SettingsError([f"--name {name!r} is blank: a study's name has a sign that can be seen"])
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(["--name is no text in this terminal's encoding: write it in UTF-8"]) from None
+        return name
+
+    @field_validator("design")
+    @classmethod
+    def _design(cls, design: Design) -> Design:
+        blank = [arm.name for arm in design.arms if not arm.name.strip()]
+        if blank and len(design.arms) > 1:
+            raise SettingsError([f"an arm has the name {blank[0]!r}: give it one with a sign that can be seen"])
+        return design
+
     @field_validator("target")
     @classmethod
     def _target(cls, target: Target | None, info: ValidationInfo) -> Target | None:

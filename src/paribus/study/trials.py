@@ -27,11 +27,11 @@ def record(store: Store, request: StudySpec) -> None:
 
     Raises StoreError where the user's code behaves otherwise than when its runs were recorded.
     """
-    found = {arm: _shown.get(canonical(arm.settings.flat())) for arm in request.design.arms}
+    found = {arm: _shown.get(arm.key) for arm in request.design.arms}
     trials = {arm: trial for arm, trial in found.items() if trial is not None}
     with store.transaction():
         behaviours = {arm: trial.behaviour for arm, trial in trials.items() if trial.behaviour is not None}
         record_behaviour(store, behaviours)
-        told = store.by_arm("remarks") | {canonical(arm.settings.flat()): one.remarks for arm, one in trials.items()}
+        told = store.by_arm("remarks") | {arm.key: one.remarks for arm, one in trials.items()}
         if any(told.values()):
             store.set("remarks", {settings: remarks for settings, remarks in told.items() if remarks})

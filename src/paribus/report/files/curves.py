@@ -57,7 +57,7 @@ def curves(findings: Findings) -> Figure | None:
         return None
     width = 4.8 * len(splits) + 0.4
     labels = [fill(_plain(arm.name or study.name), int(width / _LETTER) - 8) for arm in study.arms]
-    longest = max(len(line) for label in labels for line in label.splitlines())
+    longest = max(len(line) for label in labels for line in label.splitlines() or [""])
     columns = max(1, min(4, len(labels), int(width / (longest * _LETTER + 0.6))))
     rows = -(-len(labels) // columns)
     measured = dict.fromkeys(["loss", "accuracy", *(split_of(name)[1] for name in findings.measured)])
