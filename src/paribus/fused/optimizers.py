@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.fused.compiled import compiled, inlined
+from paribus.fused.compiled import compiled, compiled_in_order, inlined
 
 
 class States(NamedTuple):
@@ -106,9 +106,12 @@ def _sgd(p, g, states, h, lr, t):
             p[i] -= rate * s1[i]
 
 
-@compiled
+@compiled_in_order
 def _adam_between(p, g, s1, s2, begin, end, betas, eps, lr, t):
-    """Adam's step of the parameters from begin to end."""
+    """Adam's step of the parameters from begin to end.
+
+    In order: b v + (1 - b) g^2 may not become b (v - g^2) + g^2, which loses v where b is next to 1.
+    """
     real = p.dtype.type
     rate, rest1, beta2, rest2, small = real(lr), real(1 - betas[0]), real(betas[1]), real(1 - betas[1]), real(eps)
     root, first = real(math.sqrt(1 - betas[1] ** t)), real(1 - betas[0] ** t)
@@ -135,7 +138,7 @@ def _adamw(p, g, states, h, lr, t):
     _adam_between(p, g, s1, s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
 
 
-@compiled
+@compiled_in_order
 def _rmsprop(p, g, states, h, lr, t):  # noqa: ARG001
     """`h`: weight decay, alpha, eps, momentum, centered."""
     real = p.dtype.type
@@ -175,7 +178,7 @@ def _adagrad(p, g, states, h, lr, t):
         p[i] -= rate * (g[i] / (np.sqrt(s1[i]) + eps))
 
 
-@compiled
+@compiled_in_order
 def _nadam(p, g, states, h, lr, t):
     """`h`: weight decay, beta1, beta2, eps, decay of the momentum. numbers[0]: the product of all momenta so far."""
     real, s1, s2, numbers = p.dtype.type, _state(states, 0, p), _state(states, 1, p), states.numbers
@@ -191,7 +194,7 @@ def _nadam(p, g, states, h, lr, t):
         p[i] -= (bare * g[i] + mean * m) / (np.sqrt(v / correction) + eps)
 
 
-@compiled
+@compiled_in_order
 def _lion(p, g, states, h, lr, t):  # noqa: ARG001
     """`h`: weight decay, beta1, beta2."""
     real, s1 = p.dtype.type, _state(states, 0, p)

@@ -27,6 +27,11 @@ def text(value: object) -> str:
     return value
 
 
+def without_controls(told: str) -> str:
+    """A line that can be shown, whatever it quotes."""
+    return _CONTROL.sub("\ufffd", told.encode("utf-8", "replace").decode())
+
+
 def plain(value: object) -> str:
     """Text without control characters, which would write elsewhere in a terminal."""
     return _CONTROL.sub("\ufffd", text(value))

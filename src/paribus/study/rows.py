@@ -45,7 +45,8 @@ CLASS_COUNTS = "class_counts of "
 _CURVE = ("step", "epoch", "train_seconds", "eval_seconds")
 _MOST_PICTURES = 2**28  # bytes; a page of more could not be opened
 _MOST_COLUMNS = 1000
-_INDEXED = ("study", "tasks", "environments", "arms", "runs", "chunks")  # the others hold whole weights
+_INDEXED = ("study", "tasks", "environments", "arms", "runs", "chunks", "checksums")
+_SMALL = 2**26  # bytes of a file whose kept weights are looked through too
 _SHARE = 0.5  # of the free memory
 
 Found = TypeVar("Found")
@@ -102,7 +103,8 @@ class Rows:
         self.damaged.append((sealed, key, column))
         what = {RUNS: "run", ARMS: "arm", TASKS: "task", ENVIRONMENTS: "environment", ARTIFACTS: "what was kept of run"}
         name = f"the fact {str(key)!r:.60}" if sealed is STUDY else f"{what[sealed]} {key}"
-        self.damages.append(f"{name}: column {column} of {sealed.table}: {str(why) or type(why).__name__:.160}")
+        text = f"{name}: column {column} of {sealed.table}: {str(why) or type(why).__name__:.160}"
+        self.damages.append(kinds.without_controls(text))
 
     @contextmanager
     def noting(self, sealed: Sealed, key: object, column: str) -> Iterator[None]:
@@ -119,10 +121,11 @@ class Rows:
         """A table's rows may be whole, and an index by which they are found damaged."""
         if sqlite3.sqlite_version_info < (3, 33):  # it looks at the whole file, of gigabytes
             return
-        for table in _INDEXED:
+        small = (self._folder / "study.sqlite").stat().st_size < _SMALL
+        for table in (*_INDEXED, *(["artifacts"] if small else [])):
             (found,) = self._db.execute(f"PRAGMA integrity_check({table})").fetchone()
             if found != "ok":
-                self.damages.append(f"the table {table}: {' '.join(str(found).split()):.160}")
+                self.damages.append(kinds.without_controls(f"the table {table}: {' '.join(str(found).split()):.160}"))
 
     def _look_for_lost(self) -> None:
         for sealed in checksums.TABLES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -152,6 +153,10 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
                 bring(run, begun.get(_key(arm, seed), NOTHING), former)
             _executor(request).carry_out(runs, Recorder(store, request, callbacks))
             return store.read()
+        except sqlite3.OperationalError:  # a full disk
+            raise
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{request.folder / FILE} is damaged: {error}{REPAIR.format(request.folder)}") from None
         finally:
             store.close()
 
