@@ -17,6 +17,7 @@ from paribus.backends.base import Backend, Load
 from paribus.backends.compatibility import recurrent
 from paribus.config.models import UserModel
 from paribus.config.settings import Settings, evaluations, steps_in_epoch
+from paribus.config.user_errors import RAISED, told
 from paribus.models.initialisation import initial_values
 from paribus.plan import Plan
 from paribus.records.checkpoint import Checkpoint
@@ -116,9 +117,9 @@ class StepwiseBackend(Backend):
             raise failed.__cause__ or failed from None
         except BeginAgain:
             raise
-        except Exception as error:  # a run that fails must not take the others with it; its record says why
+        except RAISED as error:  # a run that fails must not take the others with it; its record says why
             where = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            reason = f"{told(error)} ({where.filename}:{where.lineno})"
             return Outcome(status=Status.FAILED, epochs=0, error=reason)
 
     def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, cautions: frozenset[Caution]) -> Outcome:
@@ -143,8 +144,8 @@ class StepwiseBackend(Backend):
             try:
                 learner.restore(begin.learner)
                 probes.restore(begin.probes)
-            except Exception as error:  # whatever the user's code or another version of a library makes of it
-                what = f"its checkpoint cannot be read back ({type(error).__name__}: {str(error)[:200]})"
+            except RAISED as error:  # whatever the user's code or another version of a library makes of it
+                what = f"its checkpoint cannot be read back ({told(error)[:200]})"
                 raise BeginAgain(what, "checkpoint") from None
         meters = Meters(run.settings.device)
         try:

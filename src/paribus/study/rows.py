@@ -121,6 +121,8 @@ class Rows:
         """A table's rows may be whole, and an index by which they are found damaged."""
         if sqlite3.sqlite_version_info < (3, 33):  # it looks at the whole file, of gigabytes
             return
+        if not checksums.there(self._db):
+            return  # of an older version
         small = (self._folder / "study.sqlite").stat().st_size < _SMALL
         for table in (*_INDEXED, *(["artifacts"] if small else [])):
             (found,) = self._db.execute(f"PRAGMA integrity_check({table})").fetchone()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.user_code import UserDefined
+from paribus.config.user_errors import RAISED, told
 from paribus.plan import Plan
 from paribus.tasks import Task
 from paribus.training.isolation import isolated, process_settings
@@ -92,7 +93,7 @@ def refusal(metric: UserDefined, task: Task) -> str | None:
         try:
             with isolated(0):
                 measure([metric.copy()], perfect, split.y, task.labels)
-        except Exception as error:  # whatever the user's code raises is the answer
+        except RAISED as error:  # whatever the user's code raises is the answer
             where = "" if name == "test" else f" on the {name} split"
-            return f"metric {metric.name} cannot be computed{where}: {type(error).__name__}: {error}"
+            return f"metric {metric.name} cannot be computed{where}: {told(error)}"
     return None

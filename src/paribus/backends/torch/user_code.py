@@ -34,6 +34,7 @@ from paribus.config.models import UserModel
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.config.user_code import code_fingerprint
 from paribus.config.user_copies import filled_caches
+from paribus.config.user_errors import RAISED, told
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
@@ -111,7 +112,7 @@ class UserCodeLearner(TorchLearner):
         if self._on_copy is not False:
             try:
                 self.model = copied(model)
-            except Exception:  # whatever a user's module raises when it is copied: evaluated itself, and looked at
+            except RAISED:  # whatever a user's module raises when it is copied: evaluated itself, and looked at
                 self.model = model
         modes = _modes(model) if self.model is not model else {}
         for module in modes:  # a function in an attribute still reaches them: it has to find them in evaluation
@@ -215,8 +216,8 @@ class UserCodeLearner(TorchLearner):
                 set_generators(1)
                 if first_difference(one, quiet._probed()) is not None:
                     return "it reads the state of NumPy's or Python's generator"
-        except Exception as error:  # whatever the user's code raises when it is copied or restored
-            return f"it cannot be copied and restored ({type(error).__name__}: {str(error)[:120]})"
+        except RAISED as error:  # whatever the user's code raises when it is copied or restored
+            return f"it cannot be copied and restored ({told(error)[:150]})"
         return None
 
     def _twin(self) -> UserCodeLearner:

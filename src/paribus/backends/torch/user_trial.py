@@ -15,6 +15,7 @@ from paribus.backends.base import Behaviour, Trial
 from paribus.backends.torch.user_code import UserCodeLearner
 from paribus.config.models import UserModel
 from paribus.config.settings import Settings
+from paribus.config.user_errors import RAISED, told
 from paribus.plan import Plan
 from paribus.tasks import Task
 from paribus.training.isolation import isolated, process_settings
@@ -63,11 +64,11 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
                 )
     except TrialError as error:
         return Trial(refusals=[f"{what}{tried}: {error}"])
-    except Exception as error:  # whatever the user's code raises is the answer
-        return Trial(refusals=[f"{what} cannot be trained{tried}: {type(error).__name__}: {error}"])
-    told = [_probabilities(outputs, evaluated), _left_out(learner)]
+    except RAISED as error:  # whatever the user's code raises is the answer
+        return Trial(refusals=[f"{what} cannot be trained{tried}: {told(error)}"])
+    remarks = [_probabilities(outputs, evaluated), _left_out(learner)]
     return Trial(
-        remarks=[f"{what}: {remark}" for remark in told if remark is not None],
+        remarks=[f"{what}: {remark}" for remark in remarks if remark is not None],
         behaviour=_behaviour(settings, task, make, sizes[0]),
     )
 
@@ -115,7 +116,7 @@ def _behaviour(
     under = {"task": task.info.fingerprint, "torch": torch.__version__, "processor": processor}
     try:
         one, other = (Behaviour(_probed(settings, task, make, size), under) for _ in range(2))
-    except Exception:  # whatever the user's code raises when it is made once more
+    except RAISED:  # whatever the user's code raises when it is made once more
         return None
     return one if one.agrees(other) else None
 
