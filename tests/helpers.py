@@ -27,7 +27,7 @@ from paribus.study.driver import carried_out
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from paribus.study.spec import StudySpec
-from paribus.study.store import FILE, StoreError
+from paribus.study.store import FILE, StoreError, connected
 from paribus.tasks import Task
 from paribus.training.learner import Learner
 
@@ -52,11 +52,10 @@ def ask(
 @contextmanager
 def edited(folder: Path) -> Iterator[sqlite3.Connection]:
     """A study's database, to write into it what stands there as if Paribus had: its checksums are made anew."""
-    with closing(sqlite3.connect(folder / FILE)) as database:
+    with closing(connected(folder / FILE)) as database:
         yield database
         database.execute("DELETE FROM checksums")
         seal_all(database)
-        database.commit()
 
 
 def runs(study: StudyRecord) -> dict[tuple[str, int], RunRecord]:

@@ -13,8 +13,10 @@ import pytest
 
 import paribus
 from paribus.findings.findings import Findings
+from paribus.records.checkpoint import Checkpoint, CheckpointError
 from paribus.report.show import as_json
 from paribus.study.reading import read
+from paribus.study.resuming import CHECKPOINTS
 from paribus.study.store import FILE, StoreError
 
 FOLDERS = Path(__file__).parent / "folders"
@@ -125,3 +127,14 @@ def test_a_newer_version_s_records_are_refused(old: Path) -> None:
         connection.execute("UPDATE study SET value = '99' WHERE key = 'schema_version'")
     with pytest.raises(StoreError, match="update Paribus"):
         read(old / "plain")
+
+
+@pytest.mark.parametrize("at", [-1, -200])
+def test_an_older_checkpoint_that_is_damaged_is_begun_again(old: Path, at: int) -> None:
+    (path,) = (old / "interrupted" / CHECKPOINTS).iterdir()
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    identity = json.loads(path.read_bytes().partition(b"\n")[0])["identity"]
+    with pytest.raises(CheckpointError, match="its checksum is another"):
+        Checkpoint.read(path, identity)

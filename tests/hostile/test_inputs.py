@@ -130,3 +130,28 @@ def test_tables_that_are_almost_right(tmp_path: Path) -> None:
     for source in tries(40):
         (tmp_path / "s.csv").write_bytes(damaged(whole, source))
         invoked(["judge", str(tmp_path / "s.csv")])
+
+
+MANY = ",".join(map(str, range(1, 101)))
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--name", " "], "--name ' ' is blank"),
+        (["--name", ""], "--name '' is blank"),
+        (["--name", "\udcff"], "--name is no text in this terminal's encoding"),
+        (["threads=100000"], "threads is a whole number from 1 to 1024, or all"),
+        (
+            [f"lr={MANY}", f"hidden={MANY}", f"batch_size={MANY}"],
+            "1,000,000 arms are too many: a study has at most 10,000",
+        ),
+        (["--seeds", "10000000"], "--seeds is a number of seeds from 1 to 1000000"),
+    ],
+    ids=["blank", "empty", "undecodable", "threads", "arms", "seeds"],
+)
+def test_what_is_too_much_or_nothing(words: list[str], why: str) -> None:
+    done = CliRunner().invoke(cli.app, ["compare", "moons", "epochs=2", "--dry-run", *words])
+    assert done.exit_code == 2
+    assert why in " ".join(done.output.split())
+    assert len(done.output) < 1000

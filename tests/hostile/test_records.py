@@ -28,7 +28,7 @@ from paribus.study.packing import pack, unpack, unpacked_size
 from paribus.study.reading import read
 from paribus.study.repair import repair
 from paribus.study.runner import carry_out
-from paribus.study.store import FILE, Store, StoreError
+from paribus.study.store import FILE, Store, StoreError, connected
 from tests.helpers import ask, assert_same_curves, edited, runs
 from tests.hostile import damaged, tries
 
@@ -303,3 +303,21 @@ def test_a_folder_that_goes_while_it_trains(tmp_path: Path, how: str, implementa
     if how == "renamed":
         study = carry_out(ask(tmp_path / "other", words, "3"))
         assert_same_curves(study, carry_out(ask(tmp_path / "whole", words, "3")))
+
+
+def test_an_index_that_is_damaged_is_noticed(study: Path, whole: StudyRecord, tmp_path: Path) -> None:
+    """The rows are whole, and what they are found by is not; repaired, none is lost."""
+    folder = copy_of(study, tmp_path)
+    with closing(connected(folder / FILE)) as database:
+        (page,) = database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_arms%'"
+        ).fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    content = bytearray((folder / FILE).read_bytes())
+    at = content.rindex(b"model.hidden", (page - 1) * size, page * size)
+    content[at] ^= 1
+    (folder / FILE).write_bytes(content)
+    assert "the table arms" in read(folder).damages[0]
+    repair(folder)
+    assert read(folder).damages == ()
+    assert_same_curves(read(folder), whole)

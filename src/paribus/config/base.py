@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 def setting(default: Any, meaning: str, allowed: str, **bounds: Any) -> Any:
@@ -19,3 +19,12 @@ class Config(BaseModel):
     """Frozen, closed to unknown names, and without NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+    @field_validator("*")
+    @classmethod
+    def _within_32_bits(cls, value: Any) -> Any:
+        """The plan counts epochs, steps and examples in words of 32 bits."""
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, int) and one >= 2**32:
+                raise ValueError
+        return value
