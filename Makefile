@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test slow peers format faults browser clean
+.PHONY: demo test slow peers hostile format faults browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/paribus reproduce --scale laptop
@@ -37,6 +37,10 @@ peers: $(VENV)/.installed-dev
 # an hour on two cores: make faults SAMPLE=40 SEED=1 tries 40 of them, make faults FAULTS="plan.py 17" those alone.
 faults: $(VENV)/.installed-dev
 	$(BIN)/python tests/faults.py $(FAULTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed '$(SEED)')
+
+# Inputs that mean harm or met bad luck, as many as the time allows: make hostile SECONDS=3600 for each generator.
+hostile: $(VENV)/.installed-dev
+	PARIBUS_HOSTILE_SECONDS=$(or $(SECONDS),600) $(BIN)/pytest -n auto tests/hostile
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -1,7 +1,7 @@
 """Inputs that mean harm, or that met with bad luck.
 
 Each generator tries for some seconds, always the same inputs in the same order: a few in `make test`, as many as the
-time allows in `make hostile SECONDS=3600`.
+time allows in `make hostile SECONDS=3600`; PARIBUS_HOSTILE_TRIES=2000 says how many there are at least.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ SECONDS = float(os.environ.get("PARIBUS_HOSTILE_SECONDS", "4"))
 
 def tries(at_least: int) -> Iterator[random.Random]:
     """A source of randomness for each try, while there is time."""
-    number = int(os.environ.get("PARIBUS_HOSTILE_FIRST", "0"))
-    until, at_least = time.monotonic() + SECONDS, at_least + number
+    at_least = max(at_least, int(os.environ.get("PARIBUS_HOSTILE_TRIES", "0")))
+    until, number = time.monotonic() + SECONDS, 0
     while number < at_least or time.monotonic() < until:
         yield random.Random(number)
         number += 1

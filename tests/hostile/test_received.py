@@ -3,6 +3,7 @@ nothing outside is written, removed or run."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paribus.findings.findings import Findings
+from paribus.fused import compiled
 from paribus.records.files import replacing
 from paribus.report.files.files import write_files
 from paribus.report.page.page import write_page
@@ -26,6 +28,7 @@ from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from paribus.study.store import FILE, WRITTEN, StoreError
 from tests.helpers import ask, edited
+from tests.hostile.test_records import bomb
 
 WORDS = "moons hidden=5,none epochs=2 init=default"
 
@@ -234,4 +237,51 @@ def test_git_runs_no_program_of_the_folders(
     if where != "submodule":
         (inside / "a.txt").write_text("b\n")
         assert environment("")["git"] == f"{commit}+changes"
+    assert not marker.exists()
+
+
+def test_every_trick_at_once(study: Path, tmp_path: Path, git: Callable[..., str]) -> None:
+    """A folder that holds a study and means harm: paths in seeds, links, modules by the names of Python's own, programs
+    of Git's, code in the folder of compiled loops, and a chunk of half a gigabyte. It is shown, drawn, watched and
+    extended from within: nothing outside of it is touched, and nothing in it run."""
+    outside, home, marker = victim(tmp_path / "outside"), tmp_path / "repository", tmp_path / "run"
+    folder = home / "s"
+    shutil.copytree(study, folder)
+    with edited(folder) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        schema = "UPDATE sqlite_master SET sql = replace(sql, 'seed INTEGER NOT NULL', 'seed') WHERE name = 'runs'"
+        database.execute(schema)
+    with edited(folder) as database:
+        database.execute("UPDATE runs SET seed = '/../../../../outside' WHERE id = 1")
+        database.execute("UPDATE chunks SET columns = ? WHERE run = 2", (bomb(0.5),))
+    for name in set(LINKS) - set(WRITTEN) - {"events/.lock", "files/results.csv"}:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        if not any(parent.is_symlink() for parent in path.parents):
+            path.symlink_to(outside if name.startswith("events/hidden") else outside / "thesis.txt")
+    for name in SHADOWED:
+        (home / f"{name}.py").write_text(f"open({str(marker)!r}, 'a').write({name!r})\n")
+    (home / ".gitattributes").write_text("* filter=mine\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    for key in ("filter.mine.clean", "filter.mine.process", "core.fsmonitor"):
+        git("config", key, f"sh -c 'touch {marker}; cat'")
+    base = tmp_path / "compiled"
+    planted = base / compiled._sources() / "mlp-float32"
+    planted.mkdir(parents=True)
+    (planted / "x.nbi").write_bytes(b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR.")
+    base.chmod(0o777)
+    before = everything(outside)
+    program = str(Path(sys.executable).with_name("paribus"))
+    environment = {**os.environ, "PARIBUS_COMPILED": str(base)}
+    for words in (["show", "s"], ["show", "s", "--json"], ["report", "s"], ["show", "s", "--repair"],
+                  ["compare", *WORDS.split(), "implementation=numpy", "--seeds", "3", "--out", "s"], ["report", "s"]):  # fmt: skip
+        done = subprocess.run([program, *words], cwd=home, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 2, 3), (words, done.stderr)
+        assert "Traceback" not in done.stderr, (words, done.stderr)
+    with pytest.raises((StoreError, OSError)):
+        used(folder)
+    assert everything(outside) == before
     assert not marker.exists()
