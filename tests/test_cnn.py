@@ -161,7 +161,7 @@ REFUSED = {
     ("digits", "recipe=modern"): "recipe=modern has no effect with model=mlp: it is one for the cnn",
     ("digits", "model=cnn", "recipe=modem"): "recipe=modem is not allowed: recipe is none, report or modern",
     ("digits", "device=cuda", "implementation=fused"): "device=cuda has no effect with implementation=fused",
-    ("digits", "threads=none"): "threads=none is not allowed: threads is a whole number above 0, or all",
+    ("digits", "threads=none"): "threads=none is not allowed: threads is a whole number from 1 to 1024, or all",
     ("digits", "label_smoothing=1"): "label_smoothing=1 is not allowed",
     ("digits", "model=cnn", "precision=float16"): "precision=float16 is not allowed: precision is float32, float64 or bf16",
     ("cifar10", "hidden=64x64"): "hidden has no effect with model=cnn: it is a setting of mlp",

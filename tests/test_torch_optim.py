@@ -14,8 +14,8 @@ from paribus.byhand.optimizers import OPTIMIZERS as HAND
 from paribus.byhand.optimizers import clip_by_global_norm
 from paribus.config.optimizers import OPTIMIZERS
 from paribus.config.overrides import SettingsError, build
-from tests.conftest import Fit, norm_gap
-from tests.test_schedules import EPOCHS, SCHEDULE_WORDS, STEPS_IN_EPOCH, Schedule
+from tests.conftest import norm_gap
+from tests.test_schedules import EPOCHS, SCHEDULE_WORDS, STEPS_IN_EPOCH, Fit, Schedule
 
 OPTIMIZER_SETTINGS: dict[str, st.SearchStrategy[dict[str, float | bool]]] = {
     "sgd": st.one_of(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,16 @@ SHORT = ["compare", "moons", "lr=0.1,0.2", "epochs=40", "eval_every=1", "--seeds
 
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "paribus", *words]
+
+
+@contextmanager
+def answered(name: str, how: signal.Handlers) -> Iterator[None]:
+    """How a process that is started meanwhile answers a signal at first: `nohup` and background jobs have some ignored."""
+    before = signal.signal(getattr(signal, name), how)
+    try:
+        yield
+    finally:
+        signal.signal(getattr(signal, name), before)
 
 
 def started(*words: str) -> subprocess.Popen[str]:
@@ -50,7 +61,8 @@ def test_a_signal_ends_it_as_ctrl_c_does(tmp_path: Path, name: str, jobs: list[s
     """With 130, one line, what was recorded kept, and nothing that goes on beside it."""
     if not hasattr(signal, name):
         pytest.skip("no such signal here")
-    process = started(*LONG, *jobs, "--out", str(tmp_path / "s"))
+    with answered(name, signal.SIG_DFL):
+        process = started(*LONG, *jobs, "--out", str(tmp_path / "s"))
     wait_until(lambda: Status.RUNNING in statuses(tmp_path / "s"), "a run")
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(getattr(signal, name))
@@ -65,11 +77,8 @@ def test_a_signal_ends_it_as_ctrl_c_does(tmp_path: Path, name: str, jobs: list[s
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     """As `nohup` has it for SIGHUP."""
     words = ["compare", "moons", "lr=0.1,0.2", "epochs=400", "implementation=numpy", "--out", str(tmp_path / "s")]
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with answered("SIGHUP", signal.SIG_IGN):
         process = started(*words)
-    finally:
-        signal.signal(signal.SIGHUP, before)
     wait_until(lambda: Status.RUNNING in statuses(tmp_path / "s"), "a run")
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=120)
