@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _TABLE = "CREATE TABLE IF NOT EXISTS checksums (what TEXT PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID"
@@ -87,7 +88,8 @@ def seal_all(database: sqlite3.Connection) -> None:
     for sealed in TABLES:
         only = " WHERE status != 'running'" if sealed is RUNS else ""
         for keys in database.execute(f"SELECT {', '.join(sealed.keys)} FROM {sealed.table}{only}").fetchall():
-            seal(database, sealed, *keys)
+            with suppress(UnicodeEncodeError):  # a key that is no text: without a checksum its row is a damaged one
+                seal(database, sealed, *keys)
 
 
 def _chunks(database: sqlite3.Connection, run: object) -> Iterator[object]:
