@@ -143,8 +143,8 @@ MANY = ",".join(map(str, range(1, 101)))
         (["--name", "\udcff"], "--name is no text in this terminal's encoding"),
         (["threads=100000"], "threads is a whole number from 1 to 1024, or all"),
         (
-            [f"lr={MANY}", f"hidden={MANY}", f"batch_size={MANY}"],
-            "1,000,000 arms are too many: a study has at most 10,000",
+            [f"lr={MANY}", f"hidden={MANY},101"],
+            "10,100 arms are too many: a study has at most 10,000",
         ),
         (["--seeds", "10000000"], "--seeds is a number of seeds from 1 to 1000000"),
     ],
