@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -43,9 +44,16 @@ class Unheard:
         try:
             yield
         except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            self._drop()
+        except OSError as error:
+            if error.errno != errno.EIO:  # of a terminal that is gone
+                raise
+            self._drop()
+
+    def _drop(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -75,6 +83,9 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def end_with(parent: int) -> None:
     """End this process when the one that started it is gone, however it went."""
+
+    if os.getppid() != parent:  # on Windows a launcher stands between, which lives as long
+        return
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -149,3 +149,21 @@ def test_what_cannot_be_read_back_is_begun_again(tmp_path: Path, monkeypatch: py
     study = carry_out(asked(folder), [Hearing()])
     assert said == ["seed 0: its checkpoint cannot be read back (RuntimeError: of another version): begun again"]
     assert_same_curves(study, carry_out(asked(tmp_path / "whole")))
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError(), RuntimeError("CUDA out of memory")])
+def test_a_checkpoint_that_cannot_be_read_now_is_kept(
+    killed: Path, whole: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Nothing is wrong with it: the run fails, and goes on the next time."""
+    folder, path = copy_of(killed, tmp_path)
+
+    def restore(self: object, state: bytes) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NumpyLearner, "restore", restore)
+        study = carry_out(asked(folder))
+    assert "failed" in [run.status for arm in study.arms for run in arm.runs]
+    assert path.exists()
+    assert_same_curves(carry_out(asked(folder)), whole)

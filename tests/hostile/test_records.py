@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from paribus import cli
+from paribus.config.user_errors import told
 from paribus.findings.findings import Findings
 from paribus.records.record import StudyRecord
 from paribus.records.run import Callback, Run
@@ -26,7 +27,7 @@ from paribus.study import checksums
 from paribus.study.checksums import ARTIFACTS, TABLES
 from paribus.study.packing import pack, unpack, unpacked_size
 from paribus.study.reading import read
-from paribus.study.repair import repair
+from paribus.study.repair import last_row, repair
 from paribus.study.runner import carry_out
 from paribus.study.store import FILE, Store, StoreError, connected
 from tests.helpers import ask, assert_same_curves, edited, runs
@@ -181,7 +182,7 @@ def test_a_run_whose_curve_is_damaged_is_left_out_and_trained_again(
         database.commit()
     found = read(folder)
     assert len(runs(found)) == len(runs(whole)) - 1
-    assert found.damages == ("run 2: column any, or columns of its chunks of runs: its checksum is another",)
+    assert found.damages == ("run 2: column any, or columns of chunks of runs: its checksum is another",)
     told = CliRunner().invoke(cli.app, ["show", str(folder)]).output
     assert "The record is damaged" in told
     with pytest.raises(StoreError, match=r"study\.sqlite is damaged: run 2: .* --repair` keeps what can be read"):
@@ -265,9 +266,14 @@ def test_memory_for_all_of_it_is_asked_for_before_it_is_taken(
 ) -> None:
     """Many chunks that are as large as they may be."""
     monkeypatch.setattr("paribus.study.rows._room", lambda: 2000)
-    found = read(copy_of(study, tmp_path))
-    assert found.damages
-    assert "not enough memory free" in found.damages[-1]
+    folder = copy_of(study, tmp_path)
+    with pytest.raises(StoreError, match="cannot be read: there is not enough memory free") as refused:
+        read(folder)
+    assert "--repair" not in str(refused.value)  # nothing is damaged
+    with pytest.raises(StoreError, match="not enough memory free"):
+        repair(folder)
+    monkeypatch.undo()
+    assert read(folder).damages == ()
 
 
 def test_what_is_packed_says_how_much_it_is() -> None:
@@ -321,3 +327,144 @@ def test_an_index_that_is_damaged_is_noticed(study: Path, whole: StudyRecord, tm
     repair(folder)
     assert read(folder).damages == ()
     assert_same_curves(read(folder), whole)
+
+
+# --- what is healthy, though it is unusual ---
+
+
+def test_many_evaluations_are_no_damage(tmp_path: Path) -> None:
+    """Steps with replacement may be more than there are examples."""
+    words = "moons n=100 sampler=replacement batch_size=1 steps_per_epoch=3000 eval_every=1steps epochs=1 lr=0.1,0.2"
+    study = carry_out(ask(tmp_path / "s", words, "1"))
+    assert study.damages == ()
+    assert [len(run.curve["step"]) for run in runs(study).values()] == [3000, 3000]
+
+
+def test_rows_behind_a_gap_are_kept(
+    study: Path, whole: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's chunks are written anew when it ends: their numbers may begin late."""
+    folder = copy_of(study, tmp_path)
+    with closing(connected(folder / FILE)) as database:
+        database.execute("UPDATE chunks SET rowid = rowid + 300000")
+        monkeypatch.setattr("paribus.study.repair._GAP", 100)
+        first = next(iter(database.execute("SELECT min(rowid) FROM chunks")))[0]
+        assert first > 300_000
+        assert last_row(database, "chunks") == first + 5
+
+
+def test_the_version_survives_a_repair(study: Path, whole: StudyRecord, tmp_path: Path) -> None:
+    folder = copy_of(study, tmp_path)
+    with closing(connected(folder / FILE)) as database:
+        database.execute("UPDATE checksums SET digest = x'00' WHERE what = 'study schema_version'")
+    assert read(folder).damages
+    repair(folder)
+    assert read(folder).damages == ()
+    assert_same_curves(read(folder), whole)
+
+
+def test_a_locked_record_is_not_damaged(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = copy_of(study, tmp_path)
+    with closing(connected(folder / FILE)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("paribus.study.store._PATIENCE", 10)
+        with pytest.raises(StoreError, match=r"cannot be read now: database is locked") as refused:
+            read(folder)
+        assert "damaged" not in str(refused.value)
+        with pytest.raises(StoreError, match=r"cannot be read now: database is locked"):
+            repair(folder)
+
+
+def test_an_older_version_may_go_on_with_what_was_repaired(tmp_path: Path) -> None:
+    """It writes no checksums: there may be none then, or all that it adds would be called damaged."""
+    folder = tmp_path / "s"
+    shutil.copytree(Path(__file__).parents[1] / "folders" / "plain", folder)
+    with closing(connected(folder / FILE)) as database:
+        (version,) = database.execute("SELECT value FROM study WHERE key = 'schema_version'").fetchone()
+        database.execute("UPDATE chunks SET columns = x'00' WHERE run = 1")
+    assert repair(folder)[0].startswith("damaged: run 1")
+    with closing(connected(folder / FILE)) as database:
+        assert not checksums.there(database)
+        assert database.execute("SELECT value FROM study WHERE key = 'schema_version'").fetchone() == (version,)
+
+
+def test_a_tuned_study_tells_of_damage_in_its_parts(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(Path(__file__).parents[1] / "folders" / "tuned", folder)
+    with closing(connected(folder / "shared" / FILE)) as database:
+        database.execute("UPDATE chunks SET columns = x'00' WHERE run = 1")
+    assert read(folder).damages[0].startswith("shared: run 1")
+    assert any("run 1" in line for line in repair(folder))
+    assert read(folder).damages == ()
+
+
+def test_an_error_of_several_lines_is_one(tmp_path: Path) -> None:
+    assert told(RuntimeError("first\nsecond\t third")) == "RuntimeError: first second third"
+    told(RuntimeError("caf\udce9")).encode()
+
+
+RUNNING = {
+    "trigger": "CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM runs; END",
+    "view": "DROP TABLE environments; CREATE VIEW environments AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+    "SELECT i + 1 FROM n) SELECT i AS id, 'x' AS description FROM n",
+    "computed column": "ALTER TABLE environments ADD COLUMN more TEXT AS (hex(zeroblob(400000000))) VIRTUAL",
+    "index": "CREATE INDEX i ON runs (abs(seed))",
+    "table": "CREATE TABLE other (a)",
+}
+
+
+@pytest.mark.parametrize(("what", "statements"), RUNNING.items(), ids=RUNNING)
+def test_a_database_that_would_run_something_is_not_opened(
+    study: Path, tmp_path: Path, what: str, statements: str
+) -> None:
+    folder = copy_of(study, tmp_path)
+    with closing(sqlite3.connect(folder / FILE)) as database:
+        database.executescript(statements)
+        database.commit()
+    for use in (read, repair, lambda folder: carry_out(ask(folder, WORDS, "4"))):
+        with pytest.raises(StoreError, match=f"has a {what} .*, which no study's record has: it is not opened"):
+            use(folder)
+
+
+def test_a_record_without_checksums_is_damaged_unless_it_is_older(
+    study: Path, whole: StudyRecord, tmp_path: Path
+) -> None:
+    folder = copy_of(study, tmp_path)
+    with closing(connected(folder / FILE)) as database:
+        database.execute("DROP TABLE checksums")
+    assert read(folder).damages == ("the table checksums: it is lost",)
+    repair(folder)
+    assert read(folder).damages == ()
+    assert_same_curves(read(folder), whole)
+
+
+@pytest.mark.parametrize("statement", [
+    "DELETE FROM study WHERE key = 'schema_version'",
+    "UPDATE study SET value = '\"x\"' WHERE key = 'schema_version'",
+])  # fmt: skip
+def test_a_lost_version_is_damage_and_repaired(study: Path, whole: StudyRecord, tmp_path: Path, statement: str) -> None:
+    folder = copy_of(study, tmp_path)
+    with closing(connected(folder / FILE)) as database:
+        database.execute(statement)
+    with pytest.raises(StoreError, match=r"is damaged: its schema version is .* --repair"):
+        read(folder)
+    repair(folder)
+    assert_same_curves(read(folder), whole)
+
+
+def test_damaged_weights_are_repaired_too(study: Path, tmp_path: Path) -> None:
+    """No page reads them."""
+    folder = copy_of(study, tmp_path)
+    with closing(connected(folder / FILE)) as database:
+        database.execute("UPDATE artifacts SET content = zeroblob(50) WHERE run = 3 AND kind = 'weights'")
+    assert any("what was kept of run 3 weights" in line for line in repair(folder))
+    with closing(Store.open(folder)) as store:
+        kept = [store.artifact(arm.name, run.seed, "weights") for arm in store.read().arms for run in arm.runs]
+    assert sum(one is None for one in kept) == 1
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no study"):
+        repair(tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -144,7 +144,11 @@ class StepwiseBackend(Backend):
             try:
                 learner.restore(begin.learner)
                 probes.restore(begin.probes)
+            except (MemoryError, OSError):  # nothing is wrong with it
+                raise
             except RAISED as error:  # whatever the user's code or another version of a library makes of it
+                if "out of memory" in str(error):  # of a card
+                    raise
                 what = f"its checkpoint cannot be read back ({told(error)[:200]})"
                 raise BeginAgain(what, "checkpoint") from None
         meters = Meters(run.settings.device)

@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 
 def setting(default: Any, meaning: str, allowed: str, **bounds: Any) -> Any:
     """A field with its meaning and, for people, what is allowed."""
     return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **bounds)
+
+
+TOO_LARGE = f"at most {2**32 - 1}"
 
 
 class Config(BaseModel):
@@ -26,5 +30,5 @@ class Config(BaseModel):
         """The plan counts epochs, steps and examples in words of 32 bits."""
         for one in value if isinstance(value, tuple) else (value,):
             if isinstance(one, int) and one >= 2**32:
-                raise ValueError
+                raise PydanticCustomError("too_large", TOO_LARGE)
         return value

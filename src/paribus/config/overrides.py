@@ -306,5 +306,7 @@ def _explain(error: ValidationError, config: type[Config], prefix: str, ignore: 
         info = config.model_fields[field]
         extra = info.json_schema_extra
         allowed = extra["allowed"] if isinstance(extra, dict) else problem["msg"]
+        if problem["type"] == "too_large":
+            allowed = f"{allowed}, {problem['msg']}"
         lines.append(f"{prefix}{field}={problem['input']} is not allowed: {field} is {allowed}")
     return lines

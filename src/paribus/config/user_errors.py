@@ -10,10 +10,11 @@ def told(error: BaseException) -> str:
     """The error's class and text, in one line.
 
     >>> told(ValueError("no")), told(SystemExit(3)), told(KeyError())
-    ('ValueError: no', 'SystemExit: 3', 'KeyError: ')
+    ('ValueError: no', 'SystemExit: 3', 'KeyError:')
     """
     name = type(error).__name__
     try:
-        return " ".join(f"{name}: {error}".split(" "))
+        text = " ".join(f"{name}: {error}".split())
+        return text.encode("utf-8", "backslashreplace").decode()
     except RAISED:  # its own text raises
         return f"{name}, whose text cannot be had"

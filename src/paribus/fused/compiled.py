@@ -17,8 +17,8 @@ import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_LAYOUT = 2
-"""Of the folder: 1 was not kept from others."""
+_CALLED = "compiled-2"
+"""The folder of an older version, `compiled`, was not kept from others."""
 
 _FLAGS = {"reassoc", "contract", "nsz"}
 """Sums may be taken in another order and products fused; never `fastmath=True`, which assumes NaN and infinity away."""
@@ -37,7 +37,7 @@ def _sources() -> str:
 
     processor = f"{binding.get_host_cpu_name()} {sorted(binding.get_host_cpu_features().items())}"
     versions = (numba.__version__, llvmlite.__version__, np.__version__, platform.python_version(), sys.platform)
-    digest = hashlib.sha256(f"{_LAYOUT} {versions} {processor}".encode())
+    digest = hashlib.sha256(f"{versions} {processor}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         status = path.stat()
         digest.update(f"{path} {status.st_mtime_ns} {status.st_size}".encode() + path.read_bytes())
@@ -50,7 +50,7 @@ def _folder() -> tuple[Path | None, str]:
     from platformdirs import user_cache_path
 
     given = os.environ.get("PARIBUS_COMPILED")
-    base = Path(given or Path(os.environ.get("PARIBUS_CACHE") or user_cache_path("paribus")) / "compiled")
+    base = Path(given or Path(os.environ.get("PARIBUS_CACHE") or user_cache_path("paribus")) / _CALLED)
     folder = base / _sources()
     try:
         for missing in reversed([path for path in (base, *base.parents) if not path.exists()]):

@@ -90,16 +90,15 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path, identity: str) -> Checkpoint | None:
-        """What a file holds; None where there is none, or it is another run's. CheckpointError where it is damaged."""
+        """What a file holds; None where there is none, or it is another run's. CheckpointError where it is damaged;
+        OSError where it cannot be read now."""
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise CheckpointError(f"it cannot be read: {error.strerror}") from None
         try:
             return cls._parsed(content, identity)
-        except CheckpointError:
+        except (CheckpointError, MemoryError):
             raise
         except Exception as error:  # of an older version, whose facts stand under no checksum
             raise CheckpointError(f"it is damaged ({type(error).__name__})") from None

@@ -79,9 +79,9 @@ def seeds(value: object) -> list[int]:
 
 
 def one_of(value: object, names: Sequence[str]) -> str:
-    if value not in names:
+    if (name := plain(value)) not in names:
         raise WrongError(f"there is no arm {value!r:.60}")
-    return str(value)
+    return name
 
 
 def flat_settings(value: object) -> dict[str, Value]:
@@ -97,12 +97,12 @@ def flat_settings(value: object) -> dict[str, Value]:
 
 
 def measured_metrics(value: object) -> dict[str, Metric]:
-    found = {name: Metric.of(name, facts) for name, facts in mapping(value).items() if name not in MEASURED}
+    found = {name: Metric.of(name, mapping(facts)) for name, facts in mapping(value).items()}
     for metric in found.values():
         if metric.direction not in ("lower", "higher", None):
             raise WrongError(f"{metric.direction!r:.60} is no direction")
         plain(metric.name), plain(metric.unit), metric.told(0.5), metric.title
-    return found
+    return {name: metric for name, metric in found.items() if name not in MEASURED}
 
 
 def points_in_plane(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:

@@ -23,7 +23,9 @@ def read(folder: Path) -> StudyRecord:
     finally:
         store.close()
     if study.tuning is not None and (folder / SHARED / FILE).exists():
-        study = replace(study, tuning=replace(study.tuning, shared=read(folder / SHARED)))
+        shared = read(folder / SHARED)
+        damages = (*study.damages, *(f"{SHARED}: {one}" for one in shared.damages))
+        study = replace(study, tuning=replace(study.tuning, shared=shared), damages=damages)
     if going_on:
         return study
     return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])

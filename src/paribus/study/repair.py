@@ -10,9 +10,12 @@ from pathlib import Path
 
 from paribus.records.files import replacing
 from paribus.study import checksums
-from paribus.study.checksums import ARMS, ARTIFACTS, RUNS, TASKS, Sealed
+from paribus.study.checksums import ARMS, ARTIFACTS, RUNS, STUDY, TASKS, Sealed
 from paribus.study.driver import lock
+from paribus.study.migrations import SCHEMA_VERSION
+from paribus.study.reading import SHARED
 from paribus.study.rows import Rows
+from paribus.study.stages import TUNING
 from paribus.study.store import DAMAGE, FILE, SCHEMA, Store, StoreError, connected
 
 _ASIDE = "damaged"
@@ -20,18 +23,23 @@ _BESIDE = (f"{FILE}-wal", f"{FILE}-journal")
 _ROUNDS = 20
 """What is left out may have been needed by something else, which then goes too."""
 
-_GAP = 2000
+_GAP = 100_000
 """Where a table cannot be read in one go its rows are asked for by number, until so many in a row are not there."""
 
 
 def repair(folder: Path) -> list[str]:
-    """Leave out of a study's record what is damaged; what was done, in sentences. The damaged file is kept in a folder
-    beside it. Raises StoreError where there is no study, or another process carries it out."""
-    with lock(folder), closing(_opened(folder)) as store:
-        try:
-            damages = store.read().damages
-        except StoreError as error:  # SQLite cannot read all of it
-            damages = (str(error).partition(". `")[0],)
+    """Leave out of a study's record what is damaged, and of those that a tuned study consists of; what was done, in
+    sentences. A damaged file is kept in a folder beside it. Raises StoreError where there is no study, or another
+    process carries it out."""
+    if not (folder / FILE).is_file():
+        raise StoreError(f"{folder} holds no study: there is no {FILE} in it")
+    parts = [one for one in (folder / SHARED, folder / TUNING) if (one / FILE).is_file()]
+    return [line for one in (folder, *parts) for line in _repaired(one)]
+
+
+def _repaired(folder: Path) -> list[str]:
+    with lock(folder), closing(Store.open(folder, mending=True)) as store:
+        damages = _damages(store)
         if not damages:
             return [f"{folder / FILE} is not damaged: nothing was changed"]
         aside = _copied_aside(folder)
@@ -40,20 +48,22 @@ def repair(folder: Path) -> list[str]:
             with closing(connected(part)) as mended:
                 _copy(store.connection, mended)
                 left_out = _leave_out(mended, folder, store.version)
+            store.connection.close()
             for name in (*_BESIDE, f"{FILE}-shm"):
                 (folder / name).unlink(missing_ok=True)
     lines = [f"damaged: {one}" for one in damages]
-    return [
-        *lines,
-        *left_out,
-        f"the damaged record is kept in {aside}; the same command trains what was left out again",
-    ]
+    kept = f"the damaged record is kept in {aside}; the command of the study trains again what was left out"
+    return [*lines, *left_out, kept]
 
 
-def _opened(folder: Path) -> Store:
-    if not (folder / FILE).is_file():
-        raise StoreError(f"{folder} holds no study: there is no {FILE} in it")
-    return Store.open(folder)
+def _damages(store: Store) -> tuple[str, ...]:
+    try:
+        return store.read(deep=True).damages
+    except StoreError as error:
+        what, repairable, _ = str(error).partition(". `")
+        if not repairable:  # it is locked, or there is too little memory: that is no damage
+            raise
+        return (what,)  # SQLite cannot read all of it
 
 
 def _copied_aside(folder: Path) -> Path:
@@ -93,13 +103,21 @@ def _readable(database: sqlite3.Connection, table: str) -> Iterator[tuple[object
     except DAMAGE:
         if table == "checksums":  # its rows have no numbers; what stands in the others is looked at without it
             return
-        number, last = 0, 0
+        number, last = 0, last_row(database, table)
         while number - last < _GAP:
             number += 1
             with suppress(*DAMAGE):
                 for row in database.execute(f"SELECT * FROM {table} WHERE rowid = ?", (number,)).fetchall():
-                    last = number
+                    last = max(last, number)
                     yield row
+
+
+def last_row(database: sqlite3.Connection, table: str) -> int:
+    """The highest number of a row; a run's chunks are written anew when it ends, so that there may be none before."""
+    with suppress(*DAMAGE):
+        (last,) = database.execute(f"SELECT max(rowid) FROM {table}").fetchone()
+        return int(last or 0)
+    return 0
 
 
 def _leave_out(database: sqlite3.Connection, folder: Path, version: int) -> list[str]:
@@ -119,13 +137,18 @@ def _leave_out(database: sqlite3.Connection, folder: Path, version: int) -> list
             break
     else:
         raise StoreError(f"{folder / FILE} cannot be repaired: take it from a copy, or train the study anew (--fresh)")
+    if version < SCHEMA_VERSION:  # it goes on as it was, with no checksums; whoever extends it makes them
+        database.execute("DROP TABLE checksums")
+    else:
+        database.execute("INSERT OR REPLACE INTO study VALUES ('schema_version', ?)", (str(version),))
+        checksums.seal(database, STUDY, "schema_version")
     database.execute("COMMIT")
     kept = _count(database)
     return [f"kept: {kept} attempts at runs; left out: {runs - kept}"]
 
 
 def _damaged(database: sqlite3.Connection, folder: Path, version: int) -> list[tuple[Sealed, object, str]]:
-    rows = Rows(database, folder, version)
+    rows = Rows(database, folder, version, deep=True)
     rows.study()
     return rows.damaged
 

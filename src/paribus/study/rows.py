@@ -43,20 +43,23 @@ CLASS_COUNTS = "class_counts of "
 """What the facts are called that hold a task's class counts, before its fingerprint."""
 
 _CURVE = ("step", "epoch", "train_seconds", "eval_seconds")
-_MOST_PICTURES = 2**28  # bytes; a page of more could not be opened
+_MOST_PICTURES = 2**32  # bytes
 _MOST_COLUMNS = 1000
-_INDEXED = ("study", "tasks", "environments", "arms", "runs", "chunks", "checksums")
-_SMALL = 2**26  # bytes of a file whose kept weights are looked through too
+_WITH_CHECKSUMS = 3  # the first schema version that has them
+_INDEXED = ("study", "tasks", "environments", "arms", "runs", "checksums")
+_LARGE = ("chunks", "artifacts")
+_SMALL = 2**26  # bytes of a file whose curves and kept weights are looked through too
 _SHARE = 0.5  # of the free memory
 
 Found = TypeVar("Found")
 
 
 class Rows:
-    """The rows of a study's database, read within one transaction. `damages`: what could not be read, in words."""
+    """The rows of a study's database, read within one transaction. `damages`: what could not be read, in words; with
+    `deep` also what is kept of runs and no page shows: weights, predictions."""
 
-    def __init__(self, database: sqlite3.Connection, folder: Path, version: int) -> None:
-        self._db, self._folder, self._version = database, folder, version
+    def __init__(self, database: sqlite3.Connection, folder: Path, version: int, *, deep: bool = False) -> None:
+        self._db, self._folder, self._version, self._deep = database, folder, version, deep
         self._checks = Checks.of(database)
         self._room = _room()
         self.damages: list[str] = []
@@ -111,7 +114,7 @@ class Rows:
         """Whatever a value does that is not what it should be, it is a damage; SQLite's errors are another matter."""
         try:
             yield
-        except sqlite3.Error:
+        except (sqlite3.Error, MemoryError, OSError):
             raise
         except Exception as error:
             why = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -122,17 +125,21 @@ class Rows:
         if sqlite3.sqlite_version_info < (3, 33):  # it looks at the whole file, of gigabytes
             return
         if not checksums.there(self._db):
-            return  # of an older version
+            if self._version >= _WITH_CHECKSUMS:
+                self.damages.append("the table checksums: it is lost")
+            return
         small = (self._folder / "study.sqlite").stat().st_size < _SMALL
-        for table in (*_INDEXED, *(["artifacts"] if small else [])):
+        for table in (*_INDEXED, *(_LARGE if small else ())):
             (found,) = self._db.execute(f"PRAGMA integrity_check({table})").fetchone()
             if found != "ok":
                 self.damages.append(kinds.without_controls(f"the table {table}: {' '.join(str(found).split()):.160}"))
 
     def _look_for_lost(self) -> None:
         for sealed in checksums.TABLES:
+            told = {str(key) for one, key, _ in self.damaged if one is sealed}
             for key in self._checks.lost(sealed):
-                self.tell(sealed, key, "all", "the row is lost")
+                if key not in told:
+                    self.tell(sealed, key, "all", "what was recorded is not there")
 
     def _rows(self, sealed: Sealed, where: str = "") -> Iterator[tuple[object, tuple[Any, ...]]]:
         """The rows of a table whose checksums agree: their keys, their columns."""
@@ -187,7 +194,7 @@ class Rows:
             row = dict(zip(RUNS.columns, values, strict=True))
             parts = chunks.pop(id_, [])
             if row["status"] != Status.RUNNING and not self._checks.agree(RUNS, id_, [id_, *values, *parts]):
-                self.tell(RUNS, id_, "any, or columns of its chunks", "its checksum is another")
+                self.tell(RUNS, id_, "any, or columns of chunks", "its checksum is another")
                 continue
             if row["arm"] not in self._arms or row["task"] not in tasks:
                 lost = "arm" if row["arm"] not in self._arms else "task"
@@ -196,14 +203,14 @@ class Rows:
             with self.noting(RUNS, id_, "any"):
                 info, points = tasks[row["task"]]
                 seed, epochs = self._seed(row["seed"]), kinds.whole(row["epochs"])
-                most = kinds.whole(self._arms[row["arm"]][2]["epochs"]) * max(1, info.train) + 2
+                most = _most_evaluations(self._arms[row["arm"]][2], info)
                 if row["ended"] is not None:
                     kinds.number(row["ended"])
                 curve = self._curve(parts[1::2], most)
                 found.setdefault(row["arm"], {})[seed] = RunRecord(
                     seed=seed,
                     status=Status(row["status"]),
-                    error=None if row["error"] is None else kinds.plain(row["error"]),
+                    error=None if row["error"] is None else kinds.plain(" ".join(kinds.text(row["error"]).split())),
                     epochs=epochs or (int(curve["epoch"][-1]) if curve else 0),
                     curve=curve,
                     task=info,
@@ -241,7 +248,9 @@ class Rows:
         if missing := [name for name in _CURVE if name not in curve]:
             raise WrongError(f"its chunks have no {missing[0]}")
         steps = curve["step"]
-        if len(steps) > most or not (np.isfinite(curve["epoch"]).all() and (np.diff(steps, prepend=-1.0) > 0).all()):
+        if len(steps) > most:
+            raise WrongError(f"its chunks hold {len(steps):,} evaluations, more than there can be")
+        if not (np.isfinite(curve["epoch"]).all() and (np.diff(steps, prepend=-1.0) > 0).all()):
             raise WrongError("the steps of its chunks do not ascend")
         return curve
 
@@ -254,7 +263,9 @@ class Rows:
             raise WrongError(f"it says that it holds {size:,} bytes, more than there can be")
         self._room -= size
         if self._room < 0:
-            raise WrongError(f"there is not enough memory free for the {size:,} bytes that it says it holds")
+            raise MemoryError(
+                f"there is not enough memory free for the {size:,} bytes that one of its rows says it holds"
+            )
         return unpack(blob)
 
     # --- what was kept of runs ---
@@ -267,6 +278,10 @@ class Rows:
 
     def _boundaries(self) -> dict[object, Boundary]:
         """A picture shows each arm's first: the others are left where they are."""
+        if self._deep:
+            for name, content in self._db.execute(ARTIFACTS.select()):
+                if not self._checks.agree(ARTIFACTS, name, [name, content]):
+                    self.tell(ARTIFACTS, name, "content", "its checksum is another")
         there = self._db.execute("SELECT run || ' ' || kind FROM artifacts")
         self._checks.seen.update(f"{ARTIFACTS.table} {key}" for (key,) in there)
         firsts = (
@@ -346,6 +361,13 @@ class _Facts:
 def by_seed(runs: Mapping[int, RunRecord]) -> list[RunRecord]:
     """Seeds ascending."""
     return [run for _, run in sorted(runs.items())]
+
+
+def _most_evaluations(flat: Mapping[str, Value], info: DatasetInfo) -> int:
+    """One after each step; a step has one example or more, or there are as many as `steps_per_epoch` says."""
+    given = flat.get("steps_per_epoch")
+    steps = max(info.train, 1, given if isinstance(given, int) else 0)
+    return kinds.whole(flat["epochs"]) * steps + 2
 
 
 def dataset_info(text: str) -> DatasetInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -142,6 +143,8 @@ class StudySpec(BaseModel):
         blank = [arm.name for arm in design.arms if not arm.name.strip()]
         if blank and len(design.arms) > 1:
             raise SettingsError([f"an arm has the name {blank[0]!r}: give it one with a sign that can be seen"])
+        if unseen := [arm.name for arm in design.arms if any(unicodedata.category(sign) == "Cc" for sign in arm.name)]:
+            raise SettingsError([f"the name {unseen[0]!r} of an arm has a control character: take it out"])
         return design
 
     @field_validator("target")

@@ -42,6 +42,8 @@ FILE = "study.sqlite"
 _MIGRATED = ("shared", "tune", "tuned")
 """The facts of a study that hold settings."""
 
+_PATIENCE = 10_000  # milliseconds that another process may write for
+_KEEP_SECONDS = 5.0
 _NETWORK = ("nfs", "cifs", "smb", "9p", "sshfs", "lustre", "gpfs", "beegfs", "ceph", "afs")
 
 SCHEMA = """
@@ -81,6 +83,14 @@ REPAIR = ". `paribus show {} --repair` keeps what can be read, and leaves the re
 """What there is to do about a damaged record."""
 
 
+TABLES = ("study", "tasks", "environments", "arms", "runs", "chunks", "artifacts", "former", "checksums")
+"""Every table that a study's record has, of this version and of older ones."""
+
+
+def _is_a_studys(kind: str, name: str) -> bool:
+    return (kind == "table" and name in TABLES) or (kind == "index" and name.startswith("sqlite_autoindex_"))
+
+
 class StoreError(RefusedError):
     """A folder that cannot be read as a study, or cannot take what is to be written."""
 
@@ -89,7 +99,7 @@ class NoStudyError(StoreError):
     """A folder without a study, or whose first process was killed before it recorded anything."""
 
 
-WRITTEN = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", ".lock", "checkpoints", "events", "shared")
+WRITTEN = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", ".lock", "checkpoints", "events", "shared", "tuning")
 """In a study's folder: what may be written or removed."""
 
 
@@ -119,6 +129,7 @@ class Store:
         self._rows: dict[int, int] = {}
         self._version = SCHEMA_VERSION
         self._file = _same_file(folder / FILE)
+        self._kept = time.monotonic()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -147,6 +158,8 @@ class Store:
                         connection.execute(statement)
                     checksums.seal_all(connection)
                     store.set("schema_version", SCHEMA_VERSION)
+                store._keep_log()
+            store._check_tables()
             store._check_version()
             store._migrate()
         except BaseException:
@@ -155,8 +168,8 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
-        """Open a study for reading; StoreError where there is none."""
+    def open(cls, folder: Path, *, mending: bool = False) -> Store:
+        """Open a study for reading; StoreError where there is none. `mending`: also one that lost its version."""
         path = folder / FILE
         if not path.is_file():
             raise NoStudyError(f"{folder} holds no study: there is no {FILE} in it")
@@ -168,21 +181,27 @@ class Store:
             connection = None
             try:
                 connection = connected(f"{uri}?{mode}", uri=True)
-                connection.execute("PRAGMA busy_timeout = 10000")
+                connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
                 begun = connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
                 if connection is not None:
                     connection.close()
+                if "locked" in str(error):  # without its lock it would be read while it is written
+                    raise StoreError(f"{path} cannot be read now: {error}") from None
                 continue
             except DAMAGE as error:
                 if connection is not None:
                     connection.close()
-                raise StoreError(f"{path} is not a study's record: {error}") from None
+                raise StoreError(f"{path} is not a study's record, or is damaged from its beginning: {error}") from None
             if not begun:
                 connection.close()
-                raise NoStudyError(f"{folder} holds no study yet: its first process recorded nothing")
+                raise NoStudyError(
+                    f"{folder} holds no study yet: its first process recorded nothing, or {FILE}-wal was left behind "
+                    "when it was copied"
+                )
             store = cls(folder, connection)
-            store._check_version()
+            store._check_tables()
+            store._check_version(mending=mending)
             return store
         raise StoreError(f"{path} cannot be opened: choose a folder that you may read")
 
@@ -194,13 +213,38 @@ class Store:
         finally:
             self._db.close()
 
-    def _check_version(self) -> None:
+    def _check_tables(self) -> None:
+        """Nothing but a study's tables, as this or an older version makes them: a trigger, a view or a computed column
+        would run what whoever sent the file has written."""
+        try:
+            found = self._db.execute("SELECT type, name FROM sqlite_master").fetchall()
+            strange = [f"{kind} {name!r:.60}" for kind, name in found if not _is_a_studys(kind, name)]
+            for _, name in found if not strange else ():
+                if name in TABLES:
+                    columns = self._db.execute(f"PRAGMA table_xinfo({name})").fetchall()
+                    strange += [f"computed column {one[1]!r:.60} in table {name!r}" for one in columns if one[6] > 1]
+        except DAMAGE as error:
+            self._db.close()
+            raise StoreError(f"{self.folder / FILE} is not a study's record, or is damaged: {error}") from None
+        if strange:
+            self._db.close()
+            raise StoreError(f"{self.folder / FILE} has a {strange[0]}, which no study's record has: it is not opened")
+
+    def _check_version(self, *, mending: bool = False) -> None:
         try:
             version = self._stored("schema_version")
         except DAMAGE as error:  # another program's, or killed before its first line
             self._db.close()
+            if passing(error):
+                raise StoreError(f"{self.folder / FILE} cannot be read now: {error}") from None
             raise StoreError(f"{self.folder / FILE} is not a study's record: {error}") from None
-        if type(version) is not int or not 0 < version <= SCHEMA_VERSION:
+        if type(version) is not int or version <= 0:
+            if not mending:
+                self._db.close()
+                what = f"{self.folder / FILE} is damaged: its schema version is {version!r:.40}"
+                raise StoreError(f"{what}{REPAIR.format(self.folder)}")
+            version = SCHEMA_VERSION if checksums.there(self._db) else SCHEMA_VERSION - 1
+        if not 0 < version <= SCHEMA_VERSION:
             self._db.close()
             raise StoreError(
                 f"{self.folder / FILE} has schema version {version}, this Paribus reads up to {SCHEMA_VERSION}: "
@@ -438,6 +482,13 @@ class Store:
                 checksums.seal(self._db, ARTIFACTS, run, kind)
             checksums.seal(self._db, RUNS, run)
         del self._pending[run], self._rows[run]
+        if time.monotonic() - self._kept > _KEEP_SECONDS:
+            self._keep_log()
+
+    def _keep_log(self) -> None:
+        """Into the file itself, which somebody may copy without the log beside it."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._kept = time.monotonic()
 
     def abandon(self) -> int:
         """Mark runs that a killed process left `running` as interrupted; how many they were."""
@@ -466,12 +517,16 @@ class Store:
 
     # --- reading ---
 
-    def read(self) -> StudyRecord:
-        """Everything that findings and pages need; of each run its last attempt."""
+    def read(self, *, deep: bool = False) -> StudyRecord:
+        """Everything that findings and pages need; of each run its last attempt. `deep`: see `Rows`."""
         self._db.execute("BEGIN")  # one state of the file, whoever writes meanwhile
         try:
-            return Rows(self._db, self.folder, self._version).study()
+            return Rows(self._db, self.folder, self._version, deep=deep).study()
+        except MemoryError as error:
+            raise StoreError(f"{self.folder / FILE} cannot be read: {error}") from None
         except DAMAGE as error:
+            if passing(error):
+                raise StoreError(f"{self.folder / FILE} cannot be read now: {error}") from None
             raise StoreError(f"{self.folder / FILE} is damaged: {error}{REPAIR.format(self.folder)}") from None
         finally:
             with suppress(*DAMAGE):  # of a damaged file the end of reading fails too
@@ -504,9 +559,19 @@ def _same_file(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def passing(error: Exception) -> bool:
+    """Whether an error of SQLite's is no damage, but what another process or the machine does now.
+
+    >>> passing(sqlite3.OperationalError("database is locked")), passing(sqlite3.DatabaseError("malformed"))
+    (True, False)
+    """
+    return any(word in str(error) for word in ("locked", "busy", "disk is full", "disk I/O", "unable to open"))
+
+
 def connected(where: Path | str, *, uri: bool = False) -> sqlite3.Connection:
     """A database, whose transactions are begun and ended by hand."""
     connection = sqlite3.connect(where, uri=uri, isolation_level=None)
+    connection.execute("PRAGMA trusted_schema = OFF")  # no function with effects runs for what stands in a file
     # what is no text is found to be damaged when it is looked at, with its row and column
     connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
     return connection
@@ -514,7 +579,7 @@ def connected(where: Path | str, *, uri: bool = False) -> sqlite3.Connection:
 
 def _journal(connection: sqlite3.Connection, folder: Path) -> None:
     """Write-ahead logging, so that others can read meanwhile; another journal where its shared memory cannot work."""
-    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
     connection.execute("PRAGMA synchronous = NORMAL")
     if not on_network(folder):
         try:
