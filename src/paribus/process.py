@@ -84,7 +84,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 def end_with(parent: int) -> None:
     """End this process when the one that started it is gone, however it went."""
 
-    if os.getppid() != parent:  # on Windows a launcher stands between, which lives as long
+    if os.name != "posix":  # a launcher stands between the two on Windows
         return
 
     def watch() -> None:
