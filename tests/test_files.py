@@ -172,7 +172,7 @@ def test_every_mistake_in_a_file_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_text_of_any_sign_is_written_and_read(tmp_path: Path) -> None:
-    name = '\x00\x1f\x7f\x85\u2028 "\'\\ # = [a] \n\t\r 学 \U0001f600 """'
+    name = '\u2028 "\'\\ # = [a] \n\t\r 学 \U0001f600 """'
     text = 'task = "moons"\nseeds = 1\n[settings]\nepochs = 1\n[factors]\nlr = [1e-5, 1e30]'
     first = carry_out(read_file(written(tmp_path, text), tmp_path / "a"))
     study = replace(first, arms=[replace(first.arms[0], name=name), *first.arms[1:]], baseline=name, named=True)
@@ -180,6 +180,13 @@ def test_text_of_any_sign_is_written_and_read(tmp_path: Path) -> None:
     assert [arm.name for arm in again.design.arms] == [name, first.arms[1].name]
     assert again.baseline == name
     assert [arm.settings.flat() for arm in again.design.arms] == [arm.settings for arm in first.arms]
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x1b", "\x7f", "\x85"])
+def test_a_sign_that_would_move_a_terminal_is_no_name(tmp_path: Path, sign: str) -> None:
+    text = f'task = "moons"\n[[arms]]\nname = "a\\u{ord(sign):04x}"\nlr = 0.1\n[[arms]]\nname = "b"\nlr = 0.2'
+    with pytest.raises(SettingsError, match="has a control character: take it out"):
+        read_file(written(tmp_path, text))
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -96,7 +96,11 @@ def test_a_compiler_ends_with_who_started_it(tmp_path: Path) -> None:
     assert one.is_running()
     parent.kill()
     parent.communicate()
-    nothing_is_left([one], tmp_path)
+    try:
+        nothing_is_left([one], tmp_path)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 @pytest.mark.parametrize("closed", ["reader", pytest.param("stdout", marks=pytest.mark.slow), "all"])

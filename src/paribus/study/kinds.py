@@ -14,6 +14,7 @@ from paribus.plan import MAX_SEED
 from paribus.records.metrics import MEASURED, Metric
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MOVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # without tab and new lines, which a name may have
 
 
 class WrongError(ValueError):
@@ -34,7 +35,7 @@ def without_controls(told: str) -> str:
 
 def plain(value: object) -> str:
     """Text without control characters, which would write elsewhere in a terminal."""
-    return _CONTROL.sub("\ufffd", text(value))
+    return _MOVING.sub("\ufffd", text(value))
 
 
 def items(value: object) -> list[Any]:

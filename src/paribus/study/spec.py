@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -25,6 +24,7 @@ from paribus.records.metrics import (
     split_of,
 )
 from paribus.records.record import Target
+from paribus.study import kinds
 from paribus.study.arms import Design, Given, checked_seeds, design
 from paribus.study.names import default_name, folder_name
 from paribus.study.tuning import Tune, make_tune
@@ -143,7 +143,7 @@ class StudySpec(BaseModel):
         blank = [arm.name for arm in design.arms if not arm.name.strip()]
         if blank and len(design.arms) > 1:
             raise SettingsError([f"an arm has the name {blank[0]!r}: give it one with a sign that can be seen"])
-        if unseen := [arm.name for arm in design.arms if any(unicodedata.category(sign) == "Cc" for sign in arm.name)]:
+        if unseen := [arm.name for arm in design.arms if kinds.plain(arm.name) != arm.name]:
             raise SettingsError([f"the name {unseen[0]!r} of an arm has a control character: take it out"])
         return design
 
