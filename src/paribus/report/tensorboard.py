@@ -76,7 +76,7 @@ class Events:
             self._sync_band(findings, arm, place, tags)
         for file in self._files.values():
             file.flush()
-        self._state_file.parent.mkdir(parents=True, exist_ok=True)
+        self._events.mkdir(exist_ok=True)
         with replacing(self._state_file) as part:
             part.write_text(json.dumps(self._rows))
 
@@ -166,6 +166,7 @@ class Events:
         file = self._files.get(place)
         if file is None:
             self._must_lie_inside(place)
+            self._events.mkdir(exist_ok=True)  # of a folder that is not there any more none is made
             place.mkdir(parents=True, exist_ok=True)
             stream = (place / f"events.out.tfevents.{time.time():.6f}.paribus").open("ab")
             file = self._files[place] = RecordWriter(stream)
@@ -252,6 +253,10 @@ def follow(folder: Path) -> None:
                 sys.exit(str(error))
             except StoreError:  # nothing is recorded yet
                 continue
+            except FileNotFoundError:
+                if folder.is_dir():
+                    raise
+                return  # it was removed or renamed: who carries the study out says so
     finally:
         try:
             events.close()
