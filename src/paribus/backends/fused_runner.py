@@ -198,7 +198,9 @@ def _train(runs: Sequence[Run], load: Callable[[Run], Task], callback: Callback,
             for training in going:
                 for row in training.evaluations():
                     callback.on_evaluation(training.run, row)
-                callback.on_run_end(training.run, Outcome(status=Status.INTERRUPTED, epochs=0, error="interrupted"))
+                callback.on_run_end(
+                    training.run, Outcome(status=Status.INTERRUPTED, epochs=0, error="by Ctrl-C or a signal")
+                )
         raise
     _stopped(stop, work, workers)
     return [outcomes[id(run)] for run in runs]

@@ -111,7 +111,7 @@ class StepwiseBackend(Backend):
             ):
                 return self._fit(run, plan, task, callback, cautions=cautions)
         except KeyboardInterrupt:
-            callback.on_run_end(run, Outcome(status=Status.INTERRUPTED, epochs=0, error="interrupted"))
+            callback.on_run_end(run, Outcome(status=Status.INTERRUPTED, epochs=0, error="by Ctrl-C or a signal"))
             raise
         except _CallbackFailed as failed:  # no fault of the run's: whoever watches has to know
             raise failed.__cause__ or failed from None

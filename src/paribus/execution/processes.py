@@ -109,7 +109,7 @@ class Workers:
                 if worker.run is not None:
                     with contextlib.suppress(Exception):  # what is on its way up is the reason to be told
                         callback.on_run_end(
-                            worker.run, Outcome(status=Status.INTERRUPTED, epochs=0, error="interrupted")
+                            worker.run, Outcome(status=Status.INTERRUPTED, epochs=0, error="by Ctrl-C or a signal")
                         )
             raise
         finally:
