@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Iterator
 
-SECONDS = float(os.environ.get("PARIBUS_HOSTILE_SECONDS", "4"))
+SECONDS = float(os.environ.get("PARIBUS_HOSTILE_SECONDS", "2"))
 """For each generator."""
 
 

@@ -103,7 +103,9 @@ def test_a_compiler_ends_with_who_started_it(tmp_path: Path) -> None:
             one.kill()
 
 
-@pytest.mark.parametrize("closed", ["reader", pytest.param("stdout", marks=pytest.mark.slow), "all"])
+@pytest.mark.parametrize(
+    "closed", ["reader", *(pytest.param(one, marks=pytest.mark.slow) for one in ("stdout", "all"))]
+)
 def test_who_hears_nothing_finds_everything_recorded(tmp_path: Path, closed: str) -> None:
     """`| head -1` and `>&-`: the work is done to its end, and no file takes the closed stream's place."""
     words = [*SHORT, "--out", str(tmp_path / "s")]
@@ -126,8 +128,8 @@ def test_who_hears_nothing_finds_everything_recorded(tmp_path: Path, closed: str
 
 
 @pytest.fixture(
-    params=[pytest.param(one, marks=pytest.mark.slow) for one in ("size=1m", "size=64k", "nr_inodes=20")]
-    + ["size=200k", "nr_inodes=4"]
+    params=[pytest.param(one, marks=pytest.mark.slow) for one in ("size=1m", "size=64k", "size=200k", "nr_inodes=20")]
+    + ["nr_inodes=4"]
 )
 def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A disk that is full soon."""

@@ -84,7 +84,7 @@ LINKS = [
 ]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(LINKS), min_size=1, max_size=4, unique=True), st.booleans())
 def test_links_lead_nothing_out(
     study: Path, tmp_path_factory: pytest.TempPathFactory, links: list[str], of_files: bool
