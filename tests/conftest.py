@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import psutil
 import pytest
@@ -25,6 +26,9 @@ from paribus.config.settings import Settings
 from paribus.records.record import Evaluation, Outcome
 from paribus.records.run import Callback, Run
 from paribus.tasks import load
+
+hypothesis.settings.register_profile("paribus", deadline=None)  # no test is right or wrong by a time
+hypothesis.settings.load_profile("paribus")
 
 
 @pytest.hookimpl(optionalhook=True)

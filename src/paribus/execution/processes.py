@@ -204,10 +204,20 @@ def _ctrl_c_ignored() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # what else ends the driver waits: a worker that is half started would be left, and print why it cannot start
+    seen: list[int] = []
+    ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    answers = {one: how for one in ending if callable(how := signal.getsignal(one))}
+    for one in answers:
+        signal.signal(one, lambda number, _: seen.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        for one, how in answers.items():
+            signal.signal(one, how)
+    if seen:
+        signal.raise_signal(signal.Signals(seen[0]))
 
 
 @contextlib.contextmanager
