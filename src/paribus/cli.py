@@ -243,12 +243,13 @@ def show(
     """Show the results that a folder holds."""
     from paribus.config.overrides import SettingsError
     from paribus.study.reading import read
-    from paribus.study.repair import repair as mend
     from paribus.study.store import StoreError
 
     try:
-        for line in mend(runs) if repair else ():
-            sys.stderr.write(f"{line}\n")
+        if repair:
+            from paribus.study.repair import repair as mend
+
+            sys.stderr.write("".join(f"{line}\n" for line in mend(runs)))
         study = read(runs)
     except StoreError as error:
         refuse([str(error)])

@@ -16,7 +16,7 @@ from paribus.study.migrations import SCHEMA_VERSION
 from paribus.study.reading import SHARED
 from paribus.study.rows import Rows
 from paribus.study.stages import TUNING
-from paribus.study.store import DAMAGE, FILE, SCHEMA, Store, StoreError, connected
+from paribus.study.store import DAMAGE, FILE, SCHEMA, DamagedError, Store, StoreError, connected
 
 _ASIDE = "damaged"
 _BESIDE = (f"{FILE}-wal", f"{FILE}-journal")
@@ -59,11 +59,8 @@ def _repaired(folder: Path) -> list[str]:
 def _damages(store: Store) -> tuple[str, ...]:
     try:
         return store.read(deep=True).damages
-    except StoreError as error:
-        what, repairable, _ = str(error).partition(". `")
-        if not repairable:  # it is locked, or there is too little memory: that is no damage
-            raise
-        return (what,)  # SQLite cannot read all of it
+    except DamagedError as error:  # SQLite cannot read all of it
+        return (error.what,)
 
 
 def _copied_aside(folder: Path) -> Path:
@@ -167,8 +164,7 @@ def _remove(database: sqlite3.Connection, sealed: Sealed, key: object, column: s
     if sealed is RUNS:
         for table in ("chunks", "artifacts"):
             database.execute(f"DELETE FROM {table} WHERE run IS ?", (key,))
-    (column,) = sealed.keys
-    database.execute(f"DELETE FROM {sealed.table} WHERE {column} IS ?", (key,))
+    database.execute(f"DELETE FROM {sealed.table} WHERE {sealed.where()}", (key,))
 
 
 def _count(database: sqlite3.Connection) -> int:

@@ -124,9 +124,7 @@ class Rows:
         """A table's rows may be whole, and an index by which they are found damaged."""
         if sqlite3.sqlite_version_info < (3, 33):  # it looks at the whole file, of gigabytes
             return
-        if not checksums.there(self._db):
-            if self._version >= _WITH_CHECKSUMS:
-                self.damages.append("the table checksums: it is lost")
+        if not checksums.there(self._db):  # of an older version, or lost
             return
         small = (self._folder / "study.sqlite").stat().st_size < _SMALL
         for table in (*_INDEXED, *(_LARGE if small else ())):
@@ -135,6 +133,8 @@ class Rows:
                 self.damages.append(kinds.without_controls(f"the table {table}: {' '.join(str(found).split()):.160}"))
 
     def _look_for_lost(self) -> None:
+        if self._version >= _WITH_CHECKSUMS and not checksums.there(self._db):
+            self.damages.append("the table checksums: it is lost")
         for sealed in checksums.TABLES:
             told = {str(key) for one, key, _ in self.damaged if one is sealed}
             for key in self._checks.lost(sealed):

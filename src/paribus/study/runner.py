@@ -29,7 +29,7 @@ from paribus.study.migrations import canonical
 from paribus.study.recorder import Recorder
 from paribus.study.resuming import CHECKPOINTS, NOTHING, bring, checkpoint_path, resumption
 from paribus.study.spec import StudySpec
-from paribus.study.store import FILE, REPAIR, Begun, NoStudyError, Store, StoreError
+from paribus.study.store import FILE, Begun, DamagedError, NoStudyError, Store, StoreError
 from paribus.tasks import load
 from paribus.training import sampling
 from paribus.training.metrics import refusal as metrics_refusal
@@ -156,7 +156,7 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
         except sqlite3.OperationalError:  # a full disk
             raise
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"{request.folder / FILE} is damaged: {error}{REPAIR.format(request.folder)}") from None
+            raise DamagedError(request.folder, str(error)) from None
         finally:
             store.close()
 
@@ -218,7 +218,7 @@ def _recorded(request: StudySpec) -> _Recorded:
     try:
         if damages := store.read().damages:
             more = f" and {len(damages) - 1} more" if len(damages) > 1 else ""
-            raise StoreError(f"{folder / FILE} is damaged: {damages[0]}{more}{REPAIR.format(folder)}")
+            raise DamagedError(folder, f"{damages[0]}{more}")
         if refusal := differing_in(store, request).refusal(folder):
             raise StoreError(refusal)
         found = _Recorded(store.statuses(), store.recorded_at(), store.begun(), store.former())

@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS former (what TEXT NOT NULL, content TEXT NOT NULL, ve
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What a damaged file raises: the second where SQLite's message would quote it."""
 
-REPAIR = ". `paribus show {} --repair` keeps what can be read, and leaves the rest out, so that it is trained again"
+_REPAIR = ". `paribus show {} --repair` keeps what can be read, and leaves the rest out, so that it is trained again"
 """What there is to do about a damaged record."""
 
 
@@ -93,6 +93,14 @@ def _is_a_studys(kind: str, name: str) -> bool:
 
 class StoreError(RefusedError):
     """A folder that cannot be read as a study, or cannot take what is to be written."""
+
+
+class DamagedError(StoreError):
+    """A record that a disk, or somebody, has damaged. `what`: without what there is to do about it."""
+
+    def __init__(self, folder: Path, what: str) -> None:
+        super().__init__(f"{folder / FILE} is damaged: {what}{_REPAIR.format(folder)}")
+        self.what = what
 
 
 class NoStudyError(StoreError):
@@ -241,8 +249,7 @@ class Store:
         if type(version) is not int or version <= 0:
             if not mending:
                 self._db.close()
-                what = f"{self.folder / FILE} is damaged: its schema version is {version!r:.40}"
-                raise StoreError(f"{what}{REPAIR.format(self.folder)}")
+                raise DamagedError(self.folder, f"its schema version is {version!r:.40}")
             version = SCHEMA_VERSION if checksums.there(self._db) else SCHEMA_VERSION - 1
         if not 0 < version <= SCHEMA_VERSION:
             self._db.close()
@@ -324,8 +331,7 @@ class Store:
         try:
             return None if row is None else json.loads(row[0])
         except (ValueError, TypeError) as error:
-            what = f"{self.folder / FILE} is damaged: the fact {key!r}: {error}"
-            raise StoreError(f"{what}{REPAIR.format(self.folder)}") from None
+            raise DamagedError(self.folder, f"the fact {key!r}: {error}") from None
 
     def by_arm(self, key: str) -> dict[str, Any]:
         """A fact that is recorded for each arm, by the arms' settings as `arms` has them, whoever wrote it."""
@@ -527,7 +533,7 @@ class Store:
         except DAMAGE as error:
             if passing(error):
                 raise StoreError(f"{self.folder / FILE} cannot be read now: {error}") from None
-            raise StoreError(f"{self.folder / FILE} is damaged: {error}{REPAIR.format(self.folder)}") from None
+            raise DamagedError(self.folder, str(error)) from None
         finally:
             with suppress(*DAMAGE):  # of a damaged file the end of reading fails too
                 self._db.execute("ROLLBACK")

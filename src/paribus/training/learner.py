@@ -27,7 +27,8 @@ class Scores:
 
 Caution = Literal["generators", "evaluation", "checkpoint"]
 """What a run does for code that it cannot trust: NumPy's and Python's generators are set at each step; every evaluation
-is one of a copy. One does not bring the other: a module may look at where a generator stands."""
+is one of a copy; no checkpoint is gone on from. One does not bring the other: a module may look at where a generator
+stands."""
 
 EVERY_CAUTION: frozenset[Caution] = frozenset(get_args(Caution))
 
