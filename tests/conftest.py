@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,6 +37,19 @@ def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: one more than there are cores, as many tests wait for a process or a browser."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + 1
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the cases of `thinned` tests that are left to `make slow`."""
+    seen = Counter[str]()
+    for item in items:
+        thinned = item.get_closest_marker("thinned")
+        if thinned is not None:
+            test = item.nodeid.partition("[")[0]
+            if seen[test] % thinned.args[0]:
+                item.add_marker(pytest.mark.slow)
+            seen[test] += 1
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -113,7 +113,8 @@ def ask(folder: Path, words: list[str] = WORDS, **options: object) -> StudySpec:
     return request(task, rest, compare=True, seeds=range(2), out=folder, checkpoint_seconds=0.05, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_study_goes_on_from_its_checkpoints(tmp_path: Path, jobs: int) -> None:
     command = [sys.executable, "-m", "paribus", "compare", *WORDS, "--seeds", "2", "--out", str(tmp_path / "s"),
                "--checkpoint-every", "0.05", "--jobs", str(jobs), "--quiet"]  # fmt: skip

@@ -69,6 +69,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     assert sorted(run.attempt for run in runs(study).values()) == [1, 1, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_worker_twice_fails_alone(tmp_path: Path) -> None:
     words = "moons lr=0.1,0.2 epochs=300 eval_every=1 init=default"
     study = carry_out(ask(tmp_path / "s", words, "2").replaced(timing=True), [KillingWorkers(2)])

@@ -129,6 +129,7 @@ def test_what_catches_which_error_counts() -> None:
     assert code_fingerprint(guarded) != before
 
 
+@pytest.mark.slow
 def test_a_fingerprint_is_the_same_in_a_script_and_imported(before: dict[str, list[Any]], tmp_path: Path) -> None:
     """And in a process that hashes text in another way, and in a notebook's cell, whose file has another name."""
     end = "\nfrom paribus.config.user_code import code_fingerprint\nprint(code_fingerprint(build))\n"

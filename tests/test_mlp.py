@@ -46,6 +46,7 @@ def test_every_value_has_an_entry_in_each_table() -> None:
     assert set(hidden.NORMS) == set(KINDS)
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("norm", KINDS)
 @pytest.mark.parametrize("activation", FUNCTIONS)
@@ -124,6 +125,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("norm", KINDS)
 @pytest.mark.parametrize(("skip", "dropout"), [(False, 0.0), (True, 0.0), (True, 0.4)])

@@ -159,6 +159,7 @@ BEGINS_AGAIN = {
 MODULES: dict[str, Callable[[], nn.Module]] = {**GOES_ON, **BEGINS_AGAIN, "freezes": Freezes, "a late hook": LateHook}
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", MODULES)
 def test_they_come_to_the_same_every_way(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     model = {"net": MODULES[name]}

@@ -449,6 +449,7 @@ print(len(study.table()), set(study.table()["status"]), study.table()["test_shar
 """
 
 
+@pytest.mark.slow
 def test_a_plain_script_may_use_several_processes(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -33,7 +33,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SCREENS = [(1440, ("light", "dark")), (360, ("dark", "light"))]
+SCREENS = [(360, ("dark", "light")), (1440, ("light", "dark"))]
 ALL = "[...document.querySelectorAll('.plot')]"
 
 
@@ -121,6 +121,7 @@ def held(opened: Opened, what: str, name: str, study: int = 0) -> Any:
     return opened.of(f"JSON.parse(JSON.stringify(document.querySelector('{figure(name, study)}').{what}))")
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("width", "schemes"), SCREENS)
 def test_everything_is_drawn_without_a_word_or_a_request(
     browser: Any, pages: dict[str, Path], width: int, schemes: tuple[str, str]

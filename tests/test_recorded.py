@@ -147,6 +147,7 @@ def test_fresh_of_a_tuned_study_sets_all_stages_aside(tmp_path: Path) -> None:
     assert {path.name for path in aside.iterdir()} >= {"tuning", "shared", FILE}
 
 
+@pytest.mark.slow
 def test_the_command_takes_fresh_and_a_dry_run_of_it_touches_nothing(tmp_path: Path) -> None:
     words = ["train", "moons", "epochs=1", "implementation=numpy", "--out", "s"]
     assert command(tmp_path, *words).returncode == 0

@@ -176,6 +176,7 @@ def test_a_plateau_is_pytorchs(patience: int, seed: int) -> None:
 PLATEAU = "task=moons n=200 noise=0.4 epochs=40 precision=float64 init=default lr=4 validation=0.3"
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("every", ["1", "3", "2steps"])
 def test_the_rate_follows_the_validation_loss(fit: Fit, every: str) -> None:
     """A plain PyTorch loop with ReduceLROnPlateau, on the plan's batches, evaluated as often."""
@@ -227,6 +228,7 @@ def test_a_warm_up_leads_into_a_plateau_on_every_backend(fit: Fit, words: str) -
     assert norm_gap(final_weights(plain), final_weights(runs[0])) > 1e-3
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("after", [1, 6, 33, 34, 35, 70])
 @pytest.mark.parametrize("implementation", ["numpy", "torch"])
 def test_a_plateau_goes_on_from_a_checkpoint(tmp_path: Path, implementation: str, after: int) -> None:

@@ -98,6 +98,7 @@ def test_the_loop_is_a_plain_pytorch_loop_with_pytorchs_schedule(fit: Fit, word:
     assert np.linalg.norm(final_weights(recorder) - theirs) <= 1e-11 * np.linalg.norm(theirs - begin)
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("task", ["moons", "circles", "blobs"])
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lion"])
 def test_curves_part_no_faster_than_one_ulp_makes_them(

@@ -242,6 +242,7 @@ def test_the_choice(tmp_path: Path) -> None:
         decide(asked.design, asked.tune, records(asked, none, like))
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_was_chosen(tmp_path: Path) -> None:
     words = [
         "compare",

@@ -58,6 +58,7 @@ ONE_HABIT = [
 ]
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("habits", ONE_HABIT, ids=lambda one: str(one).partition("(")[2][:60])
 def test_a_habit_changes_no_number(habits: Habits) -> None:

@@ -142,6 +142,7 @@ def test_a_part_file_that_is_there_already_is_not_opened(tmp_path: Path, monkeyp
     assert not (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("seed", ["/../../../outside", "../../outside", "x", -1, 1.5, None])
 def test_a_seed_is_a_whole_number(study: Path, tmp_path: Path, seed: object) -> None:
     outside = victim(tmp_path / "outside")
