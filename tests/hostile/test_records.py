@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import zlib
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -451,6 +452,41 @@ def test_a_lost_version_is_damage_and_repaired(study: Path, whole: StudyRecord, 
         read(folder)
     repair(folder)
     assert_same_curves(read(folder), whole)
+
+
+COLUMNS = [
+    *((sealed.table, column) for sealed in TABLES for column in (*sealed.keys, *sealed.columns)),
+    *(("chunks", column) for column in ("run", "first", "columns")),
+    *(("checksums", column) for column in ("what", "digest")),
+    ("tasks", "points"),
+]
+ODD = [None, -1, 2**62, 1.5, float("inf"), "", "x", "\x1b[2J", b"", b"\xff", b"\xff 1", b"1 \xff"]
+
+
+@pytest.mark.thinned(4)
+@pytest.mark.parametrize(("table", "column"), COLUMNS)
+def test_whatever_stands_in_a_column_is_repaired(
+    study: Path, whole: StudyRecord, tmp_path: Path, table: str, column: str
+) -> None:
+    """As bytes and as text, which need be none."""
+    for odd, kind in [*((one, "?") for one in ODD), (b"\xff", "CAST(? AS TEXT)"), (b"a\x00b", "CAST(? AS TEXT)")]:
+        folder = copy_of(study, tmp_path)
+        with closing(connected(folder / FILE)) as database:
+            database.execute("PRAGMA ignore_check_constraints = ON")
+            row = f"(SELECT {column} FROM {table} ORDER BY 1 LIMIT 1 OFFSET 1)"
+            try:
+                database.execute(f"UPDATE {table} SET {column} = {kind} WHERE {column} IS {row}", (odd,))
+            except (sqlite3.Error, OverflowError):
+                continue  # SQLite keeps it from being there
+        try:
+            repair(folder)
+        except StoreError as error:
+            assert "\n" not in str(error)
+            continue
+        mended = read(folder)
+        assert not mended.damages
+        assert runs(mended).keys() <= runs(whole).keys()
+        assert_nothing_is_wrong(replace(mended, damages=("repaired",)), whole)
 
 
 def test_damaged_weights_are_repaired_too(study: Path, tmp_path: Path) -> None:

@@ -154,8 +154,9 @@ def _remove(database: sqlite3.Connection, sealed: Sealed, key: object, column: s
     if sealed is TASKS and column == "points":
         database.execute("UPDATE tasks SET points = NULL WHERE id IS ?", (key,))
         return
-    if sealed is ARTIFACTS:
-        database.execute("DELETE FROM artifacts WHERE run || ' ' || kind IS ?", (key,))
+    if sealed is ARTIFACTS:  # a name put together of bytes may be no text, which no parameter can be
+        named = str(key).encode("utf-8", "surrogateescape")
+        database.execute(f"DELETE FROM artifacts WHERE {ARTIFACTS.name()} IS CAST(? AS TEXT)", (named,))
         return
     if sealed in (ARMS, TASKS):
         name = "arm" if sealed is ARMS else "task"
