@@ -8,7 +8,7 @@ import random
 import shutil
 import sqlite3
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -487,6 +487,71 @@ def test_whatever_stands_in_a_column_is_repaired(
         assert not mended.damages
         assert runs(mended).keys() <= runs(whole).keys()
         assert_nothing_is_wrong(replace(mended, damages=("repaired",)), whole)
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Studies with everything that is drawn."""
+    folder = tmp_path_factory.mktemp("pictured")
+    for words in (
+        "moons hidden=5,none epochs=4 eval_every=2 init=default implementation=numpy",
+        "digits hidden=5 epochs=1 implementation=numpy",
+        "palindrome model=rnn hidden=4 length=3 epochs=1 steps_per_epoch=3 implementation=numpy",
+    ):
+        carry_out(ask(folder / words.partition(" ")[0], words, "1"))
+    return sorted(folder.iterdir())
+
+
+def bent(array: np.ndarray, source: random.Random) -> np.ndarray:
+    """An array of another shape, type or value."""
+    match source.randrange(9):
+        case 0:
+            return array[:0]
+        case 1:
+            return array[None]
+        case 2:
+            return array.reshape(-1)
+        case 3:
+            return array.T if array.ndim > 1 else array[:-1]
+        case 4:
+            return array.astype(source.choice(["<f8", "<f4", "<i8", "|u1", "<f2", "|b1"]))
+        case 5:
+            return np.full(array.shape, source.choice([np.nan, np.inf, -np.inf, 1.7e308, -1.7e308, -1.0, 0.5]))
+        case 6:
+            found = array.copy()
+            found.flat[source.randrange(max(array.size, 1)) if array.size else slice(0)] = source.choice([0, 1, 127])
+            return found
+        case 7:
+            return np.concatenate([array, array])
+        case _:
+            return np.full(array.shape, source.choice([-1, 255, 2**40, 2**62]), dtype=np.int64)
+
+
+@np.errstate(all="ignore")
+def test_whatever_stands_in_an_array(pictured: list[Path], tmp_path: Path) -> None:
+    """Curves, points, boundaries and pictures of other shapes, types and values, with checksums that agree."""
+    for number, source in enumerate(tries(24)):
+        folder = copy_of(source.choice(pictured), tmp_path)
+        with edited(folder) as database:
+            table, key, column = source.choice(
+                [("chunks", "rowid", "columns"), ("tasks", "rowid", "points")] + 4 * [("artifacts", "rowid", "content")]
+            )
+            rows = database.execute(f"SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL").fetchall()
+            if not rows:
+                continue
+            rowid, blob = source.choice(rows)
+            arrays = unpack(blob)
+            name = source.choice(list(arrays))
+            with suppress(ValueError, OverflowError):
+                arrays[name] = bent(arrays[name], source)
+            database.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (pack(arrays), rowid))
+        for words in (
+            ["show", str(folder)],
+            ["show", str(folder), "--json"],
+            ["report", str(folder), "--files", str(tmp_path / "f")],
+        ):
+            done = CliRunner().invoke(cli.app, words)
+            assert done.exit_code in (0, 2, 3), (number, table, name, words, done.exception, done.output[-2000:])
 
 
 def test_damaged_weights_are_repaired_too(study: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class Difference:
     seeds_needed: int | None
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def differences(
     arms: Mapping[str, Values],
     metric: str,
@@ -108,8 +109,7 @@ def _difference(
     primary: bool,
     margin: float | None,
 ) -> Difference:
-    with np.errstate(over="ignore", invalid="ignore"):
-        d, n = x - y, len(x)
+    d, n = x - y, len(x)
     mean = float(d.mean()) if n else None
     sd = float(d.std(ddof=1)) if n > 1 else None
     gain = None

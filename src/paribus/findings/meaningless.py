@@ -33,6 +33,7 @@ _LEAST_EXAMPLES = 100
 """With fewer, an accuracy is easily that of one class by accident."""
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def meaningless(study: StudyRecord) -> list[str]:
     """A sentence for each arm and reason; arms of which the same is said share one."""
     found: dict[str, list[str]] = {}

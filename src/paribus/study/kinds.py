@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.values import Value
 from paribus.plan import MAX_SEED
 from paribus.records.metrics import MEASURED, Metric
+from paribus.records.record import Boundary, Pictures
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # without tab and new lines, which a name may have
@@ -111,7 +113,60 @@ def points_in_plane(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[
         x, y = shaped(arrays[f"{split}_x"], 2), shaped(arrays[f"{split}_y"], 1)
         if x.shape != (len(y), 2):
             raise WrongError(f"{x.shape} points in the plane have {len(y)} classes")
+        if not np.isfinite(x).all() or not ((y >= 0) & (y < 2**31) & (y == np.floor(y))).all():
+            raise WrongError("points in the plane lie nowhere, or their classes are no whole numbers")
     return arrays
+
+
+def boundary(arrays: Mapping[str, NDArray[Any]]) -> Boundary:
+    return Boundary(_extent(arrays["extent"]), _classes(arrays["classes"], 2))
+
+
+def pictures(found: Pictures) -> Pictures:
+    """What a page draws, each array of the shape and the type that it has to have."""
+    frames, mistakes, gradients = found.frames, found.mistakes, found.state_gradients
+    if frames is not None:
+        _extent(frames.extent), _finite(shaped(frames.epochs, 1))
+        if len(_classes(frames.classes, 3)) != len(frames.epochs):
+            raise WrongError(f"{len(frames.epochs)} frames have {len(frames.classes)} pictures")
+    if found.confusion is not None:
+        counts = _whole(shaped(found.confusion, 2))
+        if counts.shape[0] != counts.shape[1]:
+            raise WrongError(f"a confusion of classes has the shape {counts.shape}")
+    if mistakes is not None:
+        images = shaped(mistakes.images, 4)
+        columns = (_whole(mistakes.truth), _whole(mistakes.predicted), _finite(mistakes.probability))
+        if images.dtype != np.uint8 or not all(images.shape[1:]):
+            raise WrongError(f"images have the type {images.dtype} and the shape {images.shape}")
+        if any(shaped(one, 1).shape != (len(images),) for one in columns):
+            raise WrongError(f"{len(images)} images have as many classes and probabilities")
+    if gradients is not None and (shaped(gradients, 2).shape[0] != 2 or gradients.dtype.kind != "f"):
+        raise WrongError(f"gradients before and after have the shape {gradients.shape}")
+    return found
+
+
+def _extent(array: NDArray[Any]) -> NDArray[Any]:
+    if _finite(array).shape != (4,):
+        raise WrongError(f"the ends of an area have the shape {array.shape}")
+    return array
+
+
+def _classes(array: NDArray[Any], dimensions: int) -> NDArray[Any]:
+    if array.dtype != np.uint8 or not all(shaped(array, dimensions).shape[-2:]):
+        raise WrongError(f"classes in the plane have the type {array.dtype} and the shape {array.shape}")
+    return array
+
+
+def _finite(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise WrongError("numbers that have to be finite are not")
+    return array
+
+
+def _whole(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind != "i" or (array < 0).any():
+        raise WrongError("numbers that have to be whole and not below 0 are not")
+    return array
 
 
 def shaped(array: NDArray[Any], dimensions: int) -> NDArray[Any]:

@@ -291,14 +291,14 @@ class Rows:
         found: dict[object, Boundary] = {}
         for run, arrays in self._artifacts("boundary", firsts):
             with self.noting(ARTIFACTS, f"{run} boundary", "content"):
-                found[run] = Boundary(kinds.shaped(arrays["extent"], 1), kinds.shaped(arrays["classes"], 2))
+                found[run] = kinds.boundary(arrays)
         return found
 
     def _pictures(self) -> dict[object, Pictures]:
         found: dict[object, Pictures] = {}
         for run, arrays in self._artifacts("pictures"):
             with self.noting(ARTIFACTS, f"{run} pictures", "content"):
-                found[run] = unpack_pictures(arrays)
+                found[run] = kinds.pictures(unpack_pictures(arrays))
         return found
 
     # --- facts ---

@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from paribus.findings.findings import Findings
 from paribus.records.files import replacing
@@ -28,8 +28,10 @@ _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 _MOST_LINES = 50
 _MOST_PANELS = 12
 _LETTER = 0.078  # inches, of the legend's font
+_FAR = 1e300
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def draw(findings: Findings, folder: Path) -> list[Path]:
     """Write `curves.png` and, for data in the plane, `data.png`; the files that were written."""
     written = []
@@ -74,7 +76,7 @@ def curves(findings: Findings) -> Figure | None:
                 for run in arm.runs[:_MOST_LINES]:
                     if f"{split}_{metric}" in run.curve:
                         x, y = run.curve["epoch"], run.curve[f"{split}_{metric}"]
-                        axis.plot(x, y, alpha=0.75, marker="." if len(x) == 1 else None, **style)
+                        axis.plot(x, in_reach(y), alpha=0.75, marker="." if len(x) == 1 else None, **style)
             axis.set_title(f"{split} {metric}", fontsize=10)
             axis.grid(alpha=0.25, linewidth=0.6)
             axis.spines[["top", "right"]].set_visible(False)
@@ -103,7 +105,7 @@ def data(findings: Findings) -> Figure | None:
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     assert shown[0][1].points is not None
-    x, y = shown[0][1].points["train_x"].T
+    x, y = in_reach(shown[0][1].points["train_x"]).T
     height = float(np.clip(np.ptp(y) / (np.ptp(x) or 1), 0.4, 1.5))  # of a panel over its width, as the data have it
     figure = Figure(figsize=(4.4 * columns, (4.0 * height + 0.9) * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -143,7 +145,7 @@ def _panel(axis: Axes, name: str, run: RunRecord) -> None:
         levels = np.arange(max(int(grid.classes.max()) + 1, 2) + 1) - 0.5
         axis.contourf(grid.x, grid.y, grid.classes, levels=levels, colors=_colours(len(levels) - 1), alpha=0.2)
     for split, alpha, filled in (("train", 0.45, True), ("test", 0.95, False)):
-        x, y = points[f"{split}_x"], points[f"{split}_y"].astype(int)
+        x, y = in_reach(points[f"{split}_x"]), points[f"{split}_y"].astype(int)
         for label in np.unique(y):
             colour, chosen = COLOURS[label % len(COLOURS)], x[y == label]
             face: dict[str, Any] = {"color": colour} if filled else {"facecolors": "none", "edgecolors": colour}
@@ -152,6 +154,15 @@ def _panel(axis: Axes, name: str, run: RunRecord) -> None:
     axis.set_title(fill(_plain(f"{name}, seed {run.seed}"), 44), fontsize=9)
     axis.set_aspect("equal")
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def in_reach(values: ArrayLike) -> NDArray[np.float64]:
+    """Near enough to 0 that Matplotlib can measure an axis: its two ends may not be more than 1.8e308 apart.
+
+    >>> in_reach([-1.7e308, 2.0]).tolist()
+    [-1e+300, 2.0]
+    """
+    return np.clip(np.asarray(values, dtype=np.float64), -_FAR, _FAR)
 
 
 def _colours(count: int) -> Sequence[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from paribus.findings.findings import Findings
 from paribus.records.record import RunRecord, StudyRecord
-from paribus.report.files.curves import COLOURS, curves, data, printable
+from paribus.report.files.curves import COLOURS, curves, data, in_reach, printable
 from paribus.report.page.figures import MARKS, MOST_ROWS
 from paribus.report.page.text import View, amount
 from paribus.report.series import MOST_PANELS, Panel, Series, by_length, gradients, panels, tried
@@ -88,9 +88,10 @@ def _forest(view: View) -> Figure | None:
     for place, one in enumerate(rows):
         (low, high), mean = one.ci95_family or (0.0, 0.0), one.mean or 0.0
         symbol = MARKS[one.verdict or "no difference shown"][0]
-        error = [[by * (mean - low)], [by * (high - mean)]]
+        error = in_reach([[by * (mean - low)], [by * (high - mean)]])
         face = "white" if symbol.endswith("open") else COLOURS[0]
-        axis.errorbar([by * mean], [place], xerr=error, fmt=_FORMS[symbol], color=COLOURS[0], mfc=face, capsize=3)
+        look = {"fmt": _FORMS[symbol], "color": COLOURS[0], "mfc": face, "capsize": 3}
+        axis.errorbar(in_reach([by * mean]), [place], xerr=error, **look)
         value, interval = amount(metric, mean, one.ci95_family)
         names.append(f"{_plain(f'{view.labels[one.a]} - {view.labels[one.b]}', 40)}\n{value} ({interval})")
     axis.set_yticks(range(len(rows)), names, fontsize=8)
@@ -178,8 +179,9 @@ def _lengths(findings: Findings) -> Figure | None:
         return None
     figure, (axis,) = _new(7, 4.2)
     for one in found:
-        low, high = np.array(one.y) - one.low, np.array(one.high) - one.y
-        axis.errorbar(one.x, one.y, yerr=np.nan_to_num([low, high]), capsize=3, **_style(one))
+        y = in_reach(one.y)
+        low, high = y - in_reach(one.low), in_reach(one.high) - y
+        axis.errorbar(one.x, y, yerr=np.nan_to_num([low, high]), capsize=3, **_style(one))
     axis.set_xlabel("digits read")
     axis.set_ylabel(findings.metric(metric).words)
     return _with_legend(figure, axis)
@@ -192,10 +194,11 @@ def _tuned(view: View) -> Figure | None:
         return None
     figure, (axis,) = _new(7, 4.2)
     for one in found:
-        axis.plot(one.x, one.y, **_style(one))
+        x, y = in_reach(one.x), in_reach(one.y)
+        axis.plot(x, y, **_style(one))
         if one.chosen is not None:
             look = {**_style(one), "markersize": 12, "label": None}
-            axis.plot(one.x[one.chosen], one.y[one.chosen], **look)
+            axis.plot(x[one.chosen], y[one.chosen], **look)
     if all(x > 0 for one in found for x in one.x):
         axis.set_xscale("log")
     axis.set_xlabel(f"{name.rpartition('.')[2]} (large: chosen)")

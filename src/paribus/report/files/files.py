@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from paribus.findings.claims import Verdict
 from paribus.findings.findings import Findings
 from paribus.records.files import replacing
@@ -30,6 +32,7 @@ from paribus.study.names import folder_name
 _DPI = 150
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def write_files(studies: Sequence[Findings], folder: Path, verdicts: Sequence[Verdict] = ()) -> list[Path]:
     """Write every figure and table; the files that were written.
 

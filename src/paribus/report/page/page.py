@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
 from paribus.findings.findings import Findings
@@ -136,6 +138,7 @@ def write_page(
     return out
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def page(studies: Sequence[Findings], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:
     """The page as text."""
     most = most_points(studies)
