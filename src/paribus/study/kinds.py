@@ -135,12 +135,12 @@ def pictures(found: Pictures) -> Pictures:
             raise WrongError(f"a confusion of classes has the shape {counts.shape}")
     if mistakes is not None:
         images = shaped(mistakes.images, 4)
-        columns = (_whole(mistakes.truth), _whole(mistakes.predicted), _finite(mistakes.probability))
+        columns = (_whole(mistakes.truth), _whole(mistakes.predicted), _numbers(mistakes.probability))
         if images.dtype != np.uint8 or not all(images.shape[1:]):
             raise WrongError(f"images have the type {images.dtype} and the shape {images.shape}")
         if any(shaped(one, 1).shape != (len(images),) for one in columns):
             raise WrongError(f"{len(images)} images have as many classes and probabilities")
-    if gradients is not None and (shaped(gradients, 2).shape[0] != 2 or gradients.dtype.kind != "f"):
+    if gradients is not None and shaped(_numbers(gradients), 2).shape[0] != 2:
         raise WrongError(f"gradients before and after have the shape {gradients.shape}")
     return found
 
@@ -158,8 +158,15 @@ def _classes(array: NDArray[Any], dimensions: int) -> NDArray[Any]:
 
 
 def _finite(array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind != "f" or not np.isfinite(array).all():
+    if not np.isfinite(_numbers(array)).all():
         raise WrongError("numbers that have to be finite are not")
+    return array
+
+
+def _numbers(array: NDArray[Any]) -> NDArray[Any]:
+    """Of a run that diverged they need not be finite."""
+    if array.dtype.kind != "f":
+        raise WrongError(f"numbers have the type {array.dtype}")
     return array
 
 
