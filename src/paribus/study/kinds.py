@@ -165,13 +165,13 @@ def _finite(array: NDArray[Any]) -> NDArray[Any]:
 
 def _numbers(array: NDArray[Any]) -> NDArray[Any]:
     """Of a run that diverged they need not be finite."""
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "fiu":
         raise WrongError(f"numbers have the type {array.dtype}")
     return array
 
 
 def _whole(array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind != "i" or (array < 0).any():
+    if array.dtype.kind not in "iu" or (array < 0).any():
         raise WrongError("numbers that have to be whole and not below 0 are not")
     return array
 
