@@ -530,7 +530,7 @@ def bent(array: np.ndarray, source: random.Random) -> np.ndarray:
 @np.errstate(all="ignore")
 def test_whatever_stands_in_an_array(pictured: list[Path], tmp_path: Path) -> None:
     """Curves, points, boundaries and pictures of other shapes, types and values, with checksums that agree."""
-    for number, source in enumerate(tries(24)):
+    for number, source in enumerate(tries(8)):
         folder = copy_of(source.choice(pictured), tmp_path)
         with edited(folder) as database:
             table, key, column = source.choice(
