@@ -1,13 +1,17 @@
-"""Scores and data at the ends of what a number can be: shown and drawn without a word from NumPy or Matplotlib."""
+"""Scores and data at the ends of what a number can be, and studies with next to nothing in them: shown and drawn
+without a word from NumPy or Matplotlib."""
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from paribus.findings.findings import Findings
 from paribus.records.record import StudyRecord
@@ -15,6 +19,7 @@ from paribus.report.files.curves import draw
 from paribus.report.files.files import write_files
 from paribus.report.page.page import page
 from paribus.report.show import as_json
+from paribus.report.terminal.tables import results
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from tests.helpers import ask
@@ -52,3 +57,32 @@ def test_they_are_shown_and_drawn(whole: StudyRecord, tmp_path: Path, value: flo
     assert len(draw(found, tmp_path)) == 2
     assert len(write_files([found], tmp_path / "files")) > 5
     assert "<h1>" in page([found])
+
+
+NOTHING: dict[str, Callable[[StudyRecord], StudyRecord]] = {
+    "no arms": lambda study: replace(study, arms=[]),
+    "no runs": lambda study: replace(study, arms=[replace(arm, runs=[]) for arm in study.arms]),
+    "one run": lambda study: replace(
+        study, arms=[replace(arm, runs=arm.runs[: i == 0]) for i, arm in enumerate(study.arms)]
+    ),
+    "no seeds": lambda study: replace(study, seeds=[], arms=[replace(arm, runs=[]) for arm in study.arms]),
+    "no factors": lambda study: replace(study, factors=[]),
+    "a blank factor": lambda study: replace(study, factors=[""]),
+    "blank names": lambda study: replace(study, name="", arms=[replace(arm, name="") for arm in study.arms[:1]]),
+    "no evaluations": lambda study: replace(study, arms=[
+        replace(arm, runs=[replace(run, curve={}) for run in arm.runs]) for arm in study.arms
+    ]),
+    "a metric that nobody measured": lambda study: replace(study, primary_metric="test_nothing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("less", NOTHING.values(), ids=NOTHING)
+def test_next_to_nothing_is_shown_and_drawn(
+    whole: StudyRecord, tmp_path: Path, less: Callable[[StudyRecord], StudyRecord]
+) -> None:
+    found = Findings.of(less(whole))
+    json.loads(json.dumps(as_json(found), allow_nan=False))
+    draw(found, tmp_path)
+    assert write_files([found], tmp_path / "files")
+    assert "</html>" in page([found])
+    Console(file=io.StringIO(), width=80).print(results(found, 80))

@@ -238,7 +238,7 @@ def _curves(findings: Findings, labels: dict[str, str], columns: Columns, most: 
         note += f" The first {MOST_LINES} of {runs} runs are drawn as lines, all of them count in the bands."
     if len(study.arms) > MOST_ARMS:
         note += f" The first {MOST_ARMS} of {len(study.arms)} arms."
-    longest = max(len(run.curve.get("step", ())) for arm in study.arms for run in arm.runs)
+    longest = max((len(run.curve.get("step", ())) for arm in study.arms for run in arm.runs), default=0)
     if longest > most:
         note += f" Of {longest} evaluations at most {most} points a line are drawn, among them the least and greatest."
     splits = len({figure.name.partition("_")[0] for figure in figures})

@@ -203,7 +203,7 @@ def _heading(name: str) -> str:
 
 def _room(column: list[str]) -> int:
     """The width that a column takes, with the gap beside it."""
-    return max(len(line) for text in column for line in text.splitlines()) + 2
+    return max((len(line) for text in column for line in text.splitlines()), default=0) + 2
 
 
 def cell(metric: Metric, summary: Summary) -> str:
