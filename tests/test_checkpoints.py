@@ -56,6 +56,7 @@ class Keeper(Recorder):
             raise KeyboardInterrupt
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("words", RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("after", [1, 4, 9])
 def test_a_run_goes_on_to_the_same_weights(tmp_path: Path, words: str, after: int) -> None:
@@ -226,6 +227,7 @@ def test_evaluations_after_the_last_checkpoint_are_made_again(tmp_path: Path) ->
     assert runs(read(tmp_path / "killed"))["lr=0.1", 0].curve["epoch"].tolist() == list(range(1, 10))
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("implementation", ["numpy", "torch"])
 def test_a_resumed_run_keeps_the_frames_before(tmp_path: Path, implementation: str) -> None:
     """Its page shows the decision boundary on its whole way, as that of a run in one piece."""

@@ -116,6 +116,7 @@ def test_bf16_computes_in_bfloat16() -> None:
     assert {parameter.grad.dtype for parameter in learner.model.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own, as it is imported
 def test_a_compiled_model_follows_the_same_curve(fit: Fit) -> None:
     words = f"{DIGITS} epochs=1 steps_per_epoch=3"

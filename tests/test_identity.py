@@ -412,6 +412,7 @@ def test_a_changed_configuration_does_not_get_the_old_numbers(tmp_path: Path) ->
         paribus.train("moons", model={"net": configured({"width": 64})}, **asked)
 
 
+@pytest.mark.slow
 def test_workers_train_each_arm_on_its_own_module(tmp_path: Path) -> None:
     tables = [
         paribus.compare(

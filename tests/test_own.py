@@ -70,6 +70,7 @@ def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 # --- pairing ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_arms_that_differ_in_name_alone_are_one(tmp_path: Path) -> None:
     study = paribus.compare(
         TASK, model={"a": noisy, "b": noisy}, seeds=2, out=tmp_path / "s", keep=["weights"], **SMALL

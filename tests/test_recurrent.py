@@ -103,6 +103,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("words", WORDS)
 def test_both_hands_are_one_curve(fit: Fit, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     """Within 10 times the drift of one unit in the last place, clipping's meters too."""
@@ -184,6 +185,7 @@ def test_the_state_to_state_matrix_begins_orthogonal_or_as_identity_gate_by_gate
             assert all(np.abs(matrix[0] - gate).max() > 0.1 for gate in matrix[1:])
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
 def test_each_learns_to_remember_three_digits(fit: Fit, model: str) -> None:
     run = fit(f"task=palindrome length=4 model={model} encoding=onehot hidden=32 epochs=4 lr=0.01 implementation=torch")

@@ -36,6 +36,7 @@ OPTIMIZER_SETTINGS["adamw"] = OPTIMIZER_SETTINGS["adam"]
 """Hypothesis draws from these; the rows of `test_optimizers` are for all optimizers."""
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("name", OPTIMIZER_SETTINGS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

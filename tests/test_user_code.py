@@ -147,6 +147,7 @@ class Seldom(nn.Module):
         return self.last(x)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_what_was_drawn_before_a_checkpoint_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After it nothing draws, so that the end of the run would not tell."""

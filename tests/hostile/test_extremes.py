@@ -50,6 +50,7 @@ def everywhere(study: StudyRecord, value: float) -> StudyRecord:
     return replace(study, arms=arms, primary_metric="test_loss", margin=0.1)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("value", ENDS)
 def test_they_are_shown_and_drawn(whole: StudyRecord, tmp_path: Path, value: float) -> None:
     found = Findings.of(everywhere(whole, value))
@@ -76,6 +77,7 @@ NOTHING: dict[str, Callable[[StudyRecord], StudyRecord]] = {
 }  # fmt: skip
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("less", NOTHING.values(), ids=NOTHING)
 def test_next_to_nothing_is_shown_and_drawn(
     whole: StudyRecord, tmp_path: Path, less: Callable[[StudyRecord], StudyRecord]

@@ -74,6 +74,7 @@ def test_a_signal_ends_it_as_ctrl_c_does(tmp_path: Path, name: str, jobs: list[s
     assert Status.RUNNING not in statuses(tmp_path / "s")
 
 
+@pytest.mark.slow
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     """As `nohup` has it for SIGHUP."""
     words = ["compare", "moons", "lr=0.1,0.2", "epochs=400", "implementation=numpy", "--out", str(tmp_path / "s")]

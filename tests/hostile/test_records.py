@@ -463,7 +463,7 @@ COLUMNS = [
 ODD = [None, -1, 2**62, 1.5, float("inf"), "", "x", "\x1b[2J", b"", b"\xff", b"\xff 1", b"1 \xff"]
 
 
-@pytest.mark.thinned(4)
+@pytest.mark.thinned(9)
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_whatever_stands_in_a_column_is_repaired(
     study: Path, whole: StudyRecord, tmp_path: Path, table: str, column: str
