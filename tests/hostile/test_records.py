@@ -28,7 +28,7 @@ from paribus.study import checksums
 from paribus.study.checksums import ARTIFACTS, TABLES
 from paribus.study.packing import pack, unpack, unpacked_size
 from paribus.study.reading import read
-from paribus.study.repair import last_row, repair
+from paribus.study.repair import _readable, last_row, repair
 from paribus.study.runner import carry_out
 from paribus.study.store import FILE, Store, StoreError, connected
 from tests.helpers import ask, assert_same_curves, edited, runs
@@ -452,6 +452,30 @@ def test_a_lost_version_is_damage_and_repaired(study: Path, whole: StudyRecord, 
         read(folder)
     repair(folder)
     assert_same_curves(read(folder), whole)
+
+
+class Unreadable:
+    """A database of which a table cannot be read in one go, and whose highest row number is damaged."""
+
+    def __init__(self, database: sqlite3.Connection, highest: int) -> None:
+        self._database, self._highest, self.asked = database, highest, 0
+
+    def execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        self.asked += 1
+        assert self.asked < 500_000
+        if statement == "SELECT * FROM runs":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        if "max(rowid)" in statement:
+            return self._database.execute(f"SELECT {self._highest}")
+        return self._database.execute(statement, values)
+
+
+@pytest.mark.parametrize("highest", [0, 6, 2**62])
+def test_a_damaged_row_number_is_not_counted_up_to(study: Path, highest: int) -> None:
+    with closing(connected(study / FILE)) as database:
+        rows = database.execute("SELECT * FROM runs").fetchall()
+        found = _readable(Unreadable(database, highest), "runs", (study / FILE).stat().st_size)  # type: ignore[arg-type]
+        assert list(found) == rows
 
 
 COLUMNS = [

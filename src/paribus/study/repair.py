@@ -23,6 +23,8 @@ _BESIDE = (f"{FILE}-wal", f"{FILE}-journal")
 _ROUNDS = 20
 """What is left out may have been needed by something else, which then goes too."""
 
+_LEAST_ROW = 20  # bytes
+
 _GAP = 100_000
 """Where a table cannot be read in one go its rows are asked for by number, until so many in a row are not there."""
 
@@ -46,7 +48,7 @@ def _repaired(folder: Path) -> list[str]:
         with replacing(folder / FILE) as part:
             part.unlink()
             with closing(connected(part)) as mended:
-                _copy(store.connection, mended)
+                _copy(store.connection, mended, (folder / FILE).stat().st_size)
                 left_out = _leave_out(mended, folder, store.version)
             store.connection.close()
             for name in (*_BESIDE, f"{FILE}-shm"):
@@ -75,32 +77,33 @@ def _copied_aside(folder: Path) -> Path:
     return aside
 
 
-def _copy(damaged: sqlite3.Connection, mended: sqlite3.Connection) -> None:
-    """Every row that can be read."""
+def _copy(damaged: sqlite3.Connection, mended: sqlite3.Connection, size: int) -> None:
+    """Every row that can be read, of a file of this size."""
     mended.execute("BEGIN")
     for statement in SCHEMA.split(";"):
         mended.execute(statement)
     checksums.make_table(mended)
     for table in ("study", "tasks", "environments", "arms", "runs", "chunks", "artifacts", "checksums"):
-        for row in _readable(damaged, table):
+        for row in _readable(damaged, table, size):
             marks = ", ".join("?" * len(row))
             with suppress(UnicodeEncodeError):  # what is no text is damaged
                 mended.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
     former = "SELECT sql FROM sqlite_master WHERE name = 'former'"
     for (statement,) in damaged.execute(former).fetchall():
         mended.execute(statement)
-        for row in _readable(damaged, "former"):
+        for row in _readable(damaged, "former", size):
             mended.execute("INSERT INTO former VALUES (?, ?, ?, ?)", row)
     mended.execute("COMMIT")
 
 
-def _readable(database: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+def _readable(database: sqlite3.Connection, table: str, size: int) -> Iterator[tuple[object, ...]]:
     try:
         yield from database.execute(f"SELECT * FROM {table}").fetchall()
     except DAMAGE:
         if table == "checksums":  # its rows have no numbers; what stands in the others is looked at without it
             return
-        number, last = 0, last_row(database, table)
+        # a number may be damaged too: rows are numbered one after the other, and each takes its bytes
+        number, last = 0, min(last_row(database, table), size // _LEAST_ROW)
         while number - last < _GAP:
             number += 1
             with suppress(*DAMAGE):
