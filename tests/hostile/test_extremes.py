@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from paribus.findings.claims import verdict
 from paribus.findings.findings import Findings
+from paribus.records.claims import Claim, Condition
 from paribus.records.record import StudyRecord
 from paribus.report.files.curves import draw
 from paribus.report.files.files import write_files
@@ -47,7 +49,14 @@ def everywhere(study: StudyRecord, value: float) -> StudyRecord:
             points = {name: value * np.sign(of) if name.endswith("_x") else of for name, of in run.points.items()}
             runs.append(replace(run, curve=curve, points=points))
         arms.append(replace(arm, runs=runs))
-    return replace(study, arms=arms, primary_metric="test_loss", margin=0.1)
+    a, b = (arm.name for arm in arms)
+    conditions = (
+        Condition("test_loss", higher=a, lower=b),
+        Condition("test_loss", alike=(a, b), margin=0.1),
+        Condition("test_loss", arm=a, at_least=0.1),
+    )
+    claims = (Claim("C", "c", conditions),)
+    return replace(study, arms=arms, primary_metric="test_loss", margin=0.1, claims=claims)
 
 
 @pytest.mark.thinned(3)
@@ -58,6 +67,24 @@ def test_they_are_shown_and_drawn(whole: StudyRecord, tmp_path: Path, value: flo
     assert len(draw(found, tmp_path)) == 2
     assert len(write_files([found], tmp_path / "files")) > 5
     assert "<h1>" in page([found])
+
+
+def test_a_ratio_beyond_all_numbers(whole: StudyRecord) -> None:
+    """The upper end of its interval is infinite."""
+    arms = []
+    for arm, power in zip(whole.arms, (300, -300), strict=True):
+        first, runs = arm.runs[0], []
+        for seed in range(7):
+            loss = 10.0 ** (power - (5 * seed if power > 0 else 0))
+            curve = {**first.curve, "test_loss": np.full(len(first.curve["epoch"]), loss)}
+            runs.append(replace(first, seed=seed, curve=curve))
+        arms.append(replace(arm, runs=runs))
+    condition = Condition("test_loss", ratio=(arms[0].name, arms[1].name), between=(0.5, 2.0))
+    study = replace(whole, seeds=list(range(7)), arms=arms, claims=(Claim("C", "c", (condition,)),))
+    found = verdict(study.claims[0], study)
+    assert found.answer == "does not hold"
+    assert found.conditions[0].interval == (np.inf, np.inf)
+    json.dumps(as_json(Findings.of(study)), allow_nan=False)
 
 
 NOTHING: dict[str, Callable[[StudyRecord], StudyRecord]] = {

@@ -63,6 +63,7 @@ def verdicts(*studies: StudyRecord) -> list[Verdict]:
     return combined([verdict(claim, study, counts[claim.id]) for study in studies for claim in study.claims])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def verdict(claim: Claim, study: StudyRecord, conditions: int | None = None) -> Verdict:
     """On one claim, with what was found on each of its conditions. `conditions`: how many it has in all studies."""
     judged = [_judge(one, study, conditions or len(claim.conditions)) for one in claim.conditions]
@@ -197,11 +198,11 @@ def _ratio(condition: Condition, metric: Metric, pairs: NDArray[np.float64], con
     asked = f"claimed: {low:g} to {high:g}"
     if inner is None or outer is None or too_few(len(d), 1):
         return Found("open", f"{head} has too few seeds, {asked}")
-    ends = math.exp(inner[0]), math.exp(inner[1])
-    told = f"{head} {math.exp(d.mean()):.3g} ({ends[0]:.3g} to {ends[1]:.3g}), {asked}"
+    ends = float(np.exp(inner[0])), float(np.exp(inner[1]))
+    told = f"{head} {np.exp(d.mean()):.3g} ({ends[0]:.3g} to {ends[1]:.3g}), {asked}"
     if low <= ends[0] and ends[1] <= high:
         return Found("supported", told, ends)
-    outside = (math.exp(outer[0]) > high or math.exp(outer[1]) < low) and not too_few(len(d), conditions)
+    outside = (outer[0] > math.log(high) or outer[1] < math.log(low)) and not too_few(len(d), conditions)
     return Found("refuted" if outside else "open", told, ends)
 
 
