@@ -25,7 +25,7 @@ FAULTS = [
     ("fused/compiled.py", "status.st_uid != os.geteuid() or ", "", "hostile/test_compiled.py"),
     ("fused/compiled.py", "{versions} {processor}", "{versions}", "hostile/test_compiled.py"),
     ("fused/compile.py", "return (folder / _SUMS).read_bytes() == _sums(folder)", "return folder.is_dir()", "hostile/test_compiled.py::test_any_damage_to_what_is_kept_is_seen"),
-    ("fused/optimizers.py", "@compiled_in_order\ndef _adam_between", "@compiled\ndef _adam_between", "test_torch_optim.py::test_a_decay_next_to_1_loses_nothing"),
+    ("fused/optimizers.py", "real(betas[1]), real(betas[2])", "real(betas[1]), real(1 - betas[1])", "test_torch_optim.py::test_a_decay_next_to_1_loses_nothing"),
     ("process.py", "known is not None and signal.getsignal(known) is signal.SIG_DFL", "known is not None", "hostile/test_processes.py::test_a_signal_that_is_ignored_stays_ignored"),
     ("process.py", "signal.signal(known, _end)", "pass", "hostile/test_processes.py::test_a_signal_ends_it_as_ctrl_c_does"),
     ("process.py", "while os.getppid() == parent:", "while True:", "hostile/test_processes.py::test_a_compiler_ends_with_who_started_it"),

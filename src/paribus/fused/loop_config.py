@@ -53,7 +53,7 @@ class LoopConfig:
         return cls(
             precision=settings.precision,
             facts=facts,
-            hyper=np.array([getattr(chosen, name) for name in rule.hyper], dtype=np.float64),
+            hyper=np.array(rule.numbers(chosen), dtype=np.float64),
             states=tuple(bool(getattr(chosen, one) if isinstance(one, str) else one) for one in rule.states),
             matrices=rule.matrices,
             rates=rates,

@@ -106,14 +106,11 @@ def _sgd(p, g, states, h, lr, t):
             p[i] -= rate * s1[i]
 
 
-@compiled_in_order
+@compiled
 def _adam_between(p, g, s1, s2, begin, end, betas, eps, lr, t):
-    """Adam's step of the parameters from begin to end.
-
-    In order: b v + (1 - b) g^2 may not become b (v - g^2) + g^2, which loses v where b is next to 1.
-    """
+    """Adam's step of the parameters from begin to end. `betas`: beta1, beta2, 1 - beta2."""
     real = p.dtype.type
-    rate, rest1, beta2, rest2, small = real(lr), real(1 - betas[0]), real(betas[1]), real(1 - betas[1]), real(eps)
+    rate, rest1, beta2, rest2, small = real(lr), real(1 - betas[0]), real(betas[1]), real(betas[2]), real(eps)
     root, first = real(math.sqrt(1 - betas[1] ** t)), real(1 - betas[0] ** t)
     for i in range(begin, end):
         m = s1[i] + rest1 * (g[i] - s1[i])
@@ -124,25 +121,25 @@ def _adam_between(p, g, s1, s2, begin, end, betas, eps, lr, t):
 
 @compiled
 def _adam(p, g, states, h, lr, t):
-    """`h`: weight decay, beta1, beta2, eps."""
+    """`h`: weight decay, beta1, beta2, eps, 1 - beta2."""
     s1, s2 = _state(states, 0, p), _state(states, 1, p)
     _penalty(p, g, h[0])
-    _adam_between(p, g, s1, s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
+    _adam_between(p, g, s1, s2, 0, len(p), (h[1], h[2], h[4]), h[3], lr, t)
 
 
 @compiled
 def _adamw(p, g, states, h, lr, t):
-    """`h`: weight decay, beta1, beta2, eps."""
+    """`h`: weight decay, beta1, beta2, eps, 1 - beta2."""
     s1, s2 = _state(states, 0, p), _state(states, 1, p)
     _shrink(p, 0, len(p), lr * h[0])
-    _adam_between(p, g, s1, s2, 0, len(p), (h[1], h[2]), h[3], lr, t)
+    _adam_between(p, g, s1, s2, 0, len(p), (h[1], h[2], h[4]), h[3], lr, t)
 
 
-@compiled_in_order
+@compiled
 def _rmsprop(p, g, states, h, lr, t):  # noqa: ARG001
-    """`h`: weight decay, alpha, eps, momentum, centered."""
+    """`h`: weight decay, alpha, eps, momentum, centered, 1 - alpha."""
     real = p.dtype.type
-    rate, alpha, rest, eps, momentum = real(lr), real(h[1]), real(1 - h[1]), real(h[2]), real(h[3])
+    rate, alpha, rest, eps, momentum = real(lr), real(h[1]), real(h[5]), real(h[2]), real(h[3])
     s1 = _state(states, 0, p)
     _penalty(p, g, h[0])
     for i in range(len(p)):
@@ -178,15 +175,18 @@ def _adagrad(p, g, states, h, lr, t):
         p[i] -= rate * (g[i] / (np.sqrt(s1[i]) + eps))
 
 
-@compiled_in_order
+@compiled
 def _nadam(p, g, states, h, lr, t):
-    """`h`: weight decay, beta1, beta2, eps, decay of the momentum. numbers[0]: the product of all momenta so far."""
+    """`h`: weight decay, beta1, beta2, eps, 1 - beta2, decay of the momentum.
+
+    numbers[0]: the product of all momenta so far.
+    """
     real, s1, s2, numbers = p.dtype.type, _state(states, 0, p), _state(states, 1, p), states.numbers
     _penalty(p, g, h[0])
-    mu, ahead = h[1] * (1 - 0.5 * 0.96 ** (t * h[4])), h[1] * (1 - 0.5 * 0.96 ** ((t + 1) * h[4]))
+    mu, ahead = h[1] * (1 - 0.5 * 0.96 ** (t * h[5])), h[1] * (1 - 0.5 * 0.96 ** ((t + 1) * h[5]))
     numbers[0] = mu if t == 1 else numbers[0] * mu
     bare, mean = real(lr * (1 - mu) / (1 - numbers[0])), real(lr * ahead / (1 - numbers[0] * ahead))
-    rest1, beta2, rest2, eps, correction = real(1 - h[1]), real(h[2]), real(1 - h[2]), real(h[3]), real(1 - h[2] ** t)
+    rest1, beta2, rest2, eps, correction = real(1 - h[1]), real(h[2]), real(h[4]), real(h[3]), real(1 - h[2] ** t)
     for i in range(len(p)):
         m = s1[i] + rest1 * (g[i] - s1[i])
         v = beta2 * s2[i] + rest2 * g[i] * g[i]
@@ -214,9 +214,9 @@ def _lion(p, g, states, h, lr, t):  # noqa: ARG001
 @compiled
 def _muon(p, g, states, h, lr, t):
     """`h`: weight decay, momentum, nesterov; of all other parameters, by AdamW: their rate over `lr` at a schedule's
-    factor of 1, weight decay, beta1, beta2, eps."""
+    factor of 1, weight decay, beta1, beta2, eps, 1 - beta2."""
     s1, s2 = _state(states, 0, p), _state(states, 1, p)
-    adamw_lr, betas = lr * h[4] / h[3], (h[6], h[7])
+    adamw_lr, betas = lr * h[4] / h[3], (h[6], h[7], h[9])
     done = 0
     for one in range(len(states.matrices) + 1):
         begin = states.matrices[one, 0] if one < len(states.matrices) else len(p)
@@ -288,7 +288,9 @@ def _orthogonalise(x, room):
 class Rule:
     """One optimizer: its update of the parameters `p` along their gradients `g`, in place, at step `t`, from 1.
 
-    `hyper`: the settings that the update finds in `h`, in their order; `states`: of each of its three states of a
+    `hyper`: the settings that the update finds in `h`, in their order. What an average of squares gives the new one is
+    among them, `1 - beta2`: were it computed beside beta2, the compiler could make b v + (1 - b) g^2 into
+    b (v - g^2) + g^2, which loses v where b is next to 1. `states`: of each of its three states of a
     parameter whether it needs it, or the setting that must not be 0 for it; `matrices`: whether it needs
     `States.matrices` and the room.
     """
@@ -298,15 +300,20 @@ class Rule:
     states: tuple[bool | str, bool | str, bool | str]
     matrices: bool = False
 
+    def numbers(self, chosen: object) -> list[float]:
+        """What `hyper` names, of the chosen optimizer's settings."""
+        rests = [(name.removeprefix("1 - "), name.startswith("1 - ")) for name in self.hyper]
+        return [1 - getattr(chosen, name) if rest else getattr(chosen, name) for name, rest in rests]
 
-_ADAM = ("weight_decay", "beta1", "beta2", "eps")
+
+_ADAM = ("weight_decay", "beta1", "beta2", "eps", "1 - beta2")
 
 OPTIMIZERS: dict[str, Rule] = {
     "sgd": Rule(_sgd, ("weight_decay", "momentum", "dampening", "nesterov"), ("momentum", False, False)),
     "adam": Rule(_adam, _ADAM, (True, True, False)),
     "adamw": Rule(_adamw, _ADAM, (True, True, False)),
     "rmsprop": Rule(
-        _rmsprop, ("weight_decay", "alpha", "eps", "momentum", "centered"), (True, "centered", "momentum")
+        _rmsprop, ("weight_decay", "alpha", "eps", "momentum", "centered", "1 - alpha"), (True, "centered", "momentum")
     ),
     "adagrad": Rule(
         _adagrad, ("weight_decay", "lr_decay", "initial_accumulator_value", "eps"), (True, False, False)
@@ -317,6 +324,7 @@ OPTIMIZERS: dict[str, Rule] = {
         _muon,
         (
             "weight_decay", "momentum", "nesterov", "lr", "adamw_lr", "adamw_weight_decay", "beta1", "beta2", "eps",
+            "1 - beta2",
         ),
         (True, True, False),
         matrices=True,
