@@ -26,7 +26,7 @@ from paribus.report.tensorboard import Events
 from paribus.study.environment import environment
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
-from paribus.study.store import FILE, WRITTEN, StoreError
+from paribus.study.store import FILE, WRITTEN, Store, StoreError
 from tests.helpers import ask, edited
 from tests.hostile.test_records import bomb
 
@@ -157,6 +157,10 @@ def test_a_seed_is_a_whole_number(study: Path, tmp_path: Path, seed: object) -> 
         database.execute("UPDATE runs SET seed = ? WHERE id = 1", (seed,))
     with pytest.raises(StoreError, match="which is no whole number"):
         used(tmp_path / "s")
+    with closing(Store.open(tmp_path / "s")) as store:  # what asks the store itself, without the rest of the record
+        for asked in (store.statuses, store.recorded_at, store.begun):
+            with pytest.raises(StoreError, match="which is no whole number"):
+                asked()
     assert everything(outside) == before
 
 
