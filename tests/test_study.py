@@ -16,7 +16,7 @@ from paribus.records.run import Callback, Run
 from paribus.study.reading import read
 from paribus.study.runner import carry_out, prepare
 from paribus.study.store import FILE, StoreError
-from tests.helpers import WORDS, ask, assert_same_curves, runs
+from tests.helpers import WORDS, ask, assert_same_curves, edited, runs
 
 
 def test_a_study_is_arms_times_seeds(tmp_path: Path) -> None:
@@ -138,6 +138,14 @@ def test_ctrl_c_keeps_what_was_evaluated(tmp_path: Path) -> None:
     assert epochs in ([2, 4], [2, 4, 6])  # the last one, if its thread came to it meanwhile
     assert (run.status, run.epochs) == (Status.INTERRUPTED, epochs[-1])
     assert_same_curves(carry_out(asked), carry_out(ask(tmp_path / "t", WORDS, "1")))
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
+    carry_out(ask(tmp_path / "s", WORDS, "1"))
+    with edited(tmp_path / "s") as database:
+        database.execute("UPDATE runs SET status = ? WHERE id = 1", (Status.RUNNING,))
+    found = {run.status: run.error for run in runs(read(tmp_path / "s")).values()}
+    assert found == {Status.INTERRUPTED: "its process ended before it did", Status.DONE: None}
 
 
 def test_each_run_is_drawn_over_its_own_data(tmp_path: Path) -> None:
