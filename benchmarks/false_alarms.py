@@ -7,7 +7,7 @@ that its runs differ as those of another seed. A verdict `a higher` or `b higher
 400 studies show at most 8 % with a chance of 99.4 %.
 
 Power: to the same scores a difference of one standard deviation of the paired differences is added; the share that is
-found stands beside that of the paired t test on normal differences (`paribus.findings.differences.power`).
+found stands beside that of the paired t test on normal differences (`paribus.findings.power.t_power`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import sys
 import numpy as np
 
 from paribus.backends.dispatch import resolve, train
-from paribus.findings.differences import differences, power
+from paribus.findings.differences import differences
+from paribus.findings.power import t_power
 from paribus.records.record import Evaluation, Outcome
 from paribus.records.run import Run
 from paribus.tasks import load
@@ -71,7 +72,7 @@ def main(studies: int) -> None:
         alarms = np.mean([found(a[:n], b[:n]) for a, b in zip(own, sham, strict=True)])
         planted = (own - sham).std(ddof=1)
         hits = np.mean([found(a[:n] + planted, b[:n]) for a, b in zip(own, sham, strict=True)])
-        print(f"| {n} | {100 * alarms:.1f} % | {100 * hits:.1f} % | {100 * power(1.0, 1.0, n, 0.05):.1f} % |")
+        print(f"| {n} | {100 * alarms:.1f} % | {100 * hits:.1f} % | {100 * t_power(1.0, 1.0, n, 0.05):.1f} % |")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,13 @@ def test_tables_are_tidy(tmp_path: Path) -> None:
     assert "<pre" in study._repr_html_()
 
 
+def test_too_few_seeds_are_said_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paribus.compare("moons", lr=[0.1, 0.2, 0.3], epochs=1, seeds=7, baseline="lr=0.1", out=tmp_path / "a")
+    assert "told apart" not in capsys.readouterr().err
+    paribus.compare("moons", lr=[0.1, 0.2, 0.3], epochs=1, seeds=6, out=tmp_path / "b")
+    assert "3 pairs need 7 seeds before any can be told apart; 6 are asked for" in capsys.readouterr().err
+
+
 def test_a_mistake_is_a_value_error_with_all_of_them(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         paribus.train("moons", lr=float("nan"), momentun=0.9, seeds=[1, 1], out=tmp_path / "a")

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from paribus.config.tasks import Cifar10
 from paribus.plan import Plan
-from paribus.tasks.cifar10 import DataError, Official, balanced, get, stored
+from paribus.tasks.cifar10 import DataError, Official, Stored, balanced, cifar10, get, stored
 from tests import cifar10_copies
 from tests.cifar10_copies import (
     BATCHES,
@@ -251,6 +252,22 @@ def test_a_subset_is_the_first_of_each_class_in_the_plans_order() -> None:
     assert balanced(labels, 70, fingerprint).tolist() == sorted(taken)
     other = balanced(labels, 70, hashlib.sha256(b"others").hexdigest())
     assert other.tolist() != sorted(taken)
+
+
+@pytest.mark.parametrize(("classes", "asked", "train"), [(2, 50_000, 100), (2, 30, 30), (3, 40, 40), (10, 40, 40)])
+def test_the_first_classes_alone(monkeypatch: pytest.MonkeyPatch, classes: int, asked: int, train: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([rng.permutation(np.arange(n) % 10).astype(np.uint8) for n in (500, 100)])
+    images = rng.integers(0, 255, (600, 3, 2, 2), dtype=np.uint8)
+    there = Stored(images=images, labels=labels, test=100, source="s", original=True, fingerprint="5daf164b")
+    monkeypatch.setattr("paribus.tasks.cifar10.stored", lambda: there)
+    pool = cifar10(Cifar10(classes=classes, n_train=asked, n_test=10 * classes))
+    assert pool.classes == classes
+    assert (len(pool.y) - pool.test, pool.test) == (train, 10 * classes)
+    assert set(pool.y.tolist()) == set(range(classes))
+    for row, label in zip(pool.x, pool.y, strict=True):
+        assert label in labels[(images == row).all(axis=(1, 2, 3))]
+    assert (f"the first {classes} classes" in pool.source) == (classes < 10)
 
 
 # The real thing, where there is one

@@ -140,6 +140,7 @@ def test_a_dry_run_writes_nothing_and_foretells(tmp_path: Path) -> None:
     done = paribus(tmp_path, *words, "--dry-run")
     assert done.returncode == 0
     assert "6 runs into" in done.stdout
+    assert "1 pair needs 6 seeds before it can be told apart; 3 are asked for" in done.stdout
     assert list(tmp_path.iterdir()) == []
     assert float(" ".join(done.stdout.split()).split("about ")[1].split(" s")[0]) > 0
     assert paribus(tmp_path, *words, "--quiet").returncode == 0

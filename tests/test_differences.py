@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
-from paribus.findings.differences import (
-    differences,
-    holm,
-    power,
-    seeds_for,
-    sign_flip_p,
-    t_interval,
-    too_few,
-)
+from paribus.findings.differences import Difference, Lost, differences, holm, holm_levels, t_interval, unseen_share
+from paribus.findings.power import too_few
 
 
 def drawn(n: int, seed: int, *, ties: bool = False) -> np.ndarray:
@@ -41,27 +39,7 @@ def test_the_interval_and_p_are_scipys(n: int, ties: bool) -> None:
     )
     assert found.p == pytest.approx(exact.pvalue, abs=1e-12)
     gain = (a.var(ddof=1) + b.var(ddof=1)) / (a - b).var(ddof=1)
-    assert found.pairing_gain == pytest.approx(gain, rel=1e-12)
-
-
-def test_beyond_16_pairs_p_is_drawn_and_near_the_exact_one() -> None:
-    d = drawn(17, 3)
-    sums = np.array([0.0])
-    for value in d:
-        sums = np.concatenate([sums + value, sums - value])
-    exact = (np.abs(sums) >= abs(d.sum()) * (1 - 1e-12)).mean()
-    p = sign_flip_p(d)
-    assert p == sign_flip_p(d)
-    assert p == pytest.approx(exact, abs=5 * np.sqrt(exact * (1 - exact) / 2**16))
-    assert sign_flip_p(np.full(200, 1.0)) == 1 / 2**16  # never 0: the observed way is one of them
-
-
-def test_ties_and_zeros() -> None:
-    assert sign_flip_p(np.zeros(7)) == 1
-    assert sign_flip_p(np.array([1.0] * 6)) == 2 / 64
-    assert sign_flip_p(np.array([])) is None
-    a = [0.1 + 0.2, 0.3]  # differ in the last place: sums that are equal but for rounding count as equal
-    assert sign_flip_p(np.array([a[0], -a[1]])) == 1
+    assert found.effects.pairing_gain == pytest.approx(gain, rel=1e-12)
 
 
 @pytest.mark.parametrize("m", [1, 2, 7, 36])
@@ -73,29 +51,6 @@ def test_holm_is_statsmodels(m: int) -> None:
 
 def test_holm_counts_a_pair_without_a_p() -> None:
     assert holm([0.01, None]) == [0.02, None]
-
-
-@pytest.mark.parametrize(
-    ("delta", "sd", "n", "alpha"), [(1, 1, 8, 0.05), (0.3, 1, 40, 0.05), (-2, 1, 5, 0.01), (1e3, 1, 9, 0.05)]
-)
-def test_power_is_statsmodels(delta: float, sd: float, n: int, alpha: float) -> None:
-    theirs = TTestPower().power(abs(delta) / sd, n, alpha) if abs(delta) < 100 else 1.0
-    assert power(delta, sd, n, alpha) == pytest.approx(theirs, abs=1e-9)
-
-
-@pytest.mark.parametrize("delta", [2.0, 0.7, -0.2, 0.03])
-def test_seeds_for_is_the_least_that_suffices(delta: float) -> None:
-    n = seeds_for(delta, 1.0, family=1)
-    assert n is not None
-    assert power(delta, 1.0, n, 0.05) >= 0.8
-    assert n == 6 or power(delta, 1.0, n - 1, 0.05) < 0.8
-
-
-def test_seeds_for_nothing() -> None:
-    assert seeds_for(0.0, 1.0, 1) is None
-    assert seeds_for(None, None, 1) is None
-    assert seeds_for(1e-9, 1.0, 1) is None
-    assert seeds_for(1.0, 0.0, 3) == 7
 
 
 @pytest.mark.parametrize(("family", "seeds"), [(1, 6), (3, 7), (36, 11)])
@@ -171,24 +126,273 @@ def test_no_common_seed_is_no_number() -> None:
     assert (found.mean, found.ci95, found.p, found.pairs, found.verdict) == (None, None, None, 0, "too few seeds")
 
 
-def test_p_does_not_depend_on_the_order_of_the_seeds() -> None:
-    d = np.array([0.1, -0.1, 0.2, -0.2, 0.3, -0.3, 0.05, -0.05, 0.15, -0.15])  # sums to 0, but for rounding
+# --- one rule for verdict and picture ---
+
+scores = st.lists(st.tuples(*2 * [st.integers(0, 60)]), min_size=6, max_size=14)
+
+
+def judged(rows: list[tuple[int, int]], by: float, margin: float | None = None) -> Difference:
+    (found,) = differences({"a": [by * x for x, _ in rows], "b": [by * y for _, y in rows]}, "m", margin=margin)
+    return found
+
+
+@given(scores, st.sampled_from([None, 0.02, 0.2]))
+def test_the_interval_that_is_drawn_says_what_the_verdict_says(
+    rows: list[tuple[int, int]], margin: float | None
+) -> None:
+    found = judged(rows, 0.01, margin)
+    assert found.verdict in ("a higher", "b higher", "equivalent", "no difference shown")
+    if found.interval is None:
+        assert "all" in found.note
+        return
+    low, high = found.interval
+    assert low <= high
+    if found.verdict == "equivalent":
+        assert margin is not None
+        assert -margin < low <= high < margin
+    else:
+        assert {1: "a higher", -1: "b higher", 0: "no difference shown"}[int(low > 0) - int(high < 0)] == found.verdict
+
+
+@pytest.mark.parametrize("n", [17, 24])
+def test_the_interval_is_the_verdicts_beyond_16_pairs(n: int) -> None:
+    """Near the border, where Student's interval says another thing: ends that are found by halving."""
+    rng, of = np.random.default_rng(n), set()
+    for _ in range(60):
+        d = np.round(rng.exponential(size=n) - 1, 1)
+        shift = d.mean() - (t_interval(d, 0.05) or (0, 0))[0]  # the interval ends at 0
+        (found,) = differences({"a": list(d - d.mean() + shift + 1e-3), "b": [0.0] * n}, "m")
+        assert found.interval is not None
+        low, high = found.interval
+        assert (low > 0 or high < 0) == (found.verdict in ("a higher", "b higher"))
+        of.add(found.interval_of)
+    assert of == {"t", "sign flips"}
+
+
+@given(scores, st.sampled_from([100.0, 1 / 3, 1e300, 2.0**-1040, 1e-300]), st.randoms())
+def test_a_verdict_depends_on_neither_the_unit_nor_the_order_of_the_seeds(
+    rows: list[tuple[int, int]], unit: float, source: random.Random
+) -> None:
+    found = judged(rows, 0.01)
+    other = judged(source.sample(rows, len(rows)), 0.01 * unit)
+    assert (found.verdict, found.p, found.interval_of) == (other.verdict, other.p, other.interval_of)
+
+
+@example([0.0] * 6, 2)  # where eps of the scores is too small to be a number
+@given(st.lists(st.floats(-1e308, 1e308), min_size=6, max_size=9), st.integers(1, 4))
+def test_rounding_alone_gives_no_verdict(values: list[float], ulps: int) -> None:
+    """The same scores, each but for its last digits, all in one direction."""
+    up = list(values)
+    for _ in range(ulps // 2):
+        up = [float(np.nextafter(one, np.inf)) for one in up]
+    (found,) = differences({"a": up, "b": values}, "m")
+    assert (found.verdict, found.p) == ("no difference shown", 1.0)
+
+
+def test_what_is_beyond_all_numbers_is_not_judged() -> None:
+    (found,) = differences({"a": [1.7e308] * 6, "b": [-1.7e308] * 6}, "m")
+    assert (found.verdict, found.mean, found.interval) == ("not judged", None, None)
+
+
+def test_float32_scores_have_the_rounding_of_float32() -> None:
+    exact = np.linspace(0.3, 0.7, 8)
+    rounded = exact.astype(np.float32).astype(float)
+    above = np.nextafter(rounded.astype(np.float32), np.float32(1)).astype(float)
+    (found,) = differences({"a": list(above), "b": list(rounded)}, "m")
+    assert (found.verdict, found.p) == ("no difference shown", 1.0)
+
+
+# --- no spread, and runs that were lost ---
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.004])
+def test_no_spread_is_no_certainty(shift: float) -> None:
+    """Never equivalent, no interval of no width, and in words how often another outcome may still come."""
+    base = np.linspace(0.5, 0.9, 6)
+    (found,) = differences({"a": list(base + shift), "b": list(base)}, "m", margin=0.01)
+    assert found.verdict == ("a higher" if shift else "no difference shown")
+    assert found.interval is None
+    assert "all 6 differences are the same" in found.note
+    assert "39 % of runs" in found.note
+    assert unseen_share(6) == pytest.approx(1 - 0.05 ** (1 / 6))
+
+
+def test_an_equivalence_names_what_its_seeds_cannot_show() -> None:
+    base, noise = drawn(12, 1), 1e-4 * drawn(12, 2)
+    (found,) = differences({"a": list(base + noise), "b": list(base)}, "m", margin=0.01)
+    assert (found.verdict, found.interval_of) == ("equivalent", "equivalence")
+    assert found.note == "12 seeds may not show what happens in less than 22 % of runs"
+
+
+def lost_where(
+    a: Sequence[int], b: Sequence[int], direction: Literal["higher", "lower"] | None, n: int = 10
+) -> Difference:
+    """Arm a is a little higher at every seed; runs are lost at these."""
+    base = drawn(n, 7)
+    columns = {"a": list(base + 0.1 + 0.01 * drawn(n, 8)), "b": list(base)}
+    for arm, seeds in (("a", a), ("b", b)):
+        for seed in seeds:
+            columns[arm][seed] = None
+    gone = {arm: [seed in seeds for seed in range(n)] for arm, seeds in (("a", a), ("b", b))}
+    (found,) = differences(columns, "m", lost=Lost(gone, direction))
+    return found
+
+
+def test_runs_that_were_lost_are_the_worst() -> None:
+    assert lost_where([], [], "higher").verdict == "a higher"
+    for direction, verdict in (("higher", "no difference shown"), ("lower", "a higher")):
+        found = lost_where([0, 3, 4, 8], [], direction)  # a's best seeds, or so many lost ones
+        assert found.by_ranks
+        assert (found.verdict, found.pairs, found.interval, found.mean) == (verdict, 6, None, None)
+        assert "4 of 10 seeds have a run that diverged or failed" in found.note
+    assert lost_where(range(10), [], "higher").verdict == "b higher"
+    neither = lost_where(range(10), range(10), "higher")
+    assert (neither.verdict, neither.pairs) == ("too few seeds", 0)
+    assert neither.note == "at 10 of 10 seeds both runs diverged or failed, and they are left out"
+    assert lost_where([0], [], None).verdict == "not judged"
+    assert "whether lower or higher is better is not known" in lost_where([0], [], None).note
+
+
+def test_a_run_that_has_not_come_is_not_lost() -> None:
+    base = drawn(10, 7)
+    columns = {"a": [None, *(base + 0.1 + 0.01 * drawn(10, 8))[1:]], "b": list(base)}
+    (found,) = differences(columns, "m", lost=Lost({"a": 10 * [False], "b": 10 * [False]}, "higher"))
+    assert (found.verdict, found.pairs, found.by_ranks) == ("a higher", 9, False)
+
+
+def test_what_is_missing_of_both_takes_no_note_away() -> None:
+    """Of the seeds that are left the note on their spread is still there."""
+    base = drawn(12, 7)
+    columns = {"a": [None] * 4 + [1.0] * 8, "b": [None] * 4 + [0.5] * 8}
+    gone = {arm: [seed < 4 for seed in range(12)] for arm in "ab"}
+    (found,) = differences(columns, "m", lost=Lost(gone, "higher"))
+    assert found.note.startswith(
+        "at 4 of 12 seeds both runs diverged or failed, and they are left out; all 8 differences"
+    )
+    columns, gone["a"][5] = {"a": [None] * 4 + list(base[4:]), "b": [None] * 4 + list(base[4:] - 1)}, True
+    columns["a"][5] = None
+    (found,) = differences(columns, "m", lost=Lost(gone, "higher"))
+    assert "1 of 8 seeds has a run that diverged or failed" in found.note
+    assert found.note.endswith("at 4 of 12 seeds both runs diverged or failed, and they are left out")
+
+
+def test_effects_count_what_was_lost() -> None:
+    found = lost_where(range(8), [], "higher")
+    assert (found.effects.share_a_higher, found.effects.d_z, found.pairs) == (0.2, None, 2)
+
+
+# --- digits ---
+
+
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_scores_of_32_bits_differ_by_no_more_than_their_digits(unit: float, mixed: bool) -> None:
+    """The same accuracies once in 32 bits and once in 64, or each a last digit off; as shares and in percent."""
+    whole = np.random.default_rng(0).uniform(0.5, 0.99, 10)
+    single = whole.astype(np.float32)
+    other = whole if mixed else np.nextafter(single, np.float32(1)).astype(float)
+    (found,) = differences({"a": list(unit * single.astype(float)), "b": list(unit * other)}, "m")
+    assert (found.p, found.verdict) == (1.0, "no difference shown")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_one_huge_score_makes_no_ties_of_the_others(kind: type) -> None:
     rng = np.random.default_rng(0)
-    assert {sign_flip_p(rng.permutation(d)) for _ in range(50)} == {1.0}
+    a, b = (rng.uniform(low, low + 0.1, 12).astype(kind).astype(float) for low in (0.5, 0.9))
+    a[0], b[0] = 1e16, 2e16
+    columns = {"a": [*a[:11], None], "b": list(b)}
+    gone = {"a": 11 * [False] + [True], "b": 12 * [False]}
+    (found,) = differences(columns, "m", lost=Lost(gone, "lower"))
+    assert found.verdict == "b higher"
 
 
-def test_drawn_flips_cannot_reach_what_fewer_could_not() -> None:
-    assert not too_few(17, 3276)
-    assert too_few(17, 3277)
+def test_small_differences_are_no_rounding() -> None:
+    (found,) = differences({"a": [0.5 + 1e-8 * k for k in range(1, 9)], "b": [0.5] * 8}, "m")
+    assert found.p == 2 / 256
 
 
-@pytest.mark.parametrize("seeds", [3, 20])
-def test_so_many_pairs_that_none_can_be_told_apart(seeds: int) -> None:
-    """82 arms are 3,321 pairs: no number of seeds is enough, and that is what is said, not that seeds are missing."""
+def test_of_three_seeds_no_number_of_seeds_is_asked_for() -> None:
+    columns = {"a": list(drawn(3, 1)), "b": [0.0] * 3}
+    assert differences(columns, "m", margin=0.1)[0].seeds_needed is None
+    assert differences({"a": list(drawn(6, 1)), "b": [0.0] * 6}, "m", margin=0.1)[0].seeds_needed is not None
+
+
+def test_a_margin_of_another_size_altogether() -> None:
+    columns = {"a": list(1e-300 * drawn(8, 1)), "b": [0.0] * 8}
+    assert differences(columns, "m", margin=1e10)[0].verdict == "equivalent"
+
+
+# --- families ---
+
+
+def test_an_arm_with_fewer_seeds_is_judged_at_its_own_level() -> None:
+    """The first pair is found, so that Holm's method tests the other one at 0.05: six seeds are enough."""
+    base, noise = drawn(12, 1), 0.01 * drawn(12, 2)
+    arms = {"base": list(base), "a": list(base + 1 + noise), "b": [*(base + 1 + noise)[:6], *6 * [None]]}
+    a, b = differences(arms, "m", baseline="base")
+    assert (a.verdict, b.verdict, b.p_adjusted) == ("a higher", "a higher", 2 / 64)
+    arms["a"] = list(base + noise - noise.mean())
+    assert [one.verdict for one in differences(arms, "m", baseline="base")] == ["no difference shown", "too few seeds"]
+
+
+def test_an_interval_of_one_pair_alone_is_called_so() -> None:
+    """0.021 and 0.021 at once are found by Holm's method, of which the second is tested at 0.05."""
+    d = drawn(8, 40) * 0.8 + 0.5
+    rng = np.random.default_rng(3)
+    told = set()
+    for _ in range(200):
+        arms = {"base": [0.0] * 8, "a": list(d + 1), "b": list(rng.standard_normal(8) + 1.1)}
+        for one in differences(arms, "m", baseline="base"):
+            told.add(one.interval_of)
+            if one.interval_of in ("t", "t of the pair"):
+                d_one = np.array(arms[one.a])
+                at = 0.05 / 2 if one.interval_of == "t" else 0.05
+                assert one.interval == pytest.approx(t_interval(d_one, at), rel=1e-9)
+    assert {"t", "t of the pair"} <= told
+
+
+def test_levels_are_those_that_holm_tests_at() -> None:
+    """A pair is found where its p is at most its level, and only there."""
     rng = np.random.default_rng(0)
-    scores = {str(arm): list(rng.normal(arm, 1e-9, seeds)) for arm in range(82)}
-    found = differences(scores, "test_accuracy")
-    assert {(one.verdict, one.seeds_needed) for one in found} == {("too many pairs", None)}
-    against = differences(scores, "test_accuracy", baseline="0")
-    assert "too many pairs" not in {one.verdict for one in against}
-    assert too_few(1000, 3277)
+    for m in (1, 2, 5, 15):
+        for _ in range(50):
+            ps = list(rng.random(m) ** 4)
+            found = [p is not None and p <= 0.05 for p in holm(ps)]
+            assert found == [p <= level for p, level in zip(ps, holm_levels(ps), strict=True)]
+
+
+def test_thousands_of_pairs_can_be_told_apart_with_enough_seeds() -> None:
+    arms = 82
+    family = arms * (arms - 1) // 2
+    seeds = next(n for n in range(2, 99) if not too_few(n, family))
+    rng = np.random.default_rng(0)
+    columns = {str(arm): list(arm + rng.normal(0, 1e-3, seeds)) for arm in range(arms)}
+    assert {one.verdict for one in differences(columns, "m")} == {"b higher"}
+    fewer = {arm: column[:-1] for arm, column in columns.items()}
+    assert {one.verdict for one in differences(fewer, "m")} == {"too few seeds"}
+
+
+def test_seeds_are_asked_for_where_an_effect_was_declared() -> None:
+    arms = {name: list(drawn(8, i)) for i, name in enumerate("ab")}
+    assert differences(arms, "m")[0].seeds_needed is None
+    needed = [differences(arms, "m", margin=margin)[0].seeds_needed for margin in (0.2, 0.5, 2.0)]
+    assert needed == sorted(needed, reverse=True)
+    assert needed[0] != needed[2]
+
+
+def test_equal_p_values_are_tested_at_one_level() -> None:
+    """Else which of two alike pairs is shown with which interval would be for the order of the arms to say."""
+    assert holm_levels([0.01, 0.01, 0.04]) == [0.05 / 3, 0.05 / 3, 0.05]
+    assert holm_levels([0.04, 0.01, 0.01]) == [0.05, 0.05 / 3, 0.05 / 3]
+    assert holm_levels([0.04, 0.04, 0.9]) == [0.05 / 3] * 3
+
+
+def test_a_run_without_a_value_spoils_the_pairs_of_its_own_arm_alone() -> None:
+    rng, seeds = np.random.default_rng(2), 10
+    arms = {name: list(level + 0.01 * rng.standard_normal(seeds)) for name, level in zip("abc", (1, 2, 3), strict=True)}
+    gone = {name: [(name, seed) in {("a", 0), ("b", 1)} for seed in range(seeds)] for name in arms}
+    columns = {name: [None if out else x for x, out in zip(arms[name], gone[name], strict=True)] for name in arms}
+    found = differences(columns, "m", lost=Lost(gone, "higher", unexplained=frozenset("a")))
+    assert [(one.verdict, one.by_ranks) for one in found] == [("not judged", False)] * 2 + [("b higher", True)]
+    assert found[0].note == "2 of 10 seeds have no value of one arm, and why is not known"
+    assert found[2].note.startswith("1 of 10 seeds has a run that diverged or failed, which counts as the worst")

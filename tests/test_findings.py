@@ -26,10 +26,11 @@ from paribus.findings.findings import Findings
 from paribus.findings.targets import earlier, reached
 from paribus.records.claims import Claim, Condition
 from paribus.records.metrics import TO_TARGET
-from paribus.records.record import StudyRecord, Target
+from paribus.records.record import Status, StudyRecord, Target
 from paribus.report.files.curves import draw
 from paribus.report.files.files import write_files
 from paribus.report.page.page import page
+from paribus.report.page.tables import differences_csv
 from paribus.report.show import as_json
 from paribus.report.terminal.tuned import study_results
 from tests.test_page import made, with_tuning
@@ -163,3 +164,59 @@ def test_a_band_is_made_once() -> None:
     arm, metric = found.study.arms[0].name, found.study.primary_metric
     assert found.band(arm, metric) is not None
     assert found.band(arm, metric) is found.band(arm, metric)
+
+
+@pytest.mark.parametrize("status", [Status.DIVERGED, Status.FAILED])
+def test_runs_without_a_score_are_the_worst(status: Status) -> None:
+    """Of an accuracy the lowest, of a loss the highest; a run that was interrupted says nothing."""
+    study = made(["adam", "sgd"], seeds=10)
+
+    def with_status(what: Status, count: int) -> Findings:
+        first = study.arms[0]
+        runs = [replace(run, status=what) if k < count else run for k, run in enumerate(first.runs)]
+        return Findings.of(replace(study, arms=[replace(first, runs=runs), *study.arms[1:]]))
+
+    lost = with_status(status, 10)
+    assert [one.verdict for one in lost.on("test_accuracy")] == ["b higher"]
+    (loss,) = lost.on("test_loss")
+    assert (loss.by_ranks, loss.p, loss.verdict) == (True, 2 / 2**10, None)
+    assert Findings.of(replace(lost.study, primary_metric="test_loss")).primary[0].verdict == "a higher"
+    (some,) = with_status(status, 2).primary
+    assert (some.by_ranks, some.pairs) == (True, 8)
+    (stopped,) = with_status(Status.INTERRUPTED, 2).primary
+    assert (stopped.by_ranks, stopped.pairs) == (False, 8)
+
+
+def test_a_run_that_ended_without_a_value_is_not_left_out_in_silence() -> None:
+    study = made(["adam", "sgd"], seeds=10)
+    first = study.arms[0]
+    runs = [
+        replace(run, curve={**run.curve, "test_accuracy": run.curve["test_accuracy"] * (np.nan if k < 3 else 1)})
+        for k, run in enumerate(first.runs)
+    ]
+    (found,) = Findings.of(replace(study, arms=[replace(first, runs=runs), *study.arms[1:]])).primary
+    assert (found.verdict, found.p) == ("not judged", None)
+    assert found.note == "3 of 10 seeds have no value of one arm, and why is not known"
+
+
+@pytest.mark.parametrize("metric", ["seconds_per_epoch", "train_loss_jitter"])
+def test_a_run_that_diverged_is_no_slow_one(metric: str) -> None:
+    study = made(["adam", "sgd"], seeds=10)
+    first = study.arms[0]
+    runs = [
+        replace(run, timed=True, status=Status.DIVERGED if k < 8 else run.status) for k, run in enumerate(first.runs)
+    ]
+    other = replace(study.arms[1], runs=[replace(run, timed=True) for run in study.arms[1].runs])
+    lost = replace(study, arms=[replace(first, runs=runs), other], primary_metric=metric)
+    (found,) = Findings.of(lost).primary
+    assert (found.verdict, found.by_ranks) == ("not judged", False)
+
+
+def test_a_table_of_differences_has_numbers_alone() -> None:
+    """Each interval in two columns, each effect in its own."""
+    found = Findings.of(made(["adam", "sgd"], seeds=8)).primary
+    head, row = (line.split(",") for line in differences_csv(found).splitlines())
+    cells = dict(zip(head, row, strict=True))
+    for name in ("d_z", "share_a_higher_ci95_low", "interval_low", "interval_high", "ci95_high"):
+        float(cells[name])
+    assert not any(sign in cell for cell in row for sign in "({[")

@@ -26,7 +26,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_scores_are_judged_as_a_study_is(tmp_path: Path) -> None:
-    found = judge(written(tmp_path, GOOD), None, None, None)
+    found = judge(written(tmp_path, GOOD))
     values = found.scores.values["accuracy"]
     (theirs,) = differences(values, "accuracy")
     assert found.found[0] == theirs
@@ -38,7 +38,7 @@ def test_scores_are_judged_as_a_study_is(tmp_path: Path) -> None:
 def test_rows_in_any_order_are_paired_by_seed(tmp_path: Path) -> None:
     head, *rows = GOOD.splitlines()
     shuffled = "\n".join([head, *rows[::-1]])
-    one, other = (judge(written(tmp_path, text), None, None, None) for text in (GOOD, shuffled))
+    one, other = (judge(written(tmp_path, text)) for text in (GOOD, shuffled))
     assert {(d.mean, d.p) for d in one.found} == {(-(d.mean or 0), d.p) for d in other.found}
 
 
@@ -46,11 +46,11 @@ def test_missing_scores_are_counted_and_said(tmp_path: Path) -> None:
     rows = "".join(
         f"a,{seed},0.9\nb,{seed},{text}\n" for seed, text in enumerate(["0.8", "", "nan", "0.7", "NA", "0.6"])
     )
-    found = judge(written(tmp_path, f"arm,seed,m\n{rows}c,7,0.5\n"), None, None, None)
+    found = judge(written(tmp_path, f"arm,seed,m\n{rows}c,7,0.5\n"))
     assert found.warnings == [
-        "a: 1 of 7 seeds have no m; its differences are over the others",
-        "b: 4 of 7 seeds have no m; its differences are over the others",
-        "c: 6 of 7 seeds have no m; its differences are over the others",
+        "a: 1 of 7 seeds has no m; its mean is over the others",
+        "b: 4 of 7 seeds have no m; its mean is over the others",
+        "c: 6 of 7 seeds have no m; its mean is over the others",
     ]
     assert [one.pairs for one in found.found] == [3, 0, 0]
 
@@ -86,7 +86,7 @@ BAD = {
 @pytest.mark.parametrize(("text", "answer"), BAD.values(), ids=BAD)
 def test_a_faulty_file_has_one_clear_answer(tmp_path: Path, text: str, answer: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        judge(written(tmp_path, text), None, None, None)
+        judge(written(tmp_path, text))
     assert len(caught.value.mistakes) == 1
     assert answer in str(caught.value)
 
@@ -104,13 +104,13 @@ def test_options_that_do_not_fit(
     tmp_path: Path, metric: str | None, baseline: str | None, margin: float | None, answer: str
 ) -> None:
     with pytest.raises(SettingsError, match=answer.replace("?", r"\?")):
-        judge(written(tmp_path, GOOD), metric, baseline, margin)
+        judge(written(tmp_path, GOOD), metric, baseline=baseline, margin=margin)
 
 
 def test_a_hundred_mistakes_are_not_a_hundred_lines(tmp_path: Path) -> None:
     rows = "".join(f"a,{i},x\n" for i in range(100))
     with pytest.raises(SettingsError, match="and 90 more"):
-        judge(written(tmp_path, f"arm,seed,m\n{rows}"), None, None, None)
+        judge(written(tmp_path, f"arm,seed,m\n{rows}"))
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
@@ -132,10 +132,83 @@ def test_scores_are_told_in_their_own_unit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["arm,seed,m,\na,1,2,3\nb,1,2,3\n", "arm,seed,m\na,1,1_0\nb,1,2\n"])
 def test_what_is_probably_a_slip_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError):
-        judge(written(tmp_path, text), None, None, None)
+        judge(written(tmp_path, text))
 
 
 def test_seeds_may_be_any_text(tmp_path: Path) -> None:
     rows = "".join(f"{arm},{seed},1\n" for arm in "ab" for seed in ("²", "10", "9", "x"))
-    found = judge(written(tmp_path, f"arm,seed,m\n{rows}"), None, None, None)
+    found = judge(written(tmp_path, f"arm,seed,m\n{rows}"))
     assert found.scores.seeds[:2] == ["9", "10"]
+
+
+# --- scores that are missing ---
+
+
+def with_gaps(tmp_path: Path, gaps: int, *, loss: bool = False) -> Path:
+    """Arm a is better at every seed; it lacks its first scores."""
+    sign = -1 if loss else 1
+    rows = [f"a,{seed},{'' if seed < gaps else 0.5 + sign * (0.1 + 0.001 * seed)}" for seed in range(12)]
+    rows += [f"b,{seed},{0.5 + 0.003 * (seed % 3)}" for seed in range(12)]
+    return written(tmp_path, "arm,seed,m\n" + "\n".join(rows) + "\n")
+
+
+def test_nobody_says_why_scores_are_missing(tmp_path: Path) -> None:
+    (found,) = judge(with_gaps(tmp_path, 5)).found
+    assert found.verdict == "not judged"
+    assert found.note.startswith("5 of 12 seeds have no score of one arm, and nobody said why: --missing worst")
+
+
+@pytest.mark.parametrize(
+    ("gaps", "verdict"), [(0, "a higher"), (1, "a higher"), (6, "no difference shown"), (12, "b higher")]
+)
+def test_missing_scores_are_the_worst(tmp_path: Path, gaps: int, verdict: str) -> None:
+    assert judge(with_gaps(tmp_path, gaps), missing="worst", lower=False).found[0].verdict == verdict
+    mirrored = {"a higher": "b higher", "b higher": "a higher"}.get(verdict, verdict)
+    assert judge(with_gaps(tmp_path, gaps, loss=True), missing="worst", lower=True).found[0].verdict == mirrored
+
+
+def test_the_worst_has_to_be_said(tmp_path: Path) -> None:
+    """Which way is better nobody knows of a column of a table: the reverse would praise the arm that lost its runs."""
+    with pytest.raises(SettingsError, match="add --lower or --higher"):
+        judge(with_gaps(tmp_path, 5), missing="worst")
+    higher, lower = (judge(with_gaps(tmp_path, 5), missing="worst", lower=low).found[0].note for low in (False, True))
+    assert "which counts as the worst, that is the lowest: judged by ranks of all 12" in higher
+    assert "which counts as the worst, that is the highest" in lower
+
+
+def test_which_way_is_better_is_said_of_one_metric_alone(tmp_path: Path) -> None:
+    table = "arm,seed,loss,accuracy\n" + "".join(
+        f"{arm},{seed},{'' if arm == 'a' and seed < 5 else seed / 9},{'' if arm == 'a' and seed < 5 else seed / 7}\n"
+        for arm in "ab" for seed in range(12)
+    )  # fmt: skip
+    loss, accuracy = judge(written(tmp_path, table), missing="worst", lower=True).found
+    assert (loss.by_ranks, accuracy.by_ranks, accuracy.p) == (True, False, None)
+
+
+def test_scores_that_are_missing_at_random_are_left_out(tmp_path: Path) -> None:
+    (found,) = judge(with_gaps(tmp_path, 5), missing="at-random").found
+    assert (found.verdict, found.pairs, found.by_ranks) == ("a higher", 7, False)
+    shown = paribus(tmp_path, "judge", "scores.csv", "--missing", "at-random")
+    assert shown.returncode == 0
+    assert "a higher" in shown.stdout
+    assert "not judged" in paribus(tmp_path, "judge", "scores.csv").stdout
+    refused = paribus(tmp_path, "judge", "scores.csv", "--missing", "best")
+    assert refused.returncode == 2
+    assert "--missing best is not allowed" in refused.stderr
+
+
+def test_scores_that_both_arms_lack_are_no_pair(tmp_path: Path) -> None:
+    text = with_gaps(tmp_path, 0).read_text().splitlines()
+    kept = [line for line in text if line.split(",")[1] not in ("3", "4")]
+    extra = [f"c,{seed},0.4{seed}" for seed in range(12)]
+    found = judge(written(tmp_path, "\n".join([*kept, *extra]) + "\n")).found
+    verdicts = {(one.a, one.b): one.verdict for one in found}
+    assert verdicts == {("a", "b"): "a higher", ("a", "c"): "not judged", ("b", "c"): "not judged"}
+
+
+@pytest.mark.parametrize(("arms", "seeds", "told"), [(2, 5, "1 pair needs 6"), (3, 6, "3 pairs need 7"), (2, 6, None)])
+def test_too_few_seeds_are_said(tmp_path: Path, arms: int, seeds: int, told: str | None) -> None:
+    rows = [f"{'abc'[arm]},{seed},{arm + seed / 7}" for arm in range(arms) for seed in range(seeds)]
+    found = judge(written(tmp_path, "\n".join(["arm,seed,m", *rows]) + "\n"))
+    assert [one.startswith(told or "") for one in found.warnings] == [True] * (told is not None)
+    assert told is None or found.warnings[0].endswith(f"; there are {seeds}")

@@ -130,7 +130,8 @@ def test_a_record_gives_back_what_it_was_given(one: Metric) -> None:
 def test_a_target_is_reached_from_its_own_side(curve: list[float], value: float, direction: Any) -> None:
     run = record(0, curve, Status.DONE)
     run.curve["test_mine"] = np.array(curve)
-    first = next((i for i, one in enumerate(curve) if (one <= value if direction == "lower" else one >= value)), None)
+    holds = [one <= value if direction == "lower" else one >= value for one in curve]
+    first = next((i for i in range(len(curve)) if all(holds[i:])), None)
     assert evaluation_reached(run, Target("test_mine", value, direction)) == first
     assert evaluation_reached(run, Target("test_mine", value, None)) is None
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from paribus.findings.findings import Findings
-from paribus.records.record import Pictures
+from paribus.records.record import Pictures, Status
 from paribus.report.page.figures import boundaries, confusions, forest, lengths, state_gradients, tuned
 from paribus.report.page.json import Columns
 from paribus.report.page.page import page
@@ -28,13 +28,23 @@ def test_the_forest_shows_the_interval_that_goes_with_the_verdict() -> None:
     assert len(figure.data) == 3
     for trace, one in zip(figure.data, shown, strict=True):
         expected = found[one.a, one.b]
-        low, high = expected.ci95_family or (0, 0)
+        low, high = expected.interval or (0, 0)
         (x,) = trace["x"]
         assert x == pytest.approx(100 * (expected.mean or 0), rel=1e-4)
         assert x - trace["error_x"]["arrayminus"][0] == pytest.approx(100 * low, abs=1e-3)
         assert x + trace["error_x"]["array"][0] == pytest.approx(100 * high, abs=1e-3)
     (zero, margin) = figure.layout["shapes"]
     assert (zero["x0"], zero["x1"], margin["x0"], margin["x1"]) == (0, 0, -2, 2)
+
+
+def test_where_no_difference_has_a_mean_the_page_says_why() -> None:
+    study = made(["adam", "sgd"], seeds=8)
+    first = study.arms[0]
+    runs = [replace(first.runs[0], status=Status.DIVERGED), *first.runs[1:]]
+    lost = replace(study, arms=[replace(first, runs=runs), study.arms[1]])
+    assert forest(view_of(lost)) is None
+    assert "All pairs are judged by ranks, which have no mean to draw." in page([Findings.of(lost)])
+    assert "All pairs are judged by ranks" not in page([Findings.of(study)])
 
 
 def test_boundaries_are_those_recorded_upright() -> None:

@@ -39,8 +39,9 @@ def difference(
         p=p,
         p_adjusted=p,
         ci95_family=(low, high),
+        interval=(low, high),
+        interval_of="t",
         pairs=10,
-        pairing_gain=None,
         verdict=verdict,
         seeds_needed=needed,
     )
@@ -64,9 +65,9 @@ LABELS = {"a": "adam", "b": "sgd"}
         ),
         (
             difference(0.0006, -0.0051, 0.0062, "no difference shown", 120, p=1.0),
-            None,
+            0.001,
             "No difference is shown between adam and sgd in test accuracy: 0.1 points (-0.5 to 0.6), p = 1, 10 seeds; "
-            "120 would find such a one with 80 % power.",
+            "120 would find the margin with 80 % power.",
         ),
         (
             difference(-0.0006, -0.0062, 0.0051, "equivalent"),
@@ -78,6 +79,30 @@ LABELS = {"a": "adam", "b": "sgd"}
             0.01,
             "Too few seeds to tell adam from sgd in test accuracy: 2.0 points (-1.0 to 5.0), 10 seeds; 12 would find the "
             "margin with 80 % power.",
+        ),
+        (
+            replace(difference(-0.02, -0.05, -0.001, "b higher"), interval_of="sign flips"),
+            None,
+            "sgd is higher than adam in test accuracy by 2.0 points (0.1 to 5.0, of the sign-flip test), p = 0.002, "
+            "10 seeds.",
+        ),
+        (
+            replace(difference(0.0, 0, 0, "no difference shown", p=1.0), interval=None, note="all 10 are the same"),
+            None,
+            "No difference is shown between adam and sgd in test accuracy: 0 points, p = 1, 10 seeds; all 10 are the "
+            "same.",
+        ),
+        (
+            replace(
+                difference(0.02, 0, 0, "b higher"), interval=None, by_ranks=True, note="2 of 12 were lost: by ranks"
+            ),
+            None,
+            "sgd is higher than adam in test accuracy, p = 0.002; 2 of 12 were lost: by ranks.",
+        ),
+        (
+            replace(difference(0.02, 0, 0, "not judged"), interval=None, note="2 of 12 were lost"),
+            None,
+            "adam and sgd are not judged in test accuracy; 2 of 12 were lost.",
         ),
         (
             replace(difference(0, 0, 0, "too few seeds"), mean=None, ci95_family=None, pairs=0),

@@ -75,6 +75,16 @@ def test_validation_is_carved_from_the_training_data_alone() -> None:
     np.testing.assert_array_equal(np.sort(both, axis=0), np.sort(plain.train.x, axis=0))
 
 
+def test_digits_of_the_first_classes() -> None:
+    whole, two = (load(settings_of(f"task=digits {words}"), 0) for words in ("", "classes=2"))
+    assert (whole.info.classes, two.info.classes) == (10, 2)
+    y = load_digits().target
+    assert len(two.train) + len(two.test) == (y < 2).sum()
+    assert set(two.train.y.tolist()) == {0, 1}
+    assert two.info.fingerprint != whole.info.fingerprint
+    assert "the first 2 classes" in two.info.source
+
+
 def test_standardisation_is_fitted_on_the_training_split() -> None:
     task = load(settings_of("task=digits standardise=true validation=0.2"), 0)
     varying = task.train.x.std(axis=0) > 0

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -366,14 +367,19 @@ def test_every_function_of_scikit_learns_has_a_fingerprint_of_its_own() -> None:
     assert len({code_fingerprint(one) for one in functions.values()}) == len(functions) > 70
 
 
-def test_what_a_librarys_decorator_made_of_ones_own_is_known_by_what_is_inside() -> None:
-    here: list[dict[str, Any]] = [{"__name__": "__main__"} for _ in range(3)]
+@pytest.mark.parametrize("module", ["__main__", "a_module_of_mine"])
+def test_what_a_librarys_decorator_made_of_ones_own_is_known_by_what_is_inside(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if module not in sys.modules:
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    here: list[dict[str, Any]] = [{"__name__": module} for _ in range(3)]
     for number, names in zip((2, 2, 3), here, strict=True):
         exec(f"import contextlib\n@contextlib.contextmanager\ndef scaled(x):\n    yield {number} * x", names)
     found = []
     for names in here:  # each stands where its name says, as in a script of its own
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(sys.modules["__main__"], "scaled", names["scaled"], raising=False)
+            patched.setattr(sys.modules[module], "scaled", names["scaled"], raising=False)
             found.append(code_fingerprint(names["scaled"]))
     assert found[0] == found[1] != found[2]
 

@@ -6,7 +6,7 @@ import io
 import sys
 import warnings as say
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,6 +15,7 @@ from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, listed_values
 from paribus.findings.findings import Findings
+from paribus.findings.power import seeds_note
 from paribus.records.metrics import Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
@@ -108,7 +109,7 @@ class Study:
         if metric is not None and metric not in known:
             raise SettingsError([f"there is no metric {metric!r}: {near_miss(metric, known)}"])
         found = self.findings.differences if metric is None else self.findings.on(metric)
-        return pd.DataFrame([asdict(one) for one in found])
+        return pd.DataFrame([one.as_data() for one in found])
 
     def tuning(self) -> DataFrame:
         """What was tried: a row for each arm and candidate, its mean on validation data, and whether it was chosen."""
@@ -338,6 +339,9 @@ def _study(
         command="python",
         **options,
     )
+    arms = len(asked.design.arms)
+    if note := seeds_note(arms, len(asked.seeds), baseline=asked.baseline is not None, options=False):
+        _Teller().on_message(note)
     for stage, work in stages(asked):  # a refusal leaves no folder behind
         for line in work.lines():
             _Teller().on_message(line)

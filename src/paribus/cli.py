@@ -227,7 +227,11 @@ def run(
     from paribus.study.file import read_file
 
     carry_out(
-        lambda: read_file(file, out, typed()).replaced(fresh=fresh), dry_run=dry_run, as_json=as_json, quiet=quiet
+        lambda: read_file(file, out, typed()).replaced(fresh=fresh),
+        dry_run=dry_run,
+        as_json=as_json,
+        quiet=quiet,
+        file=True,
     )
 
 
@@ -322,7 +326,17 @@ def judge(
     metric: Annotated[str | None, typer.Option(help="The primary metric; by default the first.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
     margin: Annotated[
-        float | None, typer.Option(help="The largest difference that does not matter; of accuracies as a share, 0.01.")
+        float | None, typer.Option(help="The largest difference that does not matter, in the unit of the scores.")
+    ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            help="What a missing score counts as: worst, or at-random, where it is missing for no reason of its own. "
+            "Without it pairs that lack one are not judged."
+        ),
+    ] = None,
+    lower: Annotated[
+        bool | None, typer.Option("--lower/--higher", help="Which scores are better; for --missing worst.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -333,7 +347,7 @@ def judge(
     from paribus.report.terminal.judge import judgement_table
 
     try:
-        found = judge_scores(scores, metric, baseline, margin)
+        found = judge_scores(scores, metric, baseline=baseline, margin=margin, missing=missing, lower=lower)
     except SettingsError as error:
         refuse(error.mistakes)
     if as_json:

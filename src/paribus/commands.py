@@ -144,8 +144,9 @@ def described(
     )
 
 
-def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, quiet: bool) -> None:
+def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, quiet: bool, file: bool = False) -> None:
     from paribus.config.overrides import SettingsError
+    from paribus.findings.power import seeds_note
     from paribus.study.stages import foreseen, stages
     from paribus.study.store import StoreError
 
@@ -153,6 +154,9 @@ def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, qui
     whole, written = True, list[Path]()
     try:
         asked = ask()
+        arms, baseline = len(asked.design.arms), asked.baseline is not None
+        if note := seeds_note(arms, len(asked.seeds), baseline=baseline, options=not file):
+            console.print(note, markup=False, highlight=False)
         if dry_run:
             from paribus.report.terminal.tables import dry_run_table
             from paribus.study.dry_run import expected

@@ -44,6 +44,12 @@ _REPORT: Defaults = {
 }
 
 
+def _classes() -> int:
+    """Of a task with ten classes."""
+    found: int = setting(10, "classes that are kept, from the first on", "a whole number from 2 to 10", ge=2, le=10)
+    return found
+
+
 class Moons(Tabular):
     """`sklearn.datasets.make_moons` with the source report's arguments."""
 
@@ -104,6 +110,7 @@ class Digits(Tabular):
     image = (1, 8, 8)
 
     name: Literal["digits"] = "digits"
+    classes: int = _classes()
 
 
 class Cifar10(TaskConfig):
@@ -145,6 +152,7 @@ class Cifar10(TaskConfig):
         ge=10,
         le=10_000,
     )
+    classes: int = _classes()
     normalise: bool = setting(
         True, "subtract each channel's training mean, divide by its standard deviation; else by 255", "true or false"
     )

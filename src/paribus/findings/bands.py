@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.findings.differences import ALPHA
+from paribus.findings.power import ALPHA
 from paribus.records.record import ArmRecord, RunRecord, Status
 
 Values = NDArray[np.float64]

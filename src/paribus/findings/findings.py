@@ -11,13 +11,14 @@ from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.bands import Band, arm_band
 from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.confounders import confounders
-from paribus.findings.differences import Difference, differences, least_seeds
+from paribus.findings.differences import LOST, Difference, Lost, differences
 from paribus.findings.meaningless import meaningless, remarks
+from paribus.findings.power import least_seeds
 from paribus.findings.study import troubles, warnings
 from paribus.findings.summary import Summary, derived_metrics, metrics, summarise, values
 from paribus.findings.targets import Earlier, Reached, earlier, reached
-from paribus.records.metrics import TO_TARGET, Metric
-from paribus.records.record import RunRecord, StudyRecord, Target
+from paribus.records.metrics import JITTERS, METERS, TIMES, TO_TARGET, Metric
+from paribus.records.record import RunRecord, Status, StudyRecord, Target
 
 Values = list[float | None]
 
@@ -126,11 +127,37 @@ class Findings:
         columns = {arm: of[metric] for arm, of in self.values.items()}
         primary = metric == study.primary_metric
         margin = study.margin if primary else None
-        return differences(columns, metric, primary=primary, baseline=study.baseline, margin=margin)
+        return differences(
+            columns,
+            metric,
+            primary=primary,
+            baseline=study.baseline,
+            margin=margin,
+            lost=self._lost(metric, columns),
+        )
+
+    def _lost(self, metric: str, columns: Mapping[str, Sequence[float | None]]) -> Lost | None:
+        """Runs that diverged or failed, or ended without a value of this metric, which others have."""
+        study = self.study
+        ended = {arm.name: {run.seed: run.status for run in arm.runs} for arm in self.study.arms}
+        without = {
+            arm: [
+                of.get(seed) if value is None else None for seed, value in zip(study.seeds, columns[arm], strict=True)
+            ]
+            for arm, of in ended.items()
+        }
+        gone = {arm: [status in (*LOST, Status.DONE) for status in of] for arm, of in without.items()}
+        if not any(map(any, gone.values())):
+            return None
+        unexplained = frozenset(arm for arm, of in without.items() if Status.DONE in of)
+        if metric in (*TIMES, *METERS, *JITTERS):
+            unknown = "how fast or steady such a run is says nothing"
+            return Lost(gone, None, unknown=unknown, unexplained=unexplained)
+        return Lost(gone, self.metric(metric).direction, unexplained=unexplained)
 
     @property
-    def least_seeds(self) -> int | None:
-        """How many seeds it takes before any pair on the primary metric could be told apart; None of too many pairs."""
+    def least_seeds(self) -> int:
+        """How many seeds it takes before any pair on the primary metric could be told apart."""
         return least_seeds(len(self.primary))
 
     # --- the target ---

@@ -21,10 +21,8 @@ def warnings(study: StudyRecord) -> list[str]:
     for arm in study.arms:
         diverged = sum(run.status is Status.DIVERGED for run in arm.runs)
         if diverged:
-            found.append(
-                f"{diverged} of {len(arm.runs)} runs of {arm.name or study.name} diverged: its means and differences "
-                "are over the seeds that did not, and flatter it"
-            )
+            left = ": its means are over the seeds that did not, and flatter it" if diverged < len(arm.runs) else ""
+            found.append(f"{diverged} of {len(arm.runs)} runs of {arm.name or study.name} diverged{left}")
     if study.target is not None and study.target.direction is None:
         found.append(
             f"Nothing is said of the target {study.target}: the record does not tell whether lower or higher is "

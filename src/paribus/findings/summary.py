@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paribus.findings.differences import ALPHA, t_interval
+from paribus.findings.differences import LOST, t_interval
+from paribus.findings.power import ALPHA
 from paribus.findings.targets import epochs_to, seconds_to
 from paribus.records.metrics import (
     BUILT_IN,
@@ -20,7 +21,9 @@ from paribus.records.metrics import (
     TO_TARGET,
     split_of,
 )
-from paribus.records.record import ArmRecord, RunRecord, StudyRecord, Target
+from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target
+
+_SAME_GAP = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +56,31 @@ def summarise(values: Sequence[float | None]) -> Summary:
 
 
 def jitter(run: RunRecord, metric: str = "train_loss") -> float | None:
-    """How unquiet a curve is: the standard deviation of a metric's change from one evaluation to the next.
+    """How unquiet a curve is: J = sd(x[t + 1] - 2 x[t] + x[t - 1]) / sqrt(3) over the second half of the evaluations.
 
-    Over the second half of the curve, where most of the descent is past; None where a run did not reach its end or was
-    evaluated fewer than ten times. With `eval_every=1` the changes are from epoch to epoch.
+    A straight trend has none. Of white noise it is the sd of its change from one evaluation to the next. None where a
+    run did not reach its end or was evaluated fewer than ten times. With `eval_every=1` steps are epochs. A last
+    evaluation that comes sooner than the others is left out: the trend to it is another one.
     """
     column = run.curve.get(metric)
-    if run.final(metric) is None or column is None or len(column) < 10:
+    if run.final(metric) is None or column is None:
+        return None
+    gaps = np.diff(run.curve["epoch"])
+    column = column[:-1] if len(gaps) > 1 and gaps[-1] < (1 - _SAME_GAP) * gaps[-2] else column
+    if len(column) < 10:
         return None
     second = column[len(column) // 2 :]
-    return float((second[1:] - second[:-1]).std(ddof=1))
+    return float(np.diff(second, 2).std(ddof=1) / math.sqrt(3))
 
 
 def value(run: RunRecord, metric: str, target: Target | None) -> float | None:
     """A metric of a run, None where it is missing or not finite."""
+    found = _value(run, metric, target)
+    return found if found is not None and math.isfinite(found) else None
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _value(run: RunRecord, metric: str, target: Target | None) -> float | None:
     match metric:
         case "seconds_per_epoch":
             return run.seconds_per_epoch()
@@ -81,6 +95,22 @@ def value(run: RunRecord, metric: str, target: Target | None) -> float | None:
         case "seconds_to_target":
             return seconds_to(run, target) if target else None
     return None if metric in METERS and not run.timed else run.final(metric)
+
+
+def value_at(run: RunRecord, metric: str, epoch: float, since: float | None = None) -> float | None:
+    """A curve's value at its last evaluation up to an epoch, or its change since that of another one; None where it was
+    not evaluated then. Of a run that diverged later it is what it was."""
+    column, epochs = run.curve.get(metric), run.curve.get("epoch")
+    if column is None or epochs is None or run.status not in (Status.DONE, *LOST) or not len(epochs):
+        return None
+    found = []
+    for at in (epoch, since):
+        upto = int(np.searchsorted(epochs, at, side="right")) if at is not None else 0
+        if at is not None and (not upto or at > epochs[-1]):
+            return None
+        found.append(float(column[upto - 1]) if at is not None else 0.0)
+    change = found[0] - found[1]
+    return change if math.isfinite(change) else None
 
 
 def derived_metrics(study: StudyRecord) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
@@ -11,11 +10,14 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.findings.differences import holm, sign_flip_p
+from paribus.findings.differences import holm
+from paribus.findings.pairs import ranked
+from paribus.findings.sign_flips import sign_flip_p
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 
-ENDED = (Status.DONE, Status.DIVERGED)
-"""Runs that ended by themselves: only they can be said to have reached a target, or not."""
+Epochs = NDArray[np.float64]
+ENDED = (Status.DONE, Status.DIVERGED, Status.FAILED)
+"""How a run ended of which it can be said whether it reached a target: one that failed did not."""
 
 
 @dataclass(frozen=True)
@@ -44,44 +46,81 @@ class Earlier:
     a_first: bool
 
 
-def evaluation_reached(run: RunRecord, target: Target) -> int | None:
-    """The index of the first evaluation at or beyond the target, None where there is none."""
+def evaluation_reached(run: RunRecord, target: Target, grid: Epochs | None = None) -> int | None:
+    """The index of the evaluation from which on the target holds to the end; None where it does not hold there. A curve
+    that crosses it once and falls back has not reached it, nor has a run that diverged.
+
+    `grid`: the epochs to look at, each by the last evaluation up to it.
+    """
     values = run.curve.get(target.metric)
-    if values is None or target.direction is None:
+    if values is None or target.direction is None or run.status is not Status.DONE:
         return None
+    looked = np.arange(len(values))
+    if grid is not None:
+        looked = np.searchsorted(run.curve["epoch"], grid, side="right") - 1
+        looked = looked[looked >= 0]
+    values = values[looked]
     beyond = values <= target.value if target.direction == "lower" else values >= target.value
-    return int(beyond.argmax()) if beyond.any() else None
+    if not len(beyond) or not beyond[-1]:
+        return None
+    return int(looked[0 if beyond.all() else len(beyond) - beyond[::-1].argmin()])
 
 
-def epochs_to(run: RunRecord, target: Target) -> float | None:
-    """The epoch of that evaluation; None for a run that did not reach the target."""
-    at = evaluation_reached(run, target) if run.status in ENDED else None
-    return None if at is None else float(run.curve["epoch"][at])
+def epochs_to(run: RunRecord, target: Target, grid: Epochs | None = None) -> float | None:
+    """The epoch of that evaluation, with a grid that of the grid; None for a run that did not reach the target."""
+    at = evaluation_reached(run, target, grid)
+    if at is None:
+        return None
+    epoch = float(run.curve["epoch"][at])
+    return epoch if grid is None else float(grid[np.searchsorted(grid, epoch, side="left")])
 
 
-def seconds_to(run: RunRecord, target: Target) -> float | None:
+def seconds_to(run: RunRecord, target: Target, grid: Epochs | None = None) -> float | None:
     """Training time up to it; None unless the run had the machine to itself."""
-    at = evaluation_reached(run, target) if run.status in ENDED else None
+    at = evaluation_reached(run, target, grid)
     return None if at is None or not run.timed else float(run.curve["train_seconds"][at])
 
 
-def by_seed(
-    arm: ArmRecord, target: Target, when: Callable[[RunRecord, Target], float | None] = epochs_to
-) -> dict[int, float]:
-    """When the runs that ended by themselves reached it, by seed: infinity for never. `when`: `epochs_to`, or
-    `seconds_to`, which leaves out the runs that it says nothing of."""
+def common_grid(*arms: ArmRecord) -> Epochs | None:
+    """The evaluations by which arms are compared: those of the arm that has the fewest, up to the epoch that all were
+    trained to. Whoever is looked at more often would be seen to arrive earlier."""
+    until = horizon(*arms)
+    longest = [
+        max((run.curve["epoch"] for run in arm.runs if run.status is Status.DONE), key=len, default=None)
+        for arm in arms
+    ]
+    seen = [epochs[epochs <= until] for epochs in longest if epochs is not None]
+    return min(seen, key=len, default=None)
+
+
+def horizon(*arms: ArmRecord) -> float:
+    """The epoch up to which all arms were trained: beyond it nothing is known of one of them."""
+    return min((max(_ends(arm), default=math.inf) for arm in arms), default=math.inf)
+
+
+def _ends(arm: ArmRecord) -> list[float]:
+    return [float(run.curve["epoch"][-1]) for run in arm.runs if run.status is Status.DONE and len(run.curve["epoch"])]
+
+
+def by_seed(arm: ArmRecord, target: Target, grid: Epochs | None = None, *, seconds: bool = False) -> dict[int, float]:
+    """The epochs after which runs reached it, by seed: infinity for never. `seconds`: of training instead, without the
+    runs of which they say nothing."""
     found = {}
     for run in arm.runs:
-        at = when(run, target)
-        if run.status in ENDED and epochs_to(run, target) is None:
+        if run.status not in ENDED:
+            continue
+        at = epochs_to(run, target, grid)
+        if at is None:
             found[run.seed] = math.inf
-        elif at is not None:
+        elif not seconds:
             found[run.seed] = at
+        elif (time := seconds_to(run, target, grid)) is not None:
+            found[run.seed] = time
     return found
 
 
 def reached(study: StudyRecord, target: Target) -> list[Reached]:
-    """Each arm's count and median, over the runs that ended by themselves."""
+    """Each arm's count and median, over the runs that ended."""
     found = []
     for arm in study.arms:
         epochs = list(by_seed(arm, target).values())
@@ -92,16 +131,21 @@ def reached(study: StudyRecord, target: Target) -> list[Reached]:
 
 
 def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
-    """Every pair of arms, or all against the baseline."""
-    by_arm = {arm.name: by_seed(arm, target) for arm in study.arms}
-    pairs = [(a, b) for a, b in combinations(by_arm, 2) if study.baseline is None]
-    pairs += [(name, study.baseline) for name in by_arm if study.baseline is not None and name != study.baseline]
-    tested = [rank_test(by_arm[a], by_arm[b]) for a, b in pairs]
+    """Every pair of arms, or all against the baseline, each up to the epoch that both were trained to."""
+    arms = {arm.name: arm for arm in study.arms}
+    pairs = [(a, b) for a, b in combinations(arms, 2) if study.baseline is None]
+    pairs += [(name, study.baseline) for name in arms if study.baseline is not None and name != study.baseline]
+    tested = [_rank_test_of(arms[a], arms[b], target) for a, b in pairs]
     adjusted = holm([p for _, p, _ in tested])
     return [
         Earlier(a=a, b=b, pairs=n, p=p, p_adjusted=q, a_first=first)
         for (a, b), (n, p, first), q in zip(pairs, tested, adjusted, strict=True)
     ]
+
+
+def _rank_test_of(a: ArmRecord, b: ArmRecord, target: Target) -> tuple[int, float | None, bool]:
+    grid = common_grid(a, b)
+    return rank_test(by_seed(a, target, grid), by_seed(b, target, grid))
 
 
 def rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None, bool]:
@@ -111,18 +155,5 @@ def rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | No
     (2, 0.5, True)
     """
     seeds = sorted(a.keys() & b.keys())
-    ranks = mid_ranks([a[seed] for seed in seeds] + [b[seed] for seed in seeds])
-    d = ranks[: len(seeds)] - ranks[len(seeds) :]
+    d = ranked(np.array([a[seed] for seed in seeds], dtype=float), np.array([b[seed] for seed in seeds], dtype=float))
     return len(seeds), sign_flip_p(d), bool(d.sum() < 0)
-
-
-def mid_ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Ranks from 1, ties at their mean rank; infinity is the last rank.
-
-    >>> mid_ranks([3.0, 1.0, 3.0, float("inf")]).tolist()
-    [2.5, 1.0, 2.5, 4.0]
-    """
-    from scipy.stats import rankdata  # half a second to import
-
-    ranks: NDArray[np.float64] = rankdata(values, method="average")
-    return ranks

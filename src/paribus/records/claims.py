@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
@@ -18,14 +18,18 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Condition:
-    """One of four kinds, on one metric of a study's arms:
+    """One of five kinds, on one metric of a study's arms:
 
-    | kind       | given                           | holds where                                        |
-    |------------|---------------------------------|----------------------------------------------------|
-    | difference | `higher`, `lower`, `by`         | higher - lower is above `by` (0)                   |
-    | likeness   | `alike` (two arms), `margin`    | their difference lies within the margin            |
-    | ratio      | `ratio` (two arms), `between`   | first / second lies between the two numbers        |
-    | level      | `arm`, `at_least` or `at_most`  | its mean does                                      |
+    | kind       | given                                   | holds where                                        |
+    |------------|-----------------------------------------|----------------------------------------------------|
+    | difference | `higher`, `lower`, `by`                 | higher - lower is above `by` (0)                   |
+    | likeness   | `alike` (two arms), `margin`            | their difference lies within the margin            |
+    | ratio      | `ratio` (two arms), `between`           | first / second lies between the two numbers        |
+    | level      | `arm`, `at_least` or `at_most`          | its mean does                                      |
+    | line       | `line` (arms), `x`, `within` or `beyond`| they lie within that share of their range of a     |
+    |            |                                         | straight line over `x`, or farther from it         |
+
+    `at`: of a curve, its value at this epoch instead of the last; `since`: how much it has changed since that epoch.
     """
 
     metric: str
@@ -39,6 +43,12 @@ class Condition:
     arm: str | None = None
     at_least: Number | None = None
     at_most: Number | None = None
+    line: tuple[str, ...] | None = None
+    x: tuple[Number, ...] | None = None
+    within: Number | None = None
+    beyond: Number | None = None
+    at: Number | None = None
+    since: Number | None = None
 
     KINDS: ClassVar[dict[str, tuple[set[str], set[str]]]] = {
         "difference": ({"higher", "lower"}, {"by"}),
@@ -46,6 +56,8 @@ class Condition:
         "ratio": ({"ratio", "between"}, set()),
         "level, at least": ({"arm", "at_least"}, set()),
         "level, at most": ({"arm", "at_most"}, set()),
+        "line": ({"line", "x", "within"}, set()),
+        "no line": ({"line", "x", "beyond"}, set()),
     }
 
     @field_validator("between")
@@ -59,29 +71,47 @@ class Condition:
     def _of_one_kind(self) -> Condition:
         if mistake := _kind_mistake(_given(self).keys()):
             raise ValueError(mistake)
+        if self.line is not None and self.x is not None and not 2 < len(self.line) == len(self.x):
+            raise ValueError
         return self
+
+    @property
+    def told(self) -> str:
+        """As a file has it, in one line.
+
+        >>> Condition("test_loss", higher="a", lower="b").told
+        "metric = 'test_loss', higher = 'a', lower = 'b'"
+        """
+        return ", ".join(f"{key} = {value!r}" for key, value in _given(self).items())
 
     @property
     def arms(self) -> list[str]:
         """Those that it is about."""
         return [
             arm
-            for arm in (self.higher, self.lower, *(self.alike or ()), *(self.ratio or ()), self.arm)
+            for arm in (self.higher, self.lower, *(self.alike or self.ratio or self.line or ()), self.arm)
             if arm is not None
         ]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`id`: a name (`C1`); `text`: what was concluded. Claims of several studies with one id are one claim."""
+    """`id`: a name (`C1`); `text`: what was concluded. Claims of several studies with one id are one claim.
+
+    `note`: what readers have to know beside the verdict; `reduced`: whether the study is a smaller one than the claim
+    is about, so that its verdict is one at that scale.
+    """
 
     id: str
     text: str
     conditions: tuple[Condition, ...]
+    note: str = ""
+    reduced: bool = False
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, without what is not given: as a file has it."""
-        return {"id": self.id, "claim": self.text, "conditions": [_given(one) for one in self.conditions]}
+        more = {key: value for key, value in (("note", self.note), ("reduced", self.reduced)) if value}
+        return {"id": self.id, "claim": self.text, **more, "conditions": [_given(one) for one in self.conditions]}
 
     @classmethod
     def of(cls, facts: Any) -> Claim:
@@ -105,7 +135,15 @@ class Claim:
             mistakes += [f"claim {name}{line}" for line in map(_explained, error.errors()) if line]
         if mistakes:
             raise SettingsError(mistakes)
-        return cls(table.id, table.claim, tuple(table.conditions))
+        return cls(table.id, table.claim, tuple(table.conditions), table.note, table.reduced)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Claims as a record had them, from when it held so many finished runs; None where that is not known."""
+
+    claims: tuple[Claim, ...]
+    runs: int | None
 
 
 class _Table(BaseModel):
@@ -116,10 +154,13 @@ class _Table(BaseModel):
     id: str
     claim: str
     conditions: list[Condition] = Field(min_length=1)
+    note: str = ""
+    reduced: StrictBool = False
 
 
 _KEYS = frozenset(field.name for field in fields(Condition))
 _PAIRS = ("alike", "ratio")
+_LISTS = {"line": 'arms, as in line = ["batch 32", "batch 64", "batch 128"]', "x": "numbers, as in x = [32, 64, 128]"}
 _ARMS = ("higher", "lower", "arm")
 
 
@@ -131,7 +172,9 @@ def _given(condition: Condition) -> dict[str, Any]:
 
 def _kind_mistake(keys: Iterable[str]) -> str:
     """What is wrong where these keys make no kind of condition."""
-    has = {*keys} - {"metric"}
+    has = {*keys} - {"metric", "at", "since"}
+    if {*keys} & {"at", "since"} == {"since"}:
+        return "a condition with since has at too: from which epoch to which"
     kinds = Condition.KINDS.values()
     if any(need <= has <= need | more for need, more in kinds):
         return ""
@@ -148,7 +191,8 @@ def _explained(problem: ErrorDetails) -> str:
     if len(where) == 1:
         return " has no conditions: write [[claims.conditions]] tables"
     if len(where) == 2:
-        return ""
+        line = isinstance(value, dict) and "line" in value
+        return ": line has three arms or more, and x a number for each" if line else ""
     key = str(where[2])
     if extra:
         return f": a condition has no {key!r}: {near_miss(key, _KEYS)}"
@@ -156,6 +200,8 @@ def _explained(problem: ErrorDetails) -> str:
         return ': a condition has a metric, which is text: write metric = "test_accuracy"'
     if key in _PAIRS:
         return f': {key} is a list of two arms, as in {key} = ["one", "other"]'
+    if key in _LISTS:
+        return f": {key} is a list of {_LISTS[key]}"
     if key in _ARMS:
         return f': {key} = {value!r} is not allowed: it is the name of an arm, as in {key} = "one"'
     if key == "between" and problem["type"] in ("value_error", "missing", "too_long", "tuple_type"):

@@ -236,7 +236,7 @@ BUILT_IN: Mapping[str, Metric] = {
         *(replace(of, name=f"{split}_{name}") for split in SPLITS for name, of in MEASURED.items()),
         *map(_jitter, JITTERS),
         Metric("best_test_accuracy", "higher", "share", _SHARE_RIGHT),
-        Metric("epochs_to_target", "lower", "epochs", Format(places=0)),
+        Metric("epochs_to_target", "lower", "epochs", Format(places=1)),
         Metric("seconds_to_target", "lower", "s"),
         _milliseconds("seconds_per_epoch", "ms_per_epoch"),
         _milliseconds("seconds_per_evaluation", "ms_per_evaluation"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paribus.config.values import Value
 from paribus.records.checkpoint import Best
-from paribus.records.claims import Claim
+from paribus.records.claims import Claim, Written
 from paribus.records.metrics import Direction, Metric, metric_named, split_of
 
 
@@ -268,6 +268,7 @@ class Tuning:
 class StudyRecord:
     """Arms x seeds and what they left. `metrics`: the user's own, by what they measure (`mae`).
 
+    `claims_written`: the claims as they stood before, and how many runs there were when they were written;
     `class_counts`: a task's fingerprint -> split -> how many examples of each class it has, where that is recorded;
     `remarks`: an arm's name -> what the trial before training remarked on the user's code; `damages`: what of the
     record could not be read, and is left out.
@@ -285,6 +286,7 @@ class StudyRecord:
     margin: float | None = None
     tuning: Tuning | None = None
     claims: tuple[Claim, ...] = ()
+    claims_written: tuple[Written, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     class_counts: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -33,7 +33,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "arms": [_arm(findings, arm) for arm in study.arms],
         "agreements": [asdict(agreement) for agreement in findings.agreements],
         "targets": _targets(findings),
-        "differences": [asdict(found) for found in findings.differences],
+        "differences": [found.as_data() for found in findings.differences],
         "tuning": [{**asdict(one), "at_edge": bool(one.edges)} for one in study.tuning.arms] if study.tuning else [],
         "shared": as_json(findings.shared) if findings.shared else None,
         "claims": [asdict(one) for one in findings.verdicts],
@@ -61,7 +61,7 @@ def judgement_as_json(judged: Judgement) -> dict[str, Any]:
             }
             for arm in arms
         ],
-        "differences": [asdict(one) for one in judged.found],
+        "differences": [one.as_data() for one in judged.found],
     })  # fmt: skip
     return contents
 

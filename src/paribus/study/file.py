@@ -77,6 +77,7 @@ class StudyFile(BaseModel):
     )
     arms: list[Any] | None = Field(None, description="tables, each with a name and settings")
     claims: list[Any] = Field([], description="tables, each with an id, a claim and conditions")
+    reduced: bool = Field(default=False, description="true or false")
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> StudyFile:
@@ -121,7 +122,8 @@ def _spec(file: StudyFile, stem: str, *, out: Path | None, command: str, other: 
         given["tune"] = _tune(file.tune)
     for table in file.claims:
         with mistakes.noted():
-            claims.append(Claim.of(table))
+            whole = {"reduced": file.reduced, **table} if isinstance(table, dict) and file.reduced else table
+            claims.append(Claim.of(whole))
     return make_request(
         lambda: _design(file),
         stem,

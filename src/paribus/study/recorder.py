@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +54,24 @@ class Recorder(Callback):
             store.set("measured", {one.name: one.as_data() for one in (*MEASURED.values(), *request.measured)})
             store.set("plan_version", PLAN_VERSION)
             if whole:
-                store.set("claims", [claim.as_data() for claim in request.claims])
+                self._write_claims([claim.as_data() for claim in request.claims])
             store.set("seeds", request.seeds)
             self._environment = store.add_environment(surroundings)
             self._arms = {
                 arm.settings: store.add_arm(arm.name, arm.settings.flat(), rename=whole) for arm in request.design.arms
             }
+
+    def _write_claims(self, claims: list[dict[str, Any]]) -> None:
+        """What was claimed before stays, with how many runs were known when it was replaced: a condition that is
+        written when results are there may be one that fits them."""
+        store, before = self._store, self._store.get("claims")
+        written = store.get("claims_written") or ([{"claims": before, "runs": None}] if before else [])
+        if not written or written[-1]["claims"] != claims:
+            store.set(
+                "claims_written",
+                [*written, {"claims": claims, "runs": sum(status in FINISHED for status in store.statuses().values())}],
+            )
+        store.set("claims", claims)
 
     def on_run_begin(self, run: Run) -> None:
         task = load(run.settings, run.seed)

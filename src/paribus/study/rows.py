@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from paribus.config.values import Value
 from paribus.plan import MAX_SEED
-from paribus.records.claims import Claim
+from paribus.records.claims import Claim, Written
 from paribus.records.metrics import Metric
 from paribus.records.record import (
     ArmRecord,
@@ -93,6 +93,7 @@ class Rows:
             margin=read.take("margin", kinds.number, None),
             tuning=_tuning(read),
             claims=read.take("claims", lambda value: tuple(map(Claim.of, kinds.items(value))), ()),
+            claims_written=read.take("claims_written", lambda value: tuple(map(_written, kinds.items(value))), ()),
             metrics=measured,
             class_counts=_class_counts(read),
             remarks=read.take("remarks", lambda value: self._remarks(value, texts), {}),
@@ -322,6 +323,12 @@ def _behaviour(value: object) -> None:
         for number in kinds.items(kinds.mapping(one)["values"]):
             kinds.number(number, finite=False)
         kinds.texts(list(kinds.mapping(one["under"]).values())), kinds.number(one["at"])
+
+
+def _written(value: object) -> Written:
+    facts = kinds.mapping(value)
+    runs = facts["runs"] if facts["runs"] is None else kinds.whole(facts["runs"])
+    return Written(tuple(map(Claim.of, kinds.items(facts["claims"]))), runs)
 
 
 def _words(value: object) -> None:

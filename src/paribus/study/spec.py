@@ -174,10 +174,33 @@ class StudySpec(BaseModel):
             )
         return margin
 
+    @field_validator("target")
+    @classmethod
+    def _target_is_a_share(cls, target: Target | None, info: ValidationInfo) -> Target | None:
+        own = own_metrics(info.data.get("measured", ()))
+        if target is not None and metric_named(target.metric, own).unit == "share" and not 0 <= target.value <= 1:
+            raise SettingsError([f"--target {target} is not allowed: accuracies are shares from 0 to 1, 95 % is 0.95"])
+        return target
+
     @field_validator("claims")
     @classmethod
     def _claims(cls, claims: tuple[Claim, ...], info: ValidationInfo) -> tuple[Claim, ...]:
-        arms = _arms(info)
+        arms, own = _arms(info), own_metrics(info.data.get("measured", ()))
+        shares = [
+            f"claim {claim.id}: {key} = {value:g} of {one.metric} is not allowed: accuracies are shares from 0 to 1"
+            for claim in claims
+            for one in claim.conditions
+            if metric_named(one.metric, own).unit == "share"
+            for key, value in (
+                ("at_least", one.at_least),
+                ("at_most", one.at_most),
+                ("by", one.by),
+                ("margin", one.margin),
+            )
+            if value is not None and not -1 <= value <= 1
+        ]
+        if shares:
+            raise SettingsError(shares)
         return _unless(
             claims,
             (

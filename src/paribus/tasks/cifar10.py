@@ -119,7 +119,7 @@ def cifar10(settings: Cifar10) -> Pool:
     n = len(there.labels) - there.test
     parts = [(settings.n_train, slice(0, n)), (settings.n_test, slice(n, None))]
     labels = there.labels.astype(np.int64)
-    if [count for count, _ in parts] == [n, there.test]:
+    if [count for count, _ in parts] == [n, there.test] and settings.classes == len(CLASSES):
         return Pool(
             x=there.images,
             y=labels,
@@ -128,15 +128,21 @@ def cifar10(settings: Cifar10) -> Pool:
             test=there.test,
             normalise=settings.normalise,
         )
-    rows = [np.arange(n + there.test)[part][balanced(labels[part], count, there.fingerprint)] for count, part in parts]
-    source = f"{there.source}; {settings.n_train} and {settings.n_test} of them, the same of each class"
+    rows = []
+    for count, part in parts:
+        kept = np.arange(n + there.test)[part][labels[part] < settings.classes]
+        count = count if settings.classes == len(CLASSES) else min(count, len(kept))
+        rows.append(kept[balanced(labels[kept], count, there.fingerprint)])
+    train, test = map(len, rows)
+    source = f"{there.source}; {train} and {test} of them, the same of each class"
+    source += f", the first {settings.classes} classes" if settings.classes < len(CLASSES) else ""
     chosen = np.concatenate(rows)
     return Pool(
         x=there.images[chosen],
         y=labels[chosen],
-        classes=len(CLASSES),
+        classes=settings.classes,
         source=source,
-        test=settings.n_test,
+        test=test,
         normalise=settings.normalise,
     )
 

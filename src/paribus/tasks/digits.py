@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paribus.config.tasks import Digits
 from paribus.tasks.pool import Arrays, Pool, cached
 
 
-def digits(settings: Digits) -> Pool:  # noqa: ARG001 (the contract of a pool's maker)
-    """1,797 images, 64 pixels from 0 to 1, 10 classes.
+def digits(settings: Digits) -> Pool:
+    """1,797 images, 64 pixels from 0 to 1, 10 classes, or those of the first so many.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), as scikit-learn has it.
 
@@ -22,4 +24,9 @@ def digits(settings: Digits) -> Pool:  # noqa: ARG001 (the contract of a pool's 
         x, y = load_digits(return_X_y=True)
         return x / 16, y
 
-    return cached("load_digits() / 16", make)
+    pool = cached("load_digits() / 16", make)
+    if settings.classes == pool.classes:
+        return pool
+    kept = pool.y < settings.classes
+    source = f"{pool.source}; the first {settings.classes} classes"
+    return replace(pool, x=pool.x[kept], y=pool.y[kept], classes=settings.classes, source=source)

@@ -75,7 +75,7 @@ def _new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[
 
 
 def _forest(view: View) -> Figure | None:
-    rows = [one for one in view.found if one.mean is not None and one.ci95_family is not None][:MOST_ROWS]
+    rows = [one for one in view.found if one.mean is not None][:MOST_ROWS]
     if not rows:
         return None
     metric, margin = view.findings.primary_metric, view.study.margin
@@ -86,14 +86,16 @@ def _forest(view: View) -> Figure | None:
         axis.axvspan(-by * margin, by * margin, color=COLOURS[2], alpha=0.15, linewidth=0)
     names = []
     for place, one in enumerate(rows):
-        (low, high), mean = one.ci95_family or (0.0, 0.0), one.mean or 0.0
+        mean = one.mean or 0.0
+        low, high = one.interval or (mean, mean)
         symbol = MARKS[one.verdict or "no difference shown"][0]
         error = in_reach([[by * (mean - low)], [by * (high - mean)]])
         face = "white" if symbol.endswith("open") else COLOURS[0]
         look = {"fmt": _FORMS[symbol], "color": COLOURS[0], "mfc": face, "capsize": 3}
         axis.errorbar(in_reach([by * mean]), [place], xerr=error, **look)
-        value, interval = amount(metric, mean, one.ci95_family)
-        names.append(f"{_plain(f'{view.labels[one.a]} - {view.labels[one.b]}', 40)}\n{value} ({interval})")
+        value, interval = amount(metric, mean, one.interval)
+        told = f"{value} ({interval})" if interval else value
+        names.append(f"{_plain(f'{view.labels[one.a]} - {view.labels[one.b]}', 40)}\n{told}")
     axis.set_yticks(range(len(rows)), names, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel(", ".join(filter(None, [f"difference in {metric.words}", metric.format.difference])))

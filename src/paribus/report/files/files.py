@@ -90,7 +90,10 @@ def _tables(view: View) -> Iterator[tuple[str, str]]:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
-    rows = [[Cell(text) for text in (one.id, one.claim, one.answer, one.reason, one.study or "")] for one in verdicts]
+    rows = [
+        [Cell(text) for text in (one.id, one.claim, one.told, "; ".join([one.reason, *one.notes]), one.study or "")]
+        for one in verdicts
+    ]
     return Table(["id", "claim", "verdict", "because", "study"], rows, 5)
 
 

@@ -37,7 +37,7 @@ MARKS = {
     "equivalent": ("square", "equivalent"),
     "no difference shown": ("circle-open", "no difference is shown"),
     "too few seeds": ("x-thin", "too few seeds"),
-    "too many pairs": ("x-thin", "too many pairs"),
+    "not judged": ("x-thin", "not judged"),
 }
 _MOST_POINTS = 1000
 _MOST_NUMBERS = 12
@@ -46,7 +46,7 @@ _FOLDS = (100, 44)  # columns of a difference's name, on a screen and on a phone
 
 def forest(view: View) -> Figure | None:
     """The differences on the primary metric as intervals on one axis, with what lies inside the margin shaded."""
-    rows = [one for one in view.found if one.mean is not None and one.ci95_family is not None][:MOST_ROWS]
+    rows = [one for one in view.found if one.mean is not None][:MOST_ROWS]
     if not rows:
         return None
     metric, margin = view.findings.primary_metric, view.study.margin
@@ -57,8 +57,10 @@ def forest(view: View) -> Figure | None:
                        "x0": short(-by * margin), "x1": short(by * margin), "y0": 0, "y1": 1})  # fmt: skip
     named = ", ".join(filter(None, [f"difference in {metric.words}", metric.format.difference]))
     caption = "Each mark is a mean difference, its line the interval that the verdict goes with."
+    if any(one.interval is None for one in rows):
+        caption += " Without a line: judged by ranks, or without a spread to make an interval of."
     if len(rows) < len(view.found):
-        caption += f" The first {len(rows)} of {len(view.found)} pairs."
+        caption += f" Shown: {len(rows)} of {len(view.found)} pairs."
     if margin is not None:
         caption += f" Shaded: within the margin of {amount(metric, margin, None)[0]}."
     names = [_name(one, view) for one in rows]
@@ -93,13 +95,13 @@ def forest(view: View) -> Figure | None:
 
 
 def _name(one: Difference, view: View) -> str:
-    value, interval = amount(view.findings.primary_metric, one.mean or 0.0, one.ci95_family)
-    return f"{view.labels[one.a]} - {view.labels[one.b]}: {value} ({interval})"
+    value, interval = amount(view.findings.primary_metric, one.mean or 0.0, one.interval)
+    return f"{view.labels[one.a]} - {view.labels[one.b]}: {value}" + (f" ({interval})" if interval else "")
 
 
 def _row(one: Difference, by: float, place: int, said: str) -> dict[str, Any]:
-    low, high = one.ci95_family or (0.0, 0.0)
     mean = one.mean or 0.0
+    low, high = one.interval or (mean, mean)
     symbol = MARKS[one.verdict or "no difference shown"][0]
     return {
         "x": shorten([by * mean]), "y": [place], "mode": "markers", "text": [literal(said, 44, 8)],

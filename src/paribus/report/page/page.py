@@ -206,6 +206,8 @@ def _differences(view: View) -> Iterator[Group]:
     own = "Differences, each at its own best" if tuning else "Differences"
     if figure is not None:
         yield Group(title=own, note=figure.caption, figures=[figure], legend=figure.legend)
+    elif any(one.by_ranks for one in view.found):
+        yield Group(title=own, note="All pairs are judged by ranks, which have no mean to draw.", figures=[])
     if tuning and view.findings.shared:
         shared = forest(View.of(view.findings.shared))
         if shared is not None:

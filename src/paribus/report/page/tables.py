@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from paribus.config.values import format_value
 from paribus.findings.differences import Difference
 from paribus.findings.findings import Findings
 from paribus.findings.summary import Summary
-from paribus.records.metrics import METERS, Metric
+from paribus.records.metrics import METERS, TO_TARGET, Metric
 from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
 from paribus.report.page.text import View, count, listed
 from paribus.report.terminal.tables import cell
@@ -60,7 +60,8 @@ def results(view: View) -> Table:
     """A row for each arm: runs done, and every metric that any of them has, mean ± half of its interval."""
     study = view.study
     found = view.findings.summaries
-    names = [name for name in ordered(view.findings) if name not in _TIMED]
+    # of epochs to a target the mean would be over the runs that reached it: a sentence tells of them all
+    names = [name for name in ordered(view.findings) if name not in (*_TIMED, *TO_TARGET)]
     shown = [name for name in names if any(of[name].mean is not None for of in found.values())]
     factors = [] if study.named or len(study.factors) < 2 else study.factors
     rows = []
@@ -171,7 +172,7 @@ def differences_table(view: View) -> Table:
 
 
 def _of_difference(one: Difference) -> list[Cell]:
-    low, high = one.ci95_family or (None, None)
+    low, high = one.interval or (None, None)
     numbers = (one.mean, low, high, one.p_adjusted)
     return [*(Cell("-" if n is None else f"{n:.4g}", n) for n in numbers), Cell(str(one.pairs), one.pairs)]
 
@@ -252,8 +253,8 @@ def differences_csv(found: Sequence[Difference]) -> str:
     rows: list[list[Raw]] = []
     for one in found:
         flat: dict[str, Raw] = {}
-        for key, value in asdict(one).items():
-            if key.startswith("ci95"):
+        for key, value in one.as_data().items():
+            if "ci95" in key or key == "interval":
                 flat[f"{key}_low"], flat[f"{key}_high"] = value or (None, None)
             else:
                 flat[key] = value

@@ -13,10 +13,15 @@ from paribus.findings.differences import Difference
 from paribus.findings.findings import Findings
 from paribus.records.metrics import Metric
 from paribus.records.record import StudyRecord
-from paribus.report.terminal.tables import agreement_line, arm_label, target_lines, too_many
+from paribus.report.terminal.tables import agreement_line, arm_label, target_lines
 from paribus.report.terminal.tuned import edge_lines
 
-_ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds", "too many pairs")
+_OF: Mapping[str | None, str] = {
+    "t of the pair": ", of this pair alone",
+    "sign flips": ", of the sign-flip test",
+    "equivalence": ", of the two one-sided tests",
+}
+_ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds", "not judged")
 _SMALLEST_P = 1e-4
 FOOTNOTE = (
     "A difference is that of the arm named first less the other, over the same seeds. In brackets its 95 % interval, "
@@ -109,32 +114,46 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
+def named(label: str) -> str:
+    """An arm's name in a sentence, in quotes where it has commas of its own.
+
+    >>> named("adam"), named("0.01, decays")
+    ('adam', '“0.01, decays”')
+    """
+    return f"“{label}”" if ", " in label else label
+
+
 def sentence(one: Difference, labels: Mapping[str, str], metric: Metric, margin: float | None = None) -> str:
     """A difference on the primary metric, in plain words; the arm that is higher comes first."""
-    a, b, mean, interval = labels[one.a], labels[one.b], one.mean, one.ci95_family
+    a, b, mean, interval = named(labels[one.a]), named(labels[one.b]), one.mean, one.interval
     where, seeds = f"in {metric.words}", count(one.pairs, "seed")
-    if mean is None:
+    note = f"; {one.note}" if one.note else ""
+    if mean is None and not one.by_ranks:
+        if one.note:
+            return f"{a} and {b} are not judged {where}{note}."
         return f"{a} and {b} have no seed in common that is done: nothing can be said of them {where}."
-    if mean < 0:
-        a, b, mean = b, a, -mean
+    backwards = one.verdict == "b higher" if one.by_ranks or mean is None else mean < 0
+    if backwards:
+        a, b, mean = b, a, None if mean is None else -mean
         interval = None if interval is None else (-interval[1], -interval[0])
-    by, low_high = amount(metric, mean, interval)
-    inside = f" ({low_high})" if low_high else ""
+    by, low_high = amount(metric, mean, interval) if mean is not None else ("no mean", "")
+    inside = f" ({low_high}{_OF.get(one.interval_of, '')})" if low_high else ""
+    found = f"{by}{inside}, {p_text(one.p_adjusted)}, {seeds}"
     if one.verdict in ("a higher", "b higher"):
-        return f"{a} is higher than {b} {where} by {by}{inside}, {p_text(one.p_adjusted)}, {seeds}."
+        # by ranks: what the means are of the runs that are left says nothing of the others
+        by_much = f", {p_text(one.p_adjusted)}" if one.by_ranks else f" by {found}"
+        return f"{a} is higher than {b} {where}{by_much}{note}."
     needed = ""
     if (one.seeds_needed or 0) > one.pairs:
-        needed = (
-            f"; {one.seeds_needed} would find {'the margin' if margin is not None else 'such a one'} with 80 % power"
-        )
+        needed = f"; {one.seeds_needed} would find the margin with 80 % power"
     if one.verdict == "equivalent":
         within = amount(metric, margin, None)[0] if margin is not None else "the margin"
-        return f"{a} and {b} are equivalent {where}, within {within}: {by}{inside}, {seeds}."
+        return f"{a} and {b} are equivalent {where}, within {within}: {by}{inside}, {seeds}{note}."
     if one.verdict == "too few seeds":
-        return f"Too few seeds to tell {a} from {b} {where}: {by}{inside}, {seeds}{needed}."
-    return (
-        f"No difference is shown between {a} and {b} {where}: {by}{inside}, {p_text(one.p_adjusted)}, {seeds}{needed}."
-    )
+        return f"Too few seeds to tell {a} from {b} {where}: {by}{inside}, {seeds}{needed}{note}."
+    if one.verdict == "not judged":
+        return f"{a} and {b} are not judged {where}{note}."
+    return f"No difference is shown between {a} and {b} {where}: {found}{needed}{note}."
 
 
 def answers(view: View) -> list[Answer]:
@@ -153,7 +172,7 @@ def answers(view: View) -> list[Answer]:
 
 def _answer(view: View, title: str) -> Answer:
     findings, metric, margin = view.findings, view.findings.primary_metric, view.study.margin
-    each = [sentence(one, view.labels, metric, margin) for one in view.found if one.verdict != "too many pairs"]
+    each = [sentence(one, view.labels, metric, margin) for one in view.found]
     sentences = [*_too_few(view), *each] or _levels(view)
     more = [agreement_line(one) for one in findings.agreements]
     if lines := target_lines(findings):
@@ -165,8 +184,6 @@ def _answer(view: View, title: str) -> Answer:
 def _too_few(view: View) -> list[str]:
     """One sentence before many of the same kind."""
     found = view.found
-    if found and view.findings.least_seeds is None:
-        return [too_many(len(found))]
     least = [one for one in found if one.verdict == "too few seeds"]
     if len(least) < 2 or len(least) < len(found):
         return []

@@ -13,8 +13,9 @@ from rich.text import Text
 from paribus.config.values import format_value
 from paribus.findings.agreement import Agreement
 from paribus.findings.claims import Verdict
-from paribus.findings.differences import ALPHA, Difference
+from paribus.findings.differences import Difference
 from paribus.findings.findings import Findings
+from paribus.findings.power import ALPHA
 from paribus.findings.summary import Summary
 from paribus.records.expected import Expected
 from paribus.records.metrics import Metric
@@ -85,8 +86,8 @@ def verdicts_table(found: Sequence[Verdict]) -> RenderableType:
     table.add_column("what was claimed, and what was found", overflow="fold")
     for one in found:
         lines = [f"{_MARKS[found.answer]} {found.told}" for found in one.conditions] or [one.reason]
-        told = Text(one.claim).append("\n" + "\n".join(lines), style="dim")
-        table.add_row(Text(one.id), Text(one.answer, style="bold"), told)
+        told = Text(one.claim).append("\n" + "\n".join([*lines, *(f"note: {note}" for note in one.notes)]), style="dim")
+        table.add_row(Text(one.id), Text(one.told, style="bold"), told)
     return table
 
 
@@ -114,10 +115,15 @@ def target_lines(findings: Findings) -> list[str]:
         return []
     lines = [f"To {findings.metric(target.metric).words} {target.value:g}:"]
     for arm, found in zip(study.arms, findings.reached, strict=True):
-        when = "later than any epoch" if found.median_epochs is None else f"epoch {found.median_epochs:g}"
+        told = f"  {arm.name or study.name}: {found.reached} of {found.runs} runs"
+        if found.median_epochs is not None:
+            told += f", median epoch {found.median_epochs:g}"
+        elif found.reached:
+            told += ", no median as half of them or more did not"
         seconds = findings.seconds_to_target[arm.name]
-        clock = f", {seconds:.3g} s of training" if seconds is not None else ""
-        lines.append(f"  {arm.name or study.name}: {found.reached} of {found.runs} runs, median {when}{clock}")
+        if seconds is not None:
+            told += f", {seconds:.3g} s of training" + " (median of those)" * (found.reached < found.runs)
+        lines.append(told)
     lines += [
         f"  {a} is earlier than {b} (ranks, p = {pair.p_adjusted:.2g})"
         for pair in findings.earlier
@@ -132,6 +138,15 @@ def arm_label(study: StudyRecord, arm: ArmRecord) -> str:
     if study.named:
         return arm.name
     return " ".join(format_value(arm.settings[factor]) for factor in study.factors if factor in arm.settings)
+
+
+_MOST_NAMED = 4
+_MARK: Mapping[str | None, str] = {"t of the pair": " '", "sign flips": " *", "equivalence": " +"}
+_MARKED = {
+    " '": "of this pair alone, at the level at which Holm's method tested it",
+    " *": "of the sign-flip test, which decides: Student's interval does not say the same",
+    " +": "of the two one-sided tests: all of it is inside the margin, so the two are equivalent whatever p is",
+}
 
 
 def primary_table(findings: Findings, labels: Mapping[str, str]) -> RenderableType:
@@ -154,37 +169,38 @@ def differences_table(
     table.add_column("95 % interval" + (f"\nof {len(found)} pairs at once" if several else ""), no_wrap=True)
     table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
-    for one in sorted(found, key=lambda one: -abs(one.mean or 0))[:_MOST_ROWS]:
+    shown = sorted(found, key=lambda one: -abs(one.mean or 0))[:_MOST_ROWS]
+    for one in shown:
         mean = "-" if one.mean is None else metric.told(one.mean, signed=True)
-        ends = one.ci95_family
-        interval = "-" if ends is None else " to ".join(metric.told(end, signed=True) for end in ends)
+        interval = "-"
+        if one.interval is not None:
+            interval = " to ".join(metric.told(end, signed=True) for end in one.interval) + _MARK.get(
+                one.interval_of, ""
+            )
         p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
         verdict = one.verdict or ""
         if one.verdict in ("too few seeds", "no difference shown") and (one.seeds_needed or 0) > one.pairs:
-            verdict += f" ({one.seeds_needed} seeds for 80 % power)"
+            verdict += f" ({one.seeds_needed} seeds find the margin with 80 % power)"
         table.add_row(Text(f"{labels[one.a]} - {labels[one.b]}"), mean, interval, p, Text(verdict))
     lines: list[RenderableType] = [table]
-    if margin is not None:
-        lines.append(
-            Text(f"equivalent: within {by * margin:g} of each other, two one-sided tests (--margin {margin:g})")
-        )
-    if any(one.verdict == "too many pairs" for one in found):
-        lines.append(Text(too_many(len(found))))
+    if margin is not None and any(one.verdict == "equivalent" for one in found):
+        within = f"{by * margin:g} {metric.format.difference}".strip()
+        lines.append(Text(f"equivalent: within {within} of each other (margin {margin:g})"))
+    lines += [
+        Text(f"{mark.strip()} {_MARKED[mark]}")
+        for mark in dict.fromkeys(_MARK.get(one.interval_of, "") for one in shown)
+        if mark
+    ]
+    noted: dict[str, list[str]] = {}
+    for one in shown:
+        if one.note:
+            noted.setdefault(one.note, []).append(f"{labels[one.a]} - {labels[one.b]}")
+    for note, pairs in noted.items():
+        more = f" and {len(pairs) - _MOST_NAMED} more" if len(pairs) > _MOST_NAMED else ""
+        lines.append(Text(f"{', '.join(pairs[:_MOST_NAMED])}{more}: {note}"))
     if len(found) > _MOST_ROWS:
         lines.append(Text(f"the {_MOST_ROWS} largest of {len(found)} differences; --json has them all", style="dim"))
     return Group(*lines)
-
-
-def too_many(pairs: int) -> str:
-    """What there is to say of so many pairs that none can be told apart.
-
-    >>> too_many(4950)[:61]
-    'Too many pairs, 4,950: however many seeds there were, p could'
-    """
-    return (
-        f"Too many pairs, {pairs:,}: however many seeds there were, p could not come to 0.05 once it is corrected for "
-        "them all. Compare all arms with one of them (baseline), or compare fewer arms."
-    )
 
 
 def agreement_line(found: Agreement) -> str:

@@ -1,0 +1,134 @@
+"""The sign-flip test: exact for any number of pairs, the same in every unit and in every order of the seeds.
+
+Under the null hypothesis each difference is as likely to have the other sign. Of all 2^n ways to flip signs, p is the
+share whose sum lies as far from 0 as the one observed.
+
+Sources: R. A. Fisher, The design of experiments (1935), section 21; the halves are those of E. Horowitz and S. Sahni,
+Computing partitions with applications to the knapsack problem (Journal of the ACM 1974).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+COUNTED, COUNTED_SOON = 40, 32
+"""Up to so many differences that are not 0 every way is counted: 30 ms at 40, 3 ms at 32."""
+
+_LISTED = 16
+"""Up to so many pairs the means of all subsets are listed, for the ends of an interval."""
+
+_MOST_CELLS = 2**20
+_ON_GRID = 1000
+_HALVINGS = 20  # of an interval's end: it is known to a millionth of its distance from the farthest difference
+
+
+def sign_flip_p(d: Values, rounding: float = 0.0, *, counted: int = COUNTED, roughly: bool = False) -> float | None:
+    """Two-sided p of the mean difference; None without pairs. `d`: shape (pairs,), finite.
+
+    p = #{s in {-1, 1}^n : |sum s_i d_i| >= |sum d_i|} / 2^n
+
+    `rounding`: sums that differ by no more than this are equal. Up to `counted` differences that are not 0 every way is
+    counted. Beyond, sums are taken on a fine grid and rounded towards a larger p: near 0.05 it is less than a hundredth
+    of itself too large. Of more than 1,000 the largest are treated so, and the sum of the others as normally
+    distributed. `roughly`: on a coarser grid, for a p that is some hundredths of itself too large, of 1,000 pairs a
+    fifth, in an eighth of the time.
+
+    >>> sign_flip_p(np.array([1.0, 2.0, 3.0])), sign_flip_p(np.full(60, 0.1)) == 2.0**-59
+    (0.25, True)
+    """
+    if not len(d):
+        return None
+    size = np.sort(np.abs(d[d != 0]))[::-1]
+    # what the additions below round, beside the scores themselves
+    least = abs(math.fsum(d)) - rounding - 4 * np.finfo(float).eps * math.fsum(size)
+    if least <= 0:
+        return 1.0
+    if len(size) <= counted:
+        beyond = _counted(size, least)
+    else:  # so many cells that what their rounding adds to p stays the same
+        cells = min(int(512 * len(size) ** 1.5), _MOST_CELLS)
+        beyond = _on_grid(size, least, cells // 8 if roughly else cells)
+    return min(1.0, 2 * beyond)  # the other half of the ways are these with every sign turned
+
+
+def _counted(size: Values, least: float) -> float:
+    """The share of ways whose sum is at least `least`: of each sum of one half, how many of the other's reach it."""
+    first, second = _sums(size[::2]), _sums(size[1::2])
+    short = np.searchsorted(second, least - first[::-1], side="left")  # ascending: twice as fast
+    return float((len(second) - short).sum()) / (float(len(first)) * len(second))
+
+
+def _sums(size: Values) -> Values:
+    """Every sum of the values with signs, ascending."""
+    sums = np.zeros(1)
+    for value in size:
+        sums = np.concatenate([sums - value, sums + value])
+    return np.sort(sums)
+
+
+def _on_grid(size: Values, least: float, cells: int) -> float:
+    """An upper bound of that share: the largest values in whole units, the others as one normal variable."""
+    unit = math.fsum(size[:_ON_GRID]) / cells
+    whole = np.rint(size[:_ON_GRID] / unit).astype(np.int64)
+    missed = math.fsum(np.abs(size[:_ON_GRID] / unit - whole))
+    share, top = np.zeros(whole.sum() + 1), 0  # of the ways, by the sum of those that stay positive
+    share[0] = 1.0
+    for value in whole[::-1]:
+        share[value : top + value + 1] += share[: top + 1].copy()
+        share[: top + value + 1] *= 0.5
+        top += value
+    need = least / unit - missed - (2 * np.arange(top + 1) - top)  # what the others have to add
+    spread = math.sqrt(math.fsum(np.square(size[_ON_GRID:] / unit)))
+    if spread == 0:
+        return float(share[need <= 1e-9].sum())
+    from scipy.special import ndtr
+
+    return float((share * ndtr(-need / spread)).sum())
+
+
+def sign_flip_interval(d: Values, level: float, rounding: float = 0.0) -> tuple[float, float] | None:
+    """Every mean difference that the test does not rule out at `level`: its p is above it. None where all are in it.
+
+    The ends are those of the ordered means of all subsets of `d` that leave 2^n level / 2 of them outside, beyond 16
+    pairs to a millionth, beyond 32 with a rough p, which makes it some
+    hundredths wider at most. The interval leaves 0 out exactly where the test with this `rounding` finds a difference.
+
+    Source: J. A. Hartigan, Using subsample values as typical values (JASA 1969).
+
+    >>> sign_flip_interval(np.array([1.0, 3.0, 2.0, 4.0, 6.0, 5.0]), 0.05)
+    (1.0, 6.0)
+    """
+    n = len(d)
+    if n < 2 or 2.0 ** (1 - n) > level:
+        return None
+    if n <= _LISTED:
+        outside = math.floor(level * 2.0 ** (n - 1))
+        means = np.partition(subset_means(d, rounding), [outside - 1, -outside])
+        return float(means[outside - 1]), float(means[-outside])
+    centre = float(d.mean())
+    low, high = (_end(d, level, rounding, (centre, float(end))) for end in (d.min(), d.max()))
+    return low, high
+
+
+def subset_means(d: Values, rounding: float = 0.0) -> Values:
+    """Of all subsets but the empty one; 0 where half of `rounding` makes the sum 0, which is half of a sum of signs."""
+    sums, counts = np.zeros(1), np.zeros(1)
+    for value in d:
+        sums, counts = np.concatenate([sums, sums + value]), np.concatenate([counts, counts + 1])
+    return np.asarray(np.where(np.abs(sums[1:]) <= rounding / 2, 0.0, sums[1:]) / counts[1:])
+
+
+def _end(d: Values, level: float, rounding: float, ends: tuple[float, float]) -> float:
+    """Between a mean that is not ruled out and one that is, by halving: p falls from the mean outwards. 0 is tried
+    first, as it decides."""
+    inside, outside = ends
+    for i in range(_HALVINGS):
+        middle = 0.0 if i == 0 and min(ends) <= 0 <= max(ends) else (inside + outside) / 2
+        p = sign_flip_p(d - middle, rounding, counted=COUNTED_SOON if middle else COUNTED, roughly=middle != 0)
+        inside, outside = (middle, outside) if p is not None and p > level else (inside, middle)
+    return inside
