@@ -35,7 +35,7 @@ def publish(scale: str, found: Sequence[Verdict]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "claim", "verdict", "because", "study"])
         for one in sorted(found, key=lambda one: int(re.findall(r"\d+", one.id)[0])):
-            writer.writerow([one.id, one.claim, one.answer, one.reason, one.study])
+            writer.writerow([one.id, one.claim, one.told, "; ".join([one.reason, *one.notes]), one.study])
 
 
 def answers(scale: str) -> list[dict[str, str]]:
