@@ -13,17 +13,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from paribus.findings import conditions
+from paribus.findings import compared, conditions
 from paribus.findings import differences as findings
 from paribus.findings.claims import verdict
-from paribus.findings.differences import Lost, differences
+from paribus.findings.compared import Lost
+from paribus.findings.differences import differences
 from paribus.findings.effects import Effects
-from paribus.findings.sign_flips import COUNTED_SOON, sign_flip_p
+from paribus.findings.sign_flips import COUNTED_SOON
 from paribus.records.claims import Claim
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 
@@ -65,9 +65,9 @@ def alarmed(kind: str, seeds: int, arms: int, studies: int) -> float:
 def _quickly() -> None:
     """Without effect sizes, which verdicts do not look at; and of 40 seeds p as of more than 40: an upper bound, near 0.05
     less than a hundredth of itself too large, in a fortieth of the time."""
-    findings.Effects = _NoEffects
+    compared.Effects = _NoEffects
     findings.COUNTED = COUNTED_SOON
-    conditions.sign_flip_p = partial(sign_flip_p, counted=COUNTED_SOON)
+    conditions.COUNTED = COUNTED_SOON
 
 
 class _NoEffects(Effects):

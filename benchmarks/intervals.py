@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from paribus.findings.differences import t_interval
+from paribus.findings.intervals import t_interval
 
 SEEDS = (5, 6, 10, 20, 50)
 

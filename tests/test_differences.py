@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from paribus.findings.differences import Difference, Lost, differences, holm, holm_levels, t_interval, unseen_share
+from paribus.findings.compared import Difference, Lost, unseen_share
+from paribus.findings.differences import differences, holm, holm_levels
+from paribus.findings.intervals import t_interval
 from paribus.findings.power import too_few
 
 

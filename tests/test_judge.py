@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
+import paribus as library
 from paribus.config.overrides import SettingsError
+from paribus.findings.anytime import anytime_p
 from paribus.findings.differences import differences
 from paribus.findings.judge import judge
+from paribus.findings.unpaired import unpaired_differences
 from tests.test_cli import paribus
 
 GOOD = "arm,seed,accuracy,loss\n" + "".join(
@@ -21,7 +30,7 @@ GOOD = "arm,seed,accuracy,loss\n" + "".join(
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "scores.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -108,7 +117,7 @@ def test_options_that_do_not_fit(
 
 
 def test_a_hundred_mistakes_are_not_a_hundred_lines(tmp_path: Path) -> None:
-    rows = "".join(f"a,{i},x\n" for i in range(100))
+    rows = "".join(f"a,{i},x\n" for i in range(100)) + "b,0,1\n"
     with pytest.raises(SettingsError, match="and 90 more"):
         judge(written(tmp_path, f"arm,seed,m\n{rows}"))
 
@@ -212,3 +221,167 @@ def test_too_few_seeds_are_said(tmp_path: Path, arms: int, seeds: int, told: str
     found = judge(written(tmp_path, "\n".join(["arm,seed,m", *rows]) + "\n"))
     assert [one.startswith(told or "") for one in found.warnings] == [True] * (told is not None)
     assert told is None or found.warnings[0].endswith(f"; there are {seeds}")
+
+
+# --- tables of other shapes ---
+
+ROWS = [
+    (arm, seed, round(0.9 + 0.01 * (arm == "new") + 0.001 * (seed * 7 % 5), 4))
+    for arm in ("old", "new")
+    for seed in range(8)
+]
+LONG = "arm,seed,m\n" + "".join(f"{arm},{seed},{m}\n" for arm, seed, m in ROWS)
+WIDE = "seed,old,new\n" + "".join(f"{seed},{ROWS[seed][2]},{ROWS[8 + seed][2]}\n" for seed in range(8))
+WANDB = "Name,State,Created,Runtime,idea,seed,lr,m\n" + "".join(
+    f"{arm}-{seed},finished,2026,12,{arm},{seed},0.003,{m}\n" for arm, seed, m in ROWS
+)
+CHART = (
+    "Step,"
+    + ",".join(f"{arm}-seed{seed} - m,{arm}-seed{seed} - m__MIN" for arm, seed, _ in ROWS)
+    + "\n0,"
+    + ",".join("0.5,0.5" for _ in ROWS)
+    + "\n1,"
+    + ",".join(f"{m},{m}" for _, _, m in ROWS)
+    + "\n"
+)
+EPOCHS = "arm,seed,epoch,m,val_loss\n" + "".join(
+    f"{arm},{seed},{epoch},{m if epoch == at else 0.5},{abs(epoch - at)}\n"
+    for at in (2,)
+    for arm, seed, m in ROWS
+    for epoch in (2, 0, 1, 3)
+)
+SHAPES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "long": (LONG, {}, ""),
+    "semicolons": (LONG.replace(",", ";"), {}, "separated by ';'"),
+    "decimal commas": (LONG.replace(",", ";").replace(".", ","), {}, "decimals stand after a comma"),
+    "tabs": (LONG.replace(",", "\t"), {}, "separated by a tab"),
+    "a byte order mark": ("\ufeff" + LONG, {}, ""),
+    "an index": ("\n".join(f"{i - 1 if i else ''},{line}" for i, line in enumerate(LONG.splitlines())), {}, "counts the rows"),
+    "seeds as they come": (LONG.replace("new,3,", "new,3.0,").replace("old,4,", "old,04,"), {}, "04 is 4"),
+    "words": (LONG.replace("\n", ",fine\n").replace("m,fine", "m,notes"), {}, "left out: notes (words)"),
+    "other names": (LONG.replace("arm,seed", "idea,run"), {"arm": ("idea",), "seed": "run"}, ""),
+    "wide": (WIDE, {"metric": "m"}, "a column for each arm: old, new; scores are paired by 'seed'"),
+    "capitals": (LONG.replace("arm,seed", "Arm,SEED"), {}, "'Arm' is taken for 'arm'"),
+    "wide, as asked for": (WIDE.replace("old", "loss", 1), {"metric": "m", "wide": True}, "loss, new"),
+    "wide, no seeds": ("\n".join(line.split(",", 1)[1] for line in WIDE.splitlines()), {"metric": "m"}, "by their row"),
+    "W&B's runs": (WANDB, {}, "'idea' is taken for the arm"),
+    "W&B's chart": (CHART, {"last": True}, "run old-seed0 is taken for arm 'old', seed 0"),
+    "epochs, the best": (EPOCHS, {"best": "val_loss"}, "the lowest val_loss counts"),
+    "epochs, the last": (
+        EPOCHS.replace(",2,0.5,", ",9,0.5,").replace(",2,0.9", ",9,0.9"), {"last": True}, "the last epoch counts"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options", "told"), SHAPES.values(), ids=SHAPES)
+def test_a_table_of_any_shape_gives_what_it_holds(
+    tmp_path: Path, text: str, options: dict[str, Any], told: str
+) -> None:
+    plain = judge(written(tmp_path, LONG)).found[0]
+    judged = judge(written(tmp_path, text), **options)
+    found = next(one for one in judged.found if one.metric == "m")
+    assert (found.a, found.b, found.pairs, found.verdict) == (
+        "loss" if options.get("wide") else "old",
+        "new",
+        8,
+        "b higher",
+    )
+    assert (found.mean, found.p) == (plain.mean, plain.p)
+    assert any(told in line for line in judged.scores.taken) or not told
+
+
+def test_several_columns_make_an_arm(tmp_path: Path) -> None:
+    rows = [(depth, arm, seed, m + 0.1 * (depth == "deep")) for depth in ("flat", "deep") for arm, seed, m in ROWS]
+    text = "arm,depth,seed,m\n" + "".join(f"{arm},{depth},{seed},{m}\n" for depth, arm, seed, m in rows)
+    judged = judge(written(tmp_path, text))
+    assert list(judged.scores.values["m"]) == ["old flat", "new flat", "old deep", "new deep"]
+    assert "an arm is each of arm x depth" in judged.scores.taken
+    asked = judge(written(tmp_path, text), arm=("depth", "arm"))
+    assert list(asked.scores.values["m"]) == ["flat old", "flat new", "deep old", "deep new"]
+
+
+UNCLEAR = {
+    "epochs": (EPOCHS, {}, "arm 'old' with seed 0 has 4 rows, one for each epoch: --last takes the last one"),
+    "best of what": (EPOCHS, {"best": "m"}, "--best m:lower or m:higher"),
+    "best of nothing": (EPOCHS, {"best": "loss"}, "has no column 'loss'"),
+    "no arm": ("Name,Created,State,idea,plan,seed,m\nx,1,finished,a,b,0,1\n", {}, "--arm NAME says which it is"),
+    "no seed": (LONG.replace("seed", "run"), {}, "has no column 'seed'"),
+    "another arm": (LONG, {"arm": ("amr",)}, "has no column 'amr'"),
+    "chart": ("Step,first - m,second - m\n0,1,2\n1,2,3\n", {}, "the run 'first' names no arm and seed"),
+    "a first column": (LONG.replace("arm", ""), {}, "its first column has no name"),
+    "customers": ("customer,city,churn\n1,Basel,stayed\n2,Bern,left\n", {}, "has no column 'arm'"),
+    "metrics for arms": ("seed,accuracy,loss\n0,.9,.1\n1,.8,.2\n", {}, "--arm NAME says which it is, or --wide"),
+    "a setting for an arm": ("lr,seed,mine\n0.1,0,1\n0.2,0,2\n", {}, "--arm NAME says which it is"),
+    "two ways of decimals": ("arm;seed;m\na;0;0,9\nb;0;0.8\n", {}, "like 0,9 and like 0.8"),
+    "percent": ("arm,seed,m\na,0,90.1%\nb,0,91%\n", {}, "m='90.1%' is no number: write it without signs"),
+    "several columns": ("arm,drop,seed,m\na,0,0,1\na,1,0,2\n", {}, "--arm NAME,NAME names several columns"),
+    "unpaired and looked": (LONG, {"unpaired": True, "looked": True}, "--unpaired goes with neither"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options", "told"), UNCLEAR.values(), ids=UNCLEAR)
+def test_what_is_not_clear_is_asked_for(tmp_path: Path, text: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        judge(written(tmp_path, text), **options)
+    assert len(caught.value.mistakes) == 1
+    assert told in caught.value.mistakes[0]
+
+
+def test_runs_that_did_not_finish_are_missing(tmp_path: Path) -> None:
+    judged = judge(written(tmp_path, WANDB.replace("old-3,finished", "old-3,crashed")))
+    assert "1 of 16 runs did not finish: their scores count as missing" in judged.scores.taken
+    assert judged.scores.values["m"]["old"][3] is None
+    assert judged.found[0].verdict == "not judged"
+
+
+@pytest.mark.parametrize("sizes", [(8, 8), (5, 9), (3, 3), (30, 25)])
+def test_unpaired_scores_are_judged_as_scipy_does(tmp_path: Path, sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(sum(sizes))
+    x, y = (rng.standard_normal(size) + shift for size, shift in zip(sizes, (0, 2), strict=True))
+    rows = [f"{arm},{one!r}" for arm, of in (("a", x.tolist()), ("b", y.tolist())) for one in of]
+    (found,) = judge(written(tmp_path, "\n".join(["arm,m", *rows]) + "\n"), unpaired=True).found
+    theirs = stats.ttest_ind(x, y, equal_var=False)
+    assert found.mean == pytest.approx(x.mean() - y.mean())
+    assert found.ci95 == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    if sum(sizes) < 20:
+        exact = stats.permutation_test(
+            (x, y), lambda a, b: abs(a.mean() - b.mean()), alternative="greater", n_resamples=np.inf
+        )
+        assert found.p == pytest.approx(exact.pvalue)
+    assert found.verdict == ("too few seeds" if sizes == (3, 3) else "b higher")
+    assert found.interval is not None
+    assert (found.interval[1] < 0) == (found.verdict == "b higher")
+
+
+def test_verdict_and_interval_of_unpaired_scores_say_the_same() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        arms = {"a": list(rng.standard_t(2, 6)), "b": list(rng.standard_t(2, 7) + 1.5)}
+        (found,) = unpaired_differences(arms, "m")
+        assert found.interval is not None
+        assert (found.interval[0] > 0 or found.interval[1] < 0) == (found.verdict in ("a higher", "b higher"))
+
+
+def test_scores_that_were_looked_at_are_judged_so(tmp_path: Path) -> None:
+    (found,) = judge(written(tmp_path, LONG), looked=True).found
+    assert "seeds were added as somebody saw fit, and judged by a test that allows it" in found.note
+    assert found.p == anytime_p(np.full(8, -0.01))
+
+
+def test_a_frame_is_a_table_too() -> None:
+    frame = pd.DataFrame(ROWS, columns=["arm", "seed", "m"])
+    for one in (frame, frame.set_index(["arm", "seed"]), frame.pivot(index="seed", columns="arm", values="m")):
+        found = library.judge(one)
+        assert set(found.differences().verdict) <= {"a higher", "b higher"}
+        assert "higher" in str(found)
+    assert library.judge(frame).judgement.found[0].mean == pytest.approx(-0.01)
+
+
+def test_standard_input_is_a_table(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "paribus", "judge", "-"],
+        input=("\ufeff" + LONG).encode(),
+        capture_output=True,
+        cwd=tmp_path,
+    )
+    assert "new higher" in done.stdout.decode()

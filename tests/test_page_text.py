@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from paribus.findings.differences import Difference
+from paribus.findings.compared import Difference
 from paribus.findings.findings import Findings
 from paribus.records.metrics import metric_named
 from paribus.report.files.files import write_files

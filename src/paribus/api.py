@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, listed_values
-from paribus.findings.findings import Findings
+from paribus.findings.findings import Findings, undecided
+from paribus.findings.judge import Judgement, Options, judge_table
 from paribus.findings.power import seeds_note
+from paribus.findings.score_table import of_frame, read_table
 from paribus.records.metrics import Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
@@ -38,7 +40,7 @@ from paribus.training.randomness import untouched_generators
 with untouched_generators():
     import rich.style  # noqa: F401
 
-__all__ = ["Study", "compare", "data", "metric", "open", "train"]
+__all__ = ["Scored", "Study", "compare", "data", "judge", "metric", "open", "train"]
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,6 +113,12 @@ class Study:
         found = self.findings.differences if metric is None else self.findings.on(metric)
         return pd.DataFrame([one.as_data() for one in found])
 
+    def effects(self) -> DataFrame:
+        """What each factor does to the primary metric, and which two interact; of a study of one factor nothing."""
+        import pandas as pd
+
+        return pd.DataFrame([one.as_data() for one in self.findings.effects])
+
     def tuning(self) -> DataFrame:
         """What was tried: a row for each arm and candidate, its mean on validation data, and whether it was chosen."""
         import pandas as pd
@@ -165,6 +173,61 @@ class Study:
         console = Console(width=110, record=True, file=io.StringIO())
         console.print(study_results(self.findings, console.width))
         return console.export_html(inline_styles=True, code_format="<pre style='line-height:1.2'>{code}</pre>")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores from elsewhere, judged; `judgement` holds what was found as plain values."""
+
+    judgement: Judgement
+
+    def differences(self) -> DataFrame:
+        """Every pair of arms: mean, interval, p, verdict, and more."""
+        import pandas as pd
+
+        return pd.DataFrame([one.as_data() for one in self.judgement.found])
+
+    @property
+    def taken(self) -> list[str]:
+        """What of the table was taken for what."""
+        return list(self.judgement.scores.taken)
+
+    def __repr__(self) -> str:
+        arms = len(next(iter(self.judgement.scores.values.values())))
+        return f"<Scored {self.judgement.name!r}: {arms} arms, by {self.judgement.primary}>"
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        from paribus.report.terminal.judge import judgement_table
+
+        console = Console(width=100)
+        with console.capture() as shown:
+            console.print(judgement_table(self.judgement))
+        return shown.get()
+
+
+def judge(
+    scores: DataFrame | str | Path,
+    metric: str | None = None,
+    *,
+    arm: str | Sequence[str] = (),
+    **options: Unpack[Options],
+) -> Scored:
+    """The same statistics for scores from anywhere: a pandas frame, or the path of a table (see docs/user-code.md).
+
+    `metric`: the primary one, by default the first; `arm`: the column of the arms, or several that make one together;
+    the rest as the options of `paribus judge`. SettingsError with what is wrong with the table.
+
+    >>> import pandas as pd
+    >>> print(judge(pd.DataFrame({"old": range(6), "new": range(3, 9)})).differences().verdict[0])
+    b higher
+    """
+    import pandas as pd
+
+    arms = tuple(arm.split(",")) if isinstance(arm, str) else tuple(arm)
+    table = of_frame(scores) if isinstance(scores, pd.DataFrame) else read_table(Path(scores))
+    return Scored(judge_table(table, metric, arm=arms, **options))
 
 
 def compare(
@@ -345,7 +408,7 @@ def _study(
     for stage, work in stages(asked):  # a refusal leaves no folder behind
         for line in work.lines():
             _Teller().on_message(line)
-        _tell_of_failures(carry_out(stage, [_Teller()], work=work))
+        _tell_of_failures(carry_out(stage, [_Teller()], work=work, undecided=undecided))
     return Study(asked.folder, read(asked.folder))
 
 

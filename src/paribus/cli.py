@@ -58,7 +58,9 @@ Words = Annotated[
     typer.Argument(help="Settings as key=value; `paribus list settings` names them.", metavar="[KEY=VALUE]..."),
 ]
 TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs, digits, cifar10 or palindrome.", metavar="TASK")]
-Seeds = Annotated[str, typer.Option(help="How many seeds (10: 0 to 9), or which (3,5,8; one as 3,).")]
+Seeds = Annotated[
+    str, typer.Option(help="How many seeds (10: 0 to 9), which (3,5,8; one as 3,), or until all is decided (6..40).")
+]
 Name = Annotated[str | None, typer.Option(help="The study's name; by default made from its words.")]
 Out = Annotated[Path | None, typer.Option(help="The folder for its records; by default runs/NAME.")]
 Metric = Annotated[str, typer.Option(help="The primary metric.")]
@@ -322,7 +324,12 @@ def report(
 
 @app.command()
 def judge(
-    scores: Annotated[Path, typer.Argument(help="Columns arm, seed, and one or more metrics.", metavar="SCORES.csv")],
+    scores: Annotated[
+        Path,
+        typer.Argument(
+            help="A row for each arm and seed, or a column for each arm; - reads standard input.", metavar="SCORES"
+        ),
+    ],
     metric: Annotated[str | None, typer.Option(help="The primary metric; by default the first.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
     margin: Annotated[
@@ -336,8 +343,24 @@ def judge(
         ),
     ] = None,
     lower: Annotated[
-        bool | None, typer.Option("--lower/--higher", help="Which scores are better; for --missing worst.")
+        bool | None, typer.Option("--lower/--higher", help="Which scores are better; --missing worst needs it.")
     ] = None,
+    arm: Annotated[
+        str | None, typer.Option(help="The column of the arms; several with a comma make an arm together.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(help="The column of the seeds.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="Of a row for each epoch, the last one counts.")] = False,
+    best: Annotated[
+        str | None,
+        typer.Option(help="Of a row for each epoch, that with the best of this metric: val_loss, or f:lower."),
+    ] = None,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Runs of different arms have nothing in common: Welch, and permutations.")
+    ] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Each column of numbers is an arm.")] = False,
+    looked: Annotated[
+        bool, typer.Option("--looked", help="Seeds were added as somebody saw fit: a test that allows it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """The same statistics for scores from anywhere: paribus judge SCORES.csv"""
@@ -347,7 +370,21 @@ def judge(
     from paribus.report.terminal.judge import judgement_table
 
     try:
-        found = judge_scores(scores, metric, baseline=baseline, margin=margin, missing=missing, lower=lower)
+        found = judge_scores(
+            scores,
+            metric,
+            baseline=baseline,
+            margin=margin,
+            missing=missing,
+            lower=lower,
+            arm=tuple(arm.split(",")) if arm else (),
+            seed=seed,
+            last=last,
+            best=best,
+            unpaired=unpaired,
+            wide=wide,
+            looked=looked,
+        )
     except SettingsError as error:
         refuse(error.mistakes)
     if as_json:

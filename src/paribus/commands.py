@@ -156,7 +156,9 @@ def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, qui
         asked = ask()
         arms, baseline = len(asked.design.arms), asked.baseline is not None
         if note := seeds_note(arms, len(asked.seeds), baseline=baseline, options=not file):
-            console.print(note, markup=False, highlight=False)
+            several = "; what each factor does takes fewer" * (len(asked.design.factors) > 1)
+            later = ". Seeds that are added when results are known count for less: ask for enough at once"
+            console.print(f"{note}{several}{later}", markup=False, highlight=False)
         if dry_run:
             from paribus.report.terminal.tables import dry_run_table
             from paribus.study.dry_run import expected
@@ -187,7 +189,7 @@ def carry_out_stage(
     pictures: bool = True,
 ) -> tuple[bool, list[Path]]:
     """Train what is missing, `work` by `prepare`; whether all that counts is done, and the files that were written."""
-    from paribus.findings.findings import Findings
+    from paribus.findings.findings import Findings, undecided
     from paribus.report.files.curves import draw
     from paribus.report.tensorboard import Follower
     from paribus.report.terminal.progress import Bar
@@ -205,7 +207,7 @@ def carry_out_stage(
     # beside timed runs nothing else runs: their events are written when they are done
     with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
         with Bar(console, len(work.missing), epochs) as bar:
-            study = train_missing(stage, [bar], work=work)
+            study = train_missing(stage, [bar], work=work, undecided=undecided)
         # of a tuned study the folder holds more than its last stage: what was tried, and all arms at one value
         found = Findings.of(read(stage.folder) if last and asked.tune else study)
         if last and (not quiet or as_json):

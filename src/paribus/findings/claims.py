@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
+from paribus.findings.compared import may_not_show
 from paribus.findings.conditions import Found, judge
-from paribus.findings.differences import may_not_show
 from paribus.records.claims import Claim
 from paribus.records.record import StudyRecord
 

@@ -17,10 +17,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.findings.differences import LOST, seeds_with, t_interval
+from paribus.findings.anytime import side
+from paribus.findings.compared import LOST, seeds_with
+from paribus.findings.intervals import t_interval
 from paribus.findings.pairs import Pairs, digits
 from paribus.findings.power import ALPHA, too_few
-from paribus.findings.sign_flips import sign_flip_p
+from paribus.findings.sign_flips import COUNTED
+from paribus.findings.stopping import Fixed, Stopping, of_study
 from paribus.findings.summary import value_at, values
 from paribus.findings.targets import by_seed, common_grid, rank_test
 from paribus.records.claims import Condition
@@ -52,7 +55,7 @@ def judge(condition: Condition, study: StudyRecord, conditions: int) -> Found:
     arms = {arm.name: arm for arm in study.arms}
     if missing := [name for name in condition.arms if name not in arms]:
         return Found("untested", f"there is no arm {', '.join(missing)}")
-    asked = _Asked(condition, study.metric(condition.metric), conditions)
+    asked = _Asked(condition, study.metric(condition.metric), conditions, of_study(study))
     chosen = [arms[name] for name in condition.arms]
     if asked.metric.name in TO_TARGET and study.target is not None:
         return _on_target(asked, study, chosen)
@@ -80,6 +83,7 @@ class _Asked:
     condition: Condition
     metric: Metric
     conditions: int
+    stopping: Stopping
     over: str = ""
     """On how many of the seeds, where it is not on all."""
 
@@ -94,9 +98,26 @@ class _Asked:
         since = f" since epoch {condition.since:g}" if condition.since is not None else ""
         return f"{label} at epoch {condition.at:g}{since}"
 
+    def interval(self, d: Values) -> tuple[float, float] | None:
+        """The 95 % interval of a mean, whenever the study was looked at."""
+        level = self.stopping.level(ALPHA, len(d))
+        if level > 0:
+            return t_interval(d, level)
+        pairs = Pairs.of(d, np.zeros(len(d)))
+        ends = self.stopping.interval(pairs.d, ALPHA, pairs.roundings) if len(d) > 1 else None
+        return None if ends is None else (pairs.unscaled(ends[0]), pairs.unscaled(ends[1]))
+
+    def mean(self, d: Values, *, signed: bool = False) -> str:
+        """With its interval, in the metric's unit."""
+        interval, told = self.interval(d), self.metric.told(float(d.mean()), signed=signed)
+        if interval is None or Pairs.of(d, np.zeros(len(d))).same:
+            return told
+        low, high = (self.metric.told(end, signed=signed) for end in interval)
+        return f"{told} ({low} to {high})"
+
     def found(self, told: str, evidence: _Evidence, interval: tuple[float, float] | None) -> Found:
         """`interval` beside what is told, unless there is no spread to make it from."""
-        answer, why = evidence.answer(self.conditions)
+        answer, why = evidence.answer(self.conditions, self.stopping)
         n = len(evidence.supported[0].more)
         return Found(answer, told + self.over + (f"; {why}" if why else ""), None if evidence.same else interval, n)
 
@@ -137,15 +158,15 @@ def _level(asked: _Asked, scores: Values) -> Found:
     above, below = _Order(scores, ends, off), _Order(ends, scores, off)
     supported, refuted = (above, below) if least else (below, above)
     claimed = f"claimed: {'at least' if least else 'at most'} {asked.metric.told(bound)}"
-    told = f"{asked.label}: {_quoted(condition.arm)} {_mean(asked.metric, scores)}, {claimed}"
-    return asked.found(told, _Evidence([supported], [refuted]), t_interval(scores, ALPHA))
+    told = f"{asked.label}: {_quoted(condition.arm)} {asked.mean(scores)}, {claimed}"
+    return asked.found(told, _Evidence([supported], [refuted]), asked.interval(scores))
 
 
 def _difference(asked: _Asked, scores: Values) -> Found:
     condition, (a, b) = asked.condition, asked.condition.arms
     x, y, off = scores[:, 0], scores[:, 1], digits(scores[:, 0]) + digits(scores[:, 1])
-    told = f"{asked.label}: {_quoted(a)} - {_quoted(b)} {_mean(asked.metric, x - y, signed=True)}"
-    interval = t_interval(x - y, ALPHA)
+    told = f"{asked.label}: {_quoted(a)} - {_quoted(b)} {asked.mean(x - y, signed=True)}"
+    interval = asked.interval(x - y)
     if condition.alike is None:
         by = condition.by
         evidence = _Evidence([_Order(x, y + by, off)], [_Order(y + by, x, off)])
@@ -171,7 +192,7 @@ def _ratio(asked: _Asked, scores: Values) -> Found:
     evidence = _Evidence(
         [_Order(x, y + low, off), _Order(y + high, x, off)], [_Order(y + low, x, off), _Order(x, y + high, off)]
     )
-    told, inner = f"{head}, geometric mean {np.exp((x - y).mean()):.3g}", t_interval(x - y, ALPHA)
+    told, inner = f"{head}, geometric mean {np.exp((x - y).mean()):.3g}", asked.interval(x - y)
     ends = None if inner is None else (float(np.exp(inner[0])), float(np.exp(inner[1])))
     if ends is not None and not evidence.same:
         told += f" ({ends[0]:.3g} to {ends[1]:.3g})"
@@ -203,7 +224,7 @@ def _line(asked: _Asked, scores: Values) -> Found:
     if not size:
         return Found("open", f"{asked.label}: nothing rises from the least x to the greatest", seeds=len(scores))
     own = off_line[:, farthest] * np.sign(off_line[:, farthest].mean())
-    interval = _ratio_interval(own, extent)
+    interval = _ratio_interval(own, extent, asked.stopping.level(ALPHA, len(scores)))
     told = f"{asked.label}: {_quoted(condition.arms[farthest])} lies {100 * own.mean() / size:.1f} %"
     if interval is not None:
         told += f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
@@ -213,17 +234,17 @@ def _line(asked: _Asked, scores: Values) -> Found:
     return asked.found(told, _Evidence(outside, inside, of_any=True, tries=tries), interval)
 
 
-def _ratio_interval(x: Values, y: Values) -> tuple[float, float] | None:
-    """The ratios r of two means at which Student's 95 % interval of x - r y holds 0; None where these have no end.
+def _ratio_interval(x: Values, y: Values, level: float) -> tuple[float, float] | None:
+    """The ratios r of two means at which Student's interval of x - r y holds 0; None where these have no end.
 
     Source: E. C. Fieller, Some problems in interval estimation (JRSS B 1954).
     """
     n = len(x)
-    if n < 2:
+    if n < 2 or not level:
         return None
     from scipy.special import stdtrit
 
-    share = float(stdtrit(n - 1, 1 - ALPHA / 2)) ** 2 / n
+    share = float(stdtrit(n - 1, 1 - level / 2)) ** 2 / n
     covariance = np.cov(x, y)
     a = y.mean() ** 2 - share * covariance[1, 1]
     b = x.mean() * y.mean() - share * covariance[0, 1]
@@ -291,7 +312,7 @@ def _beyond(asked: _Asked, ended: Sequence[dict[int, float]], until: float, told
     else:
         low, high = -float(condition.margin or 0.0), float(condition.margin or 0.0)
     order = _Order(x, y + high, zeros) if later[0] else _Order(y + low, x, zeros)
-    return Found("refuted" if order.sure(ALPHA / asked.conditions) else "open", told, seeds=len(seeds))
+    return Found("refuted" if order.sure(ALPHA / asked.conditions, asked.stopping) else "open", told, seeds=len(seeds))
 
 
 def _by_ranks(asked: _Asked, values: Sequence[dict[int, float]], told: str) -> Found:
@@ -307,6 +328,8 @@ def _by_ranks(asked: _Asked, values: Sequence[dict[int, float]], told: str) -> F
     if p is None or too_few(pairs, 1):
         return Found("open", f"{told}: too few seeds")
     told += f" (ranks, p = {p:.2g})"
+    if not isinstance(asked.stopping, Fixed):
+        return Found("open", f"{told}: ranks are not judged of a study that was looked at before its end", seeds=pairs)
     if p <= ALPHA and not first and not asked.condition.by:
         return Found("supported", told, seeds=pairs)
     against = p <= ALPHA / asked.conditions and first and asked.condition.by >= 0
@@ -328,19 +351,21 @@ class _Order:
     def pairs(self) -> Pairs:
         return Pairs.of(self.more, self.less, off=self.off)
 
-    @cached_property
-    def p(self) -> float:
-        found = sign_flip_p(self.pairs.d, self.pairs.rounding)
+    def p(self, stopping: Stopping) -> float:
+        found = stopping.p(self.pairs.d, self.pairs.roundings, COUNTED)
         return 1.0 if found is None else found
 
-    def by_t(self, alpha: float) -> bool:
-        """By the t interval alone."""
-        interval = t_interval(self.pairs.d, alpha)
+    def by_t(self, alpha: float, stopping: Stopping) -> bool:
+        """By the t interval alone; where there is none for such a study, by the sign of the mean."""
+        level = stopping.level(alpha, len(self.pairs.d))
+        if not level:
+            return len(self.pairs.d) > 0 and side(self.pairs.d) > 0
+        interval = t_interval(self.pairs.d, level)
         return interval is not None and interval[0] > 0
 
-    def sure(self, alpha: float) -> bool:
-        """By the t interval and by the sign-flip test, both at `alpha`, where there is any spread."""
-        return self.by_t(alpha) and self.p <= alpha and not self.pairs.same
+    def sure(self, alpha: float, stopping: Stopping) -> bool:
+        """By the t interval and by the test, both at `alpha`, where there is any spread."""
+        return self.by_t(alpha, stopping) and not self.pairs.same and self.p(stopping) <= alpha
 
 
 @dataclass(frozen=True)
@@ -360,40 +385,34 @@ class _Evidence:
         """Whether seeds do not differ at all."""
         return len(self.supported[0].more) > 1 and all(one.pairs.same for one in self.supported)
 
-    def _sure(self, orders: Sequence[_Order], alpha: float, *, of_any: bool) -> bool:
-        return any(one.sure(alpha / self.tries) for one in orders) if of_any else all(one.sure(alpha) for one in orders)
+    def _sure(self, orders: Sequence[_Order], alpha: float, stopping: Stopping, *, of_any: bool) -> bool:
+        if of_any:
+            return any(one.sure(alpha / self.tries, stopping) for one in orders)
+        return all(one.sure(alpha, stopping) for one in orders)
 
-    def answer(self, conditions: int) -> tuple[Literal["supported", "refuted", "open"], str]:
+    def answer(self, conditions: int, stopping: Stopping) -> tuple[Literal["supported", "refuted", "open"], str]:
         """And why it is open, where the figures alone would not say so."""
-        if self._sure(self.supported, ALPHA, of_any=self.of_any):
+        if self._sure(self.supported, ALPHA, stopping, of_any=self.of_any):
             return "supported", ""
-        if self._sure(self.refuted, ALPHA / conditions, of_any=not self.of_any):
+        if self._sure(self.refuted, ALPHA / conditions, stopping, of_any=not self.of_any):
             return "refuted", ""
         n = len(self.supported[0].more)
         if self.same:
             return "open", f"all {n} seeds give the same, which is no evidence of what another would give"
-        if too_few(n, 1):
+        if stopping.least_p(n) > ALPHA:
             return "open", f"{n} seed{'s' if n != 1 else ''} cannot come to p = {ALPHA:g}"
-        if self._sure(self.refuted, ALPHA, of_any=not self.of_any):
+        if self._sure(self.refuted, ALPHA, stopping, of_any=not self.of_any):
             return "open", f"against it at {ALPHA:g}, but one of {conditions} conditions needs {ALPHA / conditions:.2g}"
         level = ALPHA / conditions / (1 if self.of_any else self.tries)
-        against = [one.by_t(level) for one in self.refuted]
+        against = [one.by_t(level, stopping) for one in self.refuted]
         if all(against) or (any(against) and not self.of_any):
-            return "open", "Student's interval is against it, and the sign-flip test does not show it"
-        if not self.of_any and all(one.by_t(ALPHA) for one in self.supported):
-            return "open", f"the sign-flip test does not show it (p = {max(one.p for one in self.supported):.2g})"
+            return "open", f"Student's interval is against it, and the {stopping.test} does not show it"
+        if not self.of_any and all(one.by_t(ALPHA, stopping) for one in self.supported):
+            p = max(one.p(stopping) for one in self.supported)
+            return "open", f"the {stopping.test} does not show it (p = {p:.2g})"
         return "open", ""
 
 
 def _quoted(arm: str | None) -> str:
     """A name that may hold commas, dashes and numbers."""
     return f"“{arm}”"
-
-
-def _mean(metric: Metric, d: Values, *, signed: bool = False) -> str:
-    interval = t_interval(d, ALPHA)
-    told = metric.told(float(d.mean()), signed=signed)
-    if interval is None or Pairs.of(d, np.zeros(len(d))).same:
-        return told
-    low, high = (metric.told(end, signed=signed) for end in interval)
-    return f"{told} ({low} to {high})"

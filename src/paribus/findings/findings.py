@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 
 from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.bands import Band, arm_band
 from paribus.findings.claims import Verdict, verdicts
+from paribus.findings.compared import LOST, Difference, Lost
 from paribus.findings.confounders import confounders
-from paribus.findings.differences import LOST, Difference, Lost, differences
+from paribus.findings.differences import differences
+from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
 from paribus.findings.power import least_seeds
+from paribus.findings.stopping import Fixed, Stopping, UntilDecided, of_study
 from paribus.findings.study import troubles, warnings
 from paribus.findings.summary import Summary, derived_metrics, metrics, summarise, values
 from paribus.findings.targets import Earlier, Reached, earlier, reached
@@ -21,6 +24,20 @@ from paribus.records.metrics import JITTERS, METERS, TIMES, TO_TARGET, Metric
 from paribus.records.record import RunRecord, Status, StudyRecord, Target
 
 Values = list[float | None]
+
+
+_ENDS = {
+    "found": "told apart",
+    "equivalent": "equivalent",
+    "futile": "given up",
+    "most": "not told apart",
+}
+
+
+def undecided(study: StudyRecord) -> set[str]:
+    """The arms of a study of seeds until decided that have to go on."""
+    pairs = [one for one in Findings(study).primary if one.verdict == "not decided yet"]
+    return {name for one in pairs for name in (one.a, one.b)}
 
 
 @dataclass(frozen=True)
@@ -134,7 +151,13 @@ class Findings:
             baseline=study.baseline,
             margin=margin,
             lost=self._lost(metric, columns),
+            stopping=self.stopping,
         )
+
+    @cached_property
+    def stopping(self) -> Stopping:
+        """When the study ended, or will."""
+        return of_study(self.study)
 
     def _lost(self, metric: str, columns: Mapping[str, Sequence[float | None]]) -> Lost | None:
         """Runs that diverged or failed, or ended without a value of this metric, which others have."""
@@ -156,9 +179,48 @@ class Findings:
         return Lost(gone, self.metric(metric).direction, unexplained=unexplained)
 
     @property
+    def seeds_told(self) -> str:
+        """How many seeds the study has, or may have."""
+        seeds = len(self.study.seeds)
+        if self.study.least is not None:
+            return f"{self.study.least} to {seeds} seeds"
+        return f"{seeds} seed{'s' * (seeds != 1)}"
+
+    @property
+    def decided(self) -> str | None:
+        """Of seeds until decided: after how many, and what that saved; None of other studies."""
+        study = self.study
+        if study.least is None or not self.primary:
+            return None
+        open_ = sum(one.ended is None for one in self.primary)
+        if open_:
+            return f"{open_} of {len(self.primary)} pairs are not decided yet: the same command goes on"
+        told = []
+        for why, words in _ENDS.items():
+            after = sorted(one.ended_after or 0 for one in self.primary if one.ended == why)
+            if after:
+                between = f"{after[0]}" if after[0] == after[-1] else f"{after[0]} to {after[-1]}"
+                told.append(f"{len(after)} {words} after {between} seeds")
+        runs, whole = sum(len(arm.runs) for arm in study.arms), len(study.arms) * len(study.seeds)
+        saved = f"; {runs} runs instead of {whole}" if runs < whole else ""
+        return f"Of {len(self.primary)} pair{'s' * (len(self.primary) != 1)} {', '.join(told)}{saved}"
+
+    @property
     def least_seeds(self) -> int:
         """How many seeds it takes before any pair on the primary metric could be told apart."""
         return least_seeds(len(self.primary))
+
+    @cached_property
+    def effects(self) -> list[FactorEffect]:
+        """What each factor does to the primary metric, and which two interact; nothing where arms are not every
+        combination of two factors or more, or end each at a seed of its own."""
+        study, metric = self.study, self.study.primary_metric
+        crossed = None if isinstance(self.stopping, UntilDecided) or len(study.seeds) < 2 else Crossed.of(study)
+        if crossed is None:
+            return []
+        columns = {arm: of[metric] for arm, of in self.values.items()}
+        lost = self._lost(metric, columns)
+        return factor_effects(crossed, columns, metric, lost=lost, margin=study.margin, stopping=self.stopping)
 
     # --- the target ---
 
@@ -176,7 +238,10 @@ class Findings:
     @cached_property
     def earlier(self) -> list[Earlier]:
         """Which arm of each pair reached the target earlier, by ranks."""
-        return earlier(self.study, self.target) if self.target else []
+        found = earlier(self.study, self.target) if self.target else []
+        if isinstance(self.stopping, Fixed):
+            return found
+        return [replace(one, p_adjusted=None) for one in found]  # ranks know nothing of looks
 
     @cached_property
     def seconds_to_target(self) -> Mapping[str, float | None]:
@@ -200,7 +265,20 @@ class Findings:
     @cached_property
     def warnings(self) -> list[str]:
         """What else has to be said before any difference: runs that are missing, what makes a verdict meaningless."""
-        return [*warnings(self.study), *meaningless(self.study), *remarks(self.study)]
+        looked = "of other metrics than the primary one intervals and p-values are not adjusted for the looks"
+        looks = [] if isinstance(self.stopping, Fixed) or len(self.study.arms) < 2 else [looked]
+        return [*warnings(self.study), *meaningless(self.study), *remarks(self.study), *looks, *self._why_no_effects]
+
+    @property
+    def _why_no_effects(self) -> list[str]:
+        study = self.study
+        if study.named or len(study.factors) < 2 or len(study.seeds) < 2 or self.effects:
+            return []
+        if isinstance(self.stopping, UntilDecided):
+            return ["no effect of a factor is told, as each arm ends at a seed of its own: pairs of arms alone are"]
+        return [
+            "no effect of a factor is told, as not every combination of their values is there: pairs of arms alone are"
+        ]
 
     @cached_property
     def troubles(self) -> list[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from paribus.config.overrides import SettingsError, near_miss
-from paribus.findings.differences import Difference, Lost, Values, differences, seeds_with
+from paribus.findings.compared import Difference, Lost, Values, seeds_with
+from paribus.findings.differences import differences
 from paribus.findings.power import seeds_needed_by, too_few
-from paribus.findings.scores import Scores, read_scores
+from paribus.findings.score_table import Table, read_table
+from paribus.findings.scores import Asked, Scores, scores_of
+from paribus.findings.stopping import Extended
 from paribus.findings.summary import Summary, summarise
+from paribus.findings.unpaired import unpaired_differences
 from paribus.records.metrics import Direction
 
 MISSING = ("worst", "at-random")
@@ -27,6 +32,7 @@ class Judgement:
     found: list[Difference]
     warnings: list[str]
     margin: float | None = None
+    lower: bool | None = None
 
     @cached_property
     def summaries(self) -> Mapping[str, Mapping[str, Summary]]:
@@ -37,22 +43,47 @@ class Judgement:
         }
 
 
-def judge(
-    path: Path,
-    metric: str | None = None,
-    *,
-    baseline: str | None = None,
-    margin: float | None = None,
-    missing: str | None = None,
-    lower: bool | None = None,
-) -> Judgement:
-    """Read a CSV and judge it; SettingsError with all that is wrong. The primary metric is the first, or `metric`.
-
-    `missing`: what a missing score is: the `worst` of all, for which `lower` has to say whether lower is better, or
-    missing for a reason that has nothing to do with it (`at-random`), so that its seed is left out. Where nobody says
-    it, pairs that lack one are not judged. Of other metrics than the primary one nobody says which way is better.
+class Options(TypedDict, total=False):
+    """What may be said beside the scores, and beside the primary `metric`, by default the first. `missing`: what a
+    missing score is: the `worst` of all, for which `lower` has to say whether lower is better, or missing for a reason
+    nothing to do with it (`at-random`), so that its seed is left out; where nobody says it, pairs that lack one are not
+    judged; `looked`: whether scores came in, in the order of their seeds, as somebody saw fit; the rest as for `Asked`.
     """
-    scores = read_scores(path)
+
+    baseline: str | None
+    margin: float | None
+    missing: str | None
+    lower: bool | None
+    seed: str | None
+    last: bool
+    best: str | None
+    unpaired: bool
+    wide: bool
+    looked: bool
+
+
+def judge(path: Path, metric: str | None = None, *, arm: Sequence[str] = (), **options: Unpack[Options]) -> Judgement:
+    """Read a table of scores and judge it; SettingsError with all that is wrong. `arm`: the columns that make an arm.
+    Of other metrics than the primary one nobody says which way is better."""
+    return judge_table(read_table(path), metric, arm=arm, **options)
+
+
+def judge_table(
+    table: Table, metric: str | None = None, *, arm: Sequence[str] = (), **options: Unpack[Options]
+) -> Judgement:
+    """As `judge`, of a table that is read."""
+    baseline, margin, missing = options.get("baseline"), options.get("margin"), options.get("missing")
+    lower, unpaired, path = options.get("lower"), options.get("unpaired", False), table.name
+    asked = Asked(
+        arm=arm,
+        seed=options.get("seed"),
+        metric=metric,
+        last=options.get("last", False),
+        best=options.get("best"),
+        unpaired=unpaired,
+        wide=options.get("wide", False),
+    )
+    scores = scores_of(table, asked)
     metrics, arms = list(scores.values), list(next(iter(scores.values.values())))
     mistakes = []
     if metric is not None and metric not in metrics:
@@ -65,9 +96,16 @@ def judge(
         mistakes.append(f"--missing {missing} is not allowed: {near_miss(missing, MISSING)}")
     if missing == "worst" and lower is None:
         mistakes.append("--missing worst needs to know which scores are better: add --lower or --higher")
+    if unpaired and (missing == "worst" or options.get("looked")):
+        mistakes.append("--unpaired goes with neither --missing worst nor --looked: these are for scores in pairs")
     if mistakes:
         raise SettingsError(mistakes)
     primary = metric or metrics[0]
+    if unpaired:
+        found = unpaired_differences(
+            scores.values[primary], primary, baseline=baseline, margin=margin, missing_is_open=missing is None
+        )
+        return Judgement(name=Path(path).name, scores=scores, primary=primary, found=found, warnings=[], margin=margin)
     found = [
         one
         for name in (primary, *(name for name in metrics if name != primary))
@@ -78,6 +116,7 @@ def judge(
             baseline=baseline,
             margin=margin if name == primary else None,
             lost=_lost(scores.values[name], missing, lower=lower if name == primary else None),
+            stopping=Extended() if options.get("looked") else None,
         )
     ]
     warnings, pairs, seeds = [], sum(one.metric == primary for one in found), len(scores.seeds)
@@ -87,7 +126,15 @@ def judge(
         gone = sum(value is None for value in scores.values[primary][arm])
         if gone:
             warnings.append(f"{arm}: {seeds_with(gone, len(scores.seeds))} no {primary}; its mean is over the others")
-    return Judgement(name=path.name, scores=scores, primary=primary, found=found, warnings=warnings, margin=margin)
+    return Judgement(
+        name=Path(path).name,
+        scores=scores,
+        primary=primary,
+        found=found,
+        warnings=warnings,
+        margin=margin,
+        lower=lower,
+    )
 
 
 def _lost(columns: Mapping[str, Values], missing: str | None, *, lower: bool | None) -> Lost | None:

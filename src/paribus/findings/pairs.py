@@ -23,16 +23,21 @@ _SHORT = 20
 class Pairs:
     """Scores of two arms, divided by 2^`exponent`, so that no sum of them overflows; shape (pairs,) each.
 
-    `d`: a - b, exactly 0 where it may come from rounding alone; `rounding`: by how much a sum of them may be off for no
-    other reason than that scores have so many digits: 4 eps sum(|a| + |b|), eps that of 32 bits where all scores have
-    no more.
+    `d`: a - b, exactly 0 where it may come from rounding alone; `roundings`: by how much each of the others may be off
+    for no other reason than that scores have so many digits: 4 eps (|a| + |b|), eps that of 32 bits where all scores
+    have no more.
     """
 
     a: Values
     b: Values
     d: Values
-    rounding: float
+    roundings: Values
     exponent: int
+
+    @property
+    def rounding(self) -> float:
+        """By how much a sum of all of them may be off."""
+        return float(self.roundings.sum())
 
     @classmethod
     def of(cls, a: Sequence[float] | Values, b: Sequence[float] | Values, *, off: Values | None = None) -> Pairs:
@@ -52,7 +57,7 @@ class Pairs:
         rounding = _ROUNDINGS * np.maximum(own if off is None else np.ldexp(off, -exponent), least)
         d = scaled - other
         kept = np.abs(d) > rounding
-        return cls(scaled, other, np.where(kept, d, 0.0), float(rounding[kept].sum()), exponent)
+        return cls(scaled, other, np.where(kept, d, 0.0), np.where(kept, rounding, 0.0), exponent)
 
     def unscaled(self, value: float) -> float:
         """In the unit of the scores; infinite where it is beyond all numbers."""
@@ -110,3 +115,15 @@ def ranked(a: Values, b: Values) -> Values:
     group[order] = np.concatenate([[0], np.cumsum(apart)])[: len(both)]
     found: Values = rankdata(group, method="average")
     return found[: len(a)] - found[len(a) :]
+
+
+def with_worst(d: Values, side: Values) -> Values:
+    """Differences in the order of their seeds; where `side` is not 0 one run was lost, and the difference is as large
+    as the largest so far, to that side. So it counts as the worst, and what came before it stays as it was.
+
+    >>> with_worst(np.array([0.0, 2.0, -3.0, 0.0]), np.array([1.0, 0.0, 0.0, -1.0])).tolist()
+    [2.0, 2.0, -3.0, -3.0]
+    """
+    size = np.maximum.accumulate(np.where(side == 0, np.abs(d), 0.0))
+    first = size[size > 0][:1]
+    return np.where(side == 0, d, side * np.where(size > 0, size, first if len(first) else 1.0))

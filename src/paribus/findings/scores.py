@@ -1,112 +1,400 @@
-"""Scores from anywhere, as a CSV: columns `arm`, `seed`, and one or more metrics."""
+"""Scores from anywhere: a row for each arm and seed, a column for each arm, W&B's exports, or a row for each epoch.
+
+What was taken for what is said, and nothing is guessed that is not: where it is not clear the table is refused in a
+sentence that says which option makes it clear.
+"""
 
 from __future__ import annotations
 
-import csv
-import math
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from paribus.config.overrides import SettingsError, near_miss
+from paribus.findings.score_table import Table, shortened
 
-_KEYS = ("arm", "seed")
-_MOST_MISTAKES = 10
+_EPOCHS = ("epoch", "epochs", "step", "iteration", "_step", "global_step", "trainer/global_step")
+_WANDB = (
+    "Name", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "ID", "Group", "Job Type", "Updated",
+    "Hostname", "GPU Type", "GPU Count", "Host", "Command", "Description", "Commit", "GitHub",
+)  # fmt: skip
+_CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<end>__MIN|__MAX)?")
+_SIGNED = re.compile(r"\s*[-+]?\d[\d.,' ]*%?\s*")
+_RUN = re.compile(r"(?P<arm>.*?[^\W\d_])?[-_ /.]*(?:seed|run|s)?[-_ =]?(?P<seed>\d+)")
+_OTHERS = re.compile(
+    r"((train|val|valid|validation|test|eval)[-_/ ].*)|(.*[-_/ ])?(acc|accuracy|loss|f1|auc|ap|precision|recall|mse|"
+    r"mae|rmse|r2|error|score|perplexity|ppl|bleu|lr|rate|epochs?|steps?|iterations?|batch([-_ ]size)?|width|depth|"
+    r"hidden|layers|dropout|momentum|decay|time|seconds|runtime|memory|params|id)",
+    re.IGNORECASE,
+)
+"""Names of metrics and settings: a column called so is no arm."""
+
+_LOWER, _HIGHER = ("loss", "error", "mse", "mae", "rmse", "perplexity"), ("accuracy", "acc", "auc", "f1", "r2")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """`values[metric][arm]` is aligned with `seeds`, None where the file has no score or an empty one."""
+    """`values[metric][arm]` is aligned with `seeds`, None where the table has no score or an empty one; of unpaired
+    scores it is just in their order. `taken`: what was taken for what, in sentences."""
 
     seeds: list[str]
     values: dict[str, dict[str, list[float | None]]]
+    taken: tuple[str, ...] = ()
 
 
-def read_scores(path: Path) -> Scores:
-    """The scores in a CSV file; SettingsError with what is wrong with it, each with its line.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which columns are what, where their names do not say it. `arm`: one, or several that together make an arm;
+    `last`, `best`: which row of several epochs counts; `unpaired`: runs of two arms have nothing in common; `wide`:
+    each column of numbers is an arm."""
 
-    An empty cell, `nan`, `na` or `null` is a missing score. A row that repeats an arm and seed, and text in a metric,
-    are mistakes.
+    arm: Sequence[str] = ()
+    seed: str | None = None
+    metric: str | None = None
+    last: bool = False
+    best: str | None = None
+    unpaired: bool = False
+    wide: bool = False
+
+
+def scores_of(table: Table, asked: Asked) -> Scores:
+    """The scores in a table; SettingsError with what is wrong with it, each with its line.
+
+    An empty cell, `nan`, `na`, `none` or `null` is a missing score. A row that repeats an arm and seed, and text among
+    a metric's numbers, are mistakes.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            return _scores(path, rows)
-    except OSError as error:
-        raise SettingsError([f"{path} cannot be read: {error.strerror}"]) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError([f"{path} is not a CSV file: {error}"]) from None
+    _must_have(table, [*asked.arm, *filter(None, [asked.seed])])
+    table = _in_small_letters(table)
+    if not table.rows:
+        raise SettingsError([f"{table.name} has no rows below its header"])
+    table = _of_chart(table) if not asked.arm and "arm" not in table.columns else table
+    table, arms = _arms(table, asked)
+    seed = asked.seed or ("seed" if "seed" in table.columns else None)
+    if not arms:
+        return _checked(table, _wide(table, seed, asked), asked)
+    if seed is None and not asked.unpaired:
+        raise SettingsError(
+            [
+                f"{table.name} has no column 'seed'{_columns(table)}; --seed NAME says which it "
+                "is, and --unpaired that runs of different arms have nothing in common"
+            ]
+        )
+    return _checked(table, _long(table, arms, seed, asked), asked)
 
 
-def _scores(path: Path, rows: csv.DictReader[str]) -> Scores:
-    names = [name.strip() for name in rows.fieldnames or []]
-    rows.fieldnames = names
-    if not names:
-        raise SettingsError([f"{path} is empty: write the columns arm, seed and a metric, and a row for each score"])
-    mistakes = [
-        f"{path} has no column {key!r}: its columns are {', '.join(names)}; {near_miss(key, names)}"
-        for key in _KEYS
-        if key not in names
+# --- which column is what ---
+
+
+def _in_small_letters(table: Table) -> Table:
+    """Columns `Arm` and `SEED` are taken for `arm` and `seed`."""
+    named = {
+        name: name.lower()
+        for name in table.columns
+        if name.lower() in ("arm", "seed") and name.lower() not in table.columns
+    }
+    told = [f"{name!r} is taken for {small!r}" for name, small in named.items()]
+    columns = [named.get(name, name) for name in table.columns]
+    return replace(table, columns=columns, taken=(*table.taken, *told)) if named else table
+
+
+def _meant(name: str, names: Sequence[str]) -> str:
+    guess = near_miss(name, names)
+    return f"; {guess}" if guess.startswith("did you mean") else ""
+
+
+def _columns(table: Table) -> str:
+    return f": its columns are {', '.join(table.columns)}"
+
+
+def _must_have(table: Table, names: Sequence[str]) -> None:
+    missing = [
+        f"{table.name} has no column {name!r}{_columns(table)}{_meant(name, table.columns)}"
+        for name in names
+        if name not in table.columns
     ]
-    metrics = [name for name in names if name not in _KEYS]
-    if len(set(names)) < len(names):
-        mistakes.append(f"{path} names a column twice: {', '.join(names)}")
-    if "" in names:
-        mistakes.append(f"{path} has a column without a name: is there a comma at the end of its first line?")
-    if not metrics:
-        mistakes.append(f"{path} has no metric: add a column beside arm and seed")
-    if mistakes:
-        raise SettingsError(mistakes)
-    found: dict[tuple[str, str], dict[str, float | None]] = {}
-    for row in rows:
-        line = rows.line_num
-        if None in row or None in row.values():
-            mistakes.append(f"{path}, line {line}: {len(names)} columns are named, this row has another number")
-            continue
-        arm, seed = row["arm"].strip(), row["seed"].strip()
-        if not arm or not seed:
-            mistakes.append(f"{path}, line {line}: every row has an arm and a seed")
-        elif (arm, seed) in found:
-            mistakes.append(
-                f"{path}, line {line}: arm {arm!r} with seed {seed} stands there already; each is scored once"
-            )
-        else:
-            found[arm, seed] = {}
-            for metric in metrics:
-                try:
-                    found[arm, seed][metric] = _score(row[metric])
-                except ValueError:
-                    mistakes.append(
-                        f"{path}, line {line}: {metric}={row[metric]!r} is no number (nor empty, nan, na or null)"
-                    )
-    if not found and not mistakes:
-        mistakes.append(f"{path} has no rows below its header")
-    arms = list(dict.fromkeys(arm for arm, _ in found))
-    seeds = list(dict.fromkeys(seed for _, seed in found))
-    if not mistakes and len(arms) < 2:
-        mistakes.append(f"{path} has one arm, {arms[0]!r}: a comparison needs two")
-    if not mistakes and not any(all((arm, seed) in found for arm in arms[:2]) for seed in seeds) and len(arms) == 2:
-        mistakes.append(f"{path}: {arms[0]!r} and {arms[1]!r} have no seed in common; scores are paired by seed")
-    if mistakes:
-        more = len(mistakes) - _MOST_MISTAKES
-        raise SettingsError([*mistakes[:_MOST_MISTAKES], *([f"and {more} more"] if more > 0 else [])])
-    return Scores(
-        sorted(seeds, key=_seed_order),
-        {
-            metric: {
-                arm: [found.get((arm, seed), {}).get(metric) for seed in sorted(seeds, key=_seed_order)] for arm in arms
-            }
+    if missing:
+        raise SettingsError(missing)
+
+
+def _of_chart(table: Table) -> Table:
+    """W&B's export of a chart has a column for each run and a row for each step: as a row for each run and step."""
+    found = [(name, _CHART.fullmatch(name)) for name in table.columns[1:]]
+    charts = [(name, match) for name, match in found if match and not match["end"]]
+    if not charts or len(charts) + sum(bool(match and match["end"]) for _, match in found) < len(found):
+        return table
+    runs = {match["run"]: _RUN.fullmatch(match["run"]) for _, match in charts}
+    unclear = [name for name, match in runs.items() if match is None or not match["arm"]]
+    if unclear:
+        raise SettingsError(
+            [f"{table.name} is a chart of W&B, and the run {unclear[0]!r} names no arm and seed, as base-seed0 does"]
+        )
+    metrics = list(dict.fromkeys(match["metric"] for _, match in charts))
+    rows, lines = [], []
+    steps = table.column(table.columns[0])
+    for run, match in runs.items():
+        assert match is not None
+        columns = [
+            table.column(f"{run} - {metric}") if f"{run} - {metric}" in table.columns else [""] * len(steps)
             for metric in metrics
-        },
+        ]
+        for step, line, *scores in zip(steps, table.lines, *columns, strict=True):
+            if any(map(table.is_number, scores)):
+                rows.append([match["arm"], match["seed"], step, *scores])
+                lines.append(line)
+    first = next(iter(runs))
+    match = runs[first]
+    assert match is not None
+    told = f"W&B's chart of {', '.join(metrics)}: run {first} is taken for arm {match['arm']!r}, seed {match['seed']}"
+    return replace(table, columns=["arm", "seed", "step", *metrics], rows=rows, lines=lines, taken=(*table.taken, told))
+
+
+def _arms(table: Table, asked: Asked) -> tuple[Table, list[str]]:
+    """The columns that say which arm a row is of; none in a table that has a column for each arm."""
+    if asked.arm:
+        return _without_wandb(table, [*asked.arm, *filter(None, [asked.seed])])[0], list(asked.arm)
+    if "arm" in table.columns:
+        return table, ["arm"]
+    table, exported = _without_wandb(table, [*filter(None, [asked.seed])])
+    words = [name for name in table.columns if table.is_text(name)]
+    if not words:
+        return table, []
+    if exported and len(words) == 1:
+        return replace(
+            table, taken=(*table.taken, f"{words[0]!r} is taken for the arm, as the one column of words")
+        ), words
+    raise SettingsError([f"{table.name} has no column 'arm'{_columns(table)}; --arm NAME says which it is"])
+
+
+def _without_wandb(table: Table, kept: Sequence[str]) -> tuple[Table, bool]:
+    """Of W&B's export of runs what it says of each run; what did not finish has no scores."""
+    if not {"Name", "State", "Created"} <= set(table.columns):
+        return table, False
+    ended = [state.strip().lower() == "finished" for state in table.column("State")]
+    rest = table.without([name for name in _WANDB if name in table.columns and name not in kept], "W&B's own")
+    if not all(ended):
+        told = f"{ended.count(False)} of {len(ended)} runs did not finish: their scores count as missing"
+        words = {name for name in rest.columns if rest.is_text(name) or name in (*kept, "seed")}
+        rows = [
+            row if done else [cell if name in words else "" for name, cell in zip(rest.columns, row, strict=True)]
+            for row, done in zip(rest.rows, ended, strict=True)
+        ]
+        rest = replace(rest, rows=rows, taken=(*rest.taken, told))
+    return rest, True
+
+
+# --- tables of each shape ---
+
+
+def _wide(table: Table, seed: str | None, asked: Asked) -> Scores:
+    """A column for each arm."""
+    arms = [name for name in table.columns if name != seed]
+    others = [name for name in arms if _OTHERS.fullmatch(name)]
+    if not asked.wide and (others or (seed is not None and len(set(table.column(seed))) < len(table.rows))):
+        raise SettingsError(
+            [
+                f"{table.name} has no column 'arm'{_columns(table)}; --arm NAME says which it is, or --wide that each "
+                "column is an arm"
+            ]
+        )
+    if len(arms) < 2:
+        raise SettingsError(
+            [
+                f"{table.name} has no column 'arm'{_columns(table)}; write columns arm, "
+                "seed and a metric, or a column for each of two arms or more"
+            ]
+        )
+    _must_be_numbers(table, arms)
+    pairs = "by their row" if seed is None else f"by {seed!r}"
+    told = f"a column for each arm: {', '.join(arms)}; scores are paired {pairs}"
+    seeds = list(map(str, range(len(table.rows)))) if seed is None else _seeds(table, seed)[0]
+    _must_be_once(table, [("", one) for one in seeds])
+    order = sorted(range(len(seeds)), key=lambda i: _seed_order(seeds[i]))
+    metric = asked.metric or "score"
+    values = {arm: [table.number(table.column(arm)[i]) for i in order] for arm in arms}
+    return Scores([seeds[i] for i in order], {metric: values}, (*table.taken, told))
+
+
+def _long(table: Table, arms: list[str], seed: str | None, asked: Asked) -> Scores:
+    """A row for each arm and seed; or for each epoch of them, of which one counts."""
+    names = [one.strip() for one in table.column(arms[0])]
+    seeds, told = _seeds(table, seed) if seed is not None else (list(map(str, range(len(table.rows)))), None)
+    table = replace(table, taken=(*table.taken, *filter(None, [told])))
+    keys = [*arms, *filter(None, [seed])]
+    named = [
+        " ".join(parts) for parts in zip(*([one.strip() for one in table.column(name)] for name in arms), strict=True)
+    ]
+    empty = [
+        f"{table.name}, line {line}: every row has an arm and a seed"
+        for name, one, line in zip(names, seeds, table.lines, strict=True)
+        if not name or not one
+    ]
+    if empty:
+        raise SettingsError(shortened(empty))
+    runs = list(zip(named, seeds, strict=True))
+    words = [name for name in table.columns if name not in keys and table.is_text(name)]
+    if words and len(set(runs)) < len(runs):
+        wider = [" ".join((name, *more)) for name, *more in zip(named, *map(table.column, words), strict=True)]
+        together = list(zip(wider, seeds, strict=True))
+        if len(set(together)) > len(set(runs)):
+            runs = together
+            table = replace(table, taken=(*table.taken, f"an arm is each of {' x '.join([*arms, *words])}"))
+            keys, words = [*keys, *words], []
+    signs = [
+        f"{table.name}, line {line}: {name}={text!r} is no number: write it without signs for percent and thousands"
+        for name in words
+        for text, line in list(zip(table.column(name), table.lines, strict=True))[:1]
+        if _SIGNED.fullmatch(text)
+    ]
+    if signs:
+        raise SettingsError(signs)
+    table = table.without(words, "words")
+    metrics = [name for name in table.columns if name not in keys]
+    epoch = next((name for name in metrics if name.lower() in _EPOCHS), None)
+    if len(set(runs)) < len(runs) and epoch is not None:
+        table, runs = _of_epochs(table, runs, epoch, asked)
+        metrics = [name for name in metrics if name != epoch]
+    _must_be_once(table, runs)
+    same = [name for name in metrics if len(set(table.column(name))) == 1 < len(table.rows)]
+    if len(same) < len(metrics):
+        table, metrics = table.without(same, "the same in every row"), [name for name in metrics if name not in same]
+    if not metrics:
+        raise SettingsError([f"{table.name} has no metric: add a column of numbers beside {', '.join(keys)}"])
+    _must_be_numbers(table, metrics)
+    return _aligned(table, runs, metrics, unpaired=asked.unpaired)
+
+
+def _aligned(table: Table, runs: list[tuple[str, str]], metrics: list[str], *, unpaired: bool) -> Scores:
+    arms = list(dict.fromkeys(arm for arm, _ in runs))
+    rows = dict(zip(runs, table.rows, strict=True))
+    places = {metric: table.columns.index(metric) for metric in metrics}
+    if unpaired:
+        values = {
+            metric: {arm: [table.number(rows[run][place]) for run in runs if run[0] == arm] for arm in arms}
+            for metric, place in places.items()
+        }
+        return Scores([], values, (*table.taken, "unpaired: no run of an arm belongs to one of another"))
+    seeds = sorted({seed for _, seed in runs}, key=_seed_order)
+    if len(arms) == 2 and not any(all((arm, seed) in rows for arm in arms) for seed in seeds):
+        raise SettingsError(
+            [
+                f"{table.name}: {arms[0]!r} and {arms[1]!r} have no seed in common; scores are paired by seed, or "
+                "--unpaired says that they are not"
+            ]
+        )
+    values = {
+        metric: {
+            arm: [table.number(rows[arm, seed][place]) if (arm, seed) in rows else None for seed in seeds]
+            for arm in arms
+        }
+        for metric, place in places.items()
+    }
+    return Scores(seeds, values, table.taken)
+
+
+def _of_epochs(
+    table: Table, runs: list[tuple[str, str]], epoch: str, asked: Asked
+) -> tuple[Table, list[tuple[str, str]]]:
+    """Of each run the row that counts."""
+    if not asked.last and asked.best is None:
+        arm, seed = next(run for run in runs if runs.count(run) > 1)
+        many = runs.count((arm, seed))
+        raise SettingsError(
+            [
+                f"{table.name}: arm {arm!r} with seed {seed} has {many} rows, one for each {epoch}: --last takes the "
+                "last one, --best METRIC that with its best value"
+            ]
+        )
+    order = [table.number(one) or 0.0 for one in table.column(epoch)]
+    if asked.best is not None:
+        name, lower = _direction(table, asked.best)
+        scores = [table.number(one) for one in table.column(name)]
+        order = [float("-inf") if one is None else -one if lower else one for one in scores]
+        told = f"of each run the row with the {'lowest' if lower else 'highest'} {name} counts"
+    else:
+        told = f"of each run the last {epoch} counts"
+    chosen: dict[tuple[str, str], int] = {}
+    for i, run in enumerate(runs):
+        if run not in chosen or order[i] > order[chosen[run]]:
+            chosen[run] = i
+    kept = list(chosen.values())
+    table = replace(
+        table,
+        rows=[table.rows[i] for i in kept],
+        lines=[table.lines[i] for i in kept],
+        taken=(*table.taken, told),
     )
+    return table, list(chosen)
 
 
-def _score(text: str) -> float | None:
-    if text.strip().lower() in ("", "nan", "null", "na"):
-        return None
-    value = float(text)
-    if not math.isfinite(value) or "_" in text:  # Python reads 1_0 as 10
-        raise ValueError
-    return value
+def _direction(table: Table, text: str) -> tuple[str, bool]:
+    """The metric of `--best`, and whether lower is better: `val_loss`, or `mine:lower`."""
+    name, _, said = text.partition(":")
+    _must_have(table, [name])
+    if said not in ("", "lower", "higher"):
+        raise SettingsError([f"--best {text} is not allowed: best is METRIC, METRIC:lower or METRIC:higher"])
+    if said or name.lower().endswith((*_LOWER, *_HIGHER)):
+        return name, said == "lower" or (not said and name.lower().endswith(_LOWER))
+    raise SettingsError([f"--best {name} needs to know which values are better: --best {name}:lower or {name}:higher"])
+
+
+def _seeds(table: Table, name: str) -> tuple[list[str], str | None]:
+    """Seeds as they are, whole numbers in one form; and what there is to say of that."""
+    given = [one.strip() for one in table.column(name)]
+    plain = [
+        re.sub(r"^0+(?=\d)", "", re.sub(r"\.0+$", "", one)) if one.replace(".", "").isdecimal() else one
+        for one in given
+    ]
+    other = next(((a, b) for a, b in zip(given, plain, strict=True) if a != b), None)
+    return plain, f"seeds are whole numbers: {other[0]} is {other[1]}" if other else None
+
+
+# --- what is wrong ---
+
+
+def _must_be_once(table: Table, runs: list[tuple[str, str]]) -> None:
+    seen: set[tuple[str, str]] = set()
+    mistakes, hint = [], "; --arm NAME,NAME names several columns that make an arm together"
+    for (arm, seed), line in zip(runs, table.lines, strict=True):
+        if (arm, seed) in seen:
+            what = f"arm {arm!r} with seed {seed}" if arm else f"seed {seed}"
+            mistakes.append(f"{table.name}, line {line}: {what} stands there already; each is scored once{hint}")
+        seen.add((arm, seed))
+    if mistakes:
+        raise SettingsError(shortened(mistakes))
+
+
+def _must_be_numbers(table: Table, metrics: Sequence[str]) -> None:
+    mistakes = [
+        f"{table.name}, line {line}: {metric}={text!r} is no number (nor empty, nan, na or null)"
+        for metric in metrics
+        for text, line in zip(table.column(metric), table.lines, strict=True)
+        if not table.is_number(text) and not _is_missing(table, text)
+    ]
+    if mistakes:
+        raise SettingsError(shortened(mistakes))
+
+
+def _is_missing(table: Table, text: str) -> bool:
+    try:
+        return table.number(text) is None
+    except ValueError:
+        return False
+
+
+def _checked(table: Table, found: Scores, asked: Asked) -> Scores:
+    first: Mapping[str, Sequence[float | None]] = next(iter(found.values.values()), {})
+    if not table.rows:
+        raise SettingsError([f"{table.name} has no rows below its header"])
+    if len(first) < 2:
+        raise SettingsError([f"{table.name} has one arm, {next(iter(first))!r}: a comparison needs two"])
+    best = asked.best.partition(":")[0] if asked.best else None
+    if asked.metric is None and best in found.values:
+        rest = {name: of for name, of in found.values.items() if name != best}
+        return replace(found, values={best: found.values[best], **rest}, taken=(*found.taken, f"judged is {best}"))
+    if asked.metric is None and len(found.values) > 1:
+        told = f"judged is {next(iter(found.values))}, the first of {len(found.values)} metrics: --metric names another"
+        return replace(found, taken=(*found.taken, told))
+    return found
 
 
 def _seed_order(seed: str) -> tuple[int, int, str]:

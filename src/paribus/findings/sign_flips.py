@@ -14,6 +14,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.findings.intervals import halved
+
 Values = NDArray[np.float64]
 
 COUNTED, COUNTED_SOON = 40, 32
@@ -24,7 +26,6 @@ _LISTED = 16
 
 _MOST_CELLS = 2**20
 _ON_GRID = 1000
-_HALVINGS = 20  # of an interval's end: it is known to a millionth of its distance from the farthest difference
 
 
 def sign_flip_p(d: Values, rounding: float = 0.0, *, counted: int = COUNTED, roughly: bool = False) -> float | None:
@@ -111,8 +112,12 @@ def sign_flip_interval(d: Values, level: float, rounding: float = 0.0) -> tuple[
         means = np.partition(subset_means(d, rounding), [outside - 1, -outside])
         return float(means[outside - 1]), float(means[-outside])
     centre = float(d.mean())
-    low, high = (_end(d, level, rounding, (centre, float(end))) for end in (d.min(), d.max()))
-    return low, high
+
+    def ruled_out(mean: float) -> bool:
+        p = sign_flip_p(d - mean, rounding, counted=COUNTED_SOON if mean else COUNTED, roughly=mean != 0)
+        return p is None or p <= level
+
+    return halved(centre, float(d.min()), ruled_out), halved(centre, float(d.max()), ruled_out)
 
 
 def subset_means(d: Values, rounding: float = 0.0) -> Values:
@@ -121,14 +126,3 @@ def subset_means(d: Values, rounding: float = 0.0) -> Values:
     for value in d:
         sums, counts = np.concatenate([sums, sums + value]), np.concatenate([counts, counts + 1])
     return np.asarray(np.where(np.abs(sums[1:]) <= rounding / 2, 0.0, sums[1:]) / counts[1:])
-
-
-def _end(d: Values, level: float, rounding: float, ends: tuple[float, float]) -> float:
-    """Between a mean that is not ruled out and one that is, by halving: p falls from the mean outwards. 0 is tried
-    first, as it decides."""
-    inside, outside = ends
-    for i in range(_HALVINGS):
-        middle = 0.0 if i == 0 and min(ends) <= 0 <= max(ends) else (inside + outside) / 2
-        p = sign_flip_p(d - middle, rounding, counted=COUNTED_SOON if middle else COUNTED, roughly=middle != 0)
-        inside, outside = (middle, outside) if p is not None and p > level else (inside, middle)
-    return inside

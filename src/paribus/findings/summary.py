@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paribus.findings.differences import LOST, t_interval
+from paribus.findings.compared import LOST
+from paribus.findings.intervals import t_interval
 from paribus.findings.power import ALPHA
 from paribus.findings.targets import epochs_to, seconds_to
 from paribus.records.metrics import (

@@ -16,10 +16,12 @@ class ExpectedArm:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """A stage: its arms, what there is to say of it, and its seconds, with its jobs side by side."""
+    """A stage: its arms, what there is to say of it, and its seconds, with its jobs side by side. `at_most`: whether it
+    may be decided, and end, before."""
 
     name: str
     arms: list[ExpectedArm]
     seeds: int
     notes: list[str]
     seconds: float
+    at_most: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 from math import isfinite
 
 import numpy as np
@@ -270,6 +271,8 @@ class StudyRecord:
 
     `claims_written`: the claims as they stood before, and how many runs there were when they were written;
     `class_counts`: a task's fingerprint -> split -> how many examples of each class it has, where that is recorded;
+    `least`: after so many of the seeds it may be decided, and then ends, None where all are trained; `asked`: the
+    seeds that were asked for at once, and those that were when results were known; `seeds` are in this order;
     `remarks`: an arm's name -> what the trial before training remarked on the user's code; `damages`: what of the
     record could not be read, and is left out.
     """
@@ -291,6 +294,14 @@ class StudyRecord:
     class_counts: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     damages: tuple[str, ...] = ()
+    least: int | None = None
+    asked: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many seeds it was looked at before more were asked for, and how many it has now; none where it was
+        not extended."""
+        return tuple(accumulate(map(len, self.asked))) if len(self.asked) > 1 else ()
 
     def metric(self, name: str) -> Metric:
         """The metric of a full name, `test_mae` or `seconds_per_epoch`."""

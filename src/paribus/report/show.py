@@ -26,6 +26,8 @@ def as_json(findings: Findings) -> dict[str, Any]:
             "baseline": study.baseline,
             "margin": study.margin,
             "timing": study.timing,
+            "stopping": None if study.least is None else {"least": study.least, "most": len(study.seeds)},
+            "looks": list(study.looks),
             "warnings": [*findings.confounders, *findings.warnings],
             "tuning": _how_tuned(study),
         },
@@ -34,6 +36,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "agreements": [asdict(agreement) for agreement in findings.agreements],
         "targets": _targets(findings),
         "differences": [found.as_data() for found in findings.differences],
+        "effects": [found.as_data() for found in findings.effects],
         "tuning": [{**asdict(one), "at_edge": bool(one.edges)} for one in study.tuning.arms] if study.tuning else [],
         "shared": as_json(findings.shared) if findings.shared else None,
         "claims": [asdict(one) for one in findings.verdicts],
@@ -53,6 +56,7 @@ def judgement_as_json(judged: Judgement) -> dict[str, Any]:
             "seeds": judged.scores.seeds,
             "primary_metric": judged.primary,
             "warnings": judged.warnings,
+            "taken": list(judged.scores.taken),
         },
         "arms": [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -125,16 +126,46 @@ def distinct(arms: Sequence[Arm]) -> None:
 
 
 _SEEDS = (
-    f"--seeds is a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds from 0 to {MAX_SEED} (3,5,8; one as 3,)"
+    f"--seeds is a number of seeds from 1 to {MOST_SEEDS}, a list of seeds from 0 to {MAX_SEED} (3,5,8; one as 3,), or "
+    "6..40: until all is decided, at least 6 and at most 40"
 )
 
+MOST_LOOKS = 1000
+RANGE = r"^\s*(\d{1,9})\s*\.\.\s*(\d{1,9})\s*$"
+"""Until all is decided: the least number of seeds, and the most."""
 
-def parse_seeds(text: str) -> list[int]:
-    """`N`: the seeds 0 to N - 1; `3,5,8`: these (one alone as `3,`).
+
+class Seeds(list[int]):
+    """Those that a study may have. `least`: after so many of them it may be decided, and then ends; None where all are
+    trained."""
+
+    least: int | None = None
+
+    @classmethod
+    def until_decided(cls, least: int, most: int) -> Seeds:
+        """At least and at most so many."""
+        if not 2 <= least < most <= MOST_LOOKS:
+            raise SettingsError(
+                [
+                    f"--seeds {least}..{most} is not allowed: the least number of seeds is 2 or more, the most larger, "
+                    f"and no more than {MOST_LOOKS}"
+                ]
+            )
+        found = cls(range(most))
+        found.least = least
+        return found
+
+
+def parse_seeds(text: str) -> Seeds:
+    """`N`: the seeds 0 to N - 1; `3,5,8`: these (one alone as `3,`); `6..40`: until all is decided.
 
     >>> parse_seeds("3"), parse_seeds("3,5,8"), parse_seeds("7,")
     ([0, 1, 2], [3, 5, 8], [7])
+    >>> parse_seeds("6..40").least, len(parse_seeds("6..40"))
+    (6, 40)
     """
+    if found := re.match(RANGE, text):
+        return Seeds.until_decided(int(found[1]), int(found[2]))
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1 and not parts[-1]:
         parts.pop()
@@ -142,10 +173,10 @@ def parse_seeds(text: str) -> list[int]:
         numbers = [int(part) for part in parts]
     except ValueError:
         raise SettingsError([f"--seeds {text} is not allowed: {_SEEDS}"]) from None
-    return _listed(numbers, text) if "," in text else _first(numbers[0])
+    return Seeds(_listed(numbers, text) if "," in text else _first(numbers[0]))
 
 
-def seeds_of(given: object) -> list[int]:
+def seeds_of(given: object) -> Seeds:
     """The seeds that Python or a file gives: how many, or which; text as on the command line.
 
     Takes whole numbers, those of NumPy among them, lists, ranges and arrays of them. SettingsError for anything else.
@@ -157,13 +188,13 @@ def seeds_of(given: object) -> list[int]:
         return parse_seeds(given)
     value = plain_number(given)
     if isinstance(value, int) and not isinstance(value, bool):
-        return _first(value)
+        return Seeds(_first(value))
     listed = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
     numbers = [plain_number(one) for one in islice(value, MOST_SEEDS + 1)] if listed else []
     whole = all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
     if not whole or not 0 < len(numbers) <= MOST_SEEDS:
         raise SettingsError([f"--seeds {_short(given)} is not allowed: {_SEEDS}"])
-    return checked_seeds(numbers)
+    return Seeds(checked_seeds(numbers))
 
 
 def checked_seeds(numbers: Sequence[int]) -> list[int]:

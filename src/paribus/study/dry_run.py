@@ -33,4 +33,11 @@ def expected(request: StudySpec) -> Expected:
         arms.append(ExpectedArm(arm.name, missing, seconds))
         at_once = cores() if backend.side_by_side and not request.timing else 1
         total += missing * (seconds or 0.0) / (request.jobs or at_once)
-    return Expected(name=request.name, arms=arms, seeds=len(request.seeds), notes=work.notes, seconds=total)
+    return Expected(
+        name=request.name,
+        arms=arms,
+        seeds=len(request.seeds),
+        notes=work.notes,
+        seconds=total,
+        at_most=work.at_most,
+    )

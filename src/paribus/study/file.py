@@ -2,7 +2,7 @@
 
 name = "moons"            # optional; the file's name
 task = "moons"
-seeds = 10                # or a list: [3, 5, 8]
+seeds = 10                # or a list: [3, 5, 8], or until all is decided: "6..40"
 metric = "test_accuracy"  # optional, as are timing = true, jobs = 2 and keep = ["weights"]
 
 [settings]                # the same in every arm
@@ -43,7 +43,7 @@ from paribus.backends.dispatch import resolve
 from paribus.config.overrides import Listed, Mistakes, SettingsError, full_name, near_miss
 from paribus.config.values import Value, format_overrides, listed_values
 from paribus.records.claims import Claim
-from paribus.study.arms import Arm, Design, distinct, seeds_of
+from paribus.study.arms import RANGE, Arm, Design, distinct, seeds_of
 from paribus.study.spec import StudySpec, make_request, target_of
 
 _MOST_BYTES = 1_000_000
@@ -59,7 +59,9 @@ class StudyFile(BaseModel):
 
     task: str = Field(description="the name of a task")
     name: str | None = Field(None, description="text")
-    seeds: Whole | list[Whole] = Field(3, description="a number of seeds or a list of them")
+    seeds: Whole | list[Whole] | Annotated[str, Field(pattern=RANGE)] = Field(
+        3, description="a number of seeds or a list of them, or as in 6..40"
+    )
     metric: str | None = Field(None, description="the name of a metric")
     target: str | None = Field(None, description="METRIC=VALUE, as in test_accuracy=0.9")
     baseline: str | None = Field(None, description="the name of an arm")

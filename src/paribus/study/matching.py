@@ -125,9 +125,34 @@ def _other_settings(store: Store, request: StudySpec, changed: Set[str | None]) 
         differing.append(f"primary metric ({metric} there, {request.metric} here)")
     if timing != request.timing:
         differing.append(f"--timing ({'given' if timing else 'not given'} there, the other way here)")
+    differing += _other_declarations(store, recorded, request)
     if version != PLAN_VERSION:
         differing.append(f"plan version ({version} there, {PLAN_VERSION} here)")
     return differing
+
+
+def _other_declarations(store: Store, recorded: Mapping[str, str], request: StudySpec) -> list[str]:
+    """When a study ends, and what it compares, is declared before its first run: what was looked at otherwise cannot be
+    judged so any more."""
+    seeds, least = store.get("seeds") or [], store.get("least")
+    if least is None and request.least is None:
+        return []
+    found = []
+    if least != request.least or len(seeds) != len(request.seeds):
+        there, here = (
+            f"{one}..{many}" if one else str(many)
+            for one, many in ((least, len(seeds)), (request.least, len(request.seeds)))
+        )
+        found.append(f"--seeds ({there} there, {here} here)")
+    for what, before, now in (
+        ("--margin", store.get("margin"), request.margin),
+        ("--baseline", store.get("baseline"), request.baseline),
+    ):
+        if before != now:
+            found.append(f"{what} ({before or 'none'} there, {now or 'none'} here)")
+    if recorded.keys() != {arm.key for arm in request.design.arms}:
+        found.append(f"arms ({len(recorded)} there, {len(request.design.arms)} here)")
+    return found
 
 
 def _other_directions(recorded: Mapping[str, dict[str, object]], mine: Sequence[Metric]) -> list[str]:

@@ -55,7 +55,9 @@ class Recorder(Callback):
             store.set("plan_version", PLAN_VERSION)
             if whole:
                 self._write_claims([claim.as_data() for claim in request.claims])
+            self._write_looks(request)
             store.set("seeds", request.seeds)
+            store.set("least", request.least)
             self._environment = store.add_environment(surroundings)
             self._arms = {
                 arm.settings: store.add_arm(arm.name, arm.settings.flat(), rename=whole) for arm in request.design.arms
@@ -72,6 +74,18 @@ class Recorder(Callback):
                 [*written, {"claims": claims, "runs": sum(status in FINISHED for status in store.statuses().values())}],
             )
         store.set("claims", claims)
+
+    def _write_looks(self, request: StudySpec) -> None:
+        """Whoever asks for seeds that are new, when results are known, may have done so because of them."""
+        store = self._store
+        runs = store.statuses()
+        asked = store.get("asked") or ([sorted({*store.get("seeds"), *(seed for _, seed in runs)})] if runs else [])
+        new = sorted({*request.seeds} - {seed for group in asked for seed in group})
+        if not new:
+            return
+        known = any(status in FINISHED for status in runs.values())
+        asked = [*asked, new] if known or not asked else [*asked[:-1], sorted([*asked[-1], *new])]
+        store.set("asked", asked)
 
     def on_run_begin(self, run: Run) -> None:
         task = load(run.settings, run.seed)

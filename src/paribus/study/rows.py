@@ -80,10 +80,16 @@ class Rows:
         measured: dict[str, Metric] = read.take("measured", kinds.measured_metrics, {})
         texts = {text: name for name, text, _ in self._arms.values()}
         asked: list[int] = read.take("seeds", kinds.seeds, [])
+        groups: tuple[tuple[int, ...], ...] = read.take(
+            "asked", lambda value: tuple(tuple(kinds.seeds(one)) for one in kinds.items(value)), ()
+        )
+        seeds = sorted({*asked, *(run.seed for arm in arms for run in arm.runs)})
+        if len(groups) > 1:  # looked at in this order
+            seeds = list(dict.fromkeys([*(seed for group in groups for seed in group), *seeds]))
         return StudyRecord(
             name=read.take("name", kinds.plain, self._folder.name),
             factors=read.take("factors", kinds.texts, []),
-            seeds=sorted({*asked, *(run.seed for arm in arms for run in arm.runs)}),
+            seeds=seeds,
             primary_metric=read.take("primary_metric", kinds.text, "test_accuracy"),
             arms=arms,
             named=read.take("named", kinds.truth, default=False),
@@ -97,6 +103,8 @@ class Rows:
             metrics=measured,
             class_counts=_class_counts(read),
             remarks=read.take("remarks", lambda value: self._remarks(value, texts), {}),
+            least=read.take("least", kinds.whole, None),
+            asked=groups,
             damages=tuple(self.damages),  # the last: all else has been looked at
         )
 

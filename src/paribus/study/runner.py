@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,6 +43,9 @@ class Work:
     missing: list[tuple[Arm, int]]
     recorded: int
     notes: list[str]
+    at_most: bool = False
+    """Whether it may be decided before all is trained."""
+
     recorded_at: str = ""
     """Between which times the recorded runs came to an end, to the minute."""
 
@@ -51,6 +55,8 @@ class Work:
             return self.notes
         whole = self.recorded + len(self.missing)
         trained = f"{len(self.missing)} are trained now" if self.missing else "nothing was trained"
+        if self.at_most:
+            return [*self.notes, f"{self.recorded} runs are recorded already, {self.recorded_at}, of at most {whole}"]
         return [*self.notes, f"{self.recorded} of {whole} runs are recorded already, {self.recorded_at}: {trained}"]
 
 
@@ -132,11 +138,28 @@ def outstanding(request: StudySpec, notes: list[str]) -> Work:
         runs = "1 run" if count == 1 else f"{count} runs"
         notes.append(f"{runs} had not come to an end: {how}; the earlier attempts stay recorded")
     done = [recorded_at[_key(arm, seed)] for arm, seed in wanted if recorded.get(_key(arm, seed)) in FINISHED]
-    return Work(missing, len(wanted) - len(missing), list(dict.fromkeys(notes)), span(done))
+    return Work(
+        missing=missing,
+        recorded=len(wanted) - len(missing),
+        notes=list(dict.fromkeys(notes)),
+        at_most=request.least is not None,
+        recorded_at=span(done),
+    )
 
 
-def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: Work | None = None) -> StudyRecord:
+Undecided = Callable[[StudyRecord], Collection[str]]
+"""The names of the arms that have to go on."""
+
+
+def carry_out(
+    request: StudySpec,
+    callbacks: Sequence[Callback] = (),
+    *,
+    work: Work | None = None,
+    undecided: Undecided | None = None,
+) -> StudyRecord:
     """Train what is missing and return all that the folder holds. `work`: what `prepare` found, if it was called.
+    `undecided`: asked after each batch of seeds, where a study has seeds until it is decided.
 
     Raises what `prepare` raises, and StoreError while another process carries out a study in the same folder.
     """
@@ -147,11 +170,13 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
         try:
             remove_parts(request.folder / CHECKPOINTS)
             trials.record(store, request)
-            runs = [_run(request, arm, seed) for arm, seed in work.missing]
             former, begun = store.former(), store.begun()
-            for (arm, seed), run in zip(work.missing, runs, strict=True):
-                bring(run, begun.get(_key(arm, seed), NOTHING), former)
-            _executor(request).carry_out(runs, Recorder(store, request, callbacks))
+            recorder = Recorder(store, request, callbacks)
+            for batch in _batches(request, work, store, undecided, recorder.on_message):
+                runs = [_run(request, arm, seed) for arm, seed in batch]
+                for (arm, seed), run in zip(batch, runs, strict=True):
+                    bring(run, begun.get(_key(arm, seed), NOTHING), former)
+                _executor(request).carry_out(runs, recorder)
             return store.read()
         except sqlite3.OperationalError:  # a full disk
             raise
@@ -159,6 +184,39 @@ def carry_out(request: StudySpec, callbacks: Sequence[Callback] = (), *, work: W
             raise DamagedError(request.folder, str(error)) from None
         finally:
             store.close()
+
+
+def _batches(
+    request: StudySpec, work: Work, store: Store, undecided: Undecided | None, tell: Callable[[str], None]
+) -> Iterator[list[tuple[Arm, int]]]:
+    """All that is missing; of seeds until decided the least number first, then as many as train at once, of the arms
+    that are not decided, until none is left."""
+    if request.least is None or undecided is None:
+        yield work.missing
+        return
+    missing = dict.fromkeys((arm.key, seed) for arm, seed in work.missing)
+    of, begun = {arm.key: arm for arm in request.design.arms}, store.statuses()
+    place = {seed: i for i, seed in enumerate(request.seeds)}
+    upto, open_ = request.least, list(of)
+    while open_:
+        batch = [(key, seed) for key, seed in missing if (key in open_ and place[seed] < upto) or (key, seed) in begun]
+        for one in batch:
+            del missing[one]
+        if batch:
+            yield [(of[key], seed) for key, seed in batch]
+        begun, before, names = {}, len(open_), undecided(store.read())
+        open_ = [key for key, name in store.arms().items() if name in names and key in of]
+        if batch and len(open_) != before:
+            tell(f"after {upto} of at most {len(request.seeds)} seeds {_still(len(open_), len(of))}")
+        if upto == len(request.seeds):
+            return
+        left = {key: min((place[seed] for one, seed in missing if one == key), default=len(place)) for key in open_}
+        at_once = 1 if request.timing else request.jobs or cores()
+        upto = min(min(left.values(), default=upto) + math.ceil(at_once / max(len(open_), 1)), len(request.seeds))
+
+
+def _still(open_: int, arms: int) -> str:
+    return f"{open_} of {arms} arms go on" if open_ else "no arm goes on"
 
 
 def _run(request: StudySpec, arm: Arm, seed: int) -> Run:
@@ -182,7 +240,9 @@ def _executor(request: StudySpec) -> Executor:
 
 
 def complete(request: StudySpec, study: StudyRecord) -> bool:
-    """Whether every run that was asked for is done."""
+    """Whether every run that was asked for is done; of seeds until decided every one that there is."""
+    if request.least is not None:
+        return all(run.status is Status.DONE for arm in study.arms for run in arm.runs)
     done = {(canonical(arm.settings), run.seed) for arm in study.arms for run in arm.runs if run.status is Status.DONE}
     return all(_key(arm, seed) in done for arm in request.design.arms for seed in request.seeds)
 

@@ -45,7 +45,8 @@ class StudySpec(BaseModel):
     of those of the fused engine as many as there are cores; `timing`: each run alone in a process of its own, so that
     its seconds can be compared; `tune`: first choose values for each arm; `hidden_test`: the test split is not looked
     at; `checkpoint_seconds`: how often a long run's state is kept, to go on from after an interruption; `fresh`:
-    what the folder holds is set aside, and all is trained anew.
+    what the folder holds is set aside, and all is trained anew; `least`: after so many seeds the study may be decided,
+    and then ends, None where all are trained.
 
     A field's check may use the fields above it.
     """
@@ -73,6 +74,7 @@ class StudySpec(BaseModel):
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0, description="it is a number of seconds above 0")
     fresh: bool = Field(default=False, description="fresh is true or false")
     claims: tuple[InstanceOf[Claim], ...] = ()
+    least: int | None = Field(default=None, description="the least number of seeds is a whole number")
 
     @field_validator("seeds")
     @classmethod
@@ -211,6 +213,16 @@ class StudySpec(BaseModel):
             ),
         )
 
+    @field_validator("least")
+    @classmethod
+    def _least(cls, least: int | None, info: ValidationInfo) -> int | None:
+        if least is not None and len(_arms(info)) == 1:
+            most = len(info.data.get("seeds", ()))
+            raise SettingsError(
+                [f"--seeds {least}..{most} is for two arms or more: it ends when their differences are decided"]
+            )
+        return least
+
     def replaced(self, **changes: Any) -> StudySpec:
         """The same study but for these fields, checked again."""
         return StudySpec(**{**{name: getattr(self, name) for name in StudySpec.model_fields}, **changes})
@@ -326,7 +338,7 @@ def make_request(
     with found.noted():
         given["design"] = make_design()
     if seeds is not None:
-        given["seeds"] = list(seeds)
+        given |= {"seeds": list(seeds), "least": getattr(seeds, "least", None)}
     if tune and "design" in given and seeds is not None:
         mine = own_metrics(given.get("measured", ()))
         with found.noted():

@@ -66,6 +66,7 @@ def tuning_stage(request: StudySpec, tune: Tune) -> StudySpec:
     return request.replaced(
         design=candidates_of(request.design, tune),
         seeds=tune.seeds,
+        least=None,
         folder=request.folder / TUNING,
         name=f"{request.name}: tuning",
         metric=tune.metric,

@@ -39,7 +39,7 @@ def as_toml(study: StudyRecord) -> str:
     facts: dict[str, Any] = {
         "name": study.name,
         "task": flats[0]["task"] if task is None else task,
-        "seeds": study.seeds,
+        "seeds": study.seeds if study.least is None else f"{study.least}..{len(study.seeds)}",
         "metric": study.primary_metric,
         "timing": study.timing or None,
         "target": study.target and str(study.target),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.findings.differences import Difference
+from paribus.findings.compared import Difference
 from paribus.findings.findings import Findings
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import DASHES, Figure, Key
@@ -38,6 +38,7 @@ MARKS = {
     "no difference shown": ("circle-open", "no difference is shown"),
     "too few seeds": ("x-thin", "too few seeds"),
     "not judged": ("x-thin", "not judged"),
+    "not decided yet": ("x-thin", "not decided yet"),
 }
 _MOST_POINTS = 1000
 _MOST_NUMBERS = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -53,9 +53,9 @@ from paribus.report.page.tables import (
     side_by_side,
     tuning_line,
 )
-from paribus.report.page.text import FOOTNOTE, Answer, View, answers, count, tally
+from paribus.report.page.text import FOOTNOTE, Answer, View, answers, count, of_effects, tally
 from paribus.report.series import MOST_PANELS, Panel, mistake_png, panels
-from paribus.report.terminal.tables import PLUS_MINUS
+from paribus.report.terminal.tables import EFFECTS, PLUS_MINUS
 from paribus.study.names import folder_name
 
 _MOST_SENTENCES = (12, 6)  # of one study, and of each of several; the others unfold
@@ -181,7 +181,7 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
         "figures": {figure.name: as_spec(figure) for group in groups for figure in group.figures},
         "csv": {"results": results_csv(view), "runs": runs_csv(findings), "differences": differences_csv(view.found)},
     }
-    about = f"{count(len(study.arms), 'arm')}, {count(len(study.seeds), 'seed')}"
+    about = f"{count(len(study.arms), 'arm')}, {findings.seeds_told}"
     return Section(
         id=id_,
         name=study.name,
@@ -202,6 +202,12 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
 
 def _differences(view: View) -> Iterator[Group]:
     tuning = view.study.tuning
+    for number, (kind, about) in enumerate(EFFECTS.items()):
+        drawn = forest(of_effects(view, kind))
+        if drawn is not None and tuning is None:
+            yield Group(
+                title=about, note=drawn.caption, figures=[replace(drawn, name=f"effects{number}")], legend=drawn.legend
+            )
     figure = forest(view)
     own = "Differences, each at its own best" if tuning else "Differences"
     if figure is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from paribus.config.overrides import SettingsError
 from paribus.config.values import format_value
-from paribus.findings.differences import Difference
+from paribus.findings.compared import Difference
 from paribus.findings.findings import Findings
 from paribus.findings.summary import Summary
 from paribus.records.metrics import METERS, TO_TARGET, Metric
@@ -71,7 +71,7 @@ def results(view: View) -> Table:
             [
                 Cell(view.labels[arm.name]),
                 *(_setting(arm, factor) for factor in factors),
-                Cell(f"{done} of {len(study.seeds)}", done),
+                Cell(f"{done} of {len(study.seeds) if study.least is None else len(arm.runs)}", done),
                 *(_measured(view.findings.metric(name), found[arm.name][name]) for name in shown),
             ]
         )

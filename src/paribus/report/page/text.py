@@ -9,23 +9,26 @@ from dataclasses import dataclass
 
 from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
-from paribus.findings.differences import Difference
+from paribus.findings.compared import HIGHER, Difference
 from paribus.findings.findings import Findings
 from paribus.records.metrics import Metric
 from paribus.records.record import StudyRecord
-from paribus.report.terminal.tables import agreement_line, arm_label, target_lines
+from paribus.report.terminal.tables import EFFECTS, agreement_line, arm_label, interaction_lines, target_lines
 from paribus.report.terminal.tuned import edge_lines
 
 _OF: Mapping[str | None, str] = {
     "t of the pair": ", of this pair alone",
     "sign flips": ", of the sign-flip test",
     "equivalence": ", of the two one-sided tests",
+    "e-process": ", of the e-process",
 }
-_ORDER = ("a higher", "b higher", "equivalent", "no difference shown", "too few seeds", "not judged")
+_ORDER = (
+    *HIGHER, "equivalent", "no difference shown", "not decided yet", "too few seeds", "not judged",
+)  # fmt: skip
 _SMALLEST_P = 1e-4
 FOOTNOTE = (
     "A difference is that of the arm named first less the other, over the same seeds. In brackets its 95 % interval, "
-    "of all pairs of the study at once; p is of the sign-flip test, after Holm over these pairs. Too few seeds: "
+    "of all under one heading at once; p is of the sign-flip test, after Holm over these. Too few seeds: "
     "whatever they had shown, p could not have come to 0.05."
 )
 
@@ -139,10 +142,14 @@ def sentence(one: Difference, labels: Mapping[str, str], metric: Metric, margin:
     by, low_high = amount(metric, mean, interval) if mean is not None else ("no mean", "")
     inside = f" ({low_high}{_OF.get(one.interval_of, '')})" if low_high else ""
     found = f"{by}{inside}, {p_text(one.p_adjusted)}, {seeds}"
-    if one.verdict in ("a higher", "b higher"):
+    if one.verdict in HIGHER:
         # by ranks: what the means are of the runs that are left says nothing of the others
         by_much = f", {p_text(one.p_adjusted)}" if one.by_ranks else f" by {found}"
+        if metric.direction == "lower":
+            return f"{b} is lower than {a} {where}{by_much}, which is better{note}."
         return f"{a} is higher than {b} {where}{by_much}{note}."
+    if one.verdict == "not decided yet":
+        return f"It is not decided yet between {a} and {b} {where}: {by}, {seeds}{note}."
     needed = ""
     if (one.seeds_needed or 0) > one.pairs:
         needed = f"; {one.seeds_needed} would find the margin with 80 % power"
@@ -160,7 +167,7 @@ def answers(view: View) -> list[Answer]:
     """What a study shows; of a tuned one, each arm at its own best and then all at the shared value."""
     study, tuning = view.study, view.study.tuning
     if tuning is None:
-        return [_answer(view, "")]
+        return [*_of_factors(view), _answer(view, "Each arm" if view.findings.effects else "")]
     if not tuning.arms:
         return [Answer("", ["No values are chosen yet: the same command goes on with the tuning."], [], [])]
     own = _answer(view, "Each at its own best")
@@ -170,11 +177,29 @@ def answers(view: View) -> list[Answer]:
     return [own, _answer(View.of(view.findings.shared), f"All at {format_overrides(tuning.shared_values)}")]
 
 
+def of_effects(view: View, kind: str) -> View:
+    """The effects of factors, of one kind, as differences."""
+    found = [one.difference for one in view.findings.effects if one.kind == kind]
+    return View(view.findings, {name: name for one in found for name in (one.a, one.b)}, ranked(found))
+
+
+def _of_factors(view: View) -> list[Answer]:
+    """What each factor does, and which two interact, before what each arm does."""
+    metric, margin, answers = view.findings.primary_metric, view.study.margin, []
+    for kind, about in EFFECTS.items():
+        of = of_effects(view, kind)
+        if of.found:
+            said = [sentence(one, of.labels, metric, margin) for one in of.found]
+            answers.append(Answer(about, [], said if kind == "main effect" else interaction_lines(view.findings), []))
+    return answers
+
+
 def _answer(view: View, title: str) -> Answer:
     findings, metric, margin = view.findings, view.findings.primary_metric, view.study.margin
     each = [sentence(one, view.labels, metric, margin) for one in view.found]
     sentences = [*_too_few(view), *each] or _levels(view)
-    more = [agreement_line(one) for one in findings.agreements]
+    more = [f"{findings.decided}."] if findings.decided else []
+    more += [agreement_line(one) for one in findings.agreements]
     if lines := target_lines(findings):
         head, *rest = map(str.strip, lines)
         more.append(f"{head} {'; '.join(rest)}.")

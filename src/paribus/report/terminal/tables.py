@@ -13,9 +13,10 @@ from rich.text import Text
 from paribus.config.values import format_value
 from paribus.findings.agreement import Agreement
 from paribus.findings.claims import Verdict
-from paribus.findings.differences import Difference
+from paribus.findings.compared import HIGHER, Difference
 from paribus.findings.findings import Findings
 from paribus.findings.power import ALPHA
+from paribus.findings.stopping import Fixed
 from paribus.findings.summary import Summary
 from paribus.records.expected import Expected
 from paribus.records.metrics import Metric
@@ -41,7 +42,9 @@ def results(findings: Findings, width: int) -> RenderableType:
         for factor in factors
     ]
     labels = len(columns)
-    columns.append(["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{seeds}" for arm in study.arms)])
+    columns.append(
+        ["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{_asked(study, arm)}" for arm in study.arms)]
+    )
     left = width - 2 - sum(_room(column) for column in columns)
     omitted = []
     for name in names:
@@ -57,7 +60,7 @@ def results(findings: Findings, width: int) -> RenderableType:
         table.add_column(column[0], justify="left" if i < labels else "right", overflow="fold")
     for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(Text, row))
-    heading = Text(f"{study.name} ({seeds} seed{'s' * (seeds != 1)})", style="bold")
+    heading = Text(f"{study.name} ({findings.seeds_told})", style="bold")
     lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in findings.confounders), table]
     if omitted:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
@@ -68,7 +71,9 @@ def results(findings: Findings, width: int) -> RenderableType:
     lines += [Text(line) for line in target_lines(findings)]
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
-        lines += ["", primary_table(findings, labels_of)]
+        lines += ["", *effects_tables(findings), primary_table(findings, labels_of)]
+        if findings.decided:
+            lines.append(Text(findings.decided))
     if study.claims:
         lines += ["", verdicts_table(findings.verdicts)]
     return Group(*lines)
@@ -104,7 +109,8 @@ def dry_run_table(folder: Path, stages: Sequence[Expected]) -> RenderableType:
         lines += [*([Text(stage.name)] if len(stages) > 1 else []), *map(Text, stage.notes), table]
     runs = sum(one.missing for stage in stages for one in stage.arms)
     seconds = sum(stage.seconds for stage in stages)
-    what = f"{runs} runs into {folder}, about {seconds:.3g} s of training and evaluation"
+    most = "at most " * any(stage.at_most for stage in stages)
+    what = f"{most}{runs} runs into {folder}, about {seconds:.3g} s of training and evaluation"
     return Group(*lines, Text(f"{what}; nothing was trained or written"))
 
 
@@ -130,6 +136,8 @@ def target_lines(findings: Findings) -> list[str]:
         if pair.p_adjusted is not None and pair.p_adjusted <= ALPHA
         for a, b in [(pair.a, pair.b) if pair.a_first else (pair.b, pair.a)]
     ]
+    if not isinstance(findings.stopping, Fixed) and len(study.arms) > 1:
+        lines.append("  which arm is earlier is not judged: the study was looked at before its end")
     return lines
 
 
@@ -157,6 +165,51 @@ def primary_table(findings: Findings, labels: Mapping[str, str]) -> RenderableTy
     )
 
 
+def effects_tables(findings: Findings) -> list[RenderableType]:
+    """What each factor does, and which two interact; before what each arm does."""
+    lines: list[RenderableType] = []
+    for kind, about in EFFECTS.items():
+        found = [one.difference for one in findings.effects if one.kind == kind]
+        if found and kind == "interaction":
+            lines += [Text(about, style="bold"), *map(Text, interaction_lines(findings)), ""]
+        elif found:
+            labels = {name: name for one in found for name in (one.a, one.b)}
+            heading, metric = findings.primary_metric.label, findings.primary_metric
+            table = differences_table(found, labels, heading=heading, metric=metric, margin=findings.study.margin)
+            lines += [Text(about, style="bold"), table, ""]
+    return [*lines, Text("Each arm", style="bold")] if lines else []
+
+
+def interaction_lines(findings: Findings) -> list[str]:
+    """A sentence for each interaction, those that are shown first."""
+    metric, found = findings.primary_metric, [one for one in findings.effects if one.kind == "interaction"]
+    lines = []
+    for one in sorted(found, key=lambda one: one.difference.verdict not in HIGHER):
+        of, (first, second) = one.difference, (name.rpartition(".")[2] for name in one.factors)
+        step, _, at = of.a.partition(" at ")
+        other = of.b.partition(" at ")[2]
+        p = "" if of.p_adjusted is None else f", p = {of.p_adjusted:.2g}"
+        if one.means[0] is None or one.means[1] is None or of.mean is None:
+            lines.append(f"{first} and {second}: {of.verdict}{'; ' * bool(of.note)}{of.note}")
+            continue
+        ends = "" if of.interval is None else f" ({' to '.join(metric.told(end, signed=True) for end in of.interval)})"
+        head = "They interact" if of.verdict in HIGHER else f"No interaction is shown ({of.verdict})"
+        if of.verdict == "no difference shown":
+            head = "No interaction is shown"
+        by, less = (metric.told(mean, signed=True) for mean in (one.means[0], one.means[1]))
+        lines.append(
+            f"{first} and {second}: {head}: {step} changes {metric.label} by {by} at {at} and by {less} at {other}, a "
+            f"difference of {metric.told(of.mean, signed=True)}{ends}{p}"
+        )
+    return lines
+
+
+EFFECTS = {
+    "main effect": "Each factor, over all values of the others",
+    "interaction": "Whether what a factor does depends on another",
+}
+
+
 def differences_table(
     found: Sequence[Difference], labels: Mapping[str, str], *, heading: str, metric: Metric, margin: float | None
 ) -> RenderableType:
@@ -178,7 +231,7 @@ def differences_table(
                 one.interval_of, ""
             )
         p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
-        verdict = one.verdict or ""
+        verdict = verdict_words(one, labels, metric)
         if one.verdict in ("too few seeds", "no difference shown") and (one.seeds_needed or 0) > one.pairs:
             verdict += f" ({one.seeds_needed} seeds find the margin with 80 % power)"
         table.add_row(Text(f"{labels[one.a]} - {labels[one.b]}"), mean, interval, p, Text(verdict))
@@ -203,6 +256,19 @@ def differences_table(
     return Group(*lines)
 
 
+def verdict_words(one: Difference, labels: Mapping[str, str], metric: Metric) -> str:
+    """The verdict by the arms' names, and which is better where the metric says so.
+
+    >>> one = Difference(a="1", b="2", metric="test_loss", mean=0.5, ci95=None, p=0.01, pairs=8, verdict="a higher")
+    >>> verdict_words(one, {"1": "sgd", "2": "adam"}, Metric("test_loss", "lower"))
+    'adam lower, which is better'
+    """
+    if one.verdict not in HIGHER:
+        return one.verdict or ""
+    higher, lower = (one.a, one.b) if one.verdict == "a higher" else (one.b, one.a)
+    return f"{labels[lower]} lower, which is better" if metric.direction == "lower" else f"{labels[higher]} higher"
+
+
 def agreement_line(found: Agreement) -> str:
     """One sentence on how close two implementations came."""
     head = f"Same plan, two implementations: {found.a} and {found.b}"
@@ -211,6 +277,11 @@ def agreement_line(found: Agreement) -> str:
         return f"{head}. No two curves of the same seed to compare."
     where = f", at seed {found.at_seed}, epoch {found.at_epoch:g}" if found.gap else ""
     return f"{head}. Over the whole curves, the largest |difference| in {metric} is {found.gap:.2g}{where}."
+
+
+def _asked(study: StudyRecord, arm: ArmRecord) -> int:
+    """How many runs it was to have: of seeds until decided those that it took."""
+    return len(study.seeds) if study.least is None else len(arm.runs)
 
 
 def _heading(name: str) -> str:
