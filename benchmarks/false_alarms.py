@@ -72,7 +72,7 @@ def main(studies: int) -> None:
         alarms = np.mean([found(a[:n], b[:n]) for a, b in zip(own, sham, strict=True)])
         planted = (own - sham).std(ddof=1)
         hits = np.mean([found(a[:n] + planted, b[:n]) for a, b in zip(own, sham, strict=True)])
-        print(f"| {n} | {100 * alarms:.1f} % | {100 * hits:.1f} % | {100 * t_power(1.0, 1.0, n, 0.05):.1f} % |")
+        print(f"| {n} | {100 * alarms:.1f} % | {100 * hits:.1f} % | {100 * t_power(1.0, n, 0.05):.1f} % |")
 
 
 if __name__ == "__main__":

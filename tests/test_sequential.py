@@ -22,6 +22,7 @@ from paribus.records.record import Status
 from paribus.study.arms import parse_seeds, seeds_of
 from paribus.study.file import read_file
 from paribus.study.reading import read
+from paribus.study.repair import repair
 from paribus.study.runner import carry_out
 from paribus.study.spec import request
 from paribus.study.store import StoreError
@@ -334,3 +335,11 @@ def test_seeds_that_are_new_are_looks_however_many_there_are(tmp_path: Path) -> 
     assert (found.looks, found.seeds) == ((6, 12), [10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5])
     assert study(tmp_path / "t", CLEAR, "4").looks == ()
     assert study(tmp_path / "t", CLEAR, "2").looks == study(tmp_path / "t", CLEAR, "4").looks == ()
+
+
+def test_a_record_that_lost_what_was_asked_for_grows_all_the_same(tmp_path: Path) -> None:
+    study(tmp_path / "s", CLEAR, "6")
+    with edited(tmp_path / "s") as database:
+        database.execute("UPDATE study SET value = 'x' WHERE key IN ('seeds', 'asked')")
+    repair(tmp_path / "s")
+    assert study(tmp_path / "s", CLEAR, "8").looks == (6, 8)

@@ -29,7 +29,6 @@ LOST = (Status.DIVERGED, Status.FAILED)
 """How a run ended that has no score, as it did too badly to have one."""
 
 HIGHER = ("a higher", "b higher")
-_MOST_BITS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +152,8 @@ class Compared:
         if gone.any() and (self.lost is None or self.lost.direction is None):
             return None, np.zeros(0)
         worse = 1.0 if self.lost is not None and self.lost.direction == "lower" else -1.0
-        side = worse * (gone[:, 0].astype(float) - gone[:, 1].astype(float))
-        return with_worst(pairs.d, side), pairs.roundings
+        lower = worse * (gone[:, 0].astype(float) - gone[:, 1].astype(float))
+        return with_worst(pairs.d, lower), pairs.roundings
 
     @cached_property
     def _both(self) -> NDArray[np.float64]:

@@ -79,7 +79,9 @@ class Recorder(Callback):
         """Whoever asks for seeds that are new, when results are known, may have done so because of them."""
         store = self._store
         runs = store.statuses()
-        asked = store.get("asked") or ([sorted({*store.get("seeds"), *(seed for _, seed in runs)})] if runs else [])
+        asked = store.get("asked") or (
+            [sorted({*(store.get("seeds") or ()), *(seed for _, seed in runs)})] if runs else []
+        )
         new = sorted({*request.seeds} - {seed for group in asked for seed in group})
         if not new:
             return
