@@ -84,7 +84,7 @@ def test_they_stand_first_on_page_and_in_json() -> None:
     assert [one["factors"] for one in as_json(found)["effects"]] == [["lr"], ["batch_size"], ["lr", "batch_size"]]
     json.dumps(as_json(found), allow_nan=False)
     html = page([found])
-    assert 0 < html.index("Each factor, over all values of the others") < html.index("Each arm")
+    assert 0 < html.index("Each factor, over all values of the others") < html.index("Each pair")
     assert "lr=0.1" in html
     (line,) = interaction_lines(found)
     assert line.startswith("lr and batch_size: ")

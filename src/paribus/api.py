@@ -16,8 +16,8 @@ from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, listed_values
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
-from paribus.findings.power import seeds_note
 from paribus.findings.score_table import of_frame, read_table
+from paribus.findings.tasks import note_on_seeds
 from paribus.records.metrics import Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
@@ -118,6 +118,40 @@ class Study:
         import pandas as pd
 
         return pd.DataFrame([one.as_data() for one in self.findings.effects])
+
+    def tasks(self) -> DataFrame:
+        """Of several tasks: on at least how many of them each arm of a pair is higher, and the mean difference over
+        them in units of each task's sd; of one task nothing."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "a": one.a, "b": one.b, "tasks": len(one.tasks), "a_higher_on": one.a_on, "a_p": one.a_p,
+                    "b_higher_on": one.b_on, "b_p": one.b_p, "mean_in_task_sds": one.mean.mean if one.mean else None,
+                    "p": one.mean.p_adjusted if one.mean else None,
+                    "verdict": one.mean.verdict if one.mean else one.why,
+                }
+                for one in self.findings.over_tasks
+            ]
+        )  # fmt: skip
+
+    def sweeps(self) -> DataFrame:
+        """Where each arm is best: a row for each numeric factor of three values or more and each combination of the
+        others, with the mean of each seed's best value and its 95 % interval."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "factor": sweep.factor, "arm": line.label, "best": line.mean, "seeds": line.known,
+                    "low": line.ci95[0] if line.ci95 else None, "high": line.ci95[1] if line.ci95 else None,
+                    "at_edge": bool(line.edge),
+                }
+                for sweep in self.findings.sweeps
+                for line in sweep.lines
+            ]
+        )  # fmt: skip
 
     def tuning(self) -> DataFrame:
         """What was tried: a row for each arm and candidate, its mean on validation data, and whether it was chosen."""
@@ -402,8 +436,15 @@ def _study(
         command="python",
         **options,
     )
-    arms = len(asked.design.arms)
-    if note := seeds_note(arms, len(asked.seeds), baseline=asked.baseline is not None, options=False):
+    design = asked.design
+    if note := note_on_seeds(
+        design.factors,
+        {arm.name: arm.settings.flat() for arm in design.arms},
+        len(asked.seeds),
+        named=design.named,
+        baseline=asked.baseline is not None,
+        options=False,
+    ):
         _Teller().on_message(note)
     for stage, work in stages(asked):  # a refusal leaves no folder behind
         for line in work.lines():

@@ -146,7 +146,7 @@ def described(
 
 def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, quiet: bool, file: bool = False) -> None:
     from paribus.config.overrides import SettingsError
-    from paribus.findings.power import seeds_note
+    from paribus.findings.tasks import note_on_seeds
     from paribus.study.stages import foreseen, stages
     from paribus.study.store import StoreError
 
@@ -154,9 +154,16 @@ def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, qui
     whole, written = True, list[Path]()
     try:
         asked = ask()
-        arms, baseline = len(asked.design.arms), asked.baseline is not None
-        if note := seeds_note(arms, len(asked.seeds), baseline=baseline, options=not file):
-            several = "; what each factor does takes fewer" * (len(asked.design.factors) > 1)
+        design, baseline = asked.design, asked.baseline is not None
+        if note := note_on_seeds(
+            design.factors,
+            {arm.name: arm.settings.flat() for arm in design.arms},
+            len(asked.seeds),
+            named=design.named,
+            baseline=baseline,
+            options=not file,
+        ):
+            several = "; what each factor does takes fewer" * (len({*design.factors} - {"task"}) > 1)
             later = ". Seeds that are added when results are known count for less: ask for enough at once"
             console.print(f"{note}{several}{later}", markup=False, highlight=False)
         if dry_run:

@@ -206,7 +206,7 @@ class Compared:
             metric=metric,
             # of the runs that are left they would praise an arm for those that it lost
             mean=mean if mean is not None and math.isfinite(mean) and not by_ranks else None,
-            ci95=None if by_ranks else self._t(ALPHA),
+            ci95=None if by_ranks else self._t(stopping.level(ALPHA, len(d)) if isinstance(stopping, Fixed) else ALPHA),
             p=self._p(stopping, counted),
             pairs=len(d),
             by_ranks=by_ranks,
@@ -246,7 +246,7 @@ class Compared:
             interval=_unscaled(pairs, interval),
             interval_of=None if interval is None else of,
             note=self._note(found, verdict, by, open_=interval is None),
-            seeds_needed=seeds_for(effect, by.family),
+            seeds_needed=None if by.stopping.shared else seeds_for(effect, by.family),
             ended=self.end.why or None if self.end else None,
             ended_after=self.end.n if self.end and self.end.why else None,
         )

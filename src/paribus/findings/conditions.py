@@ -22,8 +22,9 @@ from paribus.findings.compared import LOST, seeds_with
 from paribus.findings.intervals import t_interval
 from paribus.findings.pairs import Pairs, digits
 from paribus.findings.power import ALPHA, too_few
+from paribus.findings.resplit import of_study
 from paribus.findings.sign_flips import COUNTED
-from paribus.findings.stopping import Fixed, Stopping, of_study
+from paribus.findings.stopping import Fixed, Stopping
 from paribus.findings.summary import value_at, values
 from paribus.findings.targets import by_seed, common_grid, rank_test
 from paribus.records.claims import Condition
@@ -324,7 +325,7 @@ def _by_ranks(asked: _Asked, values: Sequence[dict[int, float]], told: str) -> F
     if len(known) > 1 and Pairs.of(*known.T).same:
         told += f"; the other {len(known)} seeds give the same, which is no evidence"
         values = [{seed: x for seed, x in of.items() if seed not in finite} for of in values]
-    pairs, p, first = rank_test(*values)
+    pairs, p, first = rank_test(values[0], values[1], asked.stopping)
     if p is None or too_few(pairs, 1):
         return Found("open", f"{told}: too few seeds")
     told += f" (ranks, p = {p:.2g})"

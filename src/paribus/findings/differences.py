@@ -49,7 +49,7 @@ def differences(
     names = [(a, b) for a, b in combinations(arms, 2) if baseline is None] if pairs is None else list(pairs)
     names += [(name, baseline) for name in arms if baseline is not None and name != baseline]
     compared = [Compared(a, b, arms[a], arms[b], lost.between(a, b) if lost else None) for a, b in names]
-    ending: Stopping = stopping if stopping is not None and primary else Fixed()
+    ending: Stopping = stopping if stopping is not None and (primary or stopping.shared) else Fixed()
     if isinstance(ending, UntilDecided):
         compared = _ended(compared, ending, margin)
     found = [one.difference(metric, ending, counted=COUNTED if primary else COUNTED_SOON) for one in compared]

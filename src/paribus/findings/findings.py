@@ -15,11 +15,13 @@ from paribus.findings.confounders import confounders
 from paribus.findings.differences import differences
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
-from paribus.findings.power import least_seeds
-from paribus.findings.stopping import Fixed, Stopping, UntilDecided, of_study
+from paribus.findings.resplit import note_on_splits, of_study
+from paribus.findings.stopping import Fixed, Stopping, UntilDecided
 from paribus.findings.study import troubles, warnings
 from paribus.findings.summary import Summary, derived_metrics, metrics, summarise, values
+from paribus.findings.sweeps import Sweep, sweeps
 from paribus.findings.targets import Earlier, Reached, earlier, reached
+from paribus.findings.tasks import OverTasks, Tasks, over_tasks, pairs_of
 from paribus.records.metrics import JITTERS, METERS, TIMES, TO_TARGET, Metric
 from paribus.records.record import RunRecord, Status, StudyRecord, Target
 
@@ -148,10 +150,10 @@ class Findings:
             columns,
             metric,
             primary=primary,
-            baseline=study.baseline,
             margin=margin,
             lost=self._lost(metric, columns),
             stopping=self.stopping,
+            pairs=pairs_of(study),
         )
 
     @cached_property
@@ -205,17 +207,43 @@ class Findings:
         saved = f"; {runs} runs instead of {whole}" if runs < whole else ""
         return f"Of {len(self.primary)} pair{'s' * (len(self.primary) != 1)} {', '.join(told)}{saved}"
 
-    @property
-    def least_seeds(self) -> int:
-        """How many seeds it takes before any pair on the primary metric could be told apart."""
-        return least_seeds(len(self.primary))
+    @cached_property
+    def tasks(self) -> Tasks | None:
+        """The same arms on several tasks, where they are."""
+        return Tasks.of(self.study)
+
+    @cached_property
+    def over_tasks(self) -> list[OverTasks]:
+        """What each pair of arms shows over several tasks, on the primary metric."""
+        study, metric = self.study, self.study.primary_metric
+        if self.tasks is None or len(study.seeds) < 2:
+            return []
+        columns = {arm: of[metric] for arm, of in self.values.items()}
+        lost = self._lost(metric, columns)
+        return over_tasks(self.tasks, self.primary, columns, baseline=study.baseline, lost=lost, stopping=self.stopping)
+
+    @cached_property
+    def sweeps(self) -> list[Sweep]:
+        """The primary metric over each numeric factor, and where each arm is best; of seeds until decided that is not
+        judged, as each arm ends at a seed of its own."""
+        study, metric = self.study, self.primary_metric
+        columns = {arm: of[metric.name] for arm, of in self.values.items()}
+        return sweeps(
+            study,
+            columns,
+            metric.direction,
+            lost=self._lost(metric.name, columns),
+            stopping=self.stopping,
+            judged=not isinstance(self.stopping, UntilDecided),
+        )
 
     @cached_property
     def effects(self) -> list[FactorEffect]:
         """What each factor does to the primary metric, and which two interact; nothing where arms are not every
-        combination of two factors or more, or end each at a seed of its own."""
+        combination of two factors or more, are compared on several tasks, or end each at a seed of its own."""
         study, metric = self.study, self.study.primary_metric
-        crossed = None if isinstance(self.stopping, UntilDecided) or len(study.seeds) < 2 else Crossed.of(study)
+        whole = len(study.seeds) > 1 and self.tasks is None and not isinstance(self.stopping, UntilDecided)
+        crossed = Crossed.of(study) if whole else None
         if crossed is None:
             return []
         columns = {arm: of[metric] for arm, of in self.values.items()}
@@ -259,21 +287,34 @@ class Findings:
 
     @cached_property
     def confounders(self) -> list[str]:
-        """Where arms differ in more than the factors."""
-        return confounders(self.study)
+        """Where arms differ in more than the factors; of several tasks on each."""
+        if self.tasks is None:
+            return confounders(self.study)
+        of = self.tasks.studies(self.study)
+        return [f"{task}: {line}" for task, study in of.items() for line in confounders(study)]
 
     @cached_property
     def warnings(self) -> list[str]:
         """What else has to be said before any difference: runs that are missing, what makes a verdict meaningless."""
         looked = "of other metrics than the primary one intervals and p-values are not adjusted for the looks"
         looks = [] if isinstance(self.stopping, Fixed) or len(self.study.arms) < 2 else [looked]
-        return [*warnings(self.study), *meaningless(self.study), *remarks(self.study), *looks, *self._why_no_effects]
+        return [
+            *warnings(self.study),
+            *meaningless(self.study),
+            *remarks(self.study),
+            *note_on_splits(self.study),
+            *looks,
+            *self._why_no_effects,
+        ]
 
     @property
     def _why_no_effects(self) -> list[str]:
         study = self.study
         if study.named or len(study.factors) < 2 or len(study.seeds) < 2 or self.effects:
             return []
+        if self.tasks is not None:
+            several = "no effect of a factor is told over several tasks: pairs of arms are"
+            return [several] if len(study.factors) > 2 else []
         if isinstance(self.stopping, UntilDecided):
             return ["no effect of a factor is told, as each arm ends at a seed of its own: pairs of arms alone are"]
         return [

@@ -23,7 +23,7 @@ def t_interval(d: NDArray[np.float64], alpha: float) -> Interval | None:
         return None
     from scipy.special import stdtrit
 
-    half = float(stdtrit(n - 1, 1 - alpha / 2)) * float(d.std(ddof=1)) / math.sqrt(n)
+    half = -float(stdtrit(n - 1, alpha / 2)) * float(d.std(ddof=1)) / math.sqrt(n)
     return float(d.mean()) - half, float(d.mean()) + half
 
 

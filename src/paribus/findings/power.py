@@ -43,10 +43,11 @@ def least_seeds(family: int) -> int:
     return next(n for n in range(2, _MOST_BITS) if not too_few(n, family))
 
 
-def seeds_note(arms: int, seeds: int, *, baseline: bool = False, options: bool = True) -> str | None:
+def seeds_note(arms: int, seeds: int, *, baseline: bool = False, options: bool = True, tasks: int = 1) -> str | None:
     """What there is to say, before training, of seeds too few to tell any pair apart; None where they may be enough.
 
-    `options`: whether they are asked for by options of a command, and not by names in a file or in Python.
+    `options`: whether they are asked for by options of a command, and not by names in a file or in Python; `tasks`: on
+    how many of them the same arms are compared.
 
     >>> seeds_note(6, 8)
     '15 pairs need 10 seeds before any can be told apart; 8 are asked for: --seeds 10, or --baseline ARM, 5 pairs'
@@ -55,12 +56,12 @@ def seeds_note(arms: int, seeds: int, *, baseline: bool = False, options: bool =
     >>> seeds_note(6, 8, baseline=True), seeds_note(1, 1)
     (None, None)
     """
-    pairs = arms - 1 if baseline else arms * (arms - 1) // 2
+    pairs = tasks * (arms - 1 if baseline else arms * (arms - 1) // 2)
     if pairs < 1 or not too_few(seeds, pairs):
         return None
     least = least_seeds(pairs)
     many, against = (f"--seeds {least}", "--baseline ARM") if options else (f"seeds = {least}", "a baseline")
-    other = "" if baseline or arms < 3 else f", or {against}, {arms - 1} pairs"
+    other = "" if baseline or arms < 3 else f", or {against}, {tasks * (arms - 1)} pairs"
     asked = "1 is" if seeds == 1 else f"{seeds} are"
     return f"{seeds_needed_by(pairs)}; {asked} asked for: {many}{other}"
 

@@ -16,7 +16,6 @@ from paribus.findings.anytime import anytime_p
 from paribus.findings.intervals import halved, t_interval
 from paribus.findings.sequential import MOST_FOLLOWED, Paths, found_at, nominal_levels, spent
 from paribus.findings.sign_flips import sign_flip_interval, sign_flip_p
-from paribus.records.record import StudyRecord
 
 Values = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -30,9 +29,11 @@ _HOPELESS = 0.1
 
 class Stopping(Protocol):
     """How p-values, levels and intervals are made. `d`: differences in the order of their seeds, and by how much
-    rounding may put each. `test`: what the test is called."""
+    rounding may put each. `test`: what the test is called; `shared`: whether seeds share examples, so that no number
+    of them makes the mean as sure as may be wanted."""
 
     test: ClassVar[str]
+    shared: ClassVar[bool] = False
 
     def p(self, d: Values, roundings: Values, counted: int, /) -> float | None:
         """Two-sided; None without differences."""
@@ -52,6 +53,7 @@ class Fixed:
     """At a number of seeds that was declared before."""
 
     test: ClassVar[str] = "sign-flip test"
+    shared: ClassVar[bool] = False
 
     def p(self, d: Values, roundings: Values, counted: int, /) -> float | None:
         return sign_flip_p(d, float(roundings.sum()), counted=counted)
@@ -83,6 +85,7 @@ class UntilDecided:
     least: int
     most: int
     test: ClassVar[str] = "sequential sign-flip test"
+    shared: ClassVar[bool] = False
 
     def p(self, d: Values, roundings: Values, _counted: int, /) -> float | None:
         """As `p_between`, where nothing is known of it."""
@@ -128,6 +131,7 @@ class Extended:
 
     looks: tuple[int, ...] = ()
     test: ClassVar[str] = "e-process"
+    shared: ClassVar[bool] = False
 
     def p(self, d: Values, _roundings: Values, _counted: int, /) -> float | None:
         return anytime_p(d)
@@ -164,13 +168,6 @@ def _ends(d: Values, ruled_out: Callable[[Values], bool]) -> Interval | None:
             return None
         ends.append(halved(centre, outside, lambda mean: ruled_out(d - mean)))
     return ends[0], ends[1]
-
-
-def of_study(study: StudyRecord) -> Stopping:
-    """When a study ended, or will."""
-    if study.least is not None:
-        return UntilDecided(study.least, len(study.seeds))
-    return Extended(study.looks) if len(study.looks) > 1 else Fixed()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import median
 
 import numpy as np
@@ -12,7 +11,10 @@ from numpy.typing import NDArray
 
 from paribus.findings.differences import holm
 from paribus.findings.pairs import ranked
-from paribus.findings.sign_flips import sign_flip_p
+from paribus.findings.resplit import of_study
+from paribus.findings.sign_flips import COUNTED
+from paribus.findings.stopping import Fixed, Stopping
+from paribus.findings.tasks import pairs_of
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 
 Epochs = NDArray[np.float64]
@@ -131,11 +133,11 @@ def reached(study: StudyRecord, target: Target) -> list[Reached]:
 
 
 def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
-    """Every pair of arms, or all against the baseline, each up to the epoch that both were trained to."""
+    """Every pair of arms that is compared, each up to the epoch that both were trained to."""
     arms = {arm.name: arm for arm in study.arms}
-    pairs = [(a, b) for a, b in combinations(arms, 2) if study.baseline is None]
-    pairs += [(name, study.baseline) for name in arms if study.baseline is not None and name != study.baseline]
-    tested = [_rank_test_of(arms[a], arms[b], target) for a, b in pairs]
+    pairs = pairs_of(study)
+    stopping = of_study(study)
+    tested = [_rank_test_of(arms[a], arms[b], target, stopping) for a, b in pairs]
     adjusted = holm([p for _, p, _ in tested])
     return [
         Earlier(a=a, b=b, pairs=n, p=p, p_adjusted=q, a_first=first)
@@ -143,17 +145,21 @@ def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
     ]
 
 
-def _rank_test_of(a: ArmRecord, b: ArmRecord, target: Target) -> tuple[int, float | None, bool]:
+def _rank_test_of(a: ArmRecord, b: ArmRecord, target: Target, stopping: Stopping) -> tuple[int, float | None, bool]:
     grid = common_grid(a, b)
-    return rank_test(by_seed(a, target, grid), by_seed(b, target, grid))
+    return rank_test(by_seed(a, target, grid), by_seed(b, target, grid), stopping)
 
 
-def rank_test(a: dict[int, float], b: dict[int, float]) -> tuple[int, float | None, bool]:
-    """Of values by seed, infinity for never: pairs, the sign-flip p of their ranks, and whether a's are the lower.
+def rank_test(
+    a: dict[int, float], b: dict[int, float], stopping: Stopping | None = None
+) -> tuple[int, float | None, bool]:
+    """Of values by seed, infinity for never: pairs, the p of their ranks, and whether a's are the lower. `stopping`:
+    ranks know nothing of looks, and then p is as if there had been none.
 
     >>> rank_test({0: 20.0, 1: 30.0}, {0: float("inf"), 1: 90.0})
     (2, 0.5, True)
     """
     seeds = sorted(a.keys() & b.keys())
     d = ranked(np.array([a[seed] for seed in seeds], dtype=float), np.array([b[seed] for seed in seeds], dtype=float))
-    return len(seeds), sign_flip_p(d), bool(d.sum() < 0)
+    test = stopping if isinstance(stopping, Fixed) else Fixed()
+    return len(seeds), test.p(d, np.zeros(len(d)), COUNTED), bool(d.sum() < 0)

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from paribus.config.values import Value, format_value
 from paribus.findings.findings import Findings
+from paribus.findings.sweeps import Sweep
 from paribus.records.metrics import MEASURED
 from paribus.records.record import ArmRecord, Mistakes, RunRecord, StudyRecord
 from paribus.report.files.curves import COLOURS
+from paribus.report.terminal.over import called
 
 ACCURACY = MEASURED["accuracy"]
 LENGTH = "task.length"
@@ -87,6 +89,29 @@ def by_length(findings: Findings) -> tuple[str, list[Series]]:
             )
         )
     return metric, found if any(len(one.x) > 1 for one in found) else []
+
+
+def swept(findings: Findings) -> list[tuple[Sweep, list[Series]]]:
+    """The primary metric over each numeric factor: a line for each combination of the others."""
+    metric, found = findings.study.primary_metric, []
+    for sweep in findings.sweeps:
+        lines = []
+        for i, line in enumerate(sweep.lines):
+            measured = [(x, findings.summaries[arm][metric]) for x, arm in zip(line.values, line.arms, strict=True)]
+            points = [(x, one) for x, one in measured if one.mean is not None]
+            ends = [one.ci95 or (np.nan, np.nan) for _, one in points]
+            lines.append(
+                Series(
+                    style=i,
+                    label=called(line.label) if line.label else findings.study.name,
+                    x=[x for x, _ in points],
+                    y=[one.mean or 0.0 for _, one in points],
+                    low=[low for low, _ in ends],
+                    high=[high for _, high in ends],
+                )
+            )
+        found.append((sweep, lines))
+    return found
 
 
 def gradients(study: StudyRecord, labels: Mapping[str, str]) -> list[tuple[Panel, NDArray[np.float64]]]:

@@ -37,6 +37,8 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "targets": _targets(findings),
         "differences": [found.as_data() for found in findings.differences],
         "effects": [found.as_data() for found in findings.effects],
+        "tasks": [found.as_data() for found in findings.over_tasks],
+        "sweeps": [found.as_data() for found in findings.sweeps],
         "tuning": [{**asdict(one), "at_edge": bool(one.edges)} for one in study.tuning.arms] if study.tuning else [],
         "shared": as_json(findings.shared) if findings.shared else None,
         "claims": [asdict(one) for one in findings.verdicts],

@@ -50,6 +50,15 @@ class Design:
     given: frozenset[str] = frozenset()
 
     @property
+    def apart_from_tasks(self) -> list[str]:
+        """Of several tasks: what arms are called apart from their task."""
+        others = [name for name in self.factors if name != "task"]
+        if self.named or len(others) == len(self.factors) or not others:
+            return []
+        flats = [arm.settings.flat() for arm in self.arms]
+        return list(dict.fromkeys(format_overrides({name: flat[name] for name in others}) for flat in flats))
+
+    @property
     def shared(self) -> dict[str, Value]:
         """The settings that are no factor: the same in every arm."""
         flats = [arm.settings.flat() for arm in self.arms]

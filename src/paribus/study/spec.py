@@ -162,8 +162,9 @@ class StudySpec(BaseModel):
     @classmethod
     def _baseline(cls, baseline: str | None, info: ValidationInfo) -> str | None:
         arms = _arms(info)
-        if arms and baseline is not None and baseline not in arms:
-            raise SettingsError([f"--baseline {baseline} is no arm: {near_miss(baseline, arms)}"])
+        labels = info.data["design"].apart_from_tasks if arms else []  # of several tasks, each has its own
+        if arms and baseline is not None and baseline not in (*arms, *labels):
+            raise SettingsError([f"--baseline {baseline} is no arm: {near_miss(baseline, [*arms, *labels])}"])
         return baseline
 
     @field_validator("margin")
@@ -216,8 +217,15 @@ class StudySpec(BaseModel):
     @field_validator("least")
     @classmethod
     def _least(cls, least: int | None, info: ValidationInfo) -> int | None:
+        most, made = len(info.data.get("seeds", ())), info.data.get("design")
+        if least is not None and made and any(arm.settings.split == "by_seed" for arm in made.arms):
+            raise SettingsError(
+                [
+                    f"--seeds {least}..{most} and split=by_seed exclude each other: seeds that share examples are not "
+                    f"independent, as a test of seeds until decided needs; take split=fixed, or --seeds {most}"
+                ]
+            )
         if least is not None and len(_arms(info)) == 1:
-            most = len(info.data.get("seeds", ()))
             raise SettingsError(
                 [f"--seeds {least}..{most} is for two arms or more: it ends when their differences are decided"]
             )

@@ -15,7 +15,7 @@ from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.files.curves import COLOURS, curves, data, in_reach, printable
 from paribus.report.page.figures import MARKS, MOST_ROWS
 from paribus.report.page.text import View, amount
-from paribus.report.series import MOST_PANELS, Panel, Series, by_length, gradients, panels, tried
+from paribus.report.series import MOST_PANELS, Panel, Series, by_length, gradients, panels, swept, tried
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +39,7 @@ def figures(view: View) -> Iterator[tuple[str, Figure]]:
         ("boundary", lambda: data(findings)),
         ("confusion", lambda: _confusions(study, labels)),
         ("mistakes", lambda: _mistakes(study, labels)),
+        ("sweeps", lambda: _swept(findings)),
         ("lengths", lambda: _lengths(findings)),
         ("gradients", lambda: _gradients(study, labels)),
         ("tuning", lambda: _tuned(view)),
@@ -187,6 +188,24 @@ def _lengths(findings: Findings) -> Figure | None:
     axis.set_xlabel("digits read")
     axis.set_ylabel(findings.metric(metric).words)
     return _with_legend(figure, axis)
+
+
+def _swept(findings: Findings) -> Figure | None:
+    found = [(sweep, lines) for sweep, lines in swept(findings) if any(one.x for one in lines)]
+    if not found:
+        return None
+    figure, axes = _new(7, 4.2 * len(found), len(found), 1)
+    for axis, (sweep, lines) in zip(axes, found, strict=True):
+        for one in lines[:MOST_PANELS]:
+            y = in_reach(one.y)
+            low, high = y - in_reach(one.low), in_reach(one.high) - y
+            axis.errorbar(one.x, y, yerr=np.nan_to_num([low, high]), capsize=3, **_style(one))
+        if sweep.log:
+            axis.set_xscale("log")
+        axis.set_xlabel(sweep.name)
+        axis.set_ylabel(findings.primary_metric.words)
+        _with_legend(figure, axis)
+    return figure
 
 
 def _tuned(view: View) -> Figure | None:

@@ -223,7 +223,7 @@ def lengths(findings: Findings) -> Figure | None:
     metric, found = by_length(findings)
     if not found:
         return None
-    data, words = [_trace(one, "length %{x}: %{y:.2%}") for one in found], findings.metric(metric).words
+    data, words = [trace(one, "length %{x}: %{y:.2%}") for one in found], findings.metric(metric).words
     several = f" Lines: {'; '.join(one.label for one in found)}." if len(found) > 1 else ""
     return Figure(
         name="lengths",
@@ -236,7 +236,7 @@ def lengths(findings: Findings) -> Figure | None:
             "yaxis": {"title": {"text": words}, "tickformat": "~%"},
         },
         facts={"wide": True},
-        legend=_keys(found) if len(found) > 1 else [],
+        legend=keys(found) if len(found) > 1 else [],
     )
 
 
@@ -246,7 +246,7 @@ def tuned(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
     name, found = tried(study, labels)
     if not found or study.tuning is None:
         return None
-    data = [_trace(one, "%{x}: %{y:.4~g}") for one in found]
+    data = [trace(one, "%{x}: %{y:.4~g}") for one in found]
     positive = all(x > 0 for one in found for x in one.x)
     metric, asked = findings.metric(study.tuning.metric), name.rpartition(".")[2]
     axis = {"type": "log", "dtick": 1, "exponentformat": "power"} if positive else {}
@@ -265,11 +265,12 @@ def tuned(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
             "yaxis": {"title": {"text": metric.words}, **share},
         },
         facts={"wide": True},
-        legend=_keys(found),
+        legend=keys(found),
     )
 
 
-def _keys(found: list[Series]) -> list[Key]:
+def keys(found: list[Series]) -> list[Key]:
+    """The legend of some lines."""
     return [
         Key(label=one.label, style=one.style % 8, dash=DASHES[one.style % len(DASHES)], symbol=SYMBOLS[one.style % 8])
         for one in found
@@ -282,9 +283,10 @@ def class_keys(run: RunRecord) -> list[Key]:
     return [Key(label=f"class {label}", style=label % 8, symbol=SYMBOLS[label % 8]) for label in classes]
 
 
-def _trace(one: Series, hover: str) -> dict[str, Any]:
+def trace(one: Series, hover: str) -> dict[str, Any]:
+    """A line with its marks and intervals."""
     colour, dash, symbol = f"@{one.style % 8}", DASHES[one.style % len(DASHES)], SYMBOLS[one.style % 8]
-    trace: dict[str, Any] = {
+    made: dict[str, Any] = {
         "x": shorten(one.x), "y": shorten(one.y), "mode": "lines+markers", "name": literal(one.label, 44),
         "line": {"color": colour, "width": 2, "dash": dash},
         "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>",
@@ -293,8 +295,8 @@ def _trace(one: Series, hover: str) -> dict[str, Any]:
     if one.high:
         up = shorten(high - y for high, y in zip(one.high, one.y, strict=True))
         down = shorten(y - low for low, y in zip(one.low, one.y, strict=True))
-        trace["error_y"] = {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "color": colour}
-    return trace
+        made["error_y"] = {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "color": colour}
+    return made
 
 
 def state_gradients(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:

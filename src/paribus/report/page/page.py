@@ -39,6 +39,7 @@ from paribus.report.page.figures import (
     state_gradients,
     tuned,
 )
+from paribus.report.page.figures_over import sweep_figures, task_figures
 from paribus.report.page.json import Columns, to_json
 from paribus.report.page.tables import (
     Repeat,
@@ -202,17 +203,25 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
 
 def _differences(view: View) -> Iterator[Group]:
     tuning = view.study.tuning
+    for swept in sweep_figures(view):
+        title = f"Over {swept.layout['xaxis']['title']['text']}"
+        yield Group(title=title, note=swept.caption, figures=[swept], legend=swept.legend)
+    several = task_figures(view)
+    if several:
+        note = "Each mark is a mean difference, its line the interval that the verdict goes with."
+        legend = list(dict.fromkeys(key for one in several for key in one.legend))
+        yield Group(title="Differences on each task", note=note, figures=several, legend=legend)
     for number, (kind, about) in enumerate(EFFECTS.items()):
         drawn = forest(of_effects(view, kind))
         if drawn is not None and tuning is None:
             yield Group(
                 title=about, note=drawn.caption, figures=[replace(drawn, name=f"effects{number}")], legend=drawn.legend
             )
-    figure = forest(view)
+    figure = None if several else forest(view)
     own = "Differences, each at its own best" if tuning else "Differences"
     if figure is not None:
         yield Group(title=own, note=figure.caption, figures=[figure], legend=figure.legend)
-    elif any(one.by_ranks for one in view.found):
+    elif not several and any(one.by_ranks for one in view.found):
         yield Group(title=own, note="All pairs are judged by ranks, which have no mean to draw.", figures=[])
     if tuning and view.findings.shared:
         shared = forest(View.of(view.findings.shared))

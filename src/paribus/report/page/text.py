@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
 from paribus.findings.compared import HIGHER, Difference
 from paribus.findings.findings import Findings
+from paribus.findings.power import least_seeds
 from paribus.records.metrics import Metric
 from paribus.records.record import StudyRecord
+from paribus.report.terminal.over import SWEEPS, TASKS, sweep_lines, task_lines
 from paribus.report.terminal.tables import EFFECTS, agreement_line, arm_label, interaction_lines, target_lines
 from paribus.report.terminal.tuned import edge_lines
 
@@ -167,7 +169,12 @@ def answers(view: View) -> list[Answer]:
     """What a study shows; of a tuned one, each arm at its own best and then all at the shared value."""
     study, tuning = view.study, view.study.tuning
     if tuning is None:
-        return [*_of_factors(view), _answer(view, "Each arm" if view.findings.effects else "")]
+        before = [*_beyond_pairs(view), *_of_factors(view)]
+        last = _answer(view, "Each pair" if before else "")
+        if not before:
+            return [last]
+        # what has to be said before any difference stands before the first of them
+        return [replace(before[0], notes=last.notes), *before[1:], replace(last, notes=[])]
     if not tuning.arms:
         return [Answer("", ["No values are chosen yet: the same command goes on with the tuning."], [], [])]
     own = _answer(view, "Each at its own best")
@@ -190,14 +197,21 @@ def _of_factors(view: View) -> list[Answer]:
         of = of_effects(view, kind)
         if of.found:
             said = [sentence(one, of.labels, metric, margin) for one in of.found]
-            answers.append(Answer(about, [], said if kind == "main effect" else interaction_lines(view.findings), []))
+            said = interaction_lines(view.findings) if kind == "interaction" else [*_too_few(of.found), *said]
+            answers.append(Answer(about, [], said, []))
     return answers
+
+
+def _beyond_pairs(view: View) -> list[Answer]:
+    """What is told over several tasks, and over the values of a factor."""
+    told = ((TASKS, task_lines(view.findings)), (SWEEPS, sweep_lines(view.findings)))
+    return [Answer(title, [], [f"{line}." for line in lines], []) for title, lines in told if lines]
 
 
 def _answer(view: View, title: str) -> Answer:
     findings, metric, margin = view.findings, view.findings.primary_metric, view.study.margin
     each = [sentence(one, view.labels, metric, margin) for one in view.found]
-    sentences = [*_too_few(view), *each] or _levels(view)
+    sentences = [*_too_few(view.found), *each] or _levels(view)
     more = [f"{findings.decided}."] if findings.decided else []
     more += [agreement_line(one) for one in findings.agreements]
     if lines := target_lines(findings):
@@ -206,15 +220,14 @@ def _answer(view: View, title: str) -> Answer:
     return Answer(title, findings.notes, sentences, more)
 
 
-def _too_few(view: View) -> list[str]:
+def _too_few(found: Sequence[Difference]) -> list[str]:
     """One sentence before many of the same kind."""
-    found = view.found
     least = [one for one in found if one.verdict == "too few seeds"]
     if len(least) < 2 or len(least) < len(found):
         return []
     return [
         f"Too few seeds for all {len(found)} pairs: whatever {count(least[0].pairs, 'seed')} had shown, p could not "
-        f"have come to 0.05. It takes at least {view.findings.least_seeds}."
+        f"have come to 0.05. It takes at least {least_seeds(len(found))}."
     ]
 
 

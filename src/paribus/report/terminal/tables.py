@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from paribus.config.values import format_value
 from paribus.findings.agreement import Agreement
 from paribus.findings.claims import Verdict
 from paribus.findings.compared import HIGHER, Difference
+from paribus.findings.factors import FactorEffect
 from paribus.findings.findings import Findings
 from paribus.findings.power import ALPHA
 from paribus.findings.stopping import Fixed
@@ -21,6 +23,7 @@ from paribus.findings.summary import Summary
 from paribus.records.expected import Expected
 from paribus.records.metrics import Metric
 from paribus.records.record import ArmRecord, Status, StudyRecord
+from paribus.report.terminal.over import SWEEPS, TASKS, sweep_lines, task_lines
 
 _MOST_ROWS = 15
 PLUS_MINUS = "±: half of the mean's 95 % interval (Student's t) over the runs that are done"
@@ -71,12 +74,21 @@ def results(findings: Findings, width: int) -> RenderableType:
     lines += [Text(line) for line in target_lines(findings)]
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
-        lines += ["", *effects_tables(findings), primary_table(findings, labels_of)]
+        lines += ["", *_beyond_pairs(findings), *effects_tables(findings), primary_table(findings, labels_of)]
         if findings.decided:
             lines.append(Text(findings.decided))
     if study.claims:
         lines += ["", verdicts_table(findings.verdicts)]
     return Group(*lines)
+
+
+def _beyond_pairs(findings: Findings) -> list[RenderableType]:
+    """What is told over several tasks, and over the values of a factor; before what each pair shows."""
+    lines: list[RenderableType] = []
+    for title, said in ((TASKS, task_lines(findings)), (SWEEPS, sweep_lines(findings))):
+        if said:
+            lines += [Text(title, style="bold"), *map(Text, said), ""]
+    return [*lines, Text("Each pair", style="bold")] if lines and not findings.effects else lines
 
 
 _MARKS = {"supported": "+", "refuted": "-", "open": "?", "untested": "."}
@@ -177,31 +189,48 @@ def effects_tables(findings: Findings) -> list[RenderableType]:
             heading, metric = findings.primary_metric.label, findings.primary_metric
             table = differences_table(found, labels, heading=heading, metric=metric, margin=findings.study.margin)
             lines += [Text(about, style="bold"), table, ""]
-    return [*lines, Text("Each arm", style="bold")] if lines else []
+    return [*lines, Text("Each pair", style="bold")] if lines else []
+
+
+_MOST_INTERACTIONS = 3
+"""So many are told one by one though none of them is shown."""
 
 
 def interaction_lines(findings: Findings) -> list[str]:
-    """A sentence for each interaction, those that are shown first."""
-    metric, found = findings.primary_metric, [one for one in findings.effects if one.kind == "interaction"]
-    lines = []
-    for one in sorted(found, key=lambda one: one.difference.verdict not in HIGHER):
-        of, (first, second) = one.difference, (name.rpartition(".")[2] for name in one.factors)
-        step, _, at = of.a.partition(" at ")
-        other = of.b.partition(" at ")[2]
-        p = "" if of.p_adjusted is None else f", p = {of.p_adjusted:.2g}"
-        if one.means[0] is None or one.means[1] is None or of.mean is None:
-            lines.append(f"{first} and {second}: {of.verdict}{'; ' * bool(of.note)}{of.note}")
-            continue
-        ends = "" if of.interval is None else f" ({' to '.join(metric.told(end, signed=True) for end in of.interval)})"
-        head = "They interact" if of.verdict in HIGHER else f"No interaction is shown ({of.verdict})"
-        if of.verdict == "no difference shown":
-            head = "No interaction is shown"
-        by, less = (metric.told(mean, signed=True) for mean in (one.means[0], one.means[1]))
-        lines.append(
-            f"{first} and {second}: {head}: {step} changes {metric.label} by {by} at {at} and by {less} at {other}, a "
-            f"difference of {metric.told(of.mean, signed=True)}{ends}{p}"
-        )
+    """A sentence for each interaction that is shown, and one for all others; where there are few, for each."""
+    found = [one for one in findings.effects if one.kind == "interaction"]
+    shown = [one for one in found if one.difference.verdict in HIGHER]
+    if len(found) <= _MOST_INTERACTIONS:
+        rest = [one for one in found if one not in shown]
+        return [_interaction(one, findings) for one in (*shown, *rest)]
+    lines = [_interaction(one, findings) for one in shown]
+    for factors in dict.fromkeys(one.factors for one in found):
+        others = [one.difference.verdict for one in found if one.factors == factors and one not in shown]
+        if others:
+            first, second = (name.rpartition(".")[2] for name in factors)
+            what = "other interaction" if len(others) < sum(one.factors == factors for one in found) else "interaction"
+            why = ", ".join(f"{count} {verdict}" for verdict, count in Counter(others).items())
+            lines.append(f"{first} and {second}: no {what} is shown, of {len(others)} that were looked for: {why}")
     return lines
+
+
+def _interaction(one: FactorEffect, findings: Findings) -> str:
+    metric, of = findings.primary_metric, one.difference
+    first, second = (name.rpartition(".")[2] for name in one.factors)
+    step, _, at = of.a.partition(" at ")
+    other = of.b.partition(" at ")[2]
+    p = "" if of.p_adjusted is None else f", p = {of.p_adjusted:.2g}"
+    if one.means[0] is None or one.means[1] is None or of.mean is None:
+        return f"{first} and {second}: {of.verdict}{'; ' * bool(of.note)}{of.note}"
+    ends = "" if of.interval is None else f" ({' to '.join(metric.told(end, signed=True) for end in of.interval)})"
+    head = "They interact" if of.verdict in HIGHER else f"No interaction is shown ({of.verdict})"
+    if of.verdict == "no difference shown":
+        head = "No interaction is shown"
+    by, less = (metric.told(mean, signed=True) for mean in (one.means[0], one.means[1]))
+    return (
+        f"{first} and {second}: {head}: {step} changes {metric.label} by {by} at {at} and by {less} at {other}, a "
+        f"difference of {metric.told(of.mean, signed=True)}{ends}{p}"
+    )
 
 
 EFFECTS = {
