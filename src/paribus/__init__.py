@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from paribus.api import Scored, Study, compare, data, judge, metric, open, train  # noqa: A004 (as gzip.open)
+    from paribus.api import LoopRun, Scored, Study, compare, data, judge, metric, open, train  # noqa: A004 (as gzip.open)
 
     __version__: str
 
-__all__ = ["Scored", "Study", "__version__", "compare", "data", "judge", "metric", "open", "train"]
+__all__ = ["LoopRun", "Scored", "Study", "__version__", "compare", "data", "judge", "metric", "open", "train"]
 
 
 def __dir__() -> list[str]:

@@ -7,28 +7,33 @@ import sys
 import warnings as say
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from paribus.backends.loop import LoopRun
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
-from paribus.config.values import Value, listed_values
+from paribus.config.values import Value, format_value, listed_values
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
 from paribus.findings.score_table import of_frame, read_table
 from paribus.findings.tasks import note_on_seeds
-from paribus.records.metrics import Metric, UserMetric, metric, user_metric
+from paribus.records.metrics import Direction, Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
 from paribus.study.arms import Given, seeds_of
+from paribus.study.loops import loop_design
 from paribus.study.reading import SHARED, read
 from paribus.study.runner import carry_out
 from paribus.study.spec import (
     CHECKPOINT_SECONDS,
     DEFAULT_METRIC,
     PlainOptions,
+    StudyOptions,
+    StudySpec,
     keep_of,
+    loop_request,
     request,
     target_of,
 )
@@ -40,7 +45,7 @@ from paribus.training.randomness import untouched_generators
 with untouched_generators():
     import rich.style  # noqa: F401
 
-__all__ = ["Scored", "Study", "compare", "data", "judge", "metric", "open", "train"]
+__all__ = ["LoopRun", "Scored", "Study", "compare", "data", "judge", "metric", "open", "train"]
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
 Values = Value | Sequence[Value]
 Seeds = int | str | Iterable[int]
 TaskLike = str | UserDefined
+LoopLike = Callable[..., Any] | Sequence[Callable[..., Any]] | Mapping[str, Callable[..., Any]]
 MetricLike = Callable[..., float] | UserMetric
 Choice = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]] | None
 
@@ -265,7 +271,7 @@ def judge(
 
 
 def compare(
-    task: TaskLike | Sequence[TaskLike],
+    task: TaskLike | Sequence[TaskLike] | LoopLike,
     *,
     model: Choice = None,
     optimizer: Choice = None,
@@ -285,6 +291,10 @@ def compare(
     tune_seeds: int = 3,
     checkpoint_every: float = CHECKPOINT_SECONDS,
     fresh: bool = False,
+    lower: bool = False,
+    higher: bool = False,
+    data: TaskLike | None = None,
+    timeout: float | None = None,
     **settings: Values,
 ) -> Study:
     """Train arms x seeds and compare; a setting with a list of values is a factor.
@@ -300,11 +310,22 @@ def compare(
     `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
     `paribus.metric(function, lower=True)` or `higher=True`.
 
+    A loop of your own: `task` is a function with a parameter `run` (`LoopRun`: the seed, the plan, a log) or `seed`, or
+    a list or dict of them; its other parameters are settings. It returns a dict of numbers, or logs them; `metric`
+    names the one that is judged, `lower` or `higher` say which values are better. `data`: a task, which is then
+    `run.data`; `timeout`: seconds after which a run is ended.
+
     >>> import paribus, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     study = paribus.compare("moons", lr=[0.1, 0.01], epochs=5, seeds=2, out=folder + "/s")
     ...     study.table().shape, list(study.differences("test_loss")["pairs"])
     ((4, 11), [2])
+    >>> def loop(run, idea):
+    ...     return {"error": run.generator().normal() + (idea == "base")}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = paribus.compare(loop, idea=["base", "new"], seeds=8, metric="error", lower=True, out=folder + "/s")
+    ...     study.differences()[["mean", "verdict"]].values.tolist()
+    [[1.0, 'a higher']]
     """
     return _study(
         task,
@@ -328,11 +349,13 @@ def compare(
         tune_seeds=tune_seeds,
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
+        timeout=timeout,
+        loop=_Loop(lower, higher, data),
     )
 
 
 def train(
-    task: TaskLike,
+    task: TaskLike | LoopLike,
     *,
     model: Choice = None,
     optimizer: Choice = None,
@@ -350,6 +373,10 @@ def train(
     tune_seeds: int = 3,
     checkpoint_every: float = CHECKPOINT_SECONDS,
     fresh: bool = False,
+    lower: bool = False,
+    higher: bool = False,
+    data: TaskLike | None = None,
+    timeout: float | None = None,
     **settings: Values,
 ) -> Study:
     """Train one arm; everything as for `compare`.
@@ -379,6 +406,8 @@ def train(
         tune_seeds=tune_seeds,
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
+        timeout=timeout,
+        loop=_Loop(lower, higher, data),
     )
 
 
@@ -387,9 +416,26 @@ def open(folder: str | Path) -> Study:  # noqa: A001 (as gzip.open, h5py.open)
     return Study(Path(folder), read(Path(folder)))
 
 
+@dataclass(frozen=True)
+class _Loop:
+    """What is said beside a loop of the user's own."""
+
+    lower: bool
+    higher: bool
+    data: TaskLike | None
+
+    def measured(self, metric: str) -> tuple[Metric, ...]:
+        """The primary metric, with the direction that was said."""
+        if self.lower and self.higher:
+            raise SettingsError(["a metric is better lower or higher, not both: give lower=True or higher=True"])
+        direction: Direction | None = "lower" if self.lower else "higher" if self.higher else None
+        return (Metric(metric, direction),) if direction else ()
+
+
 def _study(
-    task: TaskLike | Sequence[TaskLike],
+    task: TaskLike | Sequence[TaskLike] | LoopLike,
     *,
+    loop: _Loop,
     compare: bool,
     model: Choice,
     optimizer: Choice,
@@ -420,22 +466,43 @@ def _study(
         kept = keep_of(keep)
     with mistakes.noted():
         wanted = _target(target, measured)
+    loops = _loops(task)
+    if loops:
+        with mistakes.noted():
+            measured = (*measured, *loop.measured(options.get("metric", DEFAULT_METRIC)))
+    shared: StudyOptions = {
+        **cast("StudyOptions", options),
+        "out": folder,
+        "keep": kept,
+        "target": wanted,
+        "tune": [(key, listed_values(value)) for key, value in (tune or {}).items()],
+        "metrics": tuple(user_defined(one.function, key) for key, one in mine.items()),
+        "measured": measured,
+        "command": "python",
+    }
+    if loops:
+        chosen = {key: one for key, one in (("model", model), ("optimizer", optimizer)) if one is not None}
+        values = {key: listed_values(one) for key, one in (*settings.items(), *chosen.items())}
+        words = [f"{key}={','.join(map(format_value, of))}" for key, of in values.items()]
+        name = " ".join([",".join(one.name for one in loops), *words])
+        made = partial(loop_design, loops, values, loop.data)
+        return _carried_out(loop_request(made, name, compare=compare, seeds=numbers, mistakes=mistakes, **shared))
+    if loop.lower or loop.higher or loop.data is not None:
+        raise SettingsError(["lower, higher and data are for a loop of your own: paribus.compare(train, ...)"])
+    own = _own(cast("TaskLike", task), model, optimizer)
     asked = request(
         "",
         [],
         compare=compare,
         seeds=numbers,
-        given={**_own(task, model, optimizer), **{key: _listed(key, value) for key, value in settings.items()}},
+        given={**own, **{key: _listed(key, value) for key, value in settings.items()}},
         mistakes=mistakes,
-        out=folder,
-        keep=kept,
-        target=wanted,
-        tune=[(key, listed_values(value)) for key, value in (tune or {}).items()],
-        metrics=tuple(user_defined(one.function, key) for key, one in mine.items()),
-        measured=measured,
-        command="python",
-        **options,
+        **shared,
     )
+    return _carried_out(asked)
+
+
+def _carried_out(asked: StudySpec) -> Study:
     design = asked.design
     if note := note_on_seeds(
         design.factors,
@@ -451,6 +518,18 @@ def _study(
             _Teller().on_message(line)
         _tell_of_failures(carry_out(stage, [_Teller()], work=work, undecided=undecided))
     return Study(asked.folder, read(asked.folder))
+
+
+def _loops(task: object) -> list[UserDefined]:
+    """Functions, alone, listed or named by a dict; none for what is no loop."""
+    named: list[tuple[str | None, object]]
+    if isinstance(task, Mapping):
+        named = list(task.items())
+    else:
+        named = [(None, one) for one in (task if isinstance(task, list | tuple) else [task])]
+    if not named or not all(callable(one) and not isinstance(one, UserDefined) for _, one in named):
+        return []
+    return [user_defined(cast("Callable[..., Any]", one), name) for name, one in named]
 
 
 def _own(task: TaskLike | Sequence[TaskLike], model: Choice, optimizer: Choice) -> Mapping[str, Sequence[Given]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from paribus.commands import carry_out, console_, described, print_study, refuse, typed
+from paribus.commands import LoopWords, carry_out, console_, described, print_study, refuse, typed
 from paribus.process import listen
 from paribus.report.terminal.listings import LISTINGS
 
@@ -57,7 +57,13 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="Settings as key=value; `paribus list settings` names them.", metavar="[KEY=VALUE]..."),
 ]
-TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs, digits, cifar10 or palindrome.", metavar="TASK")]
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        help="moons, circles, blobs, digits, cifar10 or palindrome; or a loop of your own, FILE.py:FUNCTION.",
+        metavar="TASK",
+    ),
+]
 Seeds = Annotated[
     str, typer.Option(help="How many seeds (10: 0 to 9), which (3,5,8; one as 3,), or until all is decided (6..40).")
 ]
@@ -90,6 +96,23 @@ CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between a long run's checkpoints, from which it goes on if it is interrupted.")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Train all anew; what is recorded is kept in a folder beside it.")]
+CommandLine = Annotated[
+    str | None,
+    typer.Option(
+        "--command",
+        help="Any program as the loop: 'python train.py --lr {lr} --seed {seed}'; it prints metrics as JSON lines.",
+        metavar="COMMAND",
+    ),
+]
+MetricsFile = Annotated[
+    str | None, typer.Option(help="A file that --command writes its metrics into (JSON, CSV): {output}/metrics.json.")
+]
+Timeout = Annotated[float | None, typer.Option(help="Seconds after which a run is ended, and failed.")]
+Retries = Annotated[int, typer.Option(help="How often --command is started again where it fails.", min=0)]
+Shell = Annotated[bool, typer.Option("--shell", help="A shell reads --command.")]
+Lower = Annotated[bool, typer.Option("--lower", help="Lower values of a loop's metric are better.")]
+Higher = Annotated[bool, typer.Option("--higher", help="Higher values of a loop's metric are better.")]
+LoopData = Annotated[str | None, typer.Option("--data", help="A task that a loop gets as run.data.", metavar="TASK")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List arms, runs and expected time; train and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
@@ -114,7 +137,7 @@ def paribus(
 
 @app.command(cls=_WithSettings)
 def train(
-    task: TaskName,
+    task: TaskName = "",
     words: Words = None,
     seeds: Seeds = "1",
     name: Name = None,
@@ -130,6 +153,14 @@ def train(
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
+    timeout: Timeout = None,
+    command: CommandLine = None,
+    metrics_file: MetricsFile = None,
+    retries: Retries = 0,
+    shell: Shell = False,
+    lower: Lower = False,
+    higher: Higher = False,
+    data: LoopData = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -155,7 +186,17 @@ def train(
             tune_seeds=tune_seeds,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
+            timeout=timeout,
             command=typed(),
+            loop=LoopWords(
+                command=command,
+                reads=metrics_file,
+                retries=retries,
+                shell=shell,
+                lower=lower,
+                higher=higher,
+                data=data,
+            ),
         )
 
     carry_out(ask, dry_run=dry_run, as_json=as_json, quiet=quiet)
@@ -163,7 +204,7 @@ def train(
 
 @app.command(cls=_WithSettings)
 def compare(
-    task: TaskName,
+    task: TaskName = "",
     words: Words = None,
     seeds: Seeds = "3",
     name: Name = None,
@@ -183,6 +224,14 @@ def compare(
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
+    timeout: Timeout = None,
+    command: CommandLine = None,
+    metrics_file: MetricsFile = None,
+    retries: Retries = 0,
+    shell: Shell = False,
+    lower: Lower = False,
+    higher: Higher = False,
+    data: LoopData = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -210,7 +259,17 @@ def compare(
             tune_seeds=tune_seeds,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
+            timeout=timeout,
             command=typed(),
+            loop=LoopWords(
+                command=command,
+                reads=metrics_file,
+                retries=retries,
+                shell=shell,
+                lower=lower,
+                higher=higher,
+                data=data,
+            ),
         )
 
     carry_out(ask, dry_run=dry_run, as_json=as_json, quiet=quiet)

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Unpack
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from paribus.findings.findings import Findings
     from paribus.records.record import StudyRecord
     from paribus.study.runner import Work
-    from paribus.study.spec import PlainOptions, StudySpec
+    from paribus.study.spec import PlainOptions, StudyOptions, StudySpec
 
 
 def reproduce_report(
@@ -101,6 +102,29 @@ def tell_and_write(studies: list[StudyRecord], out: Path, title: str, *, as_json
     return write_page(list(map(Findings.of, studies)), out, found, title)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoopWords:
+    """What a command says of a loop of the user's own."""
+
+    command: str | None = None
+    reads: str | None = None
+    retries: int = 0
+    shell: bool = False
+    lower: bool = False
+    higher: bool = False
+    data: str | None = None
+
+    def of_programs(self) -> list[str]:
+        """The options that are for `--command` alone."""
+        given = {"--metrics-file": self.reads, "--retries": self.retries, "--shell": self.shell}
+        return [name for name, value in given.items() if value]
+
+    def of_loops(self) -> list[str]:
+        """The options that are for loops alone."""
+        given = {"--lower": self.lower, "--higher": self.higher, "--data": self.data}
+        return [*self.of_programs(), *(name for name, value in given.items() if value)]
+
+
 def described(
     task: str,
     words: Sequence[str],
@@ -113,14 +137,21 @@ def described(
     target: str | None = None,
     tune: Sequence[str] = (),
     command: str = "",
+    loop: LoopWords | None = None,
     **options: Unpack[PlainOptions],
 ) -> StudySpec:
     """The study of a command: its text is read here, and nowhere after. SettingsError with every mistake."""
-    from paribus.config.overrides import Listed, Mistakes, split_words
+    from paribus.config.overrides import Listed, Mistakes, SettingsError, split_words
     from paribus.config.values import Value
     from paribus.study.arms import parse_seeds
+    from paribus.study.loops import is_loop
     from paribus.study.spec import keep_of, request, target_of
 
+    loop = loop or LoopWords()
+    if loop.command is None and not task:
+        raise SettingsError(
+            ["say what to train: a task, as in moons; your own loop, FILE.py:FUNCTION; or a program, by --command"]
+        )
     mistakes, numbers, wanted, listed = Mistakes(), None, None, list[Listed[Value]]()
     with mistakes.noted():
         numbers = parse_seeds(seeds)
@@ -129,6 +160,23 @@ def described(
             wanted = target_of(target)
     with mistakes.noted("--tune: "):
         listed += split_words(tune)
+    if loop.command is not None or is_loop(task):
+        return _of_a_loop(
+            task,
+            words,
+            loop,
+            compare=compare,
+            seeds=numbers,
+            mistakes=mistakes,
+            out=out,
+            keep=keep_of(keep),
+            target=wanted,
+            tune=listed,
+            command=command,
+            **options,
+        )
+    if wrong := loop.of_loops():
+        mistakes.append(f"{', '.join(wrong)}: for a loop of your own alone, FILE.py:FUNCTION or --command")
     return request(
         task,
         [*words, *([f"device={device}"] if device else [])],
@@ -139,6 +187,48 @@ def described(
         target=wanted,
         tune=listed,
         command=command,
+        mistakes=mistakes,
+        **options,
+    )
+
+
+def _of_a_loop(
+    task: str,
+    words: Sequence[str],
+    loop: LoopWords,
+    *,
+    compare: bool,
+    seeds: Sequence[int] | None,
+    mistakes: Sequence[str],
+    **options: Unpack[StudyOptions],
+) -> StudySpec:
+    """The study of a function in a file, or of a program."""
+    from paribus.backends.program import Program, program
+    from paribus.config.overrides import SettingsError
+    from paribus.records.metrics import Metric
+    from paribus.study.loops import loop_design, read_loop, read_words
+    from paribus.study.spec import DEFAULT_METRIC, loop_request
+
+    if loop.lower and loop.higher:
+        raise SettingsError(["a metric is better lower or higher, not both: give --lower or --higher"])
+    if loop.command is None:
+        if wrong := loop.of_programs():
+            raise SettingsError([f"{', '.join(wrong)}: for --command alone"])
+        mine, name = read_loop(task), task
+    else:
+        words = [*([task] if task else []), *words]
+        limit = options.pop("timeout", None)  # it ends what the program started too
+        mine = program(Program(loop.command, loop.reads, limit, loop.retries, loop.shell))
+        name = loop.command
+    values = read_words(mine, words)
+    metric = str(options.get("metric", DEFAULT_METRIC))
+    if loop.lower or loop.higher:
+        options["measured"] = (Metric(metric, "lower" if loop.lower else "higher"),)
+    return loop_request(
+        lambda: loop_design([mine], values, loop.data),
+        " ".join([name, *words]),
+        compare=compare,
+        seeds=seeds,
         mistakes=mistakes,
         **options,
     )

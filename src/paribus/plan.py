@@ -206,6 +206,7 @@ class Plan:
         words = philox((step & _LOW, step >> _HALF, evaluation, 0), (self.seed, Stream.MODULE)).astype(np.uint64)
         return ((words[:, 0] << _HALF) | words[:, 1]).tolist()  # type: ignore[no-any-return]
 
+    @lru_cache(maxsize=256)  # noqa: B019 (a plan is a number): every arm asks
     def hash(self) -> str:
         """SHA-256 of the plan's version, its seed and the first words of every stream that a run draws from.
 

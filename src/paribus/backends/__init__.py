@@ -1,9 +1,10 @@
-"""Who computes: NumPy by hand, PyTorch, the compiled engine. Importing this package registers them."""
+"""Who computes: NumPy by hand, PyTorch, the compiled engine, a user's loop. Importing this package registers them."""
 
 from paribus.backends.base import register
 from paribus.backends.fused_backend import FusedBackend
+from paribus.backends.loop import LoopBackend
 from paribus.backends.numpy_backend import NumpyBackend
 from paribus.backends.torch import TorchBackend
 
-for _backend in (NumpyBackend(), TorchBackend(), FusedBackend()):
+for _backend in (NumpyBackend(), TorchBackend(), FusedBackend(), LoopBackend()):
     register(_backend)

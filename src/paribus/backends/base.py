@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from paribus.config.conflicts import OPTIONAL, beyond
+from paribus.config.loops import LoopSettings
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_value
 from paribus.records.record import Outcome
@@ -62,7 +63,8 @@ class Backend(ABC):
     name. `models`, `optimizers`: those that it has, by name; None for all. `features`: the settings of
     `conflicts.OPTIONAL` that it has. `user_code`: whether it takes a user's module or optimizer. `resumable`: whether
     its runs leave checkpoints from which they go on. `side_by_side`: whether it trains many runs at once in one
-    process; others are given a process each.
+    process; others are given a process each. `own_loop`: whether the user's own loop trains, so that nothing is known
+    of its data, its evaluations or its metrics before it says so.
     """
 
     name: ClassVar[str]
@@ -73,6 +75,7 @@ class Backend(ABC):
     user_code: ClassVar[bool] = False
     resumable: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
+    own_loop: ClassVar[bool] = False
 
     def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
         """Why it cannot train these settings, each with a cure; none if it can. Without a task, what settings alone
@@ -140,14 +143,23 @@ BACKENDS: dict[str, Backend] = {}
 """By name. Importing this package registers those that come with Paribus."""
 
 
+LOOPS: dict[str, Backend] = {}
+"""Those that carry out a user's loop: no setting chooses them."""
+
+
 def register(backend: Backend) -> None:
     """Add a backend to those that there are."""
-    BACKENDS[backend.name] = backend
+    (LOOPS if backend.own_loop else BACKENDS)[backend.name] = backend
 
 
-def backend_of(settings: Settings) -> Backend:
+def backend_of(settings: Settings | LoopSettings) -> Backend:
     """The backend of settings that are resolved."""
-    return BACKENDS[settings.implementation]
+    return backend_named(settings.implementation)
+
+
+def backend_named(name: str) -> Backend:
+    """The backend with a name."""
+    return BACKENDS[name] if name in BACKENDS else LOOPS[name]
 
 
 def _others(kind: str, name: str) -> str:

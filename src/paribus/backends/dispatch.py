@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paribus.backends.base import BACKENDS, Load, backend_of
+from paribus.backends.base import BACKENDS, Load, backend_named, backend_of
 from paribus.config.overrides import SettingsError, assemble, near_miss
 from paribus.config.settings import Settings
 from paribus.records.record import Outcome
@@ -68,9 +68,9 @@ def _train(runs: Sequence[Run], load: Load, callback: Callback, workers: int) ->
     for number, run in enumerate(runs):
         by_backend.setdefault(run.settings.implementation, []).append(number)
     outcomes: dict[int, Outcome] = {}
-    for name in sorted(by_backend, key=lambda name: not BACKENDS[name].side_by_side):
+    for name in sorted(by_backend, key=lambda name: not backend_named(name).side_by_side):
         numbers = by_backend[name]
-        found = BACKENDS[name].train([runs[number] for number in numbers], load, callback, workers=workers)
+        found = backend_named(name).train([runs[number] for number in numbers], load, callback, workers=workers)
         outcomes |= dict(zip(numbers, found, strict=True))
     return [outcomes[number] for number in range(len(runs))]
 

@@ -49,7 +49,7 @@ class _Training:
         """Train to the end, or until told to stop. An exception ends this run as failed."""
         try:
             with np.errstate(all="ignore"):
-                settings = self.run.settings
+                settings = self.run.network
                 self.metrics = Metrics(self.run.metrics, self.task, Plan(self.run.seed))
                 engine = engine_of(loops_of(settings))(settings, self.task, self.run.seed, self.splits)
                 values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
@@ -72,7 +72,7 @@ class _Training:
     def _wants_looks(self) -> bool:
         """Whether something is done at each evaluation, between two calls of the engine."""
         run = self.run
-        return bool(run.metrics or run.pictures or "best" in run.keep or run.settings.schedule.plateau)
+        return bool(run.metrics or run.pictures or "best" in run.keep or run.network.schedule.plateau)
 
     def _look(self, engine: Engine) -> None:
         """At what is wanted of an evaluation beside its metrics: what is told of it, and the rate of what follows."""
@@ -83,7 +83,7 @@ class _Training:
             self.own.append(self.metrics.measured(logits, step=step))
         if "best" in self.run.keep:
             self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
-        plateau = self.run.settings.schedule.plateau
+        plateau = self.run.network.schedule.plateau
         if plateau is not None:
             self.plateau = plateau.after(self.plateau, self._metrics(row)["validation_loss"])
             engine.scale_lr(self.plateau.factor)
@@ -142,7 +142,7 @@ def train_fused(runs: Sequence[Run], load: Callable[[Run], Task], callback: Call
     The callback is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
     had evaluated, and is raised again.
     """
-    for model, precision in dict.fromkeys((loops_of(run.settings), run.settings.precision) for run in runs):
+    for model, precision in dict.fromkeys((loops_of(run.network), run.network.precision) for run in runs):
         ready(precision, callback.on_message, model)
     with blas_threads(1):  # for each run
         return _train(runs, load, callback, threads)

@@ -123,9 +123,9 @@ class StepwiseBackend(Backend):
             return Outcome(status=Status.FAILED, epochs=0, error=reason)
 
     def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, cautions: frozenset[Caution]) -> Outcome:
-        settings = run.settings.with_copies()
+        settings = run.network.with_copies()
         learner = self.make_learner(settings, task, plan, cautions=cautions)
-        probes = Probes(run.settings, task, learner, wanted=run.pictures)
+        probes = Probes(run.network, task, learner, wanted=run.pictures)
 
         def evaluated(row: Evaluation) -> None:
             try:

@@ -95,7 +95,7 @@ def run_bench(words: Sequence[str], rounds: int, *, peers: bool, console: Consol
     given = [word for word in words if word not in named[:1]]
     settled = {word.partition("=")[0] for word in given}
     made = design(task, [*given, *(word for key, word in _WORDS.items() if key not in settled)])
-    settings = made.arms[0].settings
+    settings = made.arms[0].network
     flat = settings.flat()
     mistakes = [
         f"{key.rpartition('.')[2]}={flat[key]} cannot be timed: not every contestant has it; allowed is {value}"

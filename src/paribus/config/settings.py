@@ -169,6 +169,10 @@ class Settings(Config):
                 found[kind] = getattr(mine, field)
         return found
 
+    def fingerprints(self) -> dict[str, str]:
+        """Which setting holds the fingerprint of each of what may be the user's own."""
+        return {kind: f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
+
     def values(self) -> dict[str, Any]:
         """What `overrides.build` makes these settings from: `flat`, with the user's own things for their names."""
         values: dict[str, Any] = dict(self.flat())

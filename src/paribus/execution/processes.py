@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from time import monotonic
 from typing import Protocol
 
 from paribus.backends.base import backend_of
@@ -24,6 +26,10 @@ from paribus.records.run import Callback, Run
 from paribus.tasks import Task, load
 
 _TRIES = 2
+_BEGINS = b"begins"
+"""What a worker says when it has imported what a run needs."""
+_IMPORT_SECONDS = 60.0
+"""That a new process has before its run begins, which are no part of it."""
 
 
 class Executor(Protocol):
@@ -65,17 +71,19 @@ class _Worker:
     process: SpawnProcess
     connection: Connection
     run: Run | None = None
+    until: float = math.inf
 
 
 class Workers:
-    """`jobs` processes side by side; with `fresh` a new process for each run, so that none inherits a warm one.
+    """`jobs` processes side by side; with `fresh` a new process for each run, so that none inherits a warm one. A run
+    that takes more than `limit` seconds is ended, and failed.
 
     A run whose process dies is tried once more, then recorded as failed; the others go on. (loky's executor would end
     them all with it, and returns one result for a task where a run tells of each evaluation and checkpoint.)
     """
 
-    def __init__(self, jobs: int, *, fresh: bool = False) -> None:
-        self._jobs, self._fresh = jobs, fresh
+    def __init__(self, jobs: int, *, fresh: bool = False, limit: float | None = None) -> None:
+        self._jobs, self._fresh, self._limit = jobs, fresh, limit
         self._context = multiprocessing.get_context("spawn")
 
     def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
@@ -91,13 +99,21 @@ class Workers:
                     tries[worker.run] += 1
                     callback.on_run_begin(worker.run)
                     worker.connection.send(worker.run)
-                for ready in wait([worker.connection for worker in workers]):
+                    worker.until = math.inf if self._limit is None else monotonic() + self._limit + _IMPORT_SECONDS
+                self._end_late(workers, callback)
+                if not any(worker.run for worker in workers):
+                    continue
+                left = min((worker.until for worker in workers), default=math.inf) - monotonic()
+                for ready in wait([one.connection for one in workers], None if left == math.inf else max(left, 0.0)):
                     worker = next(worker for worker in workers if worker.connection is ready)
                     try:
                         happened = worker.connection.recv()
                     except (EOFError, ConnectionError):
                         workers.remove(worker)
                         self._died(worker, tries, waiting, callback)
+                        continue
+                    if happened == _BEGINS:
+                        worker.until = math.inf if self._limit is None else monotonic() + self._limit
                         continue
                     self._tell(worker, happened, callback)
                     if worker.run is None and self._fresh:
@@ -115,6 +131,16 @@ class Workers:
         finally:
             for worker in workers:
                 self._dismiss(worker)
+
+    def _end_late(self, workers: list[_Worker], callback: Callback) -> None:
+        """Of a run that takes too long the process is killed: it may not listen to anything milder."""
+        for worker in [one for one in workers if one.run is not None and monotonic() >= one.until]:
+            assert worker.run is not None
+            workers.remove(worker)
+            worker.process.kill()
+            self._dismiss(worker)
+            error = f"it took longer than {self._limit:g} s, its time limit"
+            callback.on_run_end(worker.run, Outcome(status=Status.FAILED, epochs=0, error=error))
 
     def _idle(self, workers: list[_Worker]) -> _Worker | None:
         for worker in workers:
@@ -271,6 +297,7 @@ def _work(connection: Connection, safe_path: str | None) -> None:
     while True:
         try:
             run: Run = connection.recv()
+            connection.send(_BEGINS)
             train([run], load_task, _Teller(connection))
         except (EOFError, ConnectionError):
             return

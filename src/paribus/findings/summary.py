@@ -25,6 +25,7 @@ from paribus.records.metrics import (
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 
 _SAME_GAP = 0.01
+_OF_CURVES = ("step", "epoch", "train_seconds", "eval_seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +126,12 @@ def derived_metrics(study: StudyRecord) -> list[str]:
 
 
 def metrics(study: StudyRecord) -> list[str]:
-    """The metrics that any run of a study recorded, in the order of the splits."""
+    """The metrics that any run of a study recorded, in the order of the splits; of a user's loop all of them."""
     recorded: dict[str, None] = {}
     for columns in dict.fromkeys(tuple(run.curve) for arm in study.arms for run in arm.runs):
         recorded |= dict.fromkeys(columns)
+    if study.own_loop:
+        return [name for name in recorded if name not in _OF_CURVES]
     measured = [what for name in recorded for split, what in [split_of(name)] if split == "train" and what != "seconds"]
     names = dict.fromkeys(["accuracy", "loss", *measured])
     return [f"{split}_{name}" for split in SPLITS for name in names if f"{split}_{name}" in recorded]

@@ -274,6 +274,8 @@ def metric_named(name: str, mine: Mapping[str, Metric] | None = None) -> Metric:
     ('lower', None)
     """
     split, what = split_of(name)
+    if mine is not None and name in mine:
+        return mine[name]
     if split and mine is not None and what in mine:
         return replace(mine[what], name=name)
     return BUILT_IN.get(name, Metric(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
 from math import isfinite
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from paribus.config.values import Value
 from paribus.records.checkpoint import Best
 from paribus.records.claims import Claim, Written
-from paribus.records.metrics import Direction, Metric, metric_named, split_of
+from paribus.records.metrics import DERIVED_METRICS, Direction, Metric, metric_named, split_of
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ class Pictures:
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended. `epochs`: how many it completed; `error`: why it diverged or failed; `best`: its weights where
-    it was best on validation data; `begins_again`: what trains it begins it once more at once, from the start."""
+    it was best on validation data; `begins_again`: what trains it begins it once more at once, from the start;
+    `remarks`: what it showed of the user's code."""
 
     status: Status
     epochs: int
@@ -163,6 +164,7 @@ class Outcome:
     best: Best | None = None
     pictures: Pictures = Pictures()
     begins_again: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,8 +275,8 @@ class StudyRecord:
     `class_counts`: a task's fingerprint -> split -> how many examples of each class it has, where that is recorded;
     `least`: after so many of the seeds it may be decided, and then ends, None where all are trained; `asked`: the
     seeds that were asked for at once, and those that were when results were known; `seeds` are in this order;
-    `remarks`: an arm's name -> what the trial before training remarked on the user's code; `damages`: what of the
-    record could not be read, and is left out.
+    `remarks`: an arm's name -> what was remarked on the user's code; `damages`: what of the record could not be read,
+    and is left out; `own_loop`: whether loops of the user's trained it, whose metrics have whatever names they gave.
     """
 
     name: str
@@ -296,6 +298,7 @@ class StudyRecord:
     damages: tuple[str, ...] = ()
     least: int | None = None
     asked: tuple[tuple[int, ...], ...] = ()
+    own_loop: bool = False
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -304,5 +307,8 @@ class StudyRecord:
         return tuple(accumulate(map(len, self.asked))) if len(self.asked) > 1 else ()
 
     def metric(self, name: str) -> Metric:
-        """The metric of a full name, `test_mae` or `seconds_per_epoch`."""
+        """The metric of a full name, `test_mae` or `seconds_per_epoch`. What a user's loop calls an accuracy may be
+        percent, or a loss a likelihood: of these nothing is known but what was said."""
+        if self.own_loop and name not in DERIVED_METRICS:
+            return replace(self.metrics.get(name) or self.metrics.get(split_of(name)[1]) or Metric(name), name=name)
         return metric_named(name, self.metrics)

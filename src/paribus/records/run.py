@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
+from paribus.config.loops import LoopSettings
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
 from paribus.config.values import Value
@@ -23,10 +24,11 @@ class Run:
     `keep`: what the record is to hold beside the curve (`weights`, `predictions`, `best`); `hidden_test`: the test
     split is not looked at; `metrics`: the user's own; `checkpoint`: the file that it goes on from where it is there,
     and `checkpoint_seconds` how often a newer one is told, 0 for never; `pictures`: the outcome has what a page shows
-    of one run of each arm.
+    of one run of each arm; `expected`: the metric that a user's loop has to report; `output`: the folder for what such
+    a run writes.
     """
 
-    settings: Settings
+    settings: Settings | LoopSettings
     seed: int
     keep: frozenset[str] = frozenset()
     _: KW_ONLY
@@ -35,6 +37,20 @@ class Run:
     checkpoint: Path | None = None
     checkpoint_seconds: float = 0.0
     pictures: bool = False
+    expected: str = ""
+    output: Path | None = None
+
+    @property
+    def network(self) -> Settings:
+        """Its settings, where Paribus trains it, and no loop of the user's."""
+        assert isinstance(self.settings, Settings)
+        return self.settings
+
+    @property
+    def user_loop(self) -> LoopSettings:
+        """Its settings, where a loop of the user's trains it."""
+        assert isinstance(self.settings, LoopSettings)
+        return self.settings
 
     def resumes_from(self) -> Checkpoint | None:
         """Where it goes on; None where it begins at its first step, as there is no checkpoint, or one that did not look

@@ -135,10 +135,17 @@ def _task(arm: ArmRecord) -> dict[str, Any] | None:
     info = infos[0]
     return {
         "name": info.name,
-        "fingerprint": info.fingerprint if len(infos) == 1 and arm.settings["split"] == "fixed" else info.pool,
+        "fingerprint": info.fingerprint
+        if len(infos) == 1 and arm.settings.get("split", "fixed") == "fixed"
+        else info.pool,
         "source": info.source,
         "train": info.train,
         "validation": info.validation,
         "test": info.test,
         "overlap": max(info.overlap for info in infos),
     }
+
+
+def _fixed(arm: ArmRecord) -> bool:
+    """Whether every seed has the same split; a loop of the user's has whatever it makes."""
+    return arm.settings.get("split", "fixed") == "fixed"

@@ -183,7 +183,9 @@ class Events:
 
 def _tags(findings: Findings) -> dict[str, str]:
     """A curve's column -> its name in TensorBoard, which groups by what stands before the slash."""
-    tags = {name: f"{what}/{split}" for name in findings.measured for split, what in [split_of(name)]}
+    tags = {
+        name: f"{what}/{split}" if split else what for name in findings.measured for split, what in [split_of(name)]
+    }
     recorded = {column for arm in findings.study.arms for run in arm.runs for column in run.curve}
     metered = {name: f"meters/{name}" for name in METERS if name in recorded}
     if metered:

@@ -11,6 +11,7 @@ from itertools import islice, product
 from math import prod
 
 from paribus.backends.dispatch import resolve
+from paribus.config.loops import LoopSettings
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined
@@ -31,7 +32,13 @@ class Arm:
     """One combination of settings that a study compares. `name`: its values of the factors."""
 
     name: str
-    settings: Settings
+    settings: Settings | LoopSettings
+
+    @property
+    def network(self) -> Settings:
+        """Its settings, where Paribus trains it, and no loop of the user's."""
+        assert isinstance(self.settings, Settings)
+        return self.settings
 
     @cached_property
     def key(self) -> str:
@@ -124,7 +131,7 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
 
 def distinct(arms: Sequence[Arm]) -> None:
     """SettingsError where two arms have the same settings."""
-    seen: dict[Settings, str] = {}
+    seen: dict[Settings | LoopSettings, str] = {}
     mistakes = []
     for arm in arms:
         if arm.settings in seen:

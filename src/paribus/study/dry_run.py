@@ -28,8 +28,8 @@ def expected(request: StudySpec) -> Expected:
         missing = counts[id(arm)]
         backend = backend_of(arm.settings)
         seconds = last if missing else None  # of many arms not all are timed
-        if missing and (last is None or monotonic() < until):
-            last = seconds = backend.estimate(arm.settings, load(arm.settings, request.seeds[0]))
+        if missing and not backend.own_loop and (last is None or monotonic() < until):
+            last = seconds = backend.estimate(arm.network, load(arm.network, request.seeds[0]))
         arms.append(ExpectedArm(arm.name, missing, seconds))
         at_once = cores() if backend.side_by_side and not request.timing else 1
         total += missing * (seconds or 0.0) / (request.jobs or at_once)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from paribus.config.loops import CODE
 from paribus.config.registries import USER_DEFINED
 from paribus.plan import PLAN_VERSION
 from paribus.records.metrics import Metric
+from paribus.records.record import Status
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store
 
-_USER_KEYS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
+_USER_KEYS = {*(f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()), CODE, "data.arrays"}
 """The settings that hold the fingerprint of a thing of the user's."""
 
 
@@ -68,7 +70,7 @@ def _changed(store: Store, request: StudySpec) -> list[tuple[str | None, str]]:
     for arm in request.design.arms:
         here = arm.settings.flat()
         for kind, thing in arm.settings.user_defined_parts().items():
-            key = f"{kind}.{USER_DEFINED[kind][1]}"
+            key = arm.settings.fingerprints()[kind]
             # in any arm: those that a study is extended by have names of their own
             named = [text for text, there in recorded.items() if there.get(kind) == here[kind] and key in there]
             if named and here[key] not in {recorded[text][key] for text in named}:
@@ -121,7 +123,8 @@ def _other_settings(store: Store, request: StudySpec, changed: Set[str | None]) 
     if measured.keys() != mine.keys():
         differing.append(f"metrics ({_functions(measured)} there, {_functions(mine)} here)")
     differing += _other_directions(store.get("measured") or {}, request.measured)
-    if metric != request.metric:
+    # a loop that did not report the metric has left nothing but runs that failed
+    if metric != request.metric and (Status.DONE in store.statuses().values() or CODE not in shared):
         differing.append(f"primary metric ({metric} there, {request.metric} here)")
     if timing != request.timing:
         differing.append(f"--timing ({'given' if timing else 'not given'} there, the other way here)")

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paribus.config.loops import CODE
 from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.settings import Settings, common_settings
 from paribus.config.values import Initialisation, Value, plain_value
@@ -90,7 +91,9 @@ def _stepped(recorded: Mapping[str, Value], version: int) -> Flat:
 
 
 def _defaults(flat: Mapping[str, Value]) -> Flat:
-    """Every setting that such an arm has, at its field's own default."""
+    """Every setting that such an arm has, at its field's own default. Those of a user's loop are its own."""
+    if CODE in flat:
+        return {}
     found = {name: plain_value(Settings.model_fields[name].default) for name in common_settings()}
     for kind, registry in REGISTRIES.items():
         own, field = USER_DEFINED[kind]

@@ -24,9 +24,27 @@ def curve_columns(rows: Sequence[Evaluation]) -> Curve:
     columns = {
         name: [getattr(row, name) for row in rows] for name in ("step", "epoch", "train_seconds", "eval_seconds")
     }
-    columns |= {metric: [row.metrics[metric] for row in rows] for metric in rows[0].metrics}
+    # a user's loop may report other metrics each time
+    names = dict.fromkeys(metric for row in rows for metric in row.metrics)
+    columns |= {metric: [row.metrics.get(metric, math.nan) for row in rows] for metric in names}
     columns |= {meter: [row.meters[meter] for row in rows] for meter in rows[0].meters}
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+
+def joined(chunks: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Chunks of a curve one after another; NaN where one lacks a column of another.
+
+    >>> joined([{"step": np.array([1.0]), "a": np.array([2.0])}, {"step": np.array([2.0])}])
+    {'step': array([1., 2.]), 'a': array([ 2., nan])}
+    """
+    if len(chunks) == 1:
+        return dict(chunks[0])
+    names = dict.fromkeys(name for chunk in chunks for name in chunk)
+    sizes = [len(next(iter(chunk.values()), ())) for chunk in chunks]
+    return {
+        name: np.concatenate([chunk.get(name, np.full(n, np.nan)) for chunk, n in zip(chunks, sizes, strict=True)])
+        for name in names
+    }
 
 
 def pack(columns: Mapping[str, NDArray[np.generic]]) -> bytes:

@@ -17,6 +17,7 @@ from paribus.records.record import FINISHED, Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.driver import me
 from paribus.study.environment import environment
+from paribus.study.migrations import canonical
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store
 from paribus.tasks import Task, load
@@ -128,6 +129,9 @@ class Recorder(Callback):
     def on_run_end(self, run: Run, outcome: Outcome) -> None:
         if outcome.status in (Status.FAILED, Status.INTERRUPTED):
             outcome = replace(outcome, epochs=self._epochs[run])  # as far as was seen
+        if outcome.remarks:
+            key = canonical(run.settings.flat())
+            self._store.set("remarks", self._store.by_arm("remarks") | {key: list(outcome.remarks)})
         self._store.end(self._numbers[run], outcome)
         if run.checkpoint is not None and (outcome.status in FINISHED or outcome.begins_again):
             run.checkpoint.unlink(missing_ok=True)
@@ -145,7 +149,7 @@ def _class_counts(task: Task) -> dict[str, list[int]]:
     return {
         name: np.bincount(split.y, minlength=task.info.classes).tolist()
         for name, split in task.splits.items()
-        if split.y.dtype.kind in "iu" and split.y.ndim == 1
+        if split.y.dtype.kind in "iu" and split.y.ndim == 1 and len(split)
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from paribus.backends.base import backend_of
 from paribus.config.settings import steps_in_epoch
 from paribus.records.checkpoint import Checkpoint, CheckpointError
 from paribus.records.run import Run, identity_of
@@ -67,8 +68,12 @@ def resumption(run: Run, begun: Begun, former: Mapping[str, Sequence[str]]) -> R
         return Resumption(None, path, "it is another run's")
     if "best" in run.keep and not found.keeps_best:
         return Resumption(None, path, "it does not hold the best weights so far")
-    per_epoch = steps_in_epoch(run.settings, begun.examples)
-    interval = run.settings.eval_every.in_steps(per_epoch)
+    if backend_of(run.settings).own_loop:
+        known = len(begun.steps) > 0 and found.step in begun.steps
+        lost = f"the recorded curve has not every evaluation until its step, {found.step}"
+        return Resumption(found, path) if known or not found.step else Resumption(None, path, lost)
+    per_epoch = steps_in_epoch(run.network, begun.examples)
+    interval = run.network.eval_every.in_steps(per_epoch)
     wanted = np.arange(interval, found.step + 1, interval)
     if found.step >= per_epoch * run.settings.epochs:
         return Resumption(None, path, f"it is damaged: it stands at step {found.step}, beyond the run's end")

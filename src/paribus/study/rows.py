@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.config.loops import CODE
 from paribus.config.values import Value
 from paribus.plan import MAX_SEED
 from paribus.records.claims import Claim, Written
@@ -37,7 +38,7 @@ from paribus.study import checksums, kinds
 from paribus.study.checksums import ARMS, ARTIFACTS, ENVIRONMENTS, RUNS, STUDY, TASKS, Checks, Sealed
 from paribus.study.kinds import WrongError
 from paribus.study.migrations import canonical, facts_today, settings_today
-from paribus.study.packing import unpack, unpack_pictures, unpacked_size
+from paribus.study.packing import joined, unpack, unpack_pictures, unpacked_size
 
 CLASS_COUNTS = "class_counts of "
 """What the facts are called that hold a task's class counts, before its fingerprint."""
@@ -45,6 +46,7 @@ CLASS_COUNTS = "class_counts of "
 _CURVE = ("step", "epoch", "train_seconds", "eval_seconds")
 _MOST_PICTURES = 2**32  # bytes
 _MOST_COLUMNS = 1000
+_MOST_REPORTS = 10_000_000
 _WITH_CHECKSUMS = 3  # the first schema version that has them
 _INDEXED = ("study", "tasks", "environments", "arms", "runs", "checksums")
 _LARGE = ("chunks", "artifacts")
@@ -104,6 +106,7 @@ class Rows:
             class_counts=_class_counts(read),
             remarks=read.take("remarks", lambda value: self._remarks(value, texts), {}),
             least=read.take("least", kinds.whole, None),
+            own_loop=any(CODE in flat for _, _, flat in self._arms.values()),
             asked=groups,
             damages=tuple(self.damages),  # the last: all else has been looked at
         )
@@ -248,9 +251,7 @@ class Rows:
         chunks = [self._unpacked(blob, limit) for blob in blobs]
         if not chunks:
             return {}
-        curve = chunks[0] if len(chunks) == 1 else {
-            name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]
-        }  # fmt: skip
+        curve = joined(chunks)
         shapes = {column.shape for column in curve.values()}
         if len(shapes) != 1 or len(*shapes) != 1 or any(column.dtype != np.float64 for column in curve.values()):
             raise WrongError("the columns of its chunks are not as long as each other")
@@ -379,7 +380,10 @@ def by_seed(runs: Mapping[int, RunRecord]) -> list[RunRecord]:
 
 
 def _most_evaluations(flat: Mapping[str, Value], info: DatasetInfo) -> int:
-    """One after each step; a step has one example or more, or there are as many as `steps_per_epoch` says."""
+    """One after each step; a step has one example or more, or there are as many as `steps_per_epoch` says. A user's
+    loop reports as often as it likes."""
+    if CODE in flat:
+        return _MOST_REPORTS
     given = flat.get("steps_per_epoch")
     steps = max(info.train, 1, given if isinstance(given, int) else 0)
     return kinds.whole(flat["epochs"]) * steps + 2

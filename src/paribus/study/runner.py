@@ -27,6 +27,7 @@ from paribus.study.arms import Arm
 from paribus.study.driver import LOCK, lock
 from paribus.study.matching import differing_in, span
 from paribus.study.migrations import canonical
+from paribus.study.names import folder_name
 from paribus.study.recorder import Recorder
 from paribus.study.resuming import CHECKPOINTS, NOTHING, bring, checkpoint_path, resumption
 from paribus.study.spec import StudySpec
@@ -34,6 +35,9 @@ from paribus.study.store import FILE, Begun, DamagedError, NoStudyError, Store, 
 from paribus.tasks import load
 from paribus.training import sampling
 from paribus.training.metrics import refusal as metrics_refusal
+
+OUTPUT = "output"
+"""In a study's folder: what loops of the user's write, a folder for each run."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,11 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
             "timing, or call Paribus from a process that is no pool's"
         )
     for arm in request.design.arms:
+        if backend_of(arm.settings).own_loop:
+            continue
+        settings = arm.network
         try:
-            task = load(arm.settings, request.seeds[0])
+            task = load(settings, request.seeds[0])
         except ValueError as error:
             mistakes.append(str(error))
             continue
@@ -88,26 +95,26 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
         watched = [f"{split}_{name}" for split in splits for name in names]
         absent = set() if "validation" in splits else {"best_test_accuracy"}
-        absent |= set(GPU_METERS) if arm.settings.device != "cuda" else set()
+        absent |= set(GPU_METERS) if settings.device != "cuda" else set()
         metrics = [*watched, *(name for name in DERIVED_METRICS if name not in absent)]
         if request.metric not in metrics:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
         if request.target is not None and request.target.metric not in watched:
             mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(watched)}")
-        if mistake := sampling.mistake(arm.settings, len(task.train)):
+        if mistake := sampling.mistake(settings, len(task.train)):
             mistakes.append(mistake)
-        if "best" in request.keep and not arm.settings.validation:
+        if "best" in request.keep and not settings.validation:
             mistakes.append("--keep best needs a validation split to be best on: give one, as in validation=0.1")
-        mistakes += model_mistakes(arm.settings, task)
-        if note := sampling.note(arm.settings, len(task.train)):
+        mistakes += model_mistakes(settings, task)
+        if note := sampling.note(settings, len(task.train)):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
-        if not mistakes and arm.settings not in tried:
-            trial = backend_of(arm.settings).tried(arm.settings, task)
+        if not mistakes and settings not in tried:
+            trial = backend_of(settings).tried(settings, task)
             mistakes += trial.refusals
             notes += trial.remarks
-            trials.remember(arm.settings, trial)
-            tried.add(arm.settings)
+            trials.remember(settings, trial)
+            tried.add(settings)
     if mistakes:
         raise SettingsError(mistakes)
     return notes
@@ -221,8 +228,16 @@ def _still(open_: int, arms: int) -> str:
 
 def _run(request: StudySpec, arm: Arm, seed: int) -> Run:
     first = seed == request.seeds[0] and not request.hidden_test
+    own = backend_of(arm.settings).own_loop
     run = Run(
-        arm.settings, seed, request.keep, hidden_test=request.hidden_test, metrics=request.metrics, pictures=first
+        arm.settings,
+        seed,
+        request.keep,
+        hidden_test=request.hidden_test,
+        metrics=request.metrics,
+        pictures=first,
+        expected=request.metric if own else "",
+        output=request.folder / OUTPUT / folder_name(arm.name or request.name) / f"seed-{seed}" if own else None,
     )
     # the seconds of a timed run are those of a run in one piece
     if not backend_of(arm.settings).resumable or request.timing:
@@ -232,8 +247,8 @@ def _run(request: StudySpec, arm: Arm, seed: int) -> Run:
 
 
 def _executor(request: StudySpec) -> Executor:
-    if request.timing:
-        return Workers(1, fresh=True)
+    if request.timing or request.timeout is not None:
+        return Workers(1 if request.timing else request.jobs or 1, fresh=request.timing, limit=request.timeout)
     if request.jobs is None:
         return InProcess(cores())
     return Both(request.jobs) if request.jobs > 1 else InProcess(1)

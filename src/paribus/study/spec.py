@@ -45,7 +45,8 @@ class StudySpec(BaseModel):
     of those of the fused engine as many as there are cores; `timing`: each run alone in a process of its own, so that
     its seconds can be compared; `tune`: first choose values for each arm; `hidden_test`: the test split is not looked
     at; `checkpoint_seconds`: how often a long run's state is kept, to go on from after an interruption; `fresh`:
-    what the folder holds is set aside, and all is trained anew; `least`: after so many seeds the study may be decided,
+    what the folder holds is set aside, and all is trained anew; `timeout`: a run that takes more seconds is ended, and
+    failed; `least`: after so many seeds the study may be decided,
     and then ends, None where all are trained.
 
     A field's check may use the fields above it.
@@ -74,6 +75,9 @@ class StudySpec(BaseModel):
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0, description="it is a number of seconds above 0")
     fresh: bool = Field(default=False, description="fresh is true or false")
     claims: tuple[InstanceOf[Claim], ...] = ()
+    timeout: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="timeout is a number of seconds above 0"
+    )
     least: int | None = Field(default=None, description="the least number of seeds is a whole number")
 
     @field_validator("seeds")
@@ -250,6 +254,7 @@ class PlainOptions(TypedDict, total=False):
     tune_seeds: int
     checkpoint_seconds: float
     fresh: bool
+    timeout: float | None
 
 
 class StudyOptions(PlainOptions, total=False):
@@ -324,6 +329,43 @@ def request(
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
     named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
     default = default_name(task, [*named, *words, *tuned, *budget])
+    return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
+
+
+def loop_request(
+    make_design: Callable[[], Design],
+    default: str,
+    *,
+    seeds: Sequence[int] | None,
+    compare: bool = True,
+    mistakes: Iterable[str] = (),
+    **options: Unpack[StudyOptions],
+) -> StudySpec:
+    """The study of a loop of the user's own. `default`: its name; the rest as for `make_request`."""
+
+    keep = options.get("keep")
+    asked = {
+        "--tune": options.get("tune"),
+        f"--keep {','.join(sorted(keep or ()))}": keep,
+        f"--target {options.get('target')}": options.get("target"),
+        "metrics": options.get("metrics"),
+    }
+    refused = [
+        f"{what} is for networks that Paribus trains: a loop of your own reports what is to be known of it, by "
+        "run.log(...) or what it returns"
+        for what, given in asked.items()
+        if given
+    ]
+    mistakes, options["tune"] = [*mistakes, *refused], ()
+
+    def made() -> Design:
+        found = make_design()
+        if compare and len(found.arms) < 2:
+            raise SettingsError(["compare needs at least two arms: list values, as in lr=0.1,0.01, or use `train`"])
+        if not compare and len(found.arms) > 1:
+            raise SettingsError([f"train takes one arm, this is {len(found.arms)}: use `compare`"])
+        return found
+
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
 
 

@@ -34,7 +34,7 @@ from paribus.records.record import (
 from paribus.study import checksums
 from paribus.study.checksums import ARMS, ARTIFACTS, ENVIRONMENTS, RUNS, STUDY, TASKS, Checks, Sealed
 from paribus.study.migrations import SCHEMA_VERSION, canonical, facts_today, settings_today
-from paribus.study.packing import artifacts, curve_columns, pack, unpack
+from paribus.study.packing import artifacts, curve_columns, joined, pack, unpack
 from paribus.study.rows import CLASS_COUNTS, Rows, dataset_info
 
 FILE = "study.sqlite"
@@ -548,12 +548,7 @@ class Store:
         parts: dict[int, list[Curve]] = {}
         for run, columns in self._db.execute(f"SELECT run, columns FROM chunks {where} ORDER BY run, first", values):
             parts.setdefault(run, []).append(unpack(columns))
-        return {
-            run: chunks[0]
-            if len(chunks) == 1
-            else {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-            for run, chunks in parts.items()
-        }
+        return {run: joined(chunks) for run, chunks in parts.items()}
 
 
 def _same_file(path: Path) -> tuple[int, int] | None:

@@ -20,6 +20,10 @@ def as_toml(study: StudyRecord) -> str:
         arms = tune.shared.arms
     if not arms:
         raise SettingsError(["holds no arms yet: the command that began it goes on with it"])
+    if study.own_loop:
+        raise SettingsError(
+            ["is trained by a loop of your own: the command or call that began it repeats it, no file can"]
+        )
     mine = sorted({name for arm in arms for name in arm.settings if name in _USER_SETTINGS})
     if mine:
         raise SettingsError(

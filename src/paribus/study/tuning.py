@@ -230,7 +230,7 @@ def make_tune(
 
 def at(arm: Arm, values: Mapping[str, Value], validation: float) -> Settings:
     """An arm's settings with these values in the place of its own."""
-    return resolve({**arm.settings.values(), **values, "validation": validation})
+    return resolve({**arm.network.values(), **values, "validation": validation})
 
 
 def candidates_of(design: Design, tune: Tune) -> Design:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.config.loops import LoopSettings
 from paribus.config.settings import Settings
 from paribus.config.tasks import Tabular, TaskConfig, UserData
 from paribus.plan import Plan
@@ -110,7 +111,7 @@ class Task:
         return {name: split for name, split in named.items() if split is not None}
 
 
-def load(settings: Settings, seed: int) -> Task:
+def load(settings: Settings | LoopSettings, seed: int) -> Task:
     """The task of a run; with `split=fixed` the same for every seed.
 
     Raises ValueError where a split would be empty.
@@ -120,7 +121,20 @@ def load(settings: Settings, seed: int) -> Task:
     >>> len(task.train), len(task.test), task.info.overlap
     (800, 200, 0)
     """
+    if isinstance(settings, LoopSettings):
+        return NOTHING if settings.data is None else _load(settings.data, "fixed", 0.0, 0)
     return _load(settings.task, settings.split, settings.validation, seed if settings.split == "by_seed" else 0)
+
+
+_EMPTY = Split(np.zeros((0, 1)), np.zeros(0, dtype=np.int64))
+NOTHING = Task(
+    _EMPTY, None, _EMPTY,
+    DatasetInfo(
+        name="the loop's own", fingerprint="", pool="", source="what the loop reads or makes", classes=0,
+        input_shape=(), train=0, validation=0, test=0, overlap=0,
+    ),
+)  # fmt: skip
+"""The task of a loop that brings its own data."""
 
 
 @lru_cache(maxsize=8)

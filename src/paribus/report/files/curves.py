@@ -55,6 +55,8 @@ def curves(findings: Findings) -> Figure | None:
     study = findings.study
     recorded = {name for arm in study.arms for run in arm.runs for name in run.curve}
     splits = [split for split in SPLITS if f"{split}_loss" in recorded]
+    if study.own_loop:  # whose metrics are of no split that is known
+        splits = [""] * bool(findings.measured)
     if not splits:
         return None
     width = 4.8 * len(splits) + 0.4
@@ -63,6 +65,8 @@ def curves(findings: Findings) -> Figure | None:
     columns = max(1, min(4, len(labels), int(width / (longest * _LETTER + 0.6))))
     rows = -(-len(labels) // columns)
     measured = dict.fromkeys(["loss", "accuracy", *(split_of(name)[1] for name in findings.measured)])
+    if study.own_loop:
+        measured = dict.fromkeys(findings.measured[:_MOST_PANELS])
     figure = Figure(figsize=(width, 3.3 * len(measured) + 0.2 * rows), layout="constrained")
     axes = figure.subplots(len(measured), len(splits), sharex=True, sharey="row", squeeze=False)
     styles = [
@@ -74,21 +78,25 @@ def curves(findings: Findings) -> Figure | None:
             axis = axes[row][column]
             for arm, style in zip(study.arms, styles, strict=True):
                 for run in arm.runs[:_MOST_LINES]:
-                    if f"{split}_{metric}" in run.curve:
-                        x, y = run.curve["epoch"], run.curve[f"{split}_{metric}"]
+                    if (name := _full(split, metric)) in run.curve:
+                        x, y = run.curve["epoch"], run.curve[name]
                         axis.plot(x, in_reach(y), alpha=0.75, marker="." if len(x) == 1 else None, **style)
-            axis.set_title(f"{split} {metric}", fontsize=10)
+            axis.set_title(f"{split} {metric}".strip(), fontsize=10)
             axis.grid(alpha=0.25, linewidth=0.6)
             axis.spines[["top", "right"]].set_visible(False)
         axes[-1][column].set_xlabel("epoch")
     for row, metric in enumerate(measured):
-        axes[row][0].set_ylabel(findings.metric(f"{splits[0]}_{metric}").format.axis or metric)
+        axes[row][0].set_ylabel(findings.metric(_full(splits[0], metric)).format.axis or metric)
     handles = [Line2D([], [], **{**style, "linewidth": 2}) for style in styles]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     many = f"the first {_MOST_LINES} of {len(study.seeds)} seeds" if len(study.seeds) > _MOST_LINES else ""
     title = f"{study.name} ({many or f'{len(study.seeds)} seed' + 's' * (len(study.seeds) != 1)}, one line each)"
     figure.suptitle(fill(_plain(title), int(width / 0.1)), fontsize=11)
     return figure
+
+
+def _full(split: str, metric: str) -> str:
+    return f"{split}_{metric}" if split else metric
 
 
 def data(findings: Findings) -> Figure | None:

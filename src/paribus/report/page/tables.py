@@ -311,6 +311,9 @@ def _facts(study: StudyRecord, runs: Sequence[RunRecord]) -> list[tuple[str, str
     if study.tuning is not None:
         facts.append(("seeds of the tuning", listed(study.tuning.seeds)))
     infos: dict[DatasetInfo, None] = dict.fromkeys(run.task for run in runs)
+    if study.own_loop:
+        infos = {info: None for info in infos if info.train}
+        facts += [] if infos else [("data", "what the loop reads or makes itself: nothing of it is recorded")]
     for info in list(infos)[:8]:
         sizes = f"{info.train} training, {info.validation} validation and {info.test} test examples"
         shape = " x ".join(map(str, info.input_shape))

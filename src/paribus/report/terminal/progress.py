@@ -107,6 +107,9 @@ class DownloadBar:
 
 
 def _line(run: Run, row: Evaluation) -> str:
+    if run.expected:
+        name = run.expected if run.expected in row.metrics else next(iter(row.metrics))
+        return f"seed {run.seed}, epoch {row.epoch:g}, {name} {row.metrics[name]:.4g}"
     split = "validation" if run.hidden_test else "test"
     shown = BUILT_IN[f"{split}_accuracy"]
     value = shown.format.scale * row.metrics[shown.name]

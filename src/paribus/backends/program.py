@@ -1,0 +1,277 @@
+"""Any program as a user's loop: it is started once a run, and says its numbers in lines of JSON or in a file.
+
+    python train.py --lr {lr} --seed {seed}
+
+`{seed}` is the run's seed, `{output}` a folder of its own; every other name in braces is a setting. No shell stands
+between, unless it is asked for: a word with spaces or signs is one argument.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import inspect
+import json
+import os
+import queue
+import re
+import shlex
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any, ClassVar
+
+from paribus.backends.loop import LoopError, LoopRun
+from paribus.config.overrides import SettingsError
+from paribus.config.user_code import UserDefined
+from paribus.config.values import format_value
+
+_PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
+_OURS = ("seed", "output")
+_MOST_LINE = 2**16
+_MOST_KEPT = 2**20
+"""Bytes of the output's beginning that are kept, and of its end."""
+
+_TIMES = ("step", "epoch")
+LOG = "output.txt"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command line. `reads`: a file with the metrics, in which places are filled as in the command; `timeout`:
+    seconds after which it is ended; `retries`: how often it is started again where it fails; `shell`: whether a shell
+    reads it.
+
+    >>> [name for name in Program("python train.py --lr {lr} --seed {seed}").__signature__.parameters]
+    ['run', 'lr']
+    """
+
+    command: str
+    reads: str | None = None
+    timeout: float | None = None
+    retries: int = 0
+    shell: bool = False
+
+    elsewhere: ClassVar[bool] = True
+    """It runs in a process of its own: what it draws from is not seen."""
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The settings are its parameters, so that it is looked at as a function is."""
+        named = dict.fromkeys(_PLACE.findall(f"{self.command} {self.reads or ''}"))
+        found = [inspect.Parameter("run", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+        found += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in named if name not in _OURS]
+        return inspect.Signature(found)
+
+    def __call__(self, run: LoopRun, **settings: Any) -> dict[str, Any] | None:
+        values = {**{name: format_value(one) for name, one in settings.items()}, "seed": str(run.seed)}
+        if _PLACE.search(self.command.replace("{seed}", "")) or self.reads:
+            values["output"] = str(run.output)
+        for attempt in range(self.retries + 1):
+            try:
+                self._once(run, values, last_try=attempt == self.retries)
+                break
+            except _AgainError:
+                continue
+        if self.reads is None:
+            return None
+        path = Path(_filled(self.reads, values))
+        try:
+            rows = list(_rows_of(path))
+        except OSError:
+            raise LoopError(f"it ended, and {path} is not there: its metrics are to be read from it") from None
+        for row in rows:
+            _log(run, row)
+        return None
+
+    def _once(self, run: LoopRun, values: Mapping[str, str], *, last_try: bool) -> None:
+        words: str | list[str]
+        words = (
+            _filled(self.command, {name: shlex.quote(one) for name, one in values.items()})
+            if self.shell
+            else [_filled(word, values) for word in shlex.split(self.command)]
+        )
+        environment = {**os.environ, "PARIBUS_SEED": str(run.seed), "PYTHONUNBUFFERED": "1"}
+        try:
+            process = subprocess.Popen(
+                words, shell=self.shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise LoopError(f"{words if self.shell else words[0]} cannot be started: {error.strerror}") from None
+        assert process.stdout is not None
+        output = _Output(process.stdout)
+        try:
+            self._follow(process, output, run)
+        finally:
+            _end(process)
+            output.close()
+            _keep(run, output)
+        if process.returncode:
+            how = f"exit status {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+            if not last_try:
+                raise _AgainError
+            raise LoopError(f"it ended with {how}: {output.last_line or 'it printed nothing'}")
+
+    def _follow(self, process: subprocess.Popen[bytes], output: _Output, run: LoopRun) -> None:
+        """Log what it says, until it ends or its time is over."""
+        until = None if self.timeout is None else monotonic() + self.timeout
+        while True:
+            left = 0.2 if until is None else min(0.2, until - monotonic())
+            if left <= 0:
+                _end(process)
+                raise LoopError(f"it took longer than {self.timeout:g} s, its time limit")
+            for row in output.rows(left):
+                _log(run, row)
+            if process.poll() is not None:
+                output.join()
+                for row in output.rows(0.0):
+                    _log(run, row)
+                return
+
+
+class _AgainError(Exception):
+    """It failed, and may be started once more."""
+
+
+class _Output:
+    """What a program prints, read by a thread: its rows, and the beginning and the end of all."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe, self._rows = pipe, queue.SimpleQueue[dict[str, Any]]()
+        self.head, self.tail, self.size, self.last_line = bytearray(), deque[bytes](), 0, ""
+        self._tail_size = 0
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def rows(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Those that came in; waits so long for the first."""
+        try:
+            yield self._rows.get(timeout=seconds) if seconds > 0 else self._rows.get_nowait()
+            while True:
+                yield self._rows.get_nowait()
+        except queue.Empty:
+            return
+
+    def join(self) -> None:
+        """Wait for the rest. A child that it left may hold its output open for ever."""
+        self._thread.join(timeout=2.0)
+
+    def close(self) -> None:
+        """When it is over."""
+        self._thread.join(timeout=2.0)
+        if not self._thread.is_alive():
+            self._pipe.close()
+
+    def _read(self) -> None:
+        while line := self._pipe.readline(_MOST_LINE):
+            self.size += len(line)
+            if len(self.head) < _MOST_KEPT:
+                self.head += line
+            else:
+                self.tail.append(line)
+                self._tail_size += len(line)
+                while self._tail_size > _MOST_KEPT:
+                    self._tail_size -= len(self.tail.popleft())
+            text = line.decode("utf-8", "replace").strip()
+            self.last_line = text[:300] or self.last_line
+            if text.startswith("{") and (row := _numbers(text)):
+                self._rows.put(row)
+
+
+def _numbers(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return _plain(found) if isinstance(found, dict) else {}
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a row; its seed and settings are known."""
+    return {
+        name: one
+        for name, one in row.items()
+        if isinstance(one, int | float) and not isinstance(one, bool) and name != "seed" and name.isidentifier()
+    }
+
+
+def _log(run: LoopRun, row: Mapping[str, Any]) -> None:
+    metrics = {name: one for name, one in row.items() if name not in _TIMES}
+    if metrics:
+        run.log(epoch=row.get("epoch"), step=int(row["step"]) if "step" in row else None, **metrics)
+
+
+def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
+    """Of a file of JSON (one object, or a list of them), of lines of JSON, or of a table with a row for each point."""
+    text = path.read_text("utf-8-sig")
+    if path.suffix.lower() == ".csv":
+        for line in csv.DictReader(text.splitlines()):
+            yield _plain({name: _number(cell) for name, cell in line.items() if name is not None})
+        return
+    try:
+        found = json.loads(text)
+    except ValueError:
+        for one in text.splitlines():
+            yield _numbers(one)
+        return
+    for one in found if isinstance(found, list) else [found]:
+        if isinstance(one, dict):
+            yield _plain(one)
+
+
+def _number(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return cell
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _PLACE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """With all that it started, whatever it listens to."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _keep(run: LoopRun, output: _Output) -> None:
+    """What it printed, in the run's own folder."""
+    if not output.size:
+        return
+    cut = output.size - len(output.head) - sum(map(len, output.tail))
+    gap = f"\n... {cut:,} bytes are left out ...\n".encode() if cut else b""
+    (run.output / LOG).write_bytes(bytes(output.head) + gap + b"".join(output.tail))
+
+
+def program(given: Program, name: str = "command") -> UserDefined:
+    """A command line as a loop. Its fingerprint covers the files that it names, as `train.py`. SettingsError for one
+    without `{seed}`."""
+    try:
+        words = shlex.split(given.command)
+    except ValueError as error:
+        raise SettingsError([f"--command {given.command!r} is not allowed: {error}"]) from None
+    if not words:
+        raise SettingsError(["--command is empty: write a program's command line, as in python train.py --seed {seed}"])
+    if "{seed}" not in given.command:
+        raise SettingsError(
+            [
+                f"--command {given.command!r} has no {{seed}}: every run has a seed of its own, which the program "
+                "has to be given, as in --seed {seed}"
+            ]
+        )
+    digest = hashlib.sha256(json.dumps([given.command, given.reads, given.shell]).encode())
+    for word in words:
+        path = Path(word)
+        if path.is_file() and path.stat().st_size < 2**24:
+            digest.update(path.read_bytes())
+    return UserDefined(name=name, fingerprint=digest.hexdigest(), thing=given)

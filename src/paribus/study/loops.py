@@ -1,0 +1,141 @@
+"""A study whose loop is the user's own: from a function, or a program's command line, and its settings to arms."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from paribus.config.loops import LOOP, LoopSettings, arguments_of, parameters, read_argument
+from paribus.config.overrides import SettingsError, build
+from paribus.config.tasks import TaskConfig
+from paribus.config.user_code import UserDefined, user_defined
+from paribus.config.values import Value, format_overrides
+from paribus.study.arms import MOST_ARMS, Arm, Design, distinct
+
+THREADS = "threads"
+
+
+def loop_design(
+    loops: Sequence[UserDefined],
+    given: Mapping[str, Sequence[Value]],
+    data: str | UserDefined | None = None,
+) -> Design:
+    """Every combination of loops and of the values listed for their parameters. `data`: a task that each is given.
+
+    >>> def train(seed, lr=0.1): return {"loss": lr * seed}
+    >>> [arm.name for arm in loop_design([user_defined(train)], {"lr": [0.1, 0.01]}).arms]
+    ['lr=0.1', 'lr=0.01']
+    """
+    names = Counter(loop.name for loop in loops)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise SettingsError([f"two loops have the name {twice[0]}: give each a name of its own, in a dict"])
+    empty = [f"{name} has no value" for name, values in given.items() if not values]
+    if empty:
+        raise SettingsError(empty)
+    count = len(loops) * prod(map(len, given.values()))
+    if count > MOST_ARMS:
+        raise SettingsError([f"{count:,} arms are too many: a study has at most {MOST_ARMS:,}"])
+    factors = [LOOP] * (len(loops) > 1) + [_full(name) for name, values in given.items() if len(values) > 1]
+    task = _data(data)
+    arms = []
+    for loop in loops:
+        for combination in product(*given.values()):
+            settings = _settings(loop, dict(zip(given, combination, strict=True)), task)
+            flat = settings.flat()
+            arms.append(Arm(format_overrides({name: flat[name] for name in factors}), settings))
+    distinct(arms)
+    return Design(factors, arms, given=frozenset(map(_full, given)))
+
+
+def _full(name: str) -> str:
+    return name if name == THREADS else f"{LOOP}.{name}"
+
+
+def _settings(loop: UserDefined, given: Mapping[str, Value], data: TaskConfig | None) -> LoopSettings:
+    own = dict(given)
+    threads = own.pop(THREADS, 1) if THREADS not in parameters(loop) else 1
+    try:
+        return LoopSettings(loop=loop, arguments=arguments_of(loop, own), data=data, threads=threads)
+    except ValueError as error:
+        if isinstance(error, SettingsError):
+            raise
+        raise SettingsError([f"threads={threads} is not allowed: threads is a whole number above 0, or all"]) from None
+
+
+def _data(data: str | UserDefined | None) -> TaskConfig | None:
+    return None if data is None else build({"task": data}).task
+
+
+# --- from a command ---
+
+
+def is_loop(word: str) -> bool:
+    """Whether a command's first word names a function in a file.
+
+    >>> is_loop("train.py:main"), is_loop("train.py"), is_loop("moons")
+    (True, True, False)
+    """
+    return word.partition(":")[0].endswith(".py")
+
+
+def read_loop(word: str) -> UserDefined:
+    """The function that `FILE.py:NAME` names. SettingsError for a file that cannot be imported, or has none such."""
+    file, _, name = word.partition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise SettingsError([f"there is no file {file}"])
+    module = _imported(path)
+    functions = [
+        key for key, one in vars(module).items()
+        if callable(one) and getattr(one, "__module__", None) == module.__name__ and not isinstance(one, type)
+    ]  # fmt: skip
+    there = f"it has {', '.join(functions)}" if functions else "it has no function"
+    if not name:
+        raise SettingsError(
+            [f"{file} is a file: say which function trains, as in {file}:{(functions or ['train'])[-1]}; {there}"]
+        )
+    if name not in vars(module):
+        raise SettingsError([f"{file} has no function {name}: {there}"])
+    if not callable(vars(module)[name]):
+        raise SettingsError([f"{name} in {file} is {type(vars(module)[name]).__name__}, and no function: {there}"])
+    return user_defined(vars(module)[name], name)
+
+
+def _imported(path: Path) -> Any:
+    """A file as a module: what stands beside it can be imported by it."""
+    folder, name = str(path.resolve().parent), path.stem
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise SettingsError([f"{path} cannot be imported: {type(error).__name__}: {error}"]) from None
+    return module
+
+
+def read_words(loop: UserDefined, words: Sequence[str]) -> dict[str, list[Value]]:
+    """`key=value` words, more than one value where a comma lists them; each of the type of the parameter's default."""
+    known, found, mistakes = parameters(loop), dict[str, list[Value]](), []
+    for word in words:
+        key, equals, value = word.partition("=")
+        key = key.removeprefix(f"{LOOP}.")
+        if not (equals and key and value):
+            mistakes.append(f"{word!r} is not a setting: write key=value, as in lr=0.01")
+        elif key in found:
+            mistakes.append(f"{key} is given twice: list its values with a comma to compare them")
+        else:
+            found[key] = [read_argument(one, known.get(key)) for one in value.split(",")]
+    if mistakes:
+        raise SettingsError(mistakes)
+    return found

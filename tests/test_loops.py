@@ -1,0 +1,528 @@
+"""A training loop of the user's own as an arm: a function, and any program."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import paribus
+from paribus.cli import app
+from paribus.config.loops import LoopSettings, read_argument
+from paribus.config.overrides import SettingsError
+from paribus.config.user_code import user_defined
+from paribus.findings.findings import Findings
+from paribus.plan import Plan
+from paribus.records.record import Status
+from paribus.records.run import Run
+from paribus.report.page.page import page
+from paribus.report.show import as_json
+from paribus.study.loops import loop_design
+from paribus.study.reading import read
+from paribus.study.store import StoreError
+
+
+def curve(run: Any, idea: str, lr: float = 0.1) -> dict[str, float]:
+    """A curve of five points; the new idea is better by far."""
+    draws = run.generator("noise")
+    value = 1.0
+    for epoch in range(5):
+        value *= (0.8 if idea == "new" else 0.9) + lr * draws.normal() / 10
+        run.log(epoch=epoch + 1, val_loss=value)
+    return {"test_mse": value**2}
+
+
+def compared(loop: Callable[..., Any], folder: Path, **more: Any) -> paribus.api.Study:
+    return paribus.compare(
+        loop, **{"idea": ["base", "new"], "seeds": 8, "metric": "test_mse", "lower": True, "out": folder, **more}
+    )  # type: ignore[no-any-return]
+
+
+def test_a_loop_is_an_arm_like_any_other(tmp_path: Path) -> None:
+    study = compared(curve, tmp_path / "s")
+    (row,) = study.differences("test_mse").to_dict("records")
+    assert (row["a"], row["b"], row["verdict"]) == ("idea=base", "idea=new", "a higher")
+    assert "new lower, which is better" in str(study)
+    frame = study.curves()
+    assert list(frame.columns) == [
+        "arm",
+        "seed",
+        "step",
+        "epoch",
+        "train_seconds",
+        "eval_seconds",
+        "val_loss",
+        "test_mse",
+    ]
+    one = frame[(frame["arm"] == "idea=new") & (frame["seed"] == 3)]
+    assert one["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert one["test_mse"].isna().tolist() == [True] * 4 + [False]
+    draws, value = paribus.LoopRun(seed=3).generator("noise"), 1.0
+    for _ in range(5):
+        value *= 0.8 + 0.1 * draws.normal() / 10
+    assert one["val_loss"].iloc[-1] == value
+    assert one["test_mse"].iloc[-1] == value**2
+    contents = as_json(study.findings)
+    json.dumps(contents, allow_nan=False)
+    assert contents["metrics"]["test_mse"] == {"direction": "lower", "unit": ""}
+    assert contents["arms"][0]["settings"]["loop.lr"] == 0.1
+    html = page([study.findings])
+    assert "val loss" in html
+    again = compared(curve, tmp_path / "s", seeds=9)
+    assert [len(arm.runs) for arm in again.record.arms] == [9, 9]
+    assert [run.attempt for arm in again.record.arms for run in arm.runs] == [1] * 18
+
+
+def test_what_a_loop_calls_its_metrics_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Its accuracy may be percent: nothing is multiplied by 100."""
+
+    def train(seed: int, idea: str) -> dict[str, float]:
+        return {"test_accuracy": 90.0 + seed % 3 + (idea == "new")}
+
+    study = compared(train, tmp_path / "s", metric="test_accuracy", lower=False, higher=True)
+    assert study.record.metric("test_accuracy").told(91.0) == "91.0000"
+    assert study.record.metric("test_accuracy").direction == "higher"
+    assert study.record.metric("val_loss").direction is None
+
+
+def test_a_loop_may_have_seeds_until_decided(tmp_path: Path) -> None:
+    study = compared(curve, tmp_path / "s", seeds="6..12")
+    assert len(study.record.arms[0].runs) < 12
+    assert study.findings.primary[0].ended == "found"
+
+
+def test_the_plan_is_the_same_in_every_arm(tmp_path: Path) -> None:
+    seen: dict[tuple[str, int], Any] = {}
+
+    def train(run: Any, idea: str) -> float:
+        orders = [batch.tolist() for epoch in range(2) for batch in run.batches(epoch, size=4, n=10)]
+        assert [len(one) for one in orders] == [4, 4, 2] * 2
+        weights = run.initial((3, 2)), run.initial((2,))
+        return float(np.sum(weights[0]) + orders[0][0] + (idea == "new"))
+
+    study = compared(train, tmp_path / "s", metric="score")
+    d = study.table().pivot(index="seed", columns="arm", values="score")
+    assert ((d["idea=new"] - d["idea=base"]).round(9) == 1.0).all()
+    plan, run = Plan(5), paribus.LoopRun(seed=5)
+    assert np.array_equal(run.order(3, 10), plan.permutations(3, 1, 10)[0])
+    assert np.array_equal(run.initial((3, 2)), plan.normals(0, (3, 2)))
+    assert np.array_equal(run.initial((2,)), plan.normals(1, (2,)))
+    assert run.generator("a").normal() != run.generator("b").normal()
+    assert seen == {}
+
+
+def test_data_that_are_given_beside(tmp_path: Path) -> None:
+    def train(run: Any, idea: str) -> float:
+        (first, *_) = run.batches(0, size=16)
+        return float(run.data.train.x[first].sum() + len(run.data.test) + (idea == "new"))
+
+    study = compared(train, tmp_path / "s", metric="score", data="moons")
+    assert study.record.arms[0].runs[0].task.train == 800
+    assert study.record.arms[0].settings["data"] == "moons"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (
+            "plan",
+            "paired by the plan, from which it takes batches or initial values; the same seed twice gave the same",
+        ),
+        ("torch", "paired by the global generators, which are set from the seed; the same seed twice gave the same"),
+        ("seed", "paired by the seed alone, which it is given: it draws from neither the plan nor a global generator"),
+        ("unseeded", "the same seed twice gave test_mse "),
+    ],
+)
+def test_how_far_runs_are_paired_is_tried(kind: str, told: str, tmp_path: Path) -> None:
+    def train(run: Any, idea: str) -> dict[str, float]:
+        draw = {
+            "plan": lambda: run.generator().normal(),
+            "torch": lambda: torch.randn(()).item(),
+            "seed": lambda: np.random.default_rng(run.seed).normal(),
+            "unseeded": lambda: np.random.default_rng().normal(),
+        }[kind]()
+        return {"test_mse": draw + (idea == "new")}
+
+    study = compared(train, tmp_path / "s")
+    found = [line for line in study.warnings() if "seed" in line]
+    assert len(found) == 1 + (kind == "unseeded")  # of each arm two other numbers
+    assert all(told in remark for remark in found)
+    assert all(("not paired" in remark) == (kind == "unseeded") for remark in found)
+
+
+def test_a_run_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    kept: list[int] = []
+    folder = Path.cwd()
+
+    def train(run: Any, idea: str) -> float:
+        kept.append(run.seed)
+        os.environ["LEFT"] = "1"
+        os.chdir("/")
+        torch.manual_seed(0)
+        return float(len(kept)) + (idea == "new") * run.generator().normal()
+
+    before = torch.random.get_rng_state()
+    study = compared(train, tmp_path / "s", metric="score")
+    assert (study.table()[study.table()["arm"] == "idea=base"]["score"] == 1.0).all()
+    assert kept == []
+    assert Path.cwd() == folder
+    assert "LEFT" not in os.environ
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def left(run: Any, idea: str) -> dict[str, float]:
+    return {}
+
+
+BAD: dict[str, tuple[Callable[..., Any], Status, str]] = {
+    "nothing": (
+        lambda: None,
+        Status.FAILED,
+        "it returned nothing and logged nothing: a loop returns a dict of numbers",
+    ),
+    "a tuple": (lambda: ({"test_mse": 1.0}, []), Status.FAILED, "it returned tuple: a loop returns a dict of numbers"),
+    "a list": (lambda: {"test_mse": [1.0]}, Status.FAILED, "test_mse is list, and a metric is a number"),
+    "NaN": (lambda: {"test_mse": float("nan")}, Status.DIVERGED, "test_mse is nan"),
+    "infinity": (lambda: {"test_mse": np.float32("inf")}, Status.DIVERGED, "test_mse is inf"),
+    "another metric": (lambda: {"mse": 1.0}, Status.FAILED, "it reported mse and no test_mse, which is judged"),
+    "an error": (lambda: 1 / 0, Status.FAILED, "ZeroDivisionError: division by zero"),
+    "an exit": (lambda: sys.exit(3), Status.FAILED, "SystemExit: 3"),
+    "a name": (lambda: {"step": 1.0}, Status.FAILED, "'step' is no metric's name"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_run_says_why_and_the_others_go_on(kind: str, tmp_path: Path) -> None:
+    what, status, told = BAD[kind]
+
+    def train(run: Any, idea: str) -> Any:
+        if idea == "new" and run.seed == 1:
+            return what()
+        return {"test_mse": run.generator().normal()}
+
+    with pytest.warns(UserWarning, match="1 of 6 runs") if status is Status.FAILED else _nothing():
+        study = compared(train, tmp_path / "s", seeds=3)
+    runs = {(arm.name, run.seed): run for arm in study.record.arms for run in arm.runs}
+    bad = runs.pop(("idea=new", 1))
+    assert (bad.status, (bad.error or "")[: len(told)]) == (status, told)
+    assert {run.status for run in runs.values()} == {Status.DONE}
+
+
+def _nothing() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+def test_a_metric_that_no_run_reports_costs_one_run(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+
+    def train(seed: int, idea: str) -> dict[str, float]:
+        with calls.open("a") as file:
+            file.write("x")
+        return {"rmse": seed + (idea == "new") * 0.5}
+
+    with pytest.warns(UserWarning, match="it reported rmse and no test_mse"):
+        compared(train, tmp_path / "s")
+    assert calls.read_text() == "x"
+    study = compared(train, tmp_path / "s", metric="rmse")
+    assert {run.status for arm in study.record.arms for run in arm.runs} == {Status.DONE}
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda run, lr: {}, "needs idea|has no parameter 'idea'"),
+        (lambda idea: {}, "has no parameter called run or seed"),
+        (lambda run, idea, width: {}, "needs width, which has no default"),
+    ],
+)
+def test_what_a_loop_takes_is_known_before_it_is_called(call: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told):
+        compared(call, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("more", [{"keep": "weights"}, {"target": "test_mse=0.1"}, {"tune": {"lr": [0.1, 0.2]}}])
+def test_what_paribus_does_in_its_own_loop_alone_is_refused(more: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is for networks that Paribus trains: a loop of your own reports"):
+        compared(curve, tmp_path / "s", **more)
+
+
+def test_several_loops_are_arms(tmp_path: Path) -> None:
+    def first(seed: int) -> float:
+        return float(np.sin(seed))
+
+    def second(seed: int) -> float:
+        return float(np.sin(seed)) + 1.0 + 0.1 * np.cos(seed)
+
+    study = paribus.compare([first, second], seeds=8, metric="score", higher=True, out=tmp_path / "s")
+    assert [arm.name for arm in study.record.arms] == ["loop=first", "loop=second"]
+    assert study.findings.primary[0].verdict == "b higher"
+    with pytest.raises(SettingsError, match="two loops have the name first"):
+        paribus.compare([first, first], seeds=8, metric="score", out=tmp_path / "t")
+
+
+def test_a_loop_that_changed_is_another_study(tmp_path: Path) -> None:
+    def made(by: float) -> Callable[..., Any]:
+        def train(seed: int, idea: str) -> dict[str, float]:
+            return {"test_mse": by * seed + (idea == "new")}
+
+        return train
+
+    compared(made(1.0), tmp_path / "s")
+    compared(made(1.0), tmp_path / "s", seeds=9)
+    with pytest.raises(StoreError, match=r"the loop of arm 'idea=base' changed since it was recorded"):
+        compared(made(2.0), tmp_path / "s")
+
+
+def test_a_loop_goes_on_from_what_it_saved(tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    stop.write_text("")
+
+    def train(run: Any, idea: str) -> dict[str, float]:
+        state = run.load() or {"epoch": 0, "x": np.ones(3), "t": torch.zeros(2)}
+        draws = run.generator().normal(size=6)
+        for epoch in range(state["epoch"], 6):
+            state = {"epoch": epoch + 1, "x": state["x"] * (1 + 0.1 * draws[epoch]), "t": state["t"] + epoch}
+            run.log(epoch=epoch + 1, val_loss=float(state["x"].sum()))
+            run.save(state)
+            if epoch == 3 and run.seed == 1 and idea == "new" and stop.exists():
+                raise KeyboardInterrupt
+        return {"test_mse": float(state["x"][0]) + float(state["t"].sum()) + (idea == "new")}
+
+    with pytest.raises(KeyboardInterrupt):
+        compared(train, tmp_path / "s", seeds=3)
+    stop.unlink()
+    study = compared(train, tmp_path / "s", seeds=3)
+    whole = compared(train, tmp_path / "t", seeds=3)
+    assert not list((tmp_path / "s" / "checkpoints").glob("*"))
+    columns = ["arm", "seed", "step", "epoch", "val_loss", "test_mse"]
+    assert study.curves()[columns].equals(whole.curves()[columns])
+    runs = {(arm.name, run.seed): run for arm in study.record.arms for run in arm.runs}
+    assert runs["idea=new", 1].attempt == 2
+
+
+def test_a_loop_that_does_not_load_begins_again(tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    stop.write_text("")
+
+    def train(run: Any, idea: str) -> dict[str, float]:
+        for epoch in range(4):
+            run.log(epoch=epoch + 1, val_loss=float(epoch))
+            run.save({"epoch": epoch})
+            if epoch == 2 and stop.exists():
+                raise KeyboardInterrupt
+        return {"test_mse": run.generator().normal() + (idea == "new")}
+
+    with pytest.raises(KeyboardInterrupt):
+        compared(train, tmp_path / "s", seeds=2)
+    stop.unlink()
+    study = compared(train, tmp_path / "s", seeds=2)
+    assert study.curves().groupby(["arm", "seed"]).size().tolist() == [4] * 4
+
+
+def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    def train(run: Any, idea: str) -> float:
+        run.save({"function": Path("x")})
+        return 1.0
+
+    with pytest.warns(UserWarning, match="what cannot be kept"):
+        compared(train, tmp_path / "s", seeds=2, metric="score")
+
+
+def test_steps_go_up() -> None:
+    run = paribus.LoopRun(seed=0)
+    run.log(step=5, loss=1.0)
+    with pytest.raises(ValueError, match="comes after step 5"):
+        run.log(step=5, loss=1.0)
+
+
+# --- in other processes ---
+
+LOOPS = """
+import os, signal, sys, time
+
+def train(run, kind, idea="base"):
+    bad = run.seed == 1
+    if kind == "sleeps" and bad:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+    if kind == "forks" and bad:
+        os.fork()
+    if kind == "prints" and bad:
+        sys.stdout.write("x" * 10_000_000)
+    if kind == "dies" and bad:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"test_mse": run.generator().normal() + (idea == "new")}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "told"),
+    [
+        ("sleeps", "failed", "it took longer than 2 s, its time limit"),
+        ("dies", "failed", "its process died (signal 9) 2 times"),
+        ("forks", "done", None),
+        ("prints", "done", None),
+    ],
+)
+def test_bad_loops_in_processes(kind: str, status: str, told: str | None, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loops.py").write_text(LOOPS)
+    words = ["compare", "loops.py:train", f"kind={kind}", "idea=base,new", "--seeds", "2", "--metric", "test_mse"]
+    if kind == "sleeps":
+        words += ["--timeout", "2"]
+    elif kind == "dies":
+        words += ["--jobs", "2"]
+    result = CliRunner().invoke(app, [*words, "--lower", "--out", "s", "--quiet"])
+    assert result.exit_code == (0 if status == "done" else 3), result.output
+    runs = {(arm.name, run.seed): run for arm in read(Path("s")).arms for run in arm.runs}
+    assert len(runs) == 4
+    assert all(run.status is Status.DONE for (_, seed), run in runs.items() if seed == 0)
+    assert {(str(run.status), run.error) for (_, seed), run in runs.items() if seed == 1} == {(status, told)}
+
+
+def test_jobs_give_the_same_numbers(tmp_path: Path) -> None:
+    one = compared(curve, tmp_path / "one", seeds=3)
+    two = compared(curve, tmp_path / "two", seeds=3, jobs=2)
+    columns = ["arm", "seed", "step", "epoch", "val_loss", "test_mse"]
+    key = ["arm", "seed", "step"]
+    assert (
+        one.curves()[columns]
+        .sort_values(key)
+        .reset_index(drop=True)
+        .equals(two.curves()[columns].sort_values(key).reset_index(drop=True))
+    )
+
+
+# --- from the command line ---
+
+
+def test_a_function_in_a_file(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "import helper_of_mine\ndef main(seed, lr, on=False):\n    return {'val_loss': helper_of_mine.f(seed, lr) + on}\n"
+    )
+    Path("helper_of_mine.py").write_text("def f(seed, lr):\n    return lr * (1 + seed % 3)\n")
+    words = ["compare", "mine.py:main", "lr=0.1,0.5", "on=true", "--seeds", "8", "--metric", "val_loss", "--lower"]
+    result = CliRunner().invoke(app, [*words, "--json", "--quiet"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [arm["settings"]["loop.lr"] for arm in found["arms"]] == [0.1, 0.5]
+    assert found["arms"][0]["settings"]["loop.on"] is True
+    assert found["differences"][0]["verdict"] == "b higher"
+    for word, told in (
+        ("mine.py", "say which function trains, as in mine.py:main"),
+        ("mine.py:other", "mine.py has no function other: it has main"),
+        ("none.py:main", "there is no file none.py"),
+    ):
+        result = CliRunner().invoke(app, ["compare", word, "lr=0.1,0.5", "--metric", "val_loss"])
+        assert result.exit_code == 2
+        assert told in result.output.replace("\n", " ")
+    result = CliRunner().invoke(app, ["compare", "moons", "lr=0.1,0.5", "--lower"])
+    assert "--lower: for a loop of your own alone" in result.output.replace("\n", " ")
+
+
+SCRIPT = """
+import argparse, json, sys
+p = argparse.ArgumentParser()
+p.add_argument("--seed", type=int); p.add_argument("--lr", type=float); p.add_argument("--out")
+a = p.parse_args()
+print("begins")
+for epoch in range(3):
+    print(json.dumps({"epoch": epoch + 1, "val_loss": a.lr * (1 + a.seed % 3) / (epoch + 1), "name": "x"}))
+if a.seed == 1 and a.lr == 0.5:
+    sys.exit("it is broken")
+if a.out:
+    open(a.out + "/metrics.json", "w").write(json.dumps({"test_mse": a.lr}))
+"""
+
+
+def test_any_program(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.py").write_text(SCRIPT)
+    line = f"{sys.executable} train.py --lr {{lr}} --seed {{seed}} --out {{output}}"
+    words = ["compare", "--command", line, "lr=0.1,0.5", "--seeds", "3", "--lower", "--out", "s"]
+    result = CliRunner().invoke(app, [*words, "--metric", "test_mse", "--metrics-file", "{output}/metrics.json"])
+    assert result.exit_code == 3
+    runs = {(arm.name, run.seed): run for arm in read(Path("s")).arms for run in arm.runs}
+    assert runs["lr=0.5", 1].status is Status.FAILED
+    assert runs["lr=0.5", 1].error == "it ended with exit status 1: it is broken"
+    good = runs["lr=0.1", 2]
+    assert good.curve["epoch"].tolist() == [1, 2, 3, 3] or good.curve["epoch"][:3].tolist() == [1, 2, 3]
+    assert good.final("test_mse") == 0.1
+    assert good.final("val_loss") == pytest.approx(0.1)
+    assert "begins" in Path("s/output/lr=0.1/seed-2/output.txt").read_text()
+    assert "paired by the seed, which the program is given" in result.output.replace("\n", " ")
+    Path("train.py").write_text(SCRIPT + "\n# changed\n")
+    result = CliRunner().invoke(app, [*words, "--metric", "test_mse", "--metrics-file", "{output}/metrics.json"])
+    assert result.exit_code == 2
+    assert "changed since it was recorded" in result.output.replace("\n", " ")
+
+
+PROGRAMS = {
+    "sleeps": "import time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
+    "prints": "import sys; [sys.stdout.write('y' * 1000 + chr(10)) for _ in range(20000)]; print('{\"val_loss\": 1.5}')",
+    "leaves a child": "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print('{\"val_loss\": 1.5}')",
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_bad_programs(kind: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.py").write_text(
+        f"import sys\nif sys.argv[1] == '1':\n    {PROGRAMS[kind]}\nelse:\n    print('{{\"val_loss\": 0.5}}')\n"
+    )
+    line = f"{sys.executable} bad.py {{seed}}"
+    began = time.monotonic()
+    words = ["train", "--command", line, "--seeds", "2", "--metric", "val_loss", "--out", "s", "--timeout", "3"]
+    result = CliRunner().invoke(app, words)
+    assert time.monotonic() - began < 60
+    runs = {run.seed: run for arm in read(Path("s")).arms for run in arm.runs}
+    assert runs[0].final("val_loss") == 0.5
+    if kind == "sleeps":
+        assert (result.exit_code, runs[1].error) == (3, "it took longer than 3 s, its time limit")
+    else:
+        assert runs[1].final("val_loss") == 1.5
+    for path in Path("s/output").rglob("output.txt"):
+        assert path.stat().st_size < 3 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("python train.py --lr {lr}", "has no {seed}"),
+        ("", "is empty"),
+        ("python 'x --seed {seed}", "No closing quotation"),
+        ("nobody-has-this {seed}", "nobody-has-this cannot be started"),
+    ],
+)
+def test_a_command_that_cannot_be(line: str, told: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", "--command", line, "--metric", "x", "--out", str(tmp_path / "s")])
+    assert result.exit_code in (2, 3)
+    assert told in result.output.replace("\n", " ")
+
+
+def test_words_of_a_command_get_the_type_of_their_default() -> None:
+    assert [read_argument("1", one) for one in (0.5, 3, "a", None)] == [1.0, 1, "1", 1]
+    assert read_argument("[1]", None) == "[1]"
+    loop = user_defined(lambda seed, clip=None: seed, "f")
+    (arm,) = loop_design([loop], {"clip": ["none"]}).arms
+    assert isinstance(arm.settings, LoopSettings)
+    assert arm.settings.arguments == (("clip", "none"),)
+    assert Run(arm.settings, 0).user_loop is arm.settings
+
+
+def test_findings_know_the_loop(tmp_path: Path) -> None:
+    study = compared(curve, tmp_path / "s", lr=[0.1, 0.2, 0.4], idea=["base"])
+    assert [one.name for one in Findings.of(study.record).sweeps] == ["lr"]
