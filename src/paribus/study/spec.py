@@ -162,9 +162,12 @@ class StudySpec(BaseModel):
     @classmethod
     def _baseline(cls, baseline: str | None, info: ValidationInfo) -> str | None:
         arms = _arms(info)
-        if arms and baseline is not None and baseline not in arms:
+        if not arms or baseline is None or baseline in arms:
+            return baseline
+        named = info.data["design"].named_by(baseline)
+        if named is None:
             raise SettingsError([f"--baseline {baseline} is no arm: {near_miss(baseline, arms)}"])
-        return baseline
+        return str(named)
 
     @field_validator("margin")
     @classmethod

@@ -14,6 +14,7 @@ from paribus.config.values import format_value
 from paribus.findings.agreement import Agreement
 from paribus.findings.claims import Verdict
 from paribus.findings.compared import HIGHER, Difference
+from paribus.findings.factors import FactorEffect
 from paribus.findings.findings import Findings
 from paribus.findings.power import ALPHA
 from paribus.findings.stopping import Fixed
@@ -71,7 +72,11 @@ def results(findings: Findings, width: int) -> RenderableType:
     lines += [Text(line) for line in target_lines(findings)]
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
-        lines += ["", *effects_tables(findings), primary_table(findings, labels_of)]
+        lines += [
+            "",
+            *effects_tables(findings.effects, findings.primary_metric, study.margin),
+            primary_table(findings, labels_of),
+        ]
         if findings.decided:
             lines.append(Text(findings.decided))
     if study.claims:
@@ -149,10 +154,11 @@ def arm_label(study: StudyRecord, arm: ArmRecord) -> str:
 
 
 _MOST_NAMED = 4
-_MARK: Mapping[str | None, str] = {"t of the pair": " '", "sign flips": " *", "equivalence": " +"}
+_MARK: Mapping[str | None, str] = {"t of the pair": " '", "sign flips": " *", "permutation": " #", "equivalence": " +"}
 _MARKED = {
     " '": "of this pair alone, at the level at which Holm's method tested it",
     " *": "of the sign-flip test, which decides: Student's interval does not say the same",
+    " #": "of the permutation test, which decides: Welch's interval does not say the same",
     " +": "of the two one-sided tests: all of it is inside the margin, so the two are equivalent whatever p is",
 }
 
@@ -165,24 +171,25 @@ def primary_table(findings: Findings, labels: Mapping[str, str]) -> RenderableTy
     )
 
 
-def effects_tables(findings: Findings) -> list[RenderableType]:
+def effects_tables(
+    effects: Sequence[FactorEffect], metric: Metric, margin: float | None, heading: str = ""
+) -> list[RenderableType]:
     """What each factor does, and which two interact; before what each arm does."""
     lines: list[RenderableType] = []
     for kind, about in EFFECTS.items():
-        found = [one.difference for one in findings.effects if one.kind == kind]
+        found = [one.difference for one in effects if one.kind == kind]
         if found and kind == "interaction":
-            lines += [Text(about, style="bold"), *map(Text, interaction_lines(findings)), ""]
+            lines += [Text(about, style="bold"), *map(Text, interaction_lines(effects, metric)), ""]
         elif found:
             labels = {name: name for one in found for name in (one.a, one.b)}
-            heading, metric = findings.primary_metric.label, findings.primary_metric
-            table = differences_table(found, labels, heading=heading, metric=metric, margin=findings.study.margin)
+            table = differences_table(found, labels, heading=heading or metric.label, metric=metric, margin=margin)
             lines += [Text(about, style="bold"), table, ""]
     return [*lines, Text("Each arm", style="bold")] if lines else []
 
 
-def interaction_lines(findings: Findings) -> list[str]:
+def interaction_lines(effects: Sequence[FactorEffect], metric: Metric) -> list[str]:
     """A sentence for each interaction, those that are shown first."""
-    metric, found = findings.primary_metric, [one for one in findings.effects if one.kind == "interaction"]
+    found = [one for one in effects if one.kind == "interaction"]
     lines = []
     for one in sorted(found, key=lambda one: one.difference.verdict not in HIGHER):
         of, (first, second) = one.difference, (name.rpartition(".")[2] for name in one.factors)
