@@ -22,6 +22,8 @@ import pandas as pd
 
 import paribus
 
+_RESAMPLES = 2000  # of rliable's bootstrap
+
 
 def populations() -> pd.DataFrame:
     """autorank's examples/example.py: six normal populations, cut to 0 and 1."""
@@ -102,8 +104,10 @@ def beside_rliable() -> None:
     frame = pd.DataFrame({name: of.mean(axis=1) for name, of in scores.items()}).rename_axis("seed").reset_index()
     for how, options in (("paired by run", {}), ("unpaired", {"unpaired": True})):
         table = frame.melt("seed", var_name="arm", value_name="mean")
-        one = paribus.judge(table, "mean", **options).judgement.found[0]
+        judged = paribus.judge(table, "mean", **options).judgement
+        one, (low, high) = judged.found[0], judged.summaries["mean"]["x"].ci95 or (np.nan, np.nan)
         print(f"\nrliable's tests, {how}: Paribus says {one.verdict}, {one.mean:+.2f}, p {one.p}")
+        print(f"  mean of x over its 5 runs {np.mean(scores['x']):.2f} ({low:.2f} to {high:.2f})")
     if find_spec("rliable") is None:
         print("rliable is not installed: left out (pip install rliable)")
         return
@@ -113,11 +117,11 @@ def beside_rliable() -> None:
         warnings.simplefilter("ignore")
         points, intervals = library.get_interval_estimates(
             scores, lambda of: np.array([metrics.aggregate_mean(of), metrics.aggregate_iqm(of)]),
-            reps=20_000, random_state=np.random.RandomState(0),
+            reps=_RESAMPLES, random_state=np.random.RandomState(0),
         )  # fmt: skip
         better, limits = library.get_interval_estimates(
             {"x,y": (scores["x"], scores["y"])}, metrics.probability_of_improvement,
-            reps=20_000, random_state=np.random.RandomState(0),
+            reps=_RESAMPLES, random_state=np.random.RandomState(0),
         )  # fmt: skip
     for name in scores:
         (mean, iqm), limit = points[name], intervals[name]
@@ -129,32 +133,9 @@ def beside_rliable() -> None:
     print(f"rliable: P(x > y) = {np.ravel(better['x,y'])[0]:.3f} ({limit[0]:.3f} to {limit[1]:.3f})")
 
 
-def covered(samples: int = 400, runs: int = 5, tasks: int = 16) -> None:
-    """How often each interval of a mean over runs covers what is true, of normal scores: 0."""
-    if find_spec("rliable") is None:
-        return
-    from rliable import library
-
-    random, theirs, ours = np.random.RandomState(0), 0, 0
-    for _ in range(samples):
-        scores = random.standard_normal((runs, tasks))
-        frame = pd.DataFrame({"seed": range(runs), "a": scores.mean(axis=1), "zero": np.zeros(runs)})
-        low, high = paribus.judge(frame, wide=True).judgement.found[0].ci95 or (np.nan, np.nan)
-        ours += low <= 0 <= high
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            _, found = library.get_interval_estimates(
-                {"a": scores}, lambda of: np.array([of.mean()]), reps=1000, random_state=random
-            )
-        theirs += found["a"][0, 0] <= 0 <= found["a"][1, 0]
-    print(f"\n95 % intervals of a mean, {runs} runs of {tasks} tasks, {samples} samples, cover it in ", end="")
-    print(f"{100 * ours / samples:.1f} % (Student's t over runs), {100 * theirs / samples:.1f} % (rliable)")
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
     beside_autorank("autorank's populations", populations())
     beside_autorank("autorank's classifiers", classifiers())
     beside_rliable()
-    covered()
