@@ -181,9 +181,10 @@ def test_a_run_that_was_gone_on_with_is_one(tmp_path: Path) -> None:
     again = runs / "base-seed0"
     (first,) = again.iterdir()
     first.rename(again / "events.out.tfevents.0000000001.a")  # the earlier one
-    event_file(again, {"acc": [(1, 0.7), (2, 0.7)], "loss": [(1, 0.2), (2, 0.2)]})
+    event_file(again, {"acc": [(1, 0.7)], "loss": [(1, 0.2)]})  # what was at step 2 is begun again
     found = judge(runs, "acc")
     assert found.scores.values["acc"]["base"][0] == 0.7
+    assert "runs end at different steps: base-seed0 at 1, most at 2" in found.scores.taken
     assert "several event files are one run that was gone on with: base-seed0" in found.scores.taken
 
 

@@ -30,16 +30,17 @@ _RECOGNISED = tuple(
 )
 _SEED_PARAM = re.compile(r"(.*[._/ -])?seed", re.IGNORECASE)
 _MOST_NAMED = 3
+_TABLES = (".csv", ".tsv", ".txt")  # a path called so is a table, and a mistyped one is told so
 
 
 def is_scores(path: Path) -> bool:
     """Whether a path is a table, or a folder of runs that MLflow or TensorBoard wrote; a study of Paribus is neither.
 
-    >>> is_scores(Path("scores.csv")), is_scores(Path("no such folder"))
+    >>> is_scores(Path("scores.csv")), is_scores(Path("runs/lr=0.1,0.01"))
     (True, False)
     """
     if not path.is_dir():
-        return path.is_file() or bool(path.suffix) or str(path) == "-"
+        return path.is_file() or path.suffix.lower() in _TABLES or str(path) == "-"
     return not _studies(path) and bool(mlflow_folders(path) or event_folders(path))
 
 
