@@ -12,7 +12,7 @@ from paribus.config.overrides import SettingsError, near_miss
 from paribus.findings.compared import Difference, Lost, Values, seeds_with
 from paribus.findings.differences import differences
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
-from paribus.findings.power import seeds_needed_by, too_few
+from paribus.findings.power import least_seeds, seeds_needed_by, too_few
 from paribus.findings.score_folders import read_scores
 from paribus.findings.score_options import Asked
 from paribus.findings.score_table import Table
@@ -46,6 +46,11 @@ class Judgement:
     def on_primary(self) -> list[Difference]:
         """The differences on the primary metric."""
         return [one for one in self.found if one.metric == self.primary]
+
+    @property
+    def least_seeds(self) -> int:
+        """How many seeds it takes before any pair on the primary metric could be told apart."""
+        return least_seeds(len(self.on_primary))
 
     @property
     def metric(self) -> Metric:

@@ -10,7 +10,6 @@ import numpy as np
 
 from paribus.findings.factors import FactorEffect
 from paribus.findings.judge import Judgement
-from paribus.findings.power import least_seeds
 from paribus.findings.summary import Summary
 from paribus.records.metrics import Metric
 from paribus.report.page.curves import Figure, Key
@@ -80,7 +79,7 @@ def _pairs(judged: Judgement) -> Pairs:
 
 def _answers(judged: Judgement) -> list[Answer]:
     pairs, before = _pairs(judged), of_factors(judged.effects, judged.metric, judged.margin)
-    said = [*too_few_lines(pairs.found, least_seeds(len(pairs.found))), *pairs.sentences]
+    said = [*too_few_lines(pairs.found, judged.least_seeds), *pairs.sentences]
     more = [] if judged.scores.seeds else [_UNPAIRED]
     each = Answer("Each arm" if before else "", judged.warnings, said, more)
     first, *rest = [*before, each]
