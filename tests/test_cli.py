@@ -160,3 +160,14 @@ def test_the_help_of_list_names_every_list(called: Called) -> None:
 
     shown = "".join(called("list", "--help").stdout.split())
     assert "|".join(LISTINGS) in shown
+
+
+@pytest.mark.parametrize("given", ["dropout=0", "model.dropout=0.00", "dropout=0.0"])
+def test_a_baseline_is_meant_by_its_value(tmp_path: Path, given: str) -> None:
+    command = ("compare", "moons", "dropout=0,0.5", "--seeds", "2", "epochs=1", "--out", "s", "--json", "--quiet")
+    done = paribus(tmp_path, *command, "--baseline", given)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["study"]["baseline"] == "dropout=0.0"
+    refused = paribus(tmp_path, *command, "--baseline", "dropout=0.1", "--dry-run")
+    assert "--baseline dropout=0.1 is no arm" in refused.stderr

@@ -86,7 +86,7 @@ def test_they_stand_first_on_page_and_in_json() -> None:
     html = page([found])
     assert 0 < html.index("Each factor, over all values of the others") < html.index("Each pair")
     assert "lr=0.1" in html
-    (line,) = interaction_lines(found)
+    (line,) = interaction_lines(found.effects, found.primary_metric)
     assert line.startswith("lr and batch_size: ")
     assert "lr=0.1 to 0.2 changes test accuracy % by " in line
     assert " at batch_size=32 and by " in line

@@ -118,8 +118,16 @@ def test_options_that_do_not_fit(
 
 def test_a_hundred_mistakes_are_not_a_hundred_lines(tmp_path: Path) -> None:
     rows = "".join(f"a,{i},x\n" for i in range(100)) + "b,0,1\n"
-    with pytest.raises(SettingsError, match="and 90 more"):
+    with pytest.raises(SettingsError, match="and 90 more rows are like these"):
         judge(written(tmp_path, f"arm,seed,m\n{rows}"))
+
+
+def test_several_mistakes_are_not_counted_as_such(tmp_path: Path) -> None:
+    written(tmp_path, "arm,seed,m\n" + "".join(f"a,{i},x\n" for i in range(11)) + "b,0,1\n")
+    told = paribus(tmp_path, "judge", "scores.csv").stderr
+    assert told.startswith("paribus: scores.csv is not judged:\n  scores.csv, line 2: m='x' is no number")
+    assert "and 1 more row is like these" in told
+    assert "mistakes" not in told
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
@@ -250,6 +258,16 @@ EPOCHS = "arm,seed,epoch,m,val_loss\n" + "".join(
     for arm, seed, m in ROWS
     for epoch in (2, 0, 1, 3)
 )
+TRANSPOSED = (
+    "arm,"
+    + ",".join(f"seed{seed}" for seed in range(8))
+    + "\n"
+    + "".join(f"{arm},{','.join(str(m) for one, _, m in ROWS if one == arm)}\n" for arm in ("old", "new"))
+)
+EPOCH_COLUMNS = "arm,seed,epoch1,epoch2,epoch10\n" + "".join(f"{arm},{seed},0.1,0.2,{m}\n" for arm, seed, m in ROWS)
+TWO_CURVES = "arm,seed,m_epoch1,m_epoch2,val_loss_epoch1,val_loss_epoch2\n" + "".join(
+    f"{arm},{seed},{m},0.2,0.1,0.3\n" for arm, seed, m in ROWS
+)
 SHAPES: dict[str, tuple[str, dict[str, Any], str]] = {
     "long": (LONG, {}, ""),
     "semicolons": (LONG.replace(",", ";"), {}, "separated by ';'"),
@@ -266,6 +284,13 @@ SHAPES: dict[str, tuple[str, dict[str, Any], str]] = {
     "wide, no seeds": ("\n".join(line.split(",", 1)[1] for line in WIDE.splitlines()), {"metric": "m"}, "by their row"),
     "W&B's runs": (WANDB, {}, "'idea' is taken for the arm"),
     "W&B's chart": (CHART, {"last": True}, "run old-seed0 is taken for arm 'old', seed 0"),
+    "a column for each seed": (TRANSPOSED, {"metric": "m"}, "a row for each arm and a column for each seed: seed0 is taken for seed 0"),
+    "seeds alone": (TRANSPOSED.replace("seed", ""), {"metric": "m"}, "a column for each seed: 0 is taken for seed 0"),
+    "a column for each epoch": (EPOCH_COLUMNS, {"metric": "m", "last": True}, "a column for each epoch, 1 to 10, of m"),
+    "several metrics by epoch": (TWO_CURVES, {"metric": "m", "best": "val_loss"}, "1 to 2, of m, val_loss"),
+    "the last epoch alone": (
+        "arm,seed,epoch,m\n" + "".join(f"{arm},{seed},{20 + seed},{m}\n" for arm, seed, m in ROWS), {}, "left out: epoch (one row a run)",
+    ),
     "epochs, the best": (EPOCHS, {"best": "val_loss"}, "the lowest val_loss counts"),
     "epochs, the last": (
         EPOCHS.replace(",2,0.5,", ",9,0.5,").replace(",2,0.9", ",9,0.9"), {"last": True}, "the last epoch counts"
@@ -300,9 +325,71 @@ def test_several_columns_make_an_arm(tmp_path: Path) -> None:
     assert list(asked.scores.values["m"]) == ["flat old", "flat new", "deep old", "deep new"]
 
 
+# --- columns that together make an arm ---
+
+FACTORS = "optimizer,dropout,seed,m\n" + "".join(
+    f"{o},{d},{s},{0.5 + 0.1 * (o == 'adam') + 0.05 * (o == 'adam') * (d == '0.5') + 0.001 * (s * 7 % 5)}\n"
+    for o in ("adam", "sgd") for d in ("0.0", "0.5") for s in range(8)
+)  # fmt: skip
+
+
+def test_each_column_of_a_full_grid_has_its_effect(tmp_path: Path) -> None:
+    path = written(tmp_path, FACTORS)
+    found = judge(path, arm=("optimizer", "dropout"))
+    assert found.scores.arms == ["adam dropout=0.0", "adam dropout=0.5", "sgd dropout=0.0", "sgd dropout=0.5"]
+    told = [(one.factors, one.difference.a, one.difference.b, one.difference.verdict) for one in found.effects]
+    assert told[:2] == [
+        (("optimizer",), "optimizer=adam", "optimizer=sgd", "a higher"),
+        (("dropout",), "dropout=0.0", "dropout=0.5", "b higher"),
+    ]
+    assert [one.difference.mean for one in found.effects] == pytest.approx([0.125, -0.025, 0.05], abs=1e-9)
+    shown = paribus(tmp_path, "judge", "scores.csv", "--arm", "optimizer,dropout").stdout
+    assert (
+        0
+        < shown.index("Each factor, over all values of the others")
+        < shown.index("They interact")
+        < shown.index("Each pair")
+    )
+    told = json.loads(paribus(tmp_path, "judge", "scores.csv", "--arm", "optimizer,dropout", "--json").stdout)
+    assert [one["kind"] for one in told["effects"]] == ["main effect", "main effect", "interaction"]
+    assert told["study"]["factors"] == ["optimizer", "dropout"]
+    frame = library.judge(path, arm=["optimizer", "dropout"]).effects()
+    assert list(frame["mean"]) == [one.difference.mean for one in found.effects]
+
+
+@pytest.mark.parametrize("what", ["a combination is missing", "unpaired", "one column"])
+def test_where_columns_have_no_effects_pairs_stand_alone(tmp_path: Path, what: str) -> None:
+    rows = [
+        line for line in FACTORS.splitlines() if what != "a combination is missing" or not line.startswith("sgd,0.5")
+    ]
+    if what == "one column":
+        rows = [line for line in rows if line.startswith("adam") or "optimizer" in line]
+    found = judge(
+        written(tmp_path, "\n".join(rows) + "\n"),
+        arm=("dropout",) if what == "one column" else ("optimizer", "dropout"),
+        unpaired=what == "unpaired",
+    )
+    assert found.effects == []
+    why = {
+        "a combination is missing": "not every combination of optimizer x dropout is there",
+        "unpaired": "the scores are unpaired",
+    }
+    assert [one for one in found.warnings if "no effect" in one] == (
+        [f"no effect of a factor is told, as {why[what]}: pairs of arms alone are"] if what in why else []
+    )
+
+
+@pytest.mark.parametrize("given", ["sgd dropout=0", "sgd dropout=0.0", "sgd 0", "sgd 0.00"])
+def test_the_baseline_is_meant_by_its_numbers(tmp_path: Path, given: str) -> None:
+    found = judge(written(tmp_path, FACTORS), arm=("optimizer", "dropout"), baseline=given)
+    assert {one.b for one in found.found} == {"sgd dropout=0.0"}
+    with pytest.raises(SettingsError, match="is no arm of"):
+        judge(written(tmp_path, FACTORS), arm=("optimizer", "dropout"), baseline="sgd dropout=0.1")
+
+
 UNCLEAR = {
     "epochs": (EPOCHS, {}, "arm 'old' with seed 0 has 4 rows, one for each epoch: --last takes the last one"),
-    "best of what": (EPOCHS, {"best": "m"}, "--best m:lower or m:higher"),
+    "best of what": (EPOCHS, {"best": "m"}, "--best m:lower or --best m:higher"),
     "best of nothing": (EPOCHS, {"best": "loss"}, "has no column 'loss'"),
     "no arm": ("Name,Created,State,idea,plan,seed,m\nx,1,finished,a,b,0,1\n", {}, "--arm NAME says which it is"),
     "no seed": (LONG.replace("seed", "run"), {}, "has no column 'seed'"),
@@ -315,6 +402,11 @@ UNCLEAR = {
     "two ways of decimals": ("arm;seed;m\na;0;0,9\nb;0;0.8\n", {}, "like 0,9 and like 0.8"),
     "percent": ("arm,seed,m\na,0,90.1%\nb,0,91%\n", {}, "m='90.1%' is no number: write it without signs"),
     "several columns": ("arm,drop,seed,m\na,0,0,1\na,1,0,2\n", {}, "--arm NAME,NAME names several columns"),
+    "epochs twice": (EPOCHS.replace("old,0,3,", "old,0,2,"), {"last": True}, "arm 'old' with seed 0 at epoch 2 stands there already"),
+    "numbers for columns": ("arm,seed,1,2\na,0,1,2\nb,0,1,2\n", {}, "call them epoch1 and so on where they are epochs"),
+    "columns of epochs": (EPOCH_COLUMNS, {}, "has 3 rows, one for each epoch: --last takes the last one"),
+    "a seed twice": ("arm,seed0,seed00\na,0,1\nb,0,1\n", {}, "has two columns for one seed"),
+    "pattern": (LONG, {"pattern": "{arm}"}, "is for folders of runs"),
     "unpaired and looked": (LONG, {"unpaired": True, "looked": True}, "--unpaired goes with neither"),
 }  # fmt: skip
 
@@ -375,6 +467,36 @@ def test_a_frame_is_a_table_too() -> None:
         assert set(found.differences().verdict) <= {"a higher", "b higher"}
         assert "higher" in str(found)
     assert library.judge(frame).judgement.found[0].mean == pytest.approx(-0.01)
+
+
+@pytest.mark.parametrize(("text", "options", "told"), UNCLEAR.values(), ids=UNCLEAR)
+def test_python_is_told_of_arguments(tmp_path: Path, text: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        library.judge(written(tmp_path, text), **options)
+    assert "--" not in str(caught.value)
+
+
+def test_python_is_told_which_argument(tmp_path: Path) -> None:
+    for text, told in (
+        (EPOCHS, "last=True takes the last one, best='METRIC' that with its best value"),
+        (LONG.replace("seed", "run"), "seed='NAME' says which it is, and unpaired=True that"),
+        (WIDE.replace("old", "loss"), "arm='NAME' says which it is, or wide=True that each column is an arm"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            library.judge(written(tmp_path, text))
+        assert told in str(caught.value)
+    shown = library.judge(with_gaps(tmp_path, 5))
+    note = shown.judgement.found[0].note
+    assert "missing='worst' counts it as the worst (add lower=True where" in note
+    assert "else lower=False), missing='at-random' leaves" in note
+    assert "--" not in note + str(library.judge(written(tmp_path, GOOD)).taken)
+
+
+def test_seeds_in_json_are_numbers_where_they_are(tmp_path: Path) -> None:
+    written(tmp_path, LONG)
+    assert json.loads(paribus(tmp_path, "judge", "scores.csv", "--json").stdout)["study"]["seeds"] == list(range(8))
+    written(tmp_path, LONG.replace(",3,", ",three,"))
+    assert "three" in json.loads(paribus(tmp_path, "judge", "scores.csv", "--json").stdout)["study"]["seeds"]
 
 
 def test_standard_input_is_a_table(tmp_path: Path) -> None:

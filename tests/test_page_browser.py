@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from paribus.findings.findings import Findings
+from paribus.findings.judge import judge
 from paribus.report.page.page import write_page
 from paribus.report.page.tables import results_csv, runs_csv
 from paribus.report.page.text import View
+from tests.test_judge import FACTORS
 from tests.test_page import (
     EVIL,
     NAMES,
@@ -60,7 +62,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "large": [made(["a", "b", "c", "d"], seeds=25, evaluations=150, pictured=in_the_plane)],
         "evil": [evil()],
     }
-    return {
+    table = folder / "scores.csv"
+    name = NAMES[5].replace('"', '""')
+    table.write_text(FACTORS.replace("adam,", f'"{name}",'))
+    scores = write_page([judge(table, arm=("optimizer", "dropout"), margin=0.01)], folder / "scores.html")
+    return {"scores": scores} | {
         name: write_page(list(map(Findings.of, found)), folder / f"{name}.html", VERDICTS)
         for name, found in studies.items()
     }
@@ -122,16 +128,17 @@ def held(opened: Opened, what: str, name: str, study: int = 0) -> Any:
 
 
 @pytest.mark.thinned(2)
+@pytest.mark.parametrize(("page", "most"), [("all", 25), ("scores", 4)])
 @pytest.mark.parametrize(("width", "schemes"), SCREENS)
 def test_everything_is_drawn_without_a_word_or_a_request(
-    browser: Any, pages: dict[str, Path], width: int, schemes: tuple[str, str]
+    browser: Any, pages: dict[str, Path], width: int, schemes: tuple[str, str], page: str, most: int
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    with Opened(browser, pages["all"], width, schemes[0]) as opened:
+    with Opened(browser, pages[page], width, schemes[0]) as opened:
         opened.through()
         for scheme in schemes:
             opened.page.emulate_media(color_scheme=scheme)
-            assert opened.of(f"{ALL}.length") >= 25
+            assert opened.of(f"{ALL}.length") >= most
             empty = f"{ALL}.filter((one) => !one.data.length || !one.querySelector('.trace, .hm, .points')).length"
             assert opened.of(empty) == 0
             assert opened.of("document.documentElement.scrollWidth") == width

@@ -21,7 +21,7 @@ from tests.test_page import Seen, by_length, in_the_plane, made, of_images, view
 
 def test_the_forest_shows_the_interval_that_goes_with_the_verdict() -> None:
     study = made(["adam", "sgd", "rmsprop"], seeds=8, margin=0.02)
-    figure = forest(view_of(study))
+    figure = forest(view_of(study).pairs)
     assert figure is not None
     found = {(one.a, one.b): one for one in Findings.of(study).primary}
     shown = view_of(study).found
@@ -42,7 +42,7 @@ def test_where_no_difference_has_a_mean_the_page_says_why() -> None:
     first = study.arms[0]
     runs = [replace(first.runs[0], status=Status.DIVERGED), *first.runs[1:]]
     lost = replace(study, arms=[replace(first, runs=runs), study.arms[1]])
-    assert forest(view_of(lost)) is None
+    assert forest(view_of(lost).pairs) is None
     assert "All pairs are judged by ranks, which have no mean to draw." in page([Findings.of(lost)])
     assert "All pairs are judged by ranks" not in page([Findings.of(study)])
 

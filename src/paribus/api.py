@@ -17,7 +17,8 @@ from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, format_value, listed_values
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
-from paribus.findings.score_table import of_frame, read_table
+from paribus.findings.judge import judge as judge_scores
+from paribus.findings.score_table import of_frame
 from paribus.findings.tasks import note_on_seeds
 from paribus.records.metrics import Direction, Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
@@ -227,6 +228,19 @@ class Scored:
 
         return pd.DataFrame([one.as_data() for one in self.judgement.found])
 
+    def effects(self) -> DataFrame:
+        """What each column of `arm=[...]` does to the primary metric, and which two interact; nothing where an arm is
+        one column, or a combination is missing."""
+        import pandas as pd
+
+        return pd.DataFrame([one.as_data() for one in self.judgement.effects])
+
+    def report(self, out: str | Path) -> Path:
+        """Write the page with figures, and return where it is."""
+        from paribus.report.page.page import write_page
+
+        return write_page([self.judgement], Path(out))
+
     @property
     def taken(self) -> list[str]:
         """What of the table was taken for what."""
@@ -254,7 +268,8 @@ def judge(
     arm: str | Sequence[str] = (),
     **options: Unpack[Options],
 ) -> Scored:
-    """The same statistics for scores from anywhere: a pandas frame, or the path of a table (see docs/user-code.md).
+    """The same statistics for scores from anywhere: a pandas frame, or the path of a table, or of a folder of runs of
+    MLflow's or TensorBoard's (see docs/user-code.md).
 
     `metric`: the primary one, by default the first; `arm`: the column of the arms, or several that make one together;
     the rest as the options of `paribus judge`. SettingsError with what is wrong with the table.
@@ -265,9 +280,10 @@ def judge(
     """
     import pandas as pd
 
-    arms = tuple(arm.split(",")) if isinstance(arm, str) else tuple(arm)
-    table = of_frame(scores) if isinstance(scores, pd.DataFrame) else read_table(Path(scores))
-    return Scored(judge_table(table, metric, arm=arms, **options))
+    arms = tuple(arm.split(",")) if isinstance(arm, str) and arm else tuple(arm)
+    if isinstance(scores, pd.DataFrame):
+        return Scored(judge_table(of_frame(scores), metric, arm=arms, python=True, **options))
+    return Scored(judge_scores(Path(scores), metric, arm=arms, python=True, **options))
 
 
 def compare(

@@ -110,12 +110,86 @@ MetricsFile = Annotated[
 Timeout = Annotated[float | None, typer.Option(help="Seconds after which a run is ended, and failed.")]
 Retries = Annotated[int, typer.Option(help="How often --command is started again where it fails.", min=0)]
 Shell = Annotated[bool, typer.Option("--shell", help="A shell reads --command.")]
-Lower = Annotated[bool, typer.Option("--lower", help="Lower values of a loop's metric are better.")]
-Higher = Annotated[bool, typer.Option("--higher", help="Higher values of a loop's metric are better.")]
+LoopLower = Annotated[bool | None, typer.Option("--lower/--higher", help="Which values of a loop's metric are better.")]
 LoopData = Annotated[str | None, typer.Option("--data", help="A task that a loop gets as run.data.", metavar="TASK")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List arms, runs and expected time; train and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and JSON, where asked for).")]
+
+
+_SCORES = "Of scores"
+ScoreMetric = Annotated[
+    str | None, typer.Option(help="The primary metric; by default the first.", rich_help_panel=_SCORES)
+]
+ScoreBaseline = Annotated[
+    str | None,
+    typer.Option(help="Compare all arms with this one, instead of all pairs.", rich_help_panel=_SCORES),
+]
+ScoreMargin = Annotated[
+    float | None,
+    typer.Option(
+        help="The largest difference that does not matter, in the unit of the scores.", rich_help_panel=_SCORES
+    ),
+]
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        help="What a missing score counts as: worst, or at-random, where it is missing for no reason of its own. "
+        "Without it pairs that lack one are not judged.",
+        rich_help_panel=_SCORES,
+    ),
+]
+Lower = Annotated[
+    bool | None,
+    typer.Option(
+        "--lower/--higher", help="Which scores are better; --missing worst needs it.", rich_help_panel=_SCORES
+    ),
+]
+ScoreArm = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of the arms, of MLflow's runs a param or tag; several with a comma make an arm together, and "
+        "each gets its effect.",
+        rich_help_panel=_SCORES,
+    ),
+]
+ScoreSeed = Annotated[
+    str | None, typer.Option(help="The column of the seeds, of MLflow's runs a param.", rich_help_panel=_SCORES)
+]
+Last = Annotated[
+    bool,
+    typer.Option("--last", help="Of several epochs the last one counts; so it is in folders.", rich_help_panel=_SCORES),
+]
+Best = Annotated[
+    str | None,
+    typer.Option(
+        help="Of several epochs that with the best of this metric counts: val_loss, or f:lower.",
+        metavar="METRIC",
+        rich_help_panel=_SCORES,
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="Where a run's name, in a folder, has arm and seed: {arm}/seed{seed}, {optimizer}-{lr}/{seed}/*.",
+        rich_help_panel=_SCORES,
+    ),
+]
+Unpaired = Annotated[
+    bool,
+    typer.Option(
+        "--unpaired",
+        help="Runs of different arms have nothing in common: Welch, and permutations.",
+        rich_help_panel=_SCORES,
+    ),
+]
+Wide = Annotated[bool, typer.Option("--wide", help="Each column of numbers is an arm.", rich_help_panel=_SCORES)]
+Looked = Annotated[
+    bool,
+    typer.Option(
+        "--looked", help="Seeds were added as somebody saw fit: a test that allows it.", rich_help_panel=_SCORES
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -158,8 +232,7 @@ def train(
     metrics_file: MetricsFile = None,
     retries: Retries = 0,
     shell: Shell = False,
-    lower: Lower = False,
-    higher: Higher = False,
+    lower: LoopLower = None,
     data: LoopData = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -194,7 +267,6 @@ def train(
                 retries=retries,
                 shell=shell,
                 lower=lower,
-                higher=higher,
                 data=data,
             ),
         )
@@ -229,8 +301,7 @@ def compare(
     metrics_file: MetricsFile = None,
     retries: Retries = 0,
     shell: Shell = False,
-    lower: Lower = False,
-    higher: Higher = False,
+    lower: LoopLower = None,
     data: LoopData = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -267,7 +338,6 @@ def compare(
                 retries=retries,
                 shell=shell,
                 lower=lower,
-                higher=higher,
                 data=data,
             ),
         )
@@ -356,29 +426,56 @@ def reproduce(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Studies' folders, or one that holds several.", metavar="RUNS")],
-    out: Annotated[Path | None, typer.Option(help="The page; by default report.html in the first folder.")] = None,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Studies' folders, or one that holds several; or scores as `paribus judge` takes them.", metavar="RUNS"
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page; by default report.html in the first folder, and beside a table NAME.html."),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title; by default the study's name.")] = None,
     files: Annotated[
-        Path | None, typer.Option(help="Also write figures (PNG, SVG) and tables (CSV, Markdown) there.")
+        Path | None, typer.Option(help="Also write figures (PNG, SVG) and tables (CSV, Markdown) of studies there.")
     ] = None,
+    metric: ScoreMetric = None,
+    baseline: ScoreBaseline = None,
+    margin: ScoreMargin = None,
+    missing: Missing = None,
+    lower: Lower = None,
+    arm: ScoreArm = None,
+    seed: ScoreSeed = None,
+    last: Last = False,
+    best: Best = None,
+    pattern: Pattern = None,
+    unpaired: Unpaired = False,
+    wide: Wide = False,
+    looked: Looked = False,
 ) -> None:
     """One HTML page with verdicts, differences, curves and tables; it opens with no network."""
-    from paribus.findings.claims import verdicts
-    from paribus.findings.findings import Findings
-    from paribus.report.files.files import write_files
-    from paribus.report.page.page import write_page
-    from paribus.study.reading import read_all
-    from paribus.study.store import StoreError
+    from paribus.commands import write_report
 
-    try:
-        studies = read_all(runs)
-    except StoreError as error:
-        refuse([str(error)])
-    found, judged = list(map(Findings.of, studies)), verdicts(*studies)
-    written = [write_page(found, out or runs[0] / "report.html", judged, title)]
-    written += write_files(found, files, judged) if files is not None else []
-    print("written: " + "  ".join(map(str, written)))
+    write_report(
+        runs,
+        out,
+        title=title,
+        files=files,
+        metric=metric,
+        baseline=baseline,
+        margin=margin,
+        missing=missing,
+        lower=lower,
+        arm=arm,
+        seed=seed,
+        last=last,
+        best=best,
+        pattern=pattern,
+        unpaired=unpaired,
+        wide=wide,
+        looked=looked,
+    )
 
 
 @app.command()
@@ -386,66 +483,47 @@ def judge(
     scores: Annotated[
         Path,
         typer.Argument(
-            help="A row for each arm and seed, or a column for each arm; - reads standard input.", metavar="SCORES"
+            help="A row for each arm and seed, or a column for each arm; a folder of MLflow's or TensorBoard's; - "
+            "reads standard input.",
+            metavar="SCORES",
         ),
     ],
-    metric: Annotated[str | None, typer.Option(help="The primary metric; by default the first.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Compare all arms with this one, instead of all pairs.")] = None,
-    margin: Annotated[
-        float | None, typer.Option(help="The largest difference that does not matter, in the unit of the scores.")
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            help="What a missing score counts as: worst, or at-random, where it is missing for no reason of its own. "
-            "Without it pairs that lack one are not judged."
-        ),
-    ] = None,
-    lower: Annotated[
-        bool | None, typer.Option("--lower/--higher", help="Which scores are better; --missing worst needs it.")
-    ] = None,
-    arm: Annotated[
-        str | None, typer.Option(help="The column of the arms; several with a comma make an arm together.")
-    ] = None,
-    seed: Annotated[str | None, typer.Option(help="The column of the seeds.")] = None,
-    last: Annotated[bool, typer.Option("--last", help="Of a row for each epoch, the last one counts.")] = False,
-    best: Annotated[
-        str | None,
-        typer.Option(help="Of a row for each epoch, that with the best of this metric: val_loss, or f:lower."),
-    ] = None,
-    unpaired: Annotated[
-        bool, typer.Option("--unpaired", help="Runs of different arms have nothing in common: Welch, and permutations.")
-    ] = False,
-    wide: Annotated[bool, typer.Option("--wide", help="Each column of numbers is an arm.")] = False,
-    looked: Annotated[
-        bool, typer.Option("--looked", help="Seeds were added as somebody saw fit: a test that allows it.")
-    ] = False,
+    metric: ScoreMetric = None,
+    baseline: ScoreBaseline = None,
+    margin: ScoreMargin = None,
+    missing: Missing = None,
+    lower: Lower = None,
+    arm: ScoreArm = None,
+    seed: ScoreSeed = None,
+    last: Last = False,
+    best: Best = None,
+    pattern: Pattern = None,
+    unpaired: Unpaired = False,
+    wide: Wide = False,
+    looked: Looked = False,
     as_json: Json = False,
 ) -> None:
     """The same statistics for scores from anywhere: paribus judge SCORES.csv"""
-    from paribus.config.overrides import SettingsError
-    from paribus.findings.judge import judge as judge_scores
+    from paribus.commands import judged_scores
     from paribus.report.show import judgement_as_json
     from paribus.report.terminal.judge import judgement_table
 
-    try:
-        found = judge_scores(
-            scores,
-            metric,
-            baseline=baseline,
-            margin=margin,
-            missing=missing,
-            lower=lower,
-            arm=tuple(arm.split(",")) if arm else (),
-            seed=seed,
-            last=last,
-            best=best,
-            unpaired=unpaired,
-            wide=wide,
-            looked=looked,
-        )
-    except SettingsError as error:
-        refuse(error.mistakes)
+    found = judged_scores(
+        scores,
+        metric=metric,
+        baseline=baseline,
+        margin=margin,
+        missing=missing,
+        lower=lower,
+        arm=arm,
+        seed=seed,
+        last=last,
+        best=best,
+        pattern=pattern,
+        unpaired=unpaired,
+        wide=wide,
+        looked=looked,
+    )
     if as_json:
         sys.stdout.write(json.dumps(judgement_as_json(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     else:

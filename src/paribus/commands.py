@@ -6,9 +6,9 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from paribus.findings.findings import Findings
+    from paribus.findings.judge import Judgement
     from paribus.records.record import StudyRecord
     from paribus.study.runner import Work
     from paribus.study.spec import PlainOptions, StudyOptions, StudySpec
@@ -110,8 +111,7 @@ class LoopWords:
     reads: str | None = None
     retries: int = 0
     shell: bool = False
-    lower: bool = False
-    higher: bool = False
+    lower: bool | None = None
     data: str | None = None
 
     def of_programs(self) -> list[str]:
@@ -121,8 +121,8 @@ class LoopWords:
 
     def of_loops(self) -> list[str]:
         """The options that are for loops alone."""
-        given = {"--lower": self.lower, "--higher": self.higher, "--data": self.data}
-        return [*self.of_programs(), *(name for name, value in given.items() if value)]
+        direction = [] if self.lower is None else ["--lower" if self.lower else "--higher"]
+        return [*self.of_programs(), *direction, *(["--data"] if self.data else [])]
 
 
 def described(
@@ -209,8 +209,6 @@ def _of_a_loop(
     from paribus.study.loops import loop_design, read_loop, read_words
     from paribus.study.spec import DEFAULT_METRIC, loop_request
 
-    if loop.lower and loop.higher:
-        raise SettingsError(["a metric is better lower or higher, not both: give --lower or --higher"])
     if loop.command is None:
         if wrong := loop.of_programs():
             raise SettingsError([f"{', '.join(wrong)}: for --command alone"])
@@ -222,7 +220,7 @@ def _of_a_loop(
         name = loop.command
     values = read_words(mine, words)
     metric = str(options.get("metric", DEFAULT_METRIC))
-    if loop.lower or loop.higher:
+    if loop.lower is not None:
         options["measured"] = (Metric(metric, "lower" if loop.lower else "higher"),)
     return loop_request(
         lambda: loop_design([mine], values, loop.data),
@@ -341,8 +339,58 @@ def typed() -> str:
     return shlex.join(["paribus", *sys.argv[1:]])
 
 
-def refuse(mistakes: list[str]) -> NoReturn:
-    """Say what is wrong, all of it; exit status 2."""
-    head = "paribus: " if len(mistakes) == 1 else f"paribus: {len(mistakes)} mistakes, nothing was started\n  "
+def write_report(runs: list[Path], out: Path | None, *, title: str | None, files: Path | None, **options: Any) -> None:
+    """The page of studies, or of scores: which all other `options` are for."""
+    from paribus.findings.claims import verdicts
+    from paribus.findings.findings import Findings
+    from paribus.findings.score_folders import is_scores
+    from paribus.report.files.files import write_files
+    from paribus.report.page.page import write_page
+    from paribus.study.reading import read_all
+    from paribus.study.store import StoreError
+
+    if any(map(is_scores, runs)):
+        if len(runs) > 1:
+            refuse([f"scores are reported one by one: {', '.join(map(str, runs))} are {len(runs)}"])
+        if files is not None:
+            refuse(["--files is for studies: of scores there is the page, and its tables as CSV on it"])
+        page = out or _page_of(runs[0])
+        written = [write_page([judged_scores(runs[0], **options)], page, title=title)]
+    else:
+        if given := [name for name, value in options.items() if value is not None and value is not False]:
+            refuse([f"--{given[0]} is for scores, and a study has its own: {runs[0]} holds no scores"])
+        try:
+            studies = read_all(runs)
+        except StoreError as error:
+            refuse([str(error)])
+        found, judged = list(map(Findings.of, studies)), verdicts(*studies)
+        written = [write_page(found, out or runs[0] / "report.html", judged, title)]
+        written += write_files(found, files, judged) if files is not None else []
+    print("written: " + "  ".join(map(str, written)))
+
+
+def _page_of(scores: Path) -> Path:
+    """Where the page of scores goes: beside a table, into a folder."""
+    if str(scores) == "-":
+        return Path("report.html")
+    return scores / "report.html" if scores.is_dir() else scores.with_name(f"{scores.stem}.html")
+
+
+def judged_scores(path: Path, **options: Any) -> Judgement:
+    """The verdicts on scores from elsewhere; what cannot be judged is refused."""
+    from paribus.config.overrides import SettingsError
+    from paribus.findings.judge import judge
+
+    arm = options.pop("arm")
+    try:
+        return replace(judge(path, arm=tuple(arm.split(",")) if arm else (), **options), command=typed())
+    except SettingsError as error:
+        refuse(error.mistakes, f"{path} is not judged:")
+
+
+def refuse(mistakes: list[str], head: str | None = None) -> NoReturn:
+    """Say what is wrong, all of it, under a `head`; exit status 2."""
+    several = head or f"{len(mistakes)} mistakes, nothing was started"
+    head = "paribus: " if len(mistakes) == 1 else f"paribus: {several}\n  "
     sys.stderr.write(head + "\n  ".join(mistakes) + "\n")
     raise typer.Exit(2)

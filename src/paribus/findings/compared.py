@@ -23,7 +23,7 @@ from paribus.records.record import Status
 
 Values = Sequence[float | None]
 Interval = tuple[float, float]
-IntervalOf = Literal["t", "t of the pair", "sign flips", "equivalence", "e-process"]
+IntervalOf = Literal["t", "t of the pair", "sign flips", "permutation", "equivalence", "e-process"]
 
 LOST = (Status.DIVERGED, Status.FAILED)
 """How a run ended that has no score, as it did too badly to have one."""
@@ -42,7 +42,8 @@ class Difference:
     On the primary metric also `p_adjusted` (Holm over the family of pairs), `ci95_family` (the t interval at level 1 -
     0.05 / pairs in the family), the `verdict`, the `interval` that goes with it and what it is an `interval_of`, a
     `note` on it, and `seeds_needed` (for 80 % power at a declared margin); None on others. Of seeds until decided also
-    why the pair `ended`, and after how many: all is then of the seeds until that.
+    why the pair `ended`, and after how many: all is then of the seeds until that. `unpaired`: of
+    runs that have nothing in common, by Welch's interval and permutations.
     """
 
     a: str
@@ -63,6 +64,7 @@ class Difference:
     seeds_needed: int | None = None
     ended: Ended | None = None
     ended_after: int | None = None
+    unpaired: bool = False
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, the effects among them: what `--json` and tables have."""

@@ -57,9 +57,20 @@ class Crossed:
             if not all(name in arm.settings for name in study.factors):
                 return None
             cells[tuple(arm.settings[name] for name in study.factors)] = arm.name
-        values = {name: list(dict.fromkeys(cell[i] for cell in cells)) for i, name in enumerate(study.factors)}
-        whole = all(cell in cells for cell in product(*values.values()))
-        return cls(factors=values, cells=cells) if whole and len(cells) == len(study.arms) else None
+        return cls.whole(study.factors, cells) if len(cells) == len(study.arms) else None
+
+    @classmethod
+    def whole(cls, factors: Sequence[str], cells: Mapping[Cell, str]) -> Crossed | None:
+        """None where a combination of the values is missing, or a factor has one value.
+
+        >>> Crossed.whole(["a", "b"], {(0, 0): "w", (0, 1): "x", (1, 0): "y"}) is None
+        True
+        """
+        values = {name: list(dict.fromkeys(cell[i] for cell in cells)) for i, name in enumerate(factors)}
+        there = len(values) > 1 and all(len(one) > 1 for one in values.values())
+        return (
+            cls(factors=values, cells=cells) if there and all(c in cells for c in product(*values.values())) else None
+        )
 
     def at(self, chosen: Mapping[str, Any]) -> list[str]:
         """The arms at some factors' values."""

@@ -15,6 +15,7 @@ from paribus.findings.confounders import confounders
 from paribus.findings.differences import differences
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
+from paribus.findings.power import least_seeds
 from paribus.findings.resplit import note_on_splits, of_study
 from paribus.findings.stopping import Fixed, Stopping, UntilDecided
 from paribus.findings.study import troubles, warnings
@@ -206,6 +207,11 @@ class Findings:
         runs, whole = sum(len(arm.runs) for arm in study.arms), len(study.arms) * len(study.seeds)
         saved = f"; {runs} runs instead of {whole}" if runs < whole else ""
         return f"Of {len(self.primary)} pair{'s' * (len(self.primary) != 1)} {', '.join(told)}{saved}"
+
+    @property
+    def least_seeds(self) -> int:
+        """How many seeds it takes before any pair on the primary metric could be told apart."""
+        return least_seeds(len(self.primary))
 
     @cached_property
     def tasks(self) -> Tasks | None:

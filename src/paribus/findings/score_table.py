@@ -21,13 +21,13 @@ _LEAST_DIGITS = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows of text, each with the line that it ends on. `name`: of the file; `taken`: what it was taken
+    """Columns and rows of text, each with where it stands (`line 3`). `name`: of the file; `taken`: what it was taken
     for, in sentences; `decimal`: what stands before the first decimal."""
 
     name: str
     columns: list[str]
     rows: list[list[str]]
-    lines: list[int]
+    places: list[str]
     taken: tuple[str, ...] = ()
     decimal: str = "."
     _places: dict[str, int] = field(default_factory=dict, repr=False)
@@ -83,7 +83,7 @@ def of_frame(frame: Any, name: str = "the table") -> Table:
     columns = [str(one) for one in frame.columns]
     cells = frame.astype(object).where(frame.notna(), "")
     rows = [[repr(float(one)) if isinstance(one, float) else str(one) for one in row] for row in cells.to_numpy()]
-    return _checked(Table(name, columns, rows, list(range(1, len(rows) + 1))))
+    return _checked(Table(name, columns, rows, [f"row {i}" for i in range(len(rows))]))
 
 
 def read_table(path: Path) -> Table:
@@ -91,6 +91,10 @@ def read_table(path: Path) -> Table:
     name = "standard input" if str(path) == "-" else str(path)
     try:
         given = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        if given.startswith(b"SQLite format 3"):
+            raise SettingsError(
+                [f"{name} is a database, no table: write MLflow's as one, mlflow.search_runs().to_csv('runs.csv')"]
+            )
         text = given.decode("utf-8-sig")
     except OSError as error:
         raise SettingsError([f"{name} cannot be read: {error.strerror}"]) from None
@@ -100,11 +104,11 @@ def read_table(path: Path) -> Table:
     separator = max(_SEPARATORS, key=head.count)  # of as many, the comma
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     try:
-        rows, lines = [], []
+        rows, places = [], []
         for row in reader:
             if row:
                 rows.append(row)
-                lines.append(reader.line_num)
+                places.append(f"line {reader.line_num}")
     except csv.Error as error:
         raise SettingsError([f"{name} is not a CSV file: {error}"]) from None
     if not rows:
@@ -117,7 +121,7 @@ def read_table(path: Path) -> Table:
     comma = bool(commas)
     taken = [f"columns are separated by {_SEPARATORS[separator]}"] * (separator != ",")
     taken += ["decimals stand after a comma"] * comma
-    table = Table(name, [one.strip() for one in rows[0]], rows[1:], lines[1:], tuple(taken), "," if comma else ".")
+    table = Table(name, [one.strip() for one in rows[0]], rows[1:], places[1:], tuple(taken), "," if comma else ".")
     return _checked(table)
 
 
@@ -131,8 +135,8 @@ def _checked(table: Table) -> Table:
     if "" in names[1:]:
         mistakes.append(f"{name} has a column without a name: is there a separator at the end of its first line?")
     mistakes += [
-        f"{name}, line {line}: {len(names)} columns are named, this row has another number ({len(row)})"
-        for row, line in zip(table.rows, table.lines, strict=True)
+        f"{name}, {place}: {len(names)} columns are named, this row has another number ({len(row)})"
+        for row, place in zip(table.rows, table.places, strict=True)
         if len(row) != len(names)
     ]
     if mistakes:
@@ -153,6 +157,7 @@ _MOST_MISTAKES = 10
 
 
 def shortened(mistakes: list[str]) -> list[str]:
-    """The first of them, and how many there are."""
+    """The first of them, one of a row each, and how many further rows are like these."""
     more = len(mistakes) - _MOST_MISTAKES
-    return [*mistakes[:_MOST_MISTAKES], *([f"and {more} more"] if more > 0 else [])]
+    rest = [f"and {more} more {'rows are' if more > 1 else 'row is'} like these"] if more > 0 else []
+    return [*mistakes[:_MOST_MISTAKES], *rest]

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from paribus.config.overrides import SettingsError, near_miss
+from paribus.findings.score_options import Asked
+from paribus.findings.score_shapes import of_chart, of_epoch_columns, of_seed_columns, without_wandb
 from paribus.findings.score_table import Table, shortened
 
 _EPOCHS = ("epoch", "epochs", "step", "iteration", "_step", "global_step", "trainer/global_step")
-_WANDB = (
-    "Name", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "ID", "Group", "Job Type", "Updated",
-    "Hostname", "GPU Type", "GPU Count", "Host", "Command", "Description", "Commit", "GitHub",
-)  # fmt: skip
-_CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<end>__MIN|__MAX)?")
 _SIGNED = re.compile(r"\s*[-+]?\d[\d.,' ]*%?\s*")
-_RUN = re.compile(r"(?P<arm>.*?[^\W\d_])?[-_ /.]*(?:seed|run|s)?[-_ =]?(?P<seed>\d+)")
 _OTHERS = re.compile(
     r"((train|val|valid|validation|test|eval)[-_/ ].*)|(.*[-_/ ])?(acc|accuracy|loss|f1|auc|ap|precision|recall|mse|"
     r"mae|rmse|r2|error|score|perplexity|ppl|bleu|lr|rate|epochs?|steps?|iterations?|batch([-_ ]size)?|width|depth|"
@@ -35,30 +31,23 @@ _LOWER, _HIGHER = ("loss", "error", "mse", "mae", "rmse", "perplexity"), ("accur
 @dataclass(frozen=True)
 class Scores:
     """`values[metric][arm]` is aligned with `seeds`, None where the table has no score or an empty one; of unpaired
-    scores it is just in their order. `taken`: what was taken for what, in sentences."""
+    scores it is just in their order. `taken`: what was taken for what, in sentences; `factors`: the columns that
+    together make an arm, and of each arm its values of them in `cells`, where there are several."""
 
     seeds: list[str]
     values: dict[str, dict[str, list[float | None]]]
     taken: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
+    cells: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """Which columns are what, where their names do not say it. `arm`: one, or several that together make an arm;
-    `last`, `best`: which row of several epochs counts; `unpaired`: runs of two arms have nothing in common; `wide`:
-    each column of numbers is an arm."""
-
-    arm: Sequence[str] = ()
-    seed: str | None = None
-    metric: str | None = None
-    last: bool = False
-    best: str | None = None
-    unpaired: bool = False
-    wide: bool = False
+    @property
+    def arms(self) -> list[str]:
+        """The arms, in their order."""
+        return list(next(iter(self.values.values()), {}))
 
 
 def scores_of(table: Table, asked: Asked) -> Scores:
-    """The scores in a table; SettingsError with what is wrong with it, each with its line.
+    """The scores in a table; SettingsError with what is wrong with it, each with its place.
 
     An empty cell, `nan`, `na`, `none` or `null` is a missing score. A row that repeats an arm and seed, and text among
     a metric's numbers, are mistakes.
@@ -67,18 +56,22 @@ def scores_of(table: Table, asked: Asked) -> Scores:
     table = _in_small_letters(table)
     if not table.rows:
         raise SettingsError([f"{table.name} has no rows below its header"])
-    table = _of_chart(table) if not asked.arm and "arm" not in table.columns else table
+    table = of_chart(table) if not asked.arm and "arm" not in table.columns else table
     table, arms = _arms(table, asked)
     seed = asked.seed or ("seed" if "seed" in table.columns else None)
     if not arms:
         return _checked(table, _wide(table, seed, asked), asked)
+    if not asked.unpaired:
+        table = of_seed_columns(table, arms, seed, asked)
+        seed = seed or ("seed" if "seed" in table.columns else None)
     if seed is None and not asked.unpaired:
         raise SettingsError(
             [
-                f"{table.name} has no column 'seed'{_columns(table)}; --seed NAME says which it "
-                "is, and --unpaired that runs of different arms have nothing in common"
+                f"{table.name} has no column 'seed'{_columns(table)}; {asked.option('seed', 'NAME')} says which it "
+                f"is, and {asked.option('unpaired')} that runs of different arms have nothing in common"
             ]
         )
+    table = of_epoch_columns(table, [*arms, *filter(None, [seed])], asked)
     return _checked(table, _long(table, arms, seed, asked), asked)
 
 
@@ -116,70 +109,24 @@ def _must_have(table: Table, names: Sequence[str]) -> None:
         raise SettingsError(missing)
 
 
-def _of_chart(table: Table) -> Table:
-    """W&B's export of a chart has a column for each run and a row for each step: as a row for each run and step."""
-    found = [(name, _CHART.fullmatch(name)) for name in table.columns[1:]]
-    charts = [(name, match) for name, match in found if match and not match["end"]]
-    if not charts or len(charts) + sum(bool(match and match["end"]) for _, match in found) < len(found):
-        return table
-    runs = {match["run"]: _RUN.fullmatch(match["run"]) for _, match in charts}
-    unclear = [name for name, match in runs.items() if match is None or not match["arm"]]
-    if unclear:
-        raise SettingsError(
-            [f"{table.name} is a chart of W&B, and the run {unclear[0]!r} names no arm and seed, as base-seed0 does"]
-        )
-    metrics = list(dict.fromkeys(match["metric"] for _, match in charts))
-    rows, lines = [], []
-    steps = table.column(table.columns[0])
-    for run, match in runs.items():
-        assert match is not None
-        columns = [
-            table.column(f"{run} - {metric}") if f"{run} - {metric}" in table.columns else [""] * len(steps)
-            for metric in metrics
-        ]
-        for step, line, *scores in zip(steps, table.lines, *columns, strict=True):
-            if any(map(table.is_number, scores)):
-                rows.append([match["arm"], match["seed"], step, *scores])
-                lines.append(line)
-    first = next(iter(runs))
-    match = runs[first]
-    assert match is not None
-    told = f"W&B's chart of {', '.join(metrics)}: run {first} is taken for arm {match['arm']!r}, seed {match['seed']}"
-    return replace(table, columns=["arm", "seed", "step", *metrics], rows=rows, lines=lines, taken=(*table.taken, told))
-
-
 def _arms(table: Table, asked: Asked) -> tuple[Table, list[str]]:
     """The columns that say which arm a row is of; none in a table that has a column for each arm."""
     if asked.arm:
-        return _without_wandb(table, [*asked.arm, *filter(None, [asked.seed])])[0], list(asked.arm)
+        return without_wandb(table, [*asked.arm, *filter(None, [asked.seed])])[0], list(asked.arm)
     if "arm" in table.columns:
         return table, ["arm"]
-    table, exported = _without_wandb(table, [*filter(None, [asked.seed])])
+    table, exported = without_wandb(table, [*filter(None, [asked.seed])])
     words = [name for name in table.columns if table.is_text(name)]
     if not words:
         return table, []
     if exported and len(words) == 1:
-        return replace(
-            table, taken=(*table.taken, f"{words[0]!r} is taken for the arm, as the one column of words")
-        ), words
-    raise SettingsError([f"{table.name} has no column 'arm'{_columns(table)}; --arm NAME says which it is"])
+        told = f"{words[0]!r} is taken for the arm, as the one column of words"
+        return replace(table, taken=(*table.taken, told)), words
+    raise SettingsError([f"{table.name} has no column 'arm'{_columns(table)}; {_says_which(asked)}"])
 
 
-def _without_wandb(table: Table, kept: Sequence[str]) -> tuple[Table, bool]:
-    """Of W&B's export of runs what it says of each run; what did not finish has no scores."""
-    if not {"Name", "State", "Created"} <= set(table.columns):
-        return table, False
-    ended = [state.strip().lower() == "finished" for state in table.column("State")]
-    rest = table.without([name for name in _WANDB if name in table.columns and name not in kept], "W&B's own")
-    if not all(ended):
-        told = f"{ended.count(False)} of {len(ended)} runs did not finish: their scores count as missing"
-        words = {name for name in rest.columns if rest.is_text(name) or name in (*kept, "seed")}
-        rows = [
-            row if done else [cell if name in words else "" for name, cell in zip(rest.columns, row, strict=True)]
-            for row, done in zip(rest.rows, ended, strict=True)
-        ]
-        rest = replace(rest, rows=rows, taken=(*rest.taken, told))
-    return rest, True
+def _says_which(asked: Asked) -> str:
+    return f"{asked.option('arm', 'NAME')} says which it is"
 
 
 # --- tables of each shape ---
@@ -192,8 +139,8 @@ def _wide(table: Table, seed: str | None, asked: Asked) -> Scores:
     if not asked.wide and (others or (seed is not None and len(set(table.column(seed))) < len(table.rows))):
         raise SettingsError(
             [
-                f"{table.name} has no column 'arm'{_columns(table)}; --arm NAME says which it is, or --wide that each "
-                "column is an arm"
+                f"{table.name} has no column 'arm'{_columns(table)}; {_says_which(asked)}, or "
+                f"{asked.option('wide')} that each column is an arm"
             ]
         )
     if len(arms) < 2:
@@ -207,7 +154,7 @@ def _wide(table: Table, seed: str | None, asked: Asked) -> Scores:
     pairs = "by their row" if seed is None else f"by {seed!r}"
     told = f"a column for each arm: {', '.join(arms)}; scores are paired {pairs}"
     seeds = list(map(str, range(len(table.rows)))) if seed is None else _seeds(table, seed)[0]
-    _must_be_once(table, [("", one) for one in seeds])
+    _must_be_once(table, [("", one) for one in seeds], asked)
     order = sorted(range(len(seeds)), key=lambda i: _seed_order(seeds[i]))
     metric = asked.metric or "score"
     values = {arm: [table.number(table.column(arm)[i]) for i in order] for arm in arms}
@@ -220,29 +167,28 @@ def _long(table: Table, arms: list[str], seed: str | None, asked: Asked) -> Scor
     seeds, told = _seeds(table, seed) if seed is not None else (list(map(str, range(len(table.rows)))), None)
     table = replace(table, taken=(*table.taken, *filter(None, [told])))
     keys = [*arms, *filter(None, [seed])]
-    named = [
-        " ".join(parts) for parts in zip(*([one.strip() for one in table.column(name)] for name in arms), strict=True)
-    ]
+    parts = [_parts(table, name) for name in arms]
     empty = [
-        f"{table.name}, line {line}: every row has an arm and a seed"
-        for name, one, line in zip(names, seeds, table.lines, strict=True)
+        f"{table.name}, {place}: every row has an arm and a seed"
+        for name, one, place in zip(names, seeds, table.places, strict=True)
         if not name or not one
     ]
     if empty:
         raise SettingsError(shortened(empty))
-    runs = list(zip(named, seeds, strict=True))
+    cells = list(zip(*parts, strict=True))
+    runs = list(zip(map(" ".join, cells), seeds, strict=True))
     words = [name for name in table.columns if name not in keys and table.is_text(name)]
     if words and len(set(runs)) < len(runs):
-        wider = [" ".join((name, *more)) for name, *more in zip(named, *map(table.column, words), strict=True)]
-        together = list(zip(wider, seeds, strict=True))
+        wider = list(zip(*parts, *(_parts(table, name) for name in words), strict=True))
+        together = list(zip(map(" ".join, wider), seeds, strict=True))
         if len(set(together)) > len(set(runs)):
-            runs = together
-            table = replace(table, taken=(*table.taken, f"an arm is each of {' x '.join([*arms, *words])}"))
+            runs, cells, arms = together, wider, [*arms, *words]
             keys, words = [*keys, *words], []
+    of_arms = dict(zip((arm for arm, _ in runs), cells, strict=True))
     signs = [
-        f"{table.name}, line {line}: {name}={text!r} is no number: write it without signs for percent and thousands"
+        f"{table.name}, {place}: {name}={text!r} is no number: write it without signs for percent and thousands"
         for name in words
-        for text, line in list(zip(table.column(name), table.lines, strict=True))[:1]
+        for text, place in list(zip(table.column(name), table.places, strict=True))[:1]
         if _SIGNED.fullmatch(text)
     ]
     if signs:
@@ -250,24 +196,43 @@ def _long(table: Table, arms: list[str], seed: str | None, asked: Asked) -> Scor
     table = table.without(words, "words")
     metrics = [name for name in table.columns if name not in keys]
     epoch = next((name for name in metrics if name.lower() in _EPOCHS), None)
-    if len(set(runs)) < len(runs) and epoch is not None:
+    if epoch is not None and len(set(runs)) < len(runs):
         table, runs = _of_epochs(table, runs, epoch, asked)
         metrics = [name for name in metrics if name != epoch]
-    _must_be_once(table, runs)
+    elif epoch is not None and len(metrics) > 1 and epoch != asked.metric:
+        table = table.without([epoch], "one row a run")
+        metrics = [name for name in metrics if name != epoch]
+    _must_be_once(table, runs, asked)
     same = [name for name in metrics if len(set(table.column(name))) == 1 < len(table.rows)]
     if len(same) < len(metrics):
         table, metrics = table.without(same, "the same in every row"), [name for name in metrics if name not in same]
     if not metrics:
         raise SettingsError([f"{table.name} has no metric: add a column of numbers beside {', '.join(keys)}"])
     _must_be_numbers(table, metrics)
-    return _aligned(table, runs, metrics, unpaired=asked.unpaired)
+    found = _aligned(table, runs, metrics, asked)
+    if len(arms) < 2:
+        return found
+    plain = {
+        arm: tuple(part.removeprefix(f"{name}=") for name, part in zip(arms, of_arms[arm], strict=True))
+        for arm in found.arms
+    }
+    each = f"an arm is each of {' x '.join(arms)}"
+    taken = found.taken if any(each in line for line in found.taken) else (*found.taken, each)
+    return replace(found, taken=taken, factors=tuple(arms), cells=plain)
 
 
-def _aligned(table: Table, runs: list[tuple[str, str]], metrics: list[str], *, unpaired: bool) -> Scores:
+def _parts(table: Table, name: str) -> list[str]:
+    """What a column says of each row's arm: numbers with the column's name, as in `lr=0.1`, words as they are."""
+    cells = [one.strip() for one in table.column(name)]
+    numbers = name != "arm" and all(map(table.is_number, cells))
+    return [f"{name}={one}" for one in cells] if numbers else cells
+
+
+def _aligned(table: Table, runs: list[tuple[str, str]], metrics: list[str], asked: Asked) -> Scores:
     arms = list(dict.fromkeys(arm for arm, _ in runs))
     rows = dict(zip(runs, table.rows, strict=True))
     places = {metric: table.columns.index(metric) for metric in metrics}
-    if unpaired:
+    if asked.unpaired:
         values = {
             metric: {arm: [table.number(rows[run][place]) for run in runs if run[0] == arm] for arm in arms}
             for metric, place in places.items()
@@ -278,7 +243,7 @@ def _aligned(table: Table, runs: list[tuple[str, str]], metrics: list[str], *, u
         raise SettingsError(
             [
                 f"{table.name}: {arms[0]!r} and {arms[1]!r} have no seed in common; scores are paired by seed, or "
-                "--unpaired says that they are not"
+                f"{asked.option('unpaired')} says that they are not"
             ]
         )
     values = {
@@ -300,13 +265,15 @@ def _of_epochs(
         many = runs.count((arm, seed))
         raise SettingsError(
             [
-                f"{table.name}: arm {arm!r} with seed {seed} has {many} rows, one for each {epoch}: --last takes the "
-                "last one, --best METRIC that with its best value"
+                f"{table.name}: arm {arm!r} with seed {seed} has {many} rows, one for each {epoch}: "
+                f"{asked.option('last')} takes the last one, {asked.option('best', 'METRIC')} that with its best value"
             ]
         )
+    at = [(arm, f"{seed} at {epoch} {one}") for (arm, seed), one in zip(runs, table.column(epoch), strict=True)]
+    _must_be_once(table, at, asked)
     order = [table.number(one) or 0.0 for one in table.column(epoch)]
     if asked.best is not None:
-        name, lower = _direction(table, asked.best)
+        name, lower = _direction(table, asked)
         scores = [table.number(one) for one in table.column(name)]
         order = [float("-inf") if one is None else -one if lower else one for one in scores]
         told = f"of each run the row with the {'lowest' if lower else 'highest'} {name} counts"
@@ -320,21 +287,24 @@ def _of_epochs(
     table = replace(
         table,
         rows=[table.rows[i] for i in kept],
-        lines=[table.lines[i] for i in kept],
+        places=[table.places[i] for i in kept],
         taken=(*table.taken, told),
     )
     return table, list(chosen)
 
 
-def _direction(table: Table, text: str) -> tuple[str, bool]:
+def _direction(table: Table, asked: Asked) -> tuple[str, bool]:
     """The metric of `--best`, and whether lower is better: `val_loss`, or `mine:lower`."""
+    text = asked.best or ""
     name, _, said = text.partition(":")
     _must_have(table, [name])
     if said not in ("", "lower", "higher"):
-        raise SettingsError([f"--best {text} is not allowed: best is METRIC, METRIC:lower or METRIC:higher"])
+        allowed = "best is METRIC, METRIC:lower or METRIC:higher"
+        raise SettingsError([f"{asked.option('best', text)} is not allowed: {allowed}"])
     if said or name.lower().endswith((*_LOWER, *_HIGHER)):
         return name, said == "lower" or (not said and name.lower().endswith(_LOWER))
-    raise SettingsError([f"--best {name} needs to know which values are better: --best {name}:lower or {name}:higher"])
+    ways = " or ".join(asked.option("best", f"{name}:{way}") for way in ("lower", "higher"))
+    raise SettingsError([f"{asked.option('best', name)} needs to know which values are better: {ways}"])
 
 
 def _seeds(table: Table, name: str) -> tuple[list[str], str | None]:
@@ -351,13 +321,14 @@ def _seeds(table: Table, name: str) -> tuple[list[str], str | None]:
 # --- what is wrong ---
 
 
-def _must_be_once(table: Table, runs: list[tuple[str, str]]) -> None:
+def _must_be_once(table: Table, runs: list[tuple[str, str]], asked: Asked) -> None:
     seen: set[tuple[str, str]] = set()
-    mistakes, hint = [], "; --arm NAME,NAME names several columns that make an arm together"
-    for (arm, seed), line in zip(runs, table.lines, strict=True):
+    mistakes, several = [], asked.option("arm", "NAME,NAME")
+    hint = f"; {several} names several columns that make an arm together"
+    for (arm, seed), place in zip(runs, table.places, strict=True):
         if (arm, seed) in seen:
             what = f"arm {arm!r} with seed {seed}" if arm else f"seed {seed}"
-            mistakes.append(f"{table.name}, line {line}: {what} stands there already; each is scored once{hint}")
+            mistakes.append(f"{table.name}, {place}: {what} stands there already; each is scored once{hint}")
         seen.add((arm, seed))
     if mistakes:
         raise SettingsError(shortened(mistakes))
@@ -365,9 +336,9 @@ def _must_be_once(table: Table, runs: list[tuple[str, str]]) -> None:
 
 def _must_be_numbers(table: Table, metrics: Sequence[str]) -> None:
     mistakes = [
-        f"{table.name}, line {line}: {metric}={text!r} is no number (nor empty, nan, na or null)"
+        f"{table.name}, {place}: {metric}={text!r} is no number (nor empty, nan, na or null)"
         for metric in metrics
-        for text, line in zip(table.column(metric), table.lines, strict=True)
+        for text, place in zip(table.column(metric), table.places, strict=True)
         if not table.is_number(text) and not _is_missing(table, text)
     ]
     if mistakes:
@@ -392,7 +363,8 @@ def _checked(table: Table, found: Scores, asked: Asked) -> Scores:
         rest = {name: of for name, of in found.values.items() if name != best}
         return replace(found, values={best: found.values[best], **rest}, taken=(*found.taken, f"judged is {best}"))
     if asked.metric is None and len(found.values) > 1:
-        told = f"judged is {next(iter(found.values))}, the first of {len(found.values)} metrics: --metric names another"
+        other = asked.option("metric", "NAME")
+        told = f"judged is {next(iter(found.values))}, the first of {len(found.values)} metrics: {other} judges another"
         return replace(found, taken=(*found.taken, told))
     return found
 

@@ -28,10 +28,10 @@ def unpaired_differences(
     *,
     baseline: str | None = None,
     margin: float | None = None,
-    missing_is_open: bool = True,
+    unknown: str | None = None,
 ) -> list[Difference]:
-    """All pairs of arms, or all against the baseline, as `differences` has them; scores that are missing are left out
-    unless `missing_is_open`, where their pairs are not judged.
+    """All pairs of arms, or all against the baseline, as `differences` has them; scores that are missing are left out,
+    unless it is `unknown` what they count as: then their pairs are not judged, and that text says what to do.
 
     >>> one, = unpaired_differences({"a": [5.0, 6.0, 7.0, 8.0], "b": [1.0, 2.0, 3.0, 4.0]}, "m")
     >>> one.verdict, round(one.p, 4), one.mean
@@ -62,9 +62,11 @@ def unpaired_differences(
             interval=welch_interval(x, y, 2 * ALPHA / len(names)) if verdict == "equivalent" else interval,
             interval_of="equivalence" if verdict == "equivalent" else of,
             note=f"{len(x)} and {len(y)} runs, unpaired",
+            unpaired=True,
         )
-        if lost and missing_is_open:
-            note = f"{lost} scores are missing, and nobody said why: --missing at-random leaves them out"
+        if lost and unknown is not None:
+            gone = "1 score is missing" if lost == 1 else f"{lost} scores are missing"
+            note = f"{gone}, and nobody said why: {unknown}"
             one = replace(
                 one, verdict="not judged", p=None, p_adjusted=None, note=note, interval=None, interval_of=None
             )
@@ -147,4 +149,4 @@ def _interval(
 
     if not (ruled_out(centre - 2 * reach) and ruled_out(centre + 2 * reach)):
         return None, None
-    return (halved(centre, centre - 2 * reach, ruled_out), halved(centre, centre + 2 * reach, ruled_out)), "sign flips"
+    return (halved(centre, centre - 2 * reach, ruled_out), halved(centre, centre + 2 * reach, ruled_out)), "permutation"

@@ -54,8 +54,8 @@ def judgement_as_json(judged: Judgement) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "study": {
             "name": judged.name,
-            "factors": [],
-            "seeds": judged.scores.seeds,
+            "factors": list(judged.scores.factors),
+            "seeds": [_number(seed) for seed in judged.scores.seeds],
             "primary_metric": judged.primary,
             "warnings": judged.warnings,
             "taken": list(judged.scores.taken),
@@ -68,8 +68,14 @@ def judgement_as_json(judged: Judgement) -> dict[str, Any]:
             for arm in arms
         ],
         "differences": [one.as_data() for one in judged.found],
+        "effects": [one.as_data() for one in judged.effects],
     })  # fmt: skip
     return contents
+
+
+def _number(seed: str) -> int | str:
+    """A seed that is a whole number as one, as a study's are."""
+    return int(seed) if seed.isdecimal() and len(seed) < 19 else seed
 
 
 def _how_tuned(study: StudyRecord) -> dict[str, Any] | None:

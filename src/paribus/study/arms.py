@@ -75,6 +75,22 @@ class Design:
             if name not in self.factors and all(flat.get(name) == value for flat in flats)
         }
 
+    def named_by(self, words: str) -> str | None:
+        """The arm that is meant by its values of the factors, in any order and however numbers are written.
+
+        >>> design("moons", ["dropout=0,0.5", "lr=0.1,0.01"]).named_by("lr=1e-1 dropout=0")
+        'dropout=0.0 lr=0.1'
+        """
+        try:
+            parsed, wrong = by_full_name([one for text in words.split() for one in split_words([text])])
+        except SettingsError:
+            return None
+        if self.named or wrong or set(parsed) != set(self.factors):
+            return None
+        meant = {name: values[0] for name, values in parsed.items() if len(values) == 1}
+        found = [arm.name for arm in self.arms if _same(meant, arm.settings.flat())]
+        return found[0] if len(found) == 1 and len(meant) == len(parsed) else None
+
 
 def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]] | None = None) -> Design:
     """The full grid over every setting that lists several values.
@@ -127,6 +143,23 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
         )
     distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
     return Design(factors, arms, given=frozenset(parsed))
+
+
+def _same(meant: Mapping[str, Given], flat: Mapping[str, Value]) -> bool:
+    """Whether settings have these values, numbers as numbers: 0, 0.0 and 0e0 are one."""
+
+    def same(value: Given, own: Value) -> bool:
+        number = _number(value)
+        return str(value) == format_value(own) or (number is not None and number == _number(own))
+
+    return all(same(value, flat[name]) for name, value in meant.items())
+
+
+def _number(value: object) -> float | None:
+    try:
+        return None if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        return None
 
 
 def distinct(arms: Sequence[Arm]) -> None:

@@ -166,10 +166,14 @@ class StudySpec(BaseModel):
     @classmethod
     def _baseline(cls, baseline: str | None, info: ValidationInfo) -> str | None:
         arms = _arms(info)
-        labels = info.data["design"].apart_from_tasks if arms else []  # of several tasks, each has its own
-        if arms and baseline is not None and baseline not in (*arms, *labels):
+        if not arms or baseline is None or baseline in arms:
+            return baseline
+        made: Design = info.data["design"]
+        labels = made.apart_from_tasks  # of several tasks, each has its own
+        named = baseline if baseline in labels else made.named_by(baseline)
+        if named is None:
             raise SettingsError([f"--baseline {baseline} is no arm: {near_miss(baseline, [*arms, *labels])}"])
-        return baseline
+        return str(named)
 
     @field_validator("margin")
     @classmethod

@@ -14,7 +14,7 @@ from paribus.findings.findings import Findings
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import DASHES, Figure, Key
 from paribus.report.page.json import Columns, folded, literal, short, shorten
-from paribus.report.page.text import View, amount, sentence
+from paribus.report.page.text import Pairs, amount, sentence
 from paribus.report.series import (
     MOST_PANELS,
     Panel,
@@ -42,17 +42,17 @@ MARKS = {
 }
 _MOST_POINTS = 1000
 _MOST_NUMBERS = 12
-_FOLDS = (100, 44)  # columns of a difference's name, on a screen and on a phone
+FOLDS = (100, 44)  # columns of a difference's name, on a screen and on a phone
 
 
-def forest(view: View) -> Figure | None:
-    """The differences on the primary metric as intervals on one axis, with what lies inside the margin shaded."""
-    rows = [one for one in view.found if one.mean is not None][:MOST_ROWS]
+def forest(pairs: Pairs) -> Figure | None:
+    """The differences as intervals on one axis, with what lies inside the margin shaded."""
+    rows = [one for one in pairs.found if one.mean is not None][:MOST_ROWS]
     if not rows:
         return None
-    metric, margin = view.findings.primary_metric, view.study.margin
+    metric, margin = pairs.metric, pairs.margin
     by = metric.format.scale
-    shapes = [_zero()]
+    shapes = [zero_line()]
     if margin is not None:
         shapes.append({"type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": "@2/0.18", "yref": "paper",
                        "x0": short(-by * margin), "x1": short(by * margin), "y0": 0, "y1": 1})  # fmt: skip
@@ -60,14 +60,14 @@ def forest(view: View) -> Figure | None:
     caption = "Each mark is a mean difference, its line the interval that the verdict goes with."
     if any(one.interval is None for one in rows):
         caption += " Without a line: judged by ranks, or without a spread to make an interval of."
-    if len(rows) < len(view.found):
-        caption += f" Shown: {len(rows)} of {len(view.found)} pairs."
+    if len(rows) < len(pairs.found):
+        caption += f" Shown: {len(rows)} of {len(pairs.found)} pairs."
     if margin is not None:
         caption += f" Shaded: within the margin of {amount(metric, margin, None)[0]}."
-    names = [_name(one, view) for one in rows]
+    names = [_name(one, pairs) for one in rows]
     # a row has room for as many lines as the longest of its names takes, on a screen and on a phone
-    notes = [[folded(name, width, 4) for name in names] for width in _FOLDS]
-    said = [sentence(one, view.labels, metric, margin) for one in rows]
+    notes = [[folded(name, width, 4) for name in names] for width in FOLDS]
+    said = [sentence(one, pairs.labels, metric, margin) for one in rows]
     return Figure(
         name="differences",
         caption=caption,
@@ -79,7 +79,7 @@ def forest(view: View) -> Figure | None:
             "xaxis": {"title": {"text": literal(named)}, "zeroline": False},
             "yaxis": {"range": [0.5, len(rows) + 0.95], "visible": False, "fixedrange": True},
             "shapes": shapes,
-            "annotations": [_note(len(rows) - i) for i in range(len(rows))],
+            "annotations": [row_note(len(rows) - i) for i in range(len(rows))],
         },
         facts={
             "wide": True,
@@ -95,9 +95,9 @@ def forest(view: View) -> Figure | None:
     )
 
 
-def _name(one: Difference, view: View) -> str:
-    value, interval = amount(view.findings.primary_metric, one.mean or 0.0, one.interval)
-    return f"{view.labels[one.a]} - {view.labels[one.b]}: {value}" + (f" ({interval})" if interval else "")
+def _name(one: Difference, pairs: Pairs) -> str:
+    value, interval = amount(pairs.metric, one.mean or 0.0, one.interval)
+    return f"{pairs.labels[one.a]} - {pairs.labels[one.b]}: {value}" + (f" ({interval})" if interval else "")
 
 
 def _row(one: Difference, by: float, place: int, said: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _row(one: Difference, by: float, place: int, said: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _note(place: int) -> dict[str, Any]:
+def row_note(place: int) -> dict[str, Any]:
     """Where the name of a difference stands: at the left, over its interval."""
     return {
         "x": 0, "xref": "paper", "xanchor": "left", "y": place + 0.14, "yanchor": "bottom", "showarrow": False,
@@ -121,7 +121,7 @@ def _note(place: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _zero() -> dict[str, Any]:
+def zero_line() -> dict[str, Any]:
     line = {"color": "@text", "width": 1.5}
     return {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": line, "layer": "between"}
 

@@ -48,7 +48,7 @@ def task_figures(view: View) -> list[Figure]:
     for number, (task, arms) in enumerate(tasks.arms.items()):
         labels = {name: called(label) for label, name in arms.items()}
         pairs = ranked([one for one in view.found if one.a in labels])
-        drawn = forest(View(view.findings, labels, pairs))
+        drawn = forest(replace(view.pairs, found=pairs, labels=labels))
         if drawn is not None:
             found.append(replace(drawn, name=f"task{number}", caption=task, facts={**drawn.facts, "wide": False}))
     return found

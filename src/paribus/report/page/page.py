@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -17,13 +16,13 @@ import numpy as np
 from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
 from paribus.findings.findings import Findings
+from paribus.findings.judge import Judgement
 from paribus.records.files import replacing
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import (
     MOST_ARMS,
     MOST_LINES,
     Figure,
-    Key,
     arm_keys,
     curve_figures,
     most_points,
@@ -41,9 +40,9 @@ from paribus.report.page.figures import (
 )
 from paribus.report.page.figures_over import sweep_figures, task_figures
 from paribus.report.page.json import Columns, to_json
+from paribus.report.page.parts import Group, Mistake, Section, Tuning
+from paribus.report.page.scores import effect_groups, section_of_scores
 from paribus.report.page.tables import (
-    Repeat,
-    Table,
     candidates,
     differences_csv,
     meters,
@@ -54,72 +53,20 @@ from paribus.report.page.tables import (
     side_by_side,
     tuning_line,
 )
-from paribus.report.page.text import FOOTNOTE, Answer, View, answers, count, of_effects, tally
+from paribus.report.page.text import FOOTNOTE, View, answers, count, tally
 from paribus.report.series import MOST_PANELS, Panel, mistake_png, panels
-from paribus.report.terminal.tables import EFFECTS, PLUS_MINUS
+from paribus.report.terminal.tables import PLUS_MINUS
 from paribus.study.names import folder_name
 
 _MOST_SENTENCES = (12, 6)  # of one study, and of each of several; the others unfold
 _MOST_HIDDEN = 200
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Figures under one heading, `columns` side by side where there is room. `tools`: the legend hides arms, and axes
-    can be changed; `epochs`: of the slider."""
-
-    title: str
-    note: str
-    figures: list[Figure]
-    legend: list[Key] = field(default_factory=list)
-    tools: bool = False
-    epochs: list[float] = field(default_factory=list)
-    columns: int = 3
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A picture of the most confident mistakes. `caption` stands under it, `alt` for it."""
-
-    source: str
-    caption: str
-    alt: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A study on the page. `payload`: the JSON that `page.js` draws its figures from."""
-
-    id: str
-    name: str
-    about: str
-    answers: list[Answer]
-    compared: bool
-    before: list[Group]
-    table: Table
-    meters: Table | None
-    after: list[Group]
-    mistakes: list[tuple[str, list[Mistake]]]
-    tuning: Tuning | None
-    repeat: Repeat
-    payload: str
-    file: str
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What was tried and chosen."""
-
-    line: str
-    chosen: Table
-    tried: Table
-    figures: list[Group]
-
-
 def write_page(
-    studies: Sequence[Findings], out: Path, verdicts: Sequence[Verdict] = (), title: str | None = None
+    studies: Sequence[Findings | Judgement], out: Path, verdicts: Sequence[Verdict] = (), title: str | None = None
 ) -> Path:
-    """Write the page, and return where it is. `title`: by default the study's name, or how many there are.
+    """Write the page of studies, or of judged scores, and return where it is. `title`: by default
+    the study's name, or how many there are.
 
     Raises OSError where `out` cannot be written.
 
@@ -140,11 +87,14 @@ def write_page(
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def page(studies: Sequence[Findings], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:
+def page(studies: Sequence[Findings | Judgement], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:
     """The page as text."""
-    most = most_points(studies)
-    sections = [_section(f"s{i}", findings, most) for i, findings in enumerate(studies)]
-    named = title or (studies[0].study.name if len(studies) == 1 else f"{len(studies)} studies")
+    most = most_points([one for one in studies if isinstance(one, Findings)])
+    sections = [
+        _section(f"s{i}", one, most) if isinstance(one, Findings) else section_of_scores(f"s{i}", one)
+        for i, one in enumerate(studies)
+    ]
+    named = title or (sections[0].name if len(studies) == 1 else f"{len(studies)} studies")
     scripts = {"plotly": _plotly(), "page": _template("page.js")}
     html: str = (
         _environment()
@@ -202,7 +152,7 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
 
 
 def _differences(view: View) -> Iterator[Group]:
-    tuning = view.study.tuning
+    tuning, pairs = view.study.tuning, view.pairs
     for swept in sweep_figures(view):
         title = f"Over {swept.layout['xaxis']['title']['text']}"
         yield Group(title=title, note=swept.caption, figures=[swept], legend=swept.legend)
@@ -211,20 +161,16 @@ def _differences(view: View) -> Iterator[Group]:
         note = "Each mark is a mean difference, its line the interval that the verdict goes with."
         legend = list(dict.fromkeys(key for one in several for key in one.legend))
         yield Group(title="Differences on each task", note=note, figures=several, legend=legend)
-    for number, (kind, about) in enumerate(EFFECTS.items()):
-        drawn = forest(of_effects(view, kind))
-        if drawn is not None and tuning is None:
-            yield Group(
-                title=about, note=drawn.caption, figures=[replace(drawn, name=f"effects{number}")], legend=drawn.legend
-            )
-    figure = None if several else forest(view)
+    if tuning is None:
+        yield from effect_groups(view.findings.effects, pairs.metric, pairs.margin)
+    figure = None if several else forest(pairs)
     own = "Differences, each at its own best" if tuning else "Differences"
     if figure is not None:
         yield Group(title=own, note=figure.caption, figures=[figure], legend=figure.legend)
     elif not several and any(one.by_ranks for one in view.found):
         yield Group(title=own, note="All pairs are judged by ranks, which have no mean to draw.", figures=[])
     if tuning and view.findings.shared:
-        shared = forest(View.of(view.findings.shared))
+        shared = forest(View.of(view.findings.shared).pairs)
         if shared is not None:
             named = Figure(
                 name="shared",

@@ -54,6 +54,7 @@ class Repeat:
     why_not: str
     facts: list[tuple[str, str]]
     surroundings: list[list[tuple[str, str]]] = field(default_factory=list)
+    about: str = "Data, seeds, versions and machine"
 
 
 def results(view: View) -> Table:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from paribus.config.values import format_overrides
 from paribus.findings.claims import Verdict
 from paribus.findings.compared import HIGHER, Difference
+from paribus.findings.factors import FactorEffect
 from paribus.findings.findings import Findings
-from paribus.findings.power import least_seeds
 from paribus.records.metrics import Metric
 from paribus.records.record import StudyRecord
 from paribus.report.terminal.over import SWEEPS, TASKS, sweep_lines, task_lines
@@ -21,6 +21,7 @@ from paribus.report.terminal.tuned import edge_lines
 _OF: Mapping[str | None, str] = {
     "t of the pair": ", of this pair alone",
     "sign flips": ", of the sign-flip test",
+    "permutation": ", of the permutation test",
     "equivalence": ", of the two one-sided tests",
     "e-process": ", of the e-process",
 }
@@ -33,6 +34,27 @@ FOOTNOTE = (
     "of all under one heading at once; p is of the sign-flip test, after Holm over these. Too few seeds: "
     "whatever they had shown, p could not have come to 0.05."
 )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Differences on one metric, how their sides are called in few words, and the margin that they are judged by."""
+
+    found: list[Difference]
+    labels: Mapping[str, str]
+    metric: Metric
+    margin: float | None
+
+    @classmethod
+    def of_effects(cls, effects: Sequence[FactorEffect], kind: str, metric: Metric, margin: float | None) -> Pairs:
+        """The effects of factors, of one kind, as differences."""
+        found = [one.difference for one in effects if one.kind == kind]
+        return cls(ranked(found), {name: name for one in found for name in (one.a, one.b)}, metric, margin)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Each of them in plain words."""
+        return [sentence(one, self.labels, self.metric, self.margin) for one in self.found]
 
 
 @dataclass(frozen=True)
@@ -55,16 +77,22 @@ class View:
         """The study's record."""
         return self.findings.study
 
+    @property
+    def pairs(self) -> Pairs:
+        """Its differences as they are shown."""
+        return Pairs(self.found, self.labels, self.findings.primary_metric, self.study.margin)
+
 
 @dataclass(frozen=True)
 class Answer:
     """What a study shows. `title`: which of its two comparisons, of a tuned one; `notes`: what has to be said before;
-    `more`: what else there is to say."""
+    `more`: what else there is to say; `taken`: of scores from elsewhere what was taken for what."""
 
     title: str
     notes: list[str]
     sentences: list[str]
     more: list[str]
+    taken: Sequence[str] = ()
 
 
 def arm_labels(study: StudyRecord) -> dict[str, str]:
@@ -133,6 +161,8 @@ def sentence(one: Difference, labels: Mapping[str, str], metric: Metric, margin:
     a, b, mean, interval = named(labels[one.a]), named(labels[one.b]), one.mean, one.interval
     where, seeds = f"in {metric.words}", count(one.pairs, "seed")
     note = f"; {one.note}" if one.note else ""
+    if one.unpaired and one.verdict != "not judged":
+        seeds, note = one.note, ""
     if mean is None and not one.by_ranks:
         if one.note:
             return f"{a} and {b} are not judged {where}{note}."
@@ -169,7 +199,8 @@ def answers(view: View) -> list[Answer]:
     """What a study shows; of a tuned one, each arm at its own best and then all at the shared value."""
     study, tuning = view.study, view.study.tuning
     if tuning is None:
-        before = [*_beyond_pairs(view), *_of_factors(view)]
+        effects, pairs = view.findings.effects, view.pairs
+        before = [*_beyond_pairs(view), *of_factors(effects, pairs.metric, pairs.margin)]
         last = _answer(view, "Each pair" if before else "")
         if not before:
             return [last]
@@ -184,20 +215,13 @@ def answers(view: View) -> list[Answer]:
     return [own, _answer(View.of(view.findings.shared), f"All at {format_overrides(tuning.shared_values)}")]
 
 
-def of_effects(view: View, kind: str) -> View:
-    """The effects of factors, of one kind, as differences."""
-    found = [one.difference for one in view.findings.effects if one.kind == kind]
-    return View(view.findings, {name: name for one in found for name in (one.a, one.b)}, ranked(found))
-
-
-def _of_factors(view: View) -> list[Answer]:
+def of_factors(effects: Sequence[FactorEffect], metric: Metric, margin: float | None) -> list[Answer]:
     """What each factor does, and which two interact, before what each arm does."""
-    metric, margin, answers = view.findings.primary_metric, view.study.margin, []
+    answers = []
     for kind, about in EFFECTS.items():
-        of = of_effects(view, kind)
+        of = Pairs.of_effects(effects, kind, metric, margin)
         if of.found:
-            said = [sentence(one, of.labels, metric, margin) for one in of.found]
-            said = interaction_lines(view.findings) if kind == "interaction" else [*_too_few(of.found), *said]
+            said = of.sentences if kind == "main effect" else interaction_lines(effects, metric)
             answers.append(Answer(about, [], said, []))
     return answers
 
@@ -209,9 +233,8 @@ def _beyond_pairs(view: View) -> list[Answer]:
 
 
 def _answer(view: View, title: str) -> Answer:
-    findings, metric, margin = view.findings, view.findings.primary_metric, view.study.margin
-    each = [sentence(one, view.labels, metric, margin) for one in view.found]
-    sentences = [*_too_few(view.found), *each] or _levels(view)
+    findings = view.findings
+    sentences = [*too_few_lines(view.found, findings.least_seeds), *view.pairs.sentences] or _levels(view)
     more = [f"{findings.decided}."] if findings.decided else []
     more += [agreement_line(one) for one in findings.agreements]
     if lines := target_lines(findings):
@@ -220,14 +243,14 @@ def _answer(view: View, title: str) -> Answer:
     return Answer(title, findings.notes, sentences, more)
 
 
-def _too_few(found: Sequence[Difference]) -> list[str]:
-    """One sentence before many of the same kind."""
+def too_few_lines(found: Sequence[Difference], needed: int) -> list[str]:
+    """One sentence before many of the same kind. `needed`: seeds that it takes at least."""
     least = [one for one in found if one.verdict == "too few seeds"]
     if len(least) < 2 or len(least) < len(found):
         return []
     return [
         f"Too few seeds for all {len(found)} pairs: whatever {count(least[0].pairs, 'seed')} had shown, p could not "
-        f"have come to 0.05. It takes at least {least_seeds(len(found))}."
+        f"have come to 0.05. It takes at least {needed}."
     ]
 
 

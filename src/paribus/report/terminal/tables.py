@@ -74,7 +74,12 @@ def results(findings: Findings, width: int) -> RenderableType:
     lines += [Text(line) for line in target_lines(findings)]
     if len(study.arms) > 1 and seeds > 1:
         labels_of = {arm.name: arm_label(study, arm) for arm in study.arms}
-        lines += ["", *_beyond_pairs(findings), *effects_tables(findings), primary_table(findings, labels_of)]
+        lines += [
+            "",
+            *_beyond_pairs(findings),
+            *effects_tables(findings.effects, findings.primary_metric, study.margin),
+            primary_table(findings, labels_of),
+        ]
         if findings.decided:
             lines.append(Text(findings.decided))
     if study.claims:
@@ -161,10 +166,11 @@ def arm_label(study: StudyRecord, arm: ArmRecord) -> str:
 
 
 _MOST_NAMED = 4
-_MARK: Mapping[str | None, str] = {"t of the pair": " '", "sign flips": " *", "equivalence": " +"}
+_MARK: Mapping[str | None, str] = {"t of the pair": " '", "sign flips": " *", "permutation": " #", "equivalence": " +"}
 _MARKED = {
     " '": "of this pair alone, at the level at which Holm's method tested it",
     " *": "of the sign-flip test, which decides: Student's interval does not say the same",
+    " #": "of the permutation test, which decides: Welch's interval does not say the same",
     " +": "of the two one-sided tests: all of it is inside the margin, so the two are equivalent whatever p is",
 }
 
@@ -177,17 +183,18 @@ def primary_table(findings: Findings, labels: Mapping[str, str]) -> RenderableTy
     )
 
 
-def effects_tables(findings: Findings) -> list[RenderableType]:
+def effects_tables(
+    effects: Sequence[FactorEffect], metric: Metric, margin: float | None, heading: str = ""
+) -> list[RenderableType]:
     """What each factor does, and which two interact; before what each arm does."""
     lines: list[RenderableType] = []
     for kind, about in EFFECTS.items():
-        found = [one.difference for one in findings.effects if one.kind == kind]
+        found = [one.difference for one in effects if one.kind == kind]
         if found and kind == "interaction":
-            lines += [Text(about, style="bold"), *map(Text, interaction_lines(findings)), ""]
+            lines += [Text(about, style="bold"), *map(Text, interaction_lines(effects, metric)), ""]
         elif found:
             labels = {name: name for one in found for name in (one.a, one.b)}
-            heading, metric = findings.primary_metric.label, findings.primary_metric
-            table = differences_table(found, labels, heading=heading, metric=metric, margin=findings.study.margin)
+            table = differences_table(found, labels, heading=heading or metric.label, metric=metric, margin=margin)
             lines += [Text(about, style="bold"), table, ""]
     return [*lines, Text("Each pair", style="bold")] if lines else []
 
@@ -196,14 +203,14 @@ _MOST_INTERACTIONS = 3
 """So many are told one by one though none of them is shown."""
 
 
-def interaction_lines(findings: Findings) -> list[str]:
+def interaction_lines(effects: Sequence[FactorEffect], metric: Metric) -> list[str]:
     """A sentence for each interaction that is shown, and one for all others; where there are few, for each."""
-    found = [one for one in findings.effects if one.kind == "interaction"]
+    found = [one for one in effects if one.kind == "interaction"]
     shown = [one for one in found if one.difference.verdict in HIGHER]
     if len(found) <= _MOST_INTERACTIONS:
         rest = [one for one in found if one not in shown]
-        return [_interaction(one, findings) for one in (*shown, *rest)]
-    lines = [_interaction(one, findings) for one in shown]
+        return [_interaction(one, metric) for one in (*shown, *rest)]
+    lines = [_interaction(one, metric) for one in shown]
     for factors in dict.fromkeys(one.factors for one in found):
         others = [one.difference.verdict for one in found if one.factors == factors and one not in shown]
         if others:
@@ -214,8 +221,8 @@ def interaction_lines(findings: Findings) -> list[str]:
     return lines
 
 
-def _interaction(one: FactorEffect, findings: Findings) -> str:
-    metric, of = findings.primary_metric, one.difference
+def _interaction(one: FactorEffect, metric: Metric) -> str:
+    of = one.difference
     first, second = (name.rpartition(".")[2] for name in one.factors)
     step, _, at = of.a.partition(" at ")
     other = of.b.partition(" at ")[2]

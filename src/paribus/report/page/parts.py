@@ -1,0 +1,65 @@
+"""What a page is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from paribus.report.page.curves import Figure, Key
+from paribus.report.page.tables import Repeat, Table
+from paribus.report.page.text import Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Figures under one heading, `columns` side by side where there is room. `tools`: the legend hides arms, and axes
+    can be changed; `epochs`: of the slider."""
+
+    title: str
+    note: str
+    figures: list[Figure]
+    legend: list[Key] = field(default_factory=list)
+    tools: bool = False
+    epochs: list[float] = field(default_factory=list)
+    columns: int = 3
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture of the most confident mistakes. `caption` stands under it, `alt` for it."""
+
+    source: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A study on the page. `payload`: the JSON that `page.js` draws its figures from; `timed`:
+    whether there could be times; `each`: what a row of the longest CSV is of."""
+
+    id: str
+    name: str
+    about: str
+    answers: list[Answer]
+    compared: bool
+    before: list[Group]
+    table: Table
+    meters: Table | None
+    after: list[Group]
+    mistakes: list[tuple[str, list[Mistake]]]
+    tuning: Tuning | None
+    repeat: Repeat
+    payload: str
+    file: str
+    timed: bool = True
+    each: str = "every run"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried and chosen."""
+
+    line: str
+    chosen: Table
+    tried: Table
+    figures: list[Group]
