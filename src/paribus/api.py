@@ -16,7 +16,7 @@ from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, listed_values
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
-from paribus.findings.power import seeds_note
+from paribus.findings.power import repeats_note, seeds_note
 from paribus.findings.score_table import of_frame, read_table
 from paribus.records.metrics import Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
@@ -131,6 +131,40 @@ class Study:
         ]
         return pd.DataFrame(rows)
 
+    def tuning_curve(self) -> DataFrame:
+        """What another budget would give: for each arm the expected best validation score after k candidates.
+
+        Of candidates drawn at random; of a grid as if its candidates were (Dodge and others 2019). Nothing where a
+        sampler proposed one after another.
+        """
+        import pandas as pd
+
+        rows = [
+            {"arm": one.arm, "candidates": k, "expected_best": best}
+            for one in self.findings.budget_curves
+            for k, best in enumerate(one.best, 1)
+        ]
+        return pd.DataFrame(rows, columns=["arm", "candidates", "expected_best"])
+
+    def repeats(self) -> DataFrame:
+        """Of a tuning that was repeated: a row for each repeat and arm, the values chosen, and the mean over seeds."""
+        import pandas as pd
+
+        metric = self.record.primary_metric
+        rows = [
+            {"repeat": number, "arm": arm.arm, **arm.chosen, metric: units[arm.arm].mean if arm.arm in units else None}
+            for number, one in enumerate(self.findings.repeats, 1)
+            for units in [one.unit(metric)]
+            for arm in (one.study.tuning.arms if one.study.tuning else ())
+        ]
+        return pd.DataFrame(rows)
+
+    def differences_over_repeats(self) -> DataFrame:
+        """Every pair of arms that are tuned like this: a repeat of the whole tuning counts as one score."""
+        import pandas as pd
+
+        return pd.DataFrame([one.as_data() for one in self.findings.over_repeats])
+
     @property
     def shared(self) -> Study | None:
         """Of a tuned study: all arms at one shared value."""
@@ -142,8 +176,8 @@ class Study:
         return shared
 
     def warnings(self) -> list[str]:
-        """What has to be said before any difference: unequal arms, runs that are missing."""
-        return [*self.findings.confounders, *self.findings.warnings]
+        """What has to be said before any difference: best values at the edge, unequal arms, runs that are missing."""
+        return [*self.findings.edges, *self.findings.confounders, *self.findings.warnings]
 
     def plot(self) -> Figure | None:
         """Loss and accuracy on every split, a colour an arm, a line a seed; None where nothing was evaluated."""
@@ -249,6 +283,8 @@ def compare(
     tune: Mapping[str, Values] | None = None,
     budget: int | None = None,
     tune_seeds: int = 3,
+    tune_repeats: int = 1,
+    sampler: str | None = None,
     checkpoint_every: float = CHECKPOINT_SECONDS,
     fresh: bool = False,
     **settings: Values,
@@ -292,6 +328,8 @@ def compare(
         margin=margin,
         budget=budget,
         tune_seeds=tune_seeds,
+        tune_repeats=tune_repeats,
+        sampler=sampler,
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
     )
@@ -314,6 +352,8 @@ def train(
     tune: Mapping[str, Values] | None = None,
     budget: int | None = None,
     tune_seeds: int = 3,
+    tune_repeats: int = 1,
+    sampler: str | None = None,
     checkpoint_every: float = CHECKPOINT_SECONDS,
     fresh: bool = False,
     **settings: Values,
@@ -343,6 +383,8 @@ def train(
         timing=timing,
         budget=budget,
         tune_seeds=tune_seeds,
+        tune_repeats=tune_repeats,
+        sampler=sampler,
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
     )
@@ -404,6 +446,8 @@ def _study(
     )
     arms = len(asked.design.arms)
     if note := seeds_note(arms, len(asked.seeds), baseline=asked.baseline is not None, options=False):
+        _Teller().on_message(note)
+    if asked.tune and (note := repeats_note(arms, asked.tune.repeats, baseline=asked.baseline is not None)):
         _Teller().on_message(note)
     for stage, work in stages(asked):  # a refusal leaves no folder behind
         for line in work.lines():

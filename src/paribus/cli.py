@@ -84,6 +84,13 @@ TuneWords = Annotated[
     ),
 ]
 Budget = Annotated[int | None, typer.Option(help="Draw this many candidates from --tune's, instead of all.")]
+Sampler = Annotated[
+    str | None,
+    typer.Option(help="Who proposes candidates: grid, random (with --budget), or tpe (Optuna's, with --budget)."),
+]
+TuneRepeats = Annotated[
+    int, typer.Option(help="How often the whole tuning is done: then arms that are tuned like this are compared.")
+]
 TuneSeeds = Annotated[int, typer.Option(help="How many seeds, apart from the comparison's, --tune chooses on.")]
 Device = Annotated[str | None, typer.Option(help="Where torch computes: cpu, cuda or auto; the setting device.")]
 CheckpointEvery = Annotated[
@@ -127,6 +134,8 @@ def train(
     tune: TuneWords = None,
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
+    tune_repeats: TuneRepeats = 1,
+    sampler: Sampler = None,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
@@ -153,6 +162,8 @@ def train(
             timing=timing,
             budget=budget,
             tune_seeds=tune_seeds,
+            tune_repeats=tune_repeats,
+            sampler=sampler,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             command=typed(),
@@ -180,6 +191,8 @@ def compare(
     tune: TuneWords = None,
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
+    tune_repeats: TuneRepeats = 1,
+    sampler: Sampler = None,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
@@ -208,6 +221,8 @@ def compare(
             margin=margin,
             budget=budget,
             tune_seeds=tune_seeds,
+            tune_repeats=tune_repeats,
+            sampler=sampler,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             command=typed(),
