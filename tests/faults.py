@@ -678,7 +678,7 @@ FAULTS = [
     ("findings/power.py", "outside <= _COARSE and n <= _DRAWN", "False", "test_power.py"),
     ("findings/power.py", "np.quantile(ends, POWER)", "np.quantile(ends, 0.5)", "test_power.py"),
     ("findings/power.py", "family * 2.0 ** (1 - min(pairs, _MOST_BITS)) > ALPHA", "family * 2.0 ** -min(pairs, _MOST_BITS) > ALPHA", "test_power.py"),
-    ("findings/power.py", "pairs = arms - 1 if baseline else", "pairs =", "test_power.py"),
+    ("findings/power.py", "return arms - 1 if baseline else arms", "return arms", "test_power.py"),
     ("findings/effects.py", "1 - 3 / (4 * (n - 1) - 1)", "1 - 3 / (4 * n - 1)", "test_effects.py"),
     ("findings/effects.py", "betaincinv(most + 1, n - most,", "betaincinv(more + 1, n - more,", "test_effects.py::test_a_tie_widens_the_interval"),
     ("findings/effects.py", "k = 1 + 2 * unlike", "k = 1 + unlike", "test_effects.py"),

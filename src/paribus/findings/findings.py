@@ -20,7 +20,17 @@ from paribus.findings.stopping import Fixed, Stopping, UntilDecided, of_study
 from paribus.findings.study import troubles, warnings
 from paribus.findings.summary import Summary, derived_metrics, metrics, summarise, values
 from paribus.findings.targets import Earlier, Reached, earlier, reached
-from paribus.findings.tuned import BudgetCurve, Choice, Unit, budget_curves, choices, edges, stopping_of, tunings
+from paribus.findings.tuned import (
+    BudgetCurve,
+    Choice,
+    Unit,
+    budget_curves,
+    budget_told,
+    choices,
+    edges,
+    stopping_of,
+    tunings,
+)
 from paribus.records.metrics import JITTERS, METERS, TIMES, TO_TARGET, Metric
 from paribus.records.record import RunRecord, Status, StudyRecord, Target
 
@@ -146,6 +156,11 @@ class Findings:
     def budget_curves(self) -> list[BudgetCurve]:
         """Of a tuned study: the expected best validation score of each arm after so many candidates."""
         return budget_curves(self.study)
+
+    @property
+    def budget_told(self) -> str:
+        """What these say, and where they do not say it of what was done; "" of a study that is not tuned."""
+        return budget_told(self.study.tuning) if self.study.tuning else ""
 
     # --- metrics ---
 

@@ -55,7 +55,7 @@ def seeds_note(arms: int, seeds: int, *, baseline: bool = False, options: bool =
     >>> seeds_note(6, 8, baseline=True), seeds_note(1, 1)
     (None, None)
     """
-    pairs = arms - 1 if baseline else arms * (arms - 1) // 2
+    pairs = _pairs(arms, baseline=baseline)
     if pairs < 1 or not too_few(seeds, pairs):
         return None
     least = least_seeds(pairs)
@@ -63,6 +63,10 @@ def seeds_note(arms: int, seeds: int, *, baseline: bool = False, options: bool =
     other = "" if baseline or arms < 3 else f", or {against}, {arms - 1} pairs"
     asked = "1 is" if seeds == 1 else f"{seeds} are"
     return f"{seeds_needed_by(pairs)}; {asked} asked for: {many}{other}"
+
+
+def _pairs(arms: int, *, baseline: bool) -> int:
+    return arms - 1 if baseline else arms * (arms - 1) // 2
 
 
 def repeats_note(arms: int, repeats: int, *, baseline: bool = False) -> str | None:
@@ -73,7 +77,7 @@ def repeats_note(arms: int, repeats: int, *, baseline: bool = False) -> str | No
     >>> repeats_note(2, 6), repeats_note(3, 1)
     (None, None)
     """
-    pairs = arms - 1 if baseline else arms * (arms - 1) // 2
+    pairs = _pairs(arms, baseline=baseline)
     if repeats == 1 or pairs < 1 or not too_few(repeats, pairs):
         return None
     return f"{repeats_needed_by(pairs)}; {repeats} are asked for"

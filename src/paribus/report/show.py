@@ -8,7 +8,6 @@ from typing import Any
 
 from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
-from paribus.findings.tuned import budget_told
 from paribus.records.record import ArmRecord, Tuning
 
 SCHEMA_VERSION = 1
@@ -81,7 +80,7 @@ def _how_tuned(findings: Findings) -> dict[str, Any] | None:
     return {
         **{name: getattr(tuning, name) for name in names},
         "expected_best": {
-            "told": budget_told(tuning),
+            "told": findings.budget_told,
             "arms": [asdict(one) for one in findings.budget_curves],
         },
         "repeats": None if tuning.asked_repeats == 1 else _repeats(findings, tuning),

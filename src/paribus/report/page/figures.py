@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from paribus.findings.compared import Difference
 from paribus.findings.findings import Findings
-from paribus.findings.tuned import budget_told
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.page.curves import DASHES, Figure, Key
 from paribus.report.page.json import Columns, folded, literal, short, shorten
@@ -281,7 +280,7 @@ def budget(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
     ends = "; ".join(f"{one.label}: {metric.told(one.y[0])} of 1, {metric.told(one.y[-1])} of all" for one in found)
     return Figure(
         name="budget",
-        caption=f"{budget_told(tuning)} (Dodge and others 2019). A candidate that did not end counts as the worst.",
+        caption=f"{findings.budget_told} (Dodge and others 2019). A candidate that did not end counts as the worst.",
         label=f"Expected best {metric.words} after so many candidates. {ends}.",
         data=[_trace(one, "%{x} candidates: %{y:.4~g}") for one in found],
         layout={
