@@ -15,7 +15,7 @@ from paribus.config.overrides import SettingsError, split_words
 from paribus.findings.findings import Findings
 from paribus.records.record import ArmRecord, Status, StudyRecord
 from paribus.report.show import as_json
-from paribus.report.terminal.tuned import edge_lines
+from paribus.study.candidates import parse_tune
 from paribus.study.dry_run import expected
 from paribus.study.file import read_file
 from paribus.study.reading import read
@@ -24,7 +24,7 @@ from paribus.study.spec import StudySpec
 from paribus.study.stages import foreseen, stages
 from paribus.study.store import StoreError
 from paribus.study.toml import as_toml
-from paribus.study.tuning import FIRST_SEED, decide, parse_tune
+from paribus.study.tuning import FIRST_SEED, decide
 from tests.helpers import ask, assert_same_curves
 from tests.test_cli import paribus
 
@@ -268,7 +268,7 @@ def test_the_command_tells_what_was_chosen(tmp_path: Path) -> None:
         assert line in done.stdout
     study = read(tmp_path / "runs" / "s")
     assert study.tuning is not None
-    for line in edge_lines(study, study.tuning):
+    for line in Findings.of(study).edges:
         assert line[:40] in done.stdout
     assert paribus(tmp_path, "show", "runs/s").stdout.splitlines()[0] == "s (2 seeds)"
     assert (tmp_path / "runs" / "s" / "shared" / "curves.png").exists()

@@ -18,6 +18,7 @@ from paribus.config.values import Value, format_value, listed_values
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
 from paribus.findings.judge import judge as judge_scores
+from paribus.findings.power import repeats_note
 from paribus.findings.score_table import of_frame
 from paribus.findings.tasks import note_on_seeds
 from paribus.records.metrics import Direction, Metric, UserMetric, metric, user_metric
@@ -172,6 +173,40 @@ class Study:
         ]
         return pd.DataFrame(rows)
 
+    def tuning_curve(self) -> DataFrame:
+        """What another budget would give: for each arm the expected best validation score after k candidates.
+
+        Of candidates drawn at random; of a grid as if its candidates were (Dodge and others 2019). Nothing where a
+        sampler proposed one after another.
+        """
+        import pandas as pd
+
+        rows = [
+            {"arm": one.arm, "candidates": k, "expected_best": best}
+            for one in self.findings.budget_curves
+            for k, best in enumerate(one.best, 1)
+        ]
+        return pd.DataFrame(rows, columns=["arm", "candidates", "expected_best"])
+
+    def repeats(self) -> DataFrame:
+        """Of a tuning that was repeated: a row for each repeat and arm, the values chosen, and the mean over seeds."""
+        import pandas as pd
+
+        metric = self.record.primary_metric
+        rows = [
+            {"repeat": number, "arm": arm.arm, **arm.chosen, metric: units[arm.arm].mean if arm.arm in units else None}
+            for number, one in enumerate(self.findings.repeats, 1)
+            for units in [one.unit(metric)]
+            for arm in (one.study.tuning.arms if one.study.tuning else ())
+        ]
+        return pd.DataFrame(rows)
+
+    def differences_over_repeats(self) -> DataFrame:
+        """Every pair of arms that are tuned like this: a repeat of the whole tuning counts as one score."""
+        import pandas as pd
+
+        return pd.DataFrame([one.as_data() for one in self.findings.over_repeats])
+
     @property
     def shared(self) -> Study | None:
         """Of a tuned study: all arms at one shared value."""
@@ -183,8 +218,8 @@ class Study:
         return shared
 
     def warnings(self) -> list[str]:
-        """What has to be said before any difference: unequal arms, runs that are missing."""
-        return [*self.findings.confounders, *self.findings.warnings]
+        """What has to be said before any difference: best values at the edge, unequal arms, runs that are missing."""
+        return [*self.findings.edges, *self.findings.confounders, *self.findings.warnings]
 
     def plot(self) -> Figure | None:
         """Loss and accuracy on every split, a colour an arm, a line a seed; None where nothing was evaluated."""
@@ -305,6 +340,8 @@ def compare(
     tune: Mapping[str, Values] | None = None,
     budget: int | None = None,
     tune_seeds: int = 3,
+    tune_repeats: int = 1,
+    sampler: str | None = None,
     checkpoint_every: float = CHECKPOINT_SECONDS,
     fresh: bool = False,
     lower: bool = False,
@@ -363,6 +400,8 @@ def compare(
         margin=margin,
         budget=budget,
         tune_seeds=tune_seeds,
+        tune_repeats=tune_repeats,
+        sampler=sampler,
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
         timeout=timeout,
@@ -387,6 +426,8 @@ def train(
     tune: Mapping[str, Values] | None = None,
     budget: int | None = None,
     tune_seeds: int = 3,
+    tune_repeats: int = 1,
+    sampler: str | None = None,
     checkpoint_every: float = CHECKPOINT_SECONDS,
     fresh: bool = False,
     lower: bool = False,
@@ -420,6 +461,8 @@ def train(
         timing=timing,
         budget=budget,
         tune_seeds=tune_seeds,
+        tune_repeats=tune_repeats,
+        sampler=sampler,
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
         timeout=timeout,
@@ -528,6 +571,8 @@ def _carried_out(asked: StudySpec) -> Study:
         baseline=asked.baseline is not None,
         options=False,
     ):
+        _Teller().on_message(note)
+    if asked.tune and (note := repeats_note(len(design.arms), asked.tune.repeats, baseline=asked.baseline is not None)):
         _Teller().on_message(note)
     for stage, work in stages(asked):  # a refusal leaves no folder behind
         for line in work.lines():

@@ -90,6 +90,13 @@ TuneWords = Annotated[
     ),
 ]
 Budget = Annotated[int | None, typer.Option(help="Draw this many candidates from --tune's, instead of all.")]
+Sampler = Annotated[
+    str | None,
+    typer.Option(help="Who proposes candidates: grid, random (with --budget), or tpe (Optuna's, with --budget)."),
+]
+TuneRepeats = Annotated[
+    int, typer.Option(help="How often the whole tuning is done: then arms that are tuned like this are compared.")
+]
 TuneSeeds = Annotated[int, typer.Option(help="How many seeds, apart from the comparison's, --tune chooses on.")]
 Device = Annotated[str | None, typer.Option(help="Where torch computes: cpu, cuda or auto; the setting device.")]
 CheckpointEvery = Annotated[
@@ -224,6 +231,8 @@ def train(
     tune: TuneWords = None,
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
+    tune_repeats: TuneRepeats = 1,
+    sampler: Sampler = None,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
@@ -257,6 +266,8 @@ def train(
             timing=timing,
             budget=budget,
             tune_seeds=tune_seeds,
+            tune_repeats=tune_repeats,
+            sampler=sampler,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             timeout=timeout,
@@ -293,6 +304,8 @@ def compare(
     tune: TuneWords = None,
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
+    tune_repeats: TuneRepeats = 1,
+    sampler: Sampler = None,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
@@ -328,6 +341,8 @@ def compare(
             margin=margin,
             budget=budget,
             tune_seeds=tune_seeds,
+            tune_repeats=tune_repeats,
+            sampler=sampler,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             timeout=timeout,

@@ -234,6 +234,7 @@ def _of_a_loop(
 
 def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, quiet: bool, file: bool = False) -> None:
     from paribus.config.overrides import SettingsError
+    from paribus.findings.power import repeats_note
     from paribus.findings.tasks import note_on_seeds
     from paribus.study.stages import foreseen, stages
     from paribus.study.store import StoreError
@@ -254,6 +255,8 @@ def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, qui
             several = "; what each factor does takes fewer" * (len({*design.factors} - {"task"}) > 1)
             later = ". Seeds that are added when results are known count for less: ask for enough at once"
             console.print(f"{note}{several}{later}", markup=False, highlight=False)
+        if asked.tune is not None and (note := repeats_note(len(design.arms), asked.tune.repeats, baseline=baseline)):
+            console.print(note, markup=False, highlight=False)
         if dry_run:
             from paribus.report.terminal.tables import dry_run_table
             from paribus.study.dry_run import expected
@@ -268,7 +271,9 @@ def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, qui
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on with the runs that are missing")
         raise typer.Exit(130) from None
-    console.print("written: " + "  ".join(map(str, written)), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        "written: " + "  ".join(map(str, dict.fromkeys(written))), markup=False, highlight=False, soft_wrap=True
+    )
     if not whole:
         raise typer.Exit(3)
 
@@ -288,13 +293,15 @@ def carry_out_stage(
     from paribus.report.files.curves import draw
     from paribus.report.tensorboard import Follower
     from paribus.report.terminal.progress import Bar
-    from paribus.study.reading import read
+    from paribus.study.reading import REPEATS, read
     from paribus.study.runner import carry_out as train_missing
     from paribus.study.runner import complete
+    from paribus.study.stages import is_last, is_of_repeat
 
-    last = stage.folder == asked.folder
+    last, repeated = is_last(stage, asked), is_of_repeat(stage, asked)
     if asked.tune:
-        console.print(f"{stage.name}: each arm at its own best" if last else stage.name, markup=False, highlight=False)
+        what = f"{stage.name}: each arm at its own best" if stage.tune else stage.name
+        console.print(what, markup=False, highlight=False)
     for line in work.lines():
         console.print(line, markup=False, highlight=False)
     epochs = sum(arm.settings.epochs for arm, _ in work.missing)
@@ -303,14 +310,14 @@ def carry_out_stage(
     with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
         with Bar(console, len(work.missing), epochs) as bar:
             study = train_missing(stage, [bar], work=work, undecided=undecided)
-        # of a tuned study the folder holds more than its last stage: what was tried, and all arms at one value
-        found = Findings.of(read(stage.folder) if last and asked.tune else study)
+        # of a tuned study the folder holds more than its last stage: what was tried, all arms at one value, repeats
         if last and (not quiet or as_json):
-            print_study(found, as_json=as_json)
-        written = [
-            stage.folder / "study.sqlite",
-            *(draw(found, stage.folder) if pictures and not stage.hidden_test else []),
-        ]
+            print_study(Findings.of(read(asked.folder) if asked.tune else study), as_json=as_json)
+        # each repeat is a study of its own, of which `report` makes a page: their files are too many to name
+        drawn = draw(Findings.of(study), stage.folder) if pictures and not (stage.hidden_test or repeated) else []
+        written = [] if repeated else [stage.folder / "study.sqlite", *drawn]
+        if last and repeated:
+            written = [asked.folder / REPEATS]
     with Follower(stage.folder, len(work.missing) if stage.timing else 0):
         pass
     # a candidate that diverges is what tuning finds out, and no failure of the study

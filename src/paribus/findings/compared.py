@@ -42,8 +42,10 @@ class Difference:
     On the primary metric also `p_adjusted` (Holm over the family of pairs), `ci95_family` (the t interval at level 1 -
     0.05 / pairs in the family), the `verdict`, the `interval` that goes with it and what it is an `interval_of`, a
     `note` on it, and `seeds_needed` (for 80 % power at a declared margin); None on others. Of seeds until decided also
-    why the pair `ended`, and after how many: all is then of the seeds until that. `unpaired`: of
-    runs that have nothing in common, by Welch's interval and permutations.
+    why the pair `ended`, and after how many: all is then of the seeds until that.
+
+    `unpaired`: of runs that have nothing in common, by Welch's interval and permutations. `unit`: what there is a pair
+    of scores for: a `seed`, or a `repeat` of the whole tuning.
     """
 
     a: str
@@ -65,6 +67,7 @@ class Difference:
     ended: Ended | None = None
     ended_after: int | None = None
     unpaired: bool = False
+    unit: str = "seed"
 
     def as_data(self) -> dict[str, Any]:
         """Plain values, the effects among them: what `--json` and tables have."""
@@ -107,7 +110,8 @@ class Judge:
 
 @dataclass(frozen=True)
 class Compared:
-    """Two arms at the same seeds. `rows`: how many of the first seeds count; `end`: why no more do."""
+    """Two arms at the same seeds. `rows`: how many of the first seeds count; `end`: why no more do; `unit`: what a
+    score is of, if not of a seed."""
 
     a: str
     b: str
@@ -116,6 +120,7 @@ class Compared:
     lost: Lost | None
     rows: int | None = None
     end: End | None = None
+    unit: str = "seed"
 
     def first(self, rows: int) -> Compared:
         """The same with so many of the seeds."""
@@ -212,6 +217,7 @@ class Compared:
             p=self._p(stopping, counted),
             pairs=len(d),
             by_ranks=by_ranks,
+            unit=self.unit,
             effects=Effects.of_ranks(self._tested) if by_ranks and self._tested is not None else Effects.of(pairs),
         )
 
@@ -322,7 +328,7 @@ class Compared:
         endless = isinstance(by.stopping, Extended) and open_ and not self._pairs.same and not self._losses
         said = (
             self._note_on_losses(found), self._note_on_spread(verdict), self._note_on_stopping(verdict, by),
-            "of so few seeds its interval has no end" * (endless and found.pairs > 1),
+            f"of so few {self.unit}s its interval has no end" * (endless and found.pairs > 1),
         )  # fmt: skip
         return "; ".join(filter(None, said))
 
@@ -334,7 +340,7 @@ class Compared:
             return f"ended after {n} of {most} seeds" if n < most else ""
         if isinstance(by.stopping, Extended) and verdict != "not judged":
             looks = ", ".join(map(str, by.stopping.looks))
-            when = f"looked at after {looks} seeds" if looks else "seeds were added as somebody saw fit"
+            when = f"looked at after {looks} {self.unit}s" if looks else "seeds were added as somebody saw fit"
             plain = Fixed().p(self._pairs.d, self._pairs.roundings, COUNTED) if not self._losses else None
             usual = "" if plain is None else f"; the usual p, {plain:.2g}, is not adjusted for these looks"
             return f"{when}, and judged by a test that allows it{usual}"
@@ -343,12 +349,13 @@ class Compared:
     def _note_on_losses(self, found: Difference) -> str:
         if self.lost is None:
             n = len(self._both)
-            return f"over the {found.pairs} of {n} seeds that both have" if 0 < found.pairs < n else ""
+            return f"over the {found.pairs} of {n} {self.unit}s that both have" if 0 < found.pairs < n else ""
         both = int(self._gone.all(axis=1).sum())
-        neither = f"at {both} of {len(self._both)} seeds {self.lost.both}, and they are left out" if both else ""
+        many = f"{len(self._both)} {self.unit}s"
+        neither = f"at {both} of {many} {self.lost.both}, and they are left out" if both else ""
         if not self._losses:
             return neither
-        runs = f"{seeds_with(self._losses, found.pairs + self._losses)} {self.lost.told}"
+        runs = f"{seeds_with(self._losses, found.pairs + self._losses, self.unit)} {self.lost.told}"
         if self.lost.direction is None:
             runs += f", and {self.lost.unknown}"
         else:
@@ -365,7 +372,7 @@ class Compared:
             return "the scores differ by more than any number can say" if beyond else ""
         if self._losses:
             return ""
-        unseen = may_not_show(len(pairs.d))
+        unseen = may_not_show(len(pairs.d), self.unit)
         if pairs.same and len(pairs.d) > 1:
             return f"all {len(pairs.d)} differences are the same, and {unseen}"
         if verdict == "equivalent":
@@ -389,18 +396,19 @@ def _unscaled(pairs: Pairs, interval: Interval | None) -> Interval | None:
     return ends if all(map(math.isfinite, ends)) else None
 
 
-def seeds_with(n: int, seeds: int) -> str:
+def seeds_with(n: int, seeds: int, unit: str = "seed") -> str:
     """Of how many seeds something is said.
 
     >>> seeds_with(1, 8), seeds_with(2, 8)
     ('1 of 8 seeds has', '2 of 8 seeds have')
     """
-    return f"{n} of {seeds} seeds {'has' if n == 1 else 'have'}"
+    return f"{n} of {seeds} {unit}s {'has' if n == 1 else 'have'}"
 
 
-def may_not_show(n: int) -> str:
+def may_not_show(n: int, unit: str = "seed") -> str:
     """The caution beside what so many seeds seem to settle."""
-    return f"{n} seeds may not show what happens in less than {100 * unseen_share(n):.0f} % of runs"
+    of = "runs" if unit == "seed" else f"{unit}s"
+    return f"{n} {unit}s may not show what happens in less than {100 * unseen_share(n):.0f} % of {of}"
 
 
 def unseen_share(n: int) -> float:

@@ -26,6 +26,7 @@ def differences(
     lost: Lost | None = None,
     stopping: Stopping | None = None,
     pairs: Sequence[tuple[str, str]] | None = None,
+    unit: str = "seed",
 ) -> list[Difference]:
     """All pairs of arms, or all arms against the baseline, or some `pairs`, on one metric; values aligned by seed, None
     where missing.
@@ -35,7 +36,8 @@ def differences(
     runs were lost that cannot be ranked, or differences are beyond all numbers; with a margin, `equivalent` where two
     one-sided t tests at 0.05 / family put the difference inside it; then `a higher` or `b higher` where the adjusted p
     is at most 0.05; else `no difference shown`. With seeds until decided it is `not decided yet` while a pair goes on.
-    `stopping`: when the study ends; by default at a declared number of seeds.
+    `stopping`: when the study ends; by default at a declared number of seeds; `unit`: what values are aligned by, if
+    not by seed.
 
     Raises ValueError for a baseline that is no arm.
 
@@ -48,7 +50,7 @@ def differences(
         raise ValueError(f"there is no arm {baseline!r} to compare with: there is {', '.join(map(repr, arms))}")
     names = [(a, b) for a, b in combinations(arms, 2) if baseline is None] if pairs is None else list(pairs)
     names += [(name, baseline) for name in arms if baseline is not None and name != baseline]
-    compared = [Compared(a, b, arms[a], arms[b], lost.between(a, b) if lost else None) for a, b in names]
+    compared = [Compared(a, b, arms[a], arms[b], lost.between(a, b) if lost else None, unit=unit) for a, b in names]
     ending: Stopping = stopping if stopping is not None and (primary or stopping.shared) else Fixed()
     if isinstance(ending, UntilDecided):
         compared = _ended(compared, ending, margin)

@@ -15,7 +15,7 @@ from paribus.findings.confounders import confounders
 from paribus.findings.differences import differences
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
-from paribus.findings.power import least_seeds
+from paribus.findings.power import least_seeds, repeats_needed_by
 from paribus.findings.resplit import note_on_splits, of_study
 from paribus.findings.stopping import Fixed, Stopping, UntilDecided
 from paribus.findings.study import troubles, warnings
@@ -23,6 +23,17 @@ from paribus.findings.summary import Summary, derived_metrics, metrics, summaris
 from paribus.findings.sweeps import Sweep, sweeps
 from paribus.findings.targets import Earlier, Reached, earlier, reached
 from paribus.findings.tasks import OverTasks, Tasks, over_tasks, pairs_of
+from paribus.findings.tuned import (
+    BudgetCurve,
+    Choice,
+    Unit,
+    budget_curves,
+    budget_told,
+    choices,
+    edges,
+    stopping_of,
+    tunings,
+)
 from paribus.records.metrics import JITTERS, METERS, TIMES, TO_TARGET, Metric
 from paribus.records.record import RunRecord, Status, StudyRecord, Target
 
@@ -64,6 +75,95 @@ class Findings:
         """Of a tuned study: the findings of all arms at one shared value."""
         tuning = self.study.tuning
         return Findings(tuning.shared) if tuning and tuning.shared else None
+
+    @cached_property
+    def repeats(self) -> list[Findings]:
+        """Of a tuned study: the findings of each repeat of the whole tuning whose values are chosen, its own first."""
+        return [self if one is self.study else Findings(one) for one in tunings(self.study)]
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """Of a tuned study: what each arm chose in each repeat."""
+        return choices(self.study)
+
+    @cached_property
+    def over_repeats(self) -> list[Difference]:
+        """Every pair of arms, or all against the baseline, on the primary metric, where a score is the mean of a whole
+        repeat of the tuning; nothing where it was not repeated."""
+        study, metric = self.study, self.study.primary_metric
+        tuning, arms = study.tuning, [arm.name for arm in study.arms]
+        if tuning is None or tuning.asked_repeats == 1 or len(arms) < 2:
+            return []
+        units = [one.unit(metric) for one in self.repeats]
+        whole = [of for of in units if of.keys() == {*arms}]
+        columns = {arm: [of[arm].mean for of in whole] for arm in arms}
+        gone = {arm: [of[arm].lost for of in whole] for arm in arms}
+        unexplained = frozenset(arm for arm in arms if any(of[arm].unexplained for of in whole))
+        direction = None if metric in (*TIMES, *METERS, *JITTERS) else self.metric(metric).direction
+        told, both = "a run that diverged or failed", "both arms have one that diverged or failed"
+        lost = Lost(gone, direction, told=told, both=both, unexplained=unexplained)
+        family = len(arms) - 1 if study.baseline else len(arms) * (len(arms) - 1) // 2
+        return differences(
+            columns,
+            metric,
+            baseline=study.baseline,
+            margin=study.margin,
+            lost=lost if any(map(any, gone.values())) else None,
+            stopping=stopping_of(tuning, self.whole_repeats, family),
+            unit="repeat",
+        )
+
+    @cached_property
+    def whole_repeats(self) -> int:
+        """In how many repeats of the tuning every run came to an end."""
+        units = [one.unit(self.study.primary_metric) for one in self.repeats]
+        arms = {arm.name for arm in self.study.arms}
+        return sum(of.keys() == arms and all(one.ended for one in of.values()) for of in units)
+
+    @property
+    def of_repeats(self) -> list[str]:
+        """What has to be said before the differences over repeats."""
+        tuning = self.study.tuning
+        if tuning is None or tuning.asked_repeats == 1:
+            return []
+        whole, asked = self.whole_repeats, tuning.asked_repeats
+        notes = [f"{whole} of {asked} repeats are done: the same command goes on"] if whole < asked else []
+        family = max(len(self.over_repeats), 1)
+        if whole < least_seeds(family) and len(self.study.arms) > 1:
+            notes.append(f"{repeats_needed_by(family)}; {whole} {'is' if whole == 1 else 'are'} done")
+        elif any(one.study.looks for one in self.repeats):
+            notes.append(
+                "seeds were added when results were known, for which what is said over repeats is not adjusted"
+            )
+        return notes
+
+    def unit(self, metric: str) -> dict[str, Unit]:
+        """Of each arm the whole study as one score."""
+        columns = {arm: of[metric] for arm, of in self.values.items()}
+        lost = self._lost(metric, columns)
+        return {
+            arm: Unit.of(
+                column,
+                [False] * len(column) if lost is None else lost.runs[arm],
+                unexplained=lost is not None and arm in lost.unexplained,
+            )
+            for arm, column in columns.items()
+        }
+
+    @cached_property
+    def edges(self) -> list[str]:
+        """Of a tuned study: which best values are at the edge of those tried."""
+        return edges(self.study)
+
+    @cached_property
+    def budget_curves(self) -> list[BudgetCurve]:
+        """Of a tuned study: the expected best validation score of each arm after so many candidates."""
+        return budget_curves(self.study)
+
+    @property
+    def budget_told(self) -> str:
+        """What these say, and where they do not say it of what was done; "" of a study that is not tuned."""
+        return budget_told(self.study.tuning) if self.study.tuning else ""
 
     # --- metrics ---
 
@@ -317,6 +417,8 @@ class Findings:
     def _why_no_effects(self) -> list[str]:
         study = self.study
         if study.named or len(study.factors) < 2 or len(study.seeds) < 2 or self.effects:
+            return []
+        if study.tuning is not None:  # of a tuned value each arm has its own
             return []
         if self.tasks is not None:
             several = "no effect of a factor is told over several tasks: pairs of arms are"

@@ -56,7 +56,7 @@ def seeds_note(arms: int, seeds: int, *, baseline: bool = False, options: bool =
     >>> seeds_note(6, 8, baseline=True), seeds_note(1, 1)
     (None, None)
     """
-    pairs = tasks * (arms - 1 if baseline else arms * (arms - 1) // 2)
+    pairs = tasks * _pairs(arms, baseline=baseline)
     if pairs < 1 or not too_few(seeds, pairs):
         return None
     least = least_seeds(pairs)
@@ -64,6 +64,34 @@ def seeds_note(arms: int, seeds: int, *, baseline: bool = False, options: bool =
     other = "" if baseline or arms < 3 else f", or {against}, {tasks * (arms - 1)} pairs"
     asked = "1 is" if seeds == 1 else f"{seeds} are"
     return f"{seeds_needed_by(pairs)}; {asked} asked for: {many}{other}"
+
+
+def _pairs(arms: int, *, baseline: bool) -> int:
+    return arms - 1 if baseline else arms * (arms - 1) // 2
+
+
+def repeats_note(arms: int, repeats: int, *, baseline: bool = False) -> str | None:
+    """The same of repeats of the whole tuning; None where they may be enough, or the tuning is not repeated.
+
+    >>> repeats_note(3, 6)
+    '3 pairs need 7 repeats of the tuning before any can be told apart over them; 6 are asked for'
+    >>> repeats_note(2, 6), repeats_note(3, 1)
+    (None, None)
+    """
+    pairs = _pairs(arms, baseline=baseline)
+    if repeats == 1 or pairs < 1 or not too_few(repeats, pairs):
+        return None
+    return f"{repeats_needed_by(pairs)}; {repeats} are asked for"
+
+
+def repeats_needed_by(pairs: int) -> str:
+    """In words, of all pairs that are judged together.
+
+    >>> repeats_needed_by(1)
+    '1 pair needs 6 repeats of the tuning before it can be told apart over them'
+    """
+    need, which = (f"{pairs} pairs need", "any") if pairs > 1 else ("1 pair needs", "it")
+    return f"{need} {least_seeds(pairs)} repeats of the tuning before {which} can be told apart over them"
 
 
 def seeds_needed_by(pairs: int) -> str:

@@ -249,11 +249,14 @@ class Tuned:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """Tuning at equal budget: every arm the same candidates, chosen by `metric` on `seeds` of its own.
+    """Tuning at equal budget: every arm as many candidates, chosen by `metric` on `seeds` of its own.
 
     `validation`: the share of the training data that was held out for it. `shared_values`: the one candidate for all
     arms, `given` with the command or else the best on average; `shared`: the study of all arms at it. `arms` and
-    `shared_values` are empty until tuning is done.
+    `shared_values` are empty until tuning is done. `sampler`: who proposed candidates one after another, to each arm
+    others; None where all have the same. `repeat`: which repeat of the whole tuning it is, of the first also how many
+    were `asked_repeats`, those after it that there are, `repeats`, and how many there were when more were asked for,
+    `looks`.
     """
 
     words: list[str]
@@ -265,6 +268,11 @@ class Tuning:
     shared_values: Mapping[str, Value] = field(default_factory=dict)
     arms: list[Tuned] = field(default_factory=list)
     shared: StudyRecord | None = None
+    sampler: str | None = None
+    repeat: int = 1
+    asked_repeats: int = 1
+    repeats: Sequence[StudyRecord] = ()
+    looks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,6 +147,20 @@ def tried(study: StudyRecord, labels: Mapping[str, str]) -> tuple[str, list[Seri
     return name, found if any(len(one.x) > 1 for one in found) else []
 
 
+def budgets(findings: Findings, labels: Mapping[str, str]) -> list[Series]:
+    """Of each arm the expected best validation score after so many candidates; nothing of fewer than two."""
+    return [
+        Series(
+            style=i,
+            label=labels.get(one.arm, one.arm or findings.study.name),
+            x=[float(k) for k in range(1, len(one.best) + 1)],
+            y=one.best,
+        )
+        for i, one in enumerate(findings.budget_curves)
+        if len(one.best) > 1
+    ]
+
+
 def _number(value: Value) -> float | None:
     return None if isinstance(value, str | bool) else float(value)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
-from paribus.records.record import ArmRecord, StudyRecord
+from paribus.records.record import ArmRecord, Tuning
 
 SCHEMA_VERSION = 1
 
@@ -28,8 +28,8 @@ def as_json(findings: Findings) -> dict[str, Any]:
             "timing": study.timing,
             "stopping": None if study.least is None else {"least": study.least, "most": len(study.seeds)},
             "looks": list(study.looks),
-            "warnings": [*findings.confounders, *findings.warnings],
-            "tuning": _how_tuned(study),
+            "warnings": [*findings.edges, *findings.confounders, *findings.warnings],
+            "tuning": _how_tuned(findings),
         },
         "metrics": _metrics(findings),
         "arms": [_arm(findings, arm) for arm in study.arms],
@@ -78,12 +78,42 @@ def _number(seed: str) -> int | str:
     return int(seed) if seed.isdecimal() and len(seed) < 19 else seed
 
 
-def _how_tuned(study: StudyRecord) -> dict[str, Any] | None:
-    """What `tuning` is the outcome of, and the value that all arms have in `shared`."""
-    if study.tuning is None:
+def _how_tuned(findings: Findings) -> dict[str, Any] | None:
+    """What `tuning` is the outcome of, and the value that all arms have in `shared`; what another budget would give,
+    and what repeats of the whole tuning show."""
+    tuning = findings.study.tuning
+    if tuning is None:
         return None
-    names = ("metric", "seeds", "validation", "budget", "words", "given", "shared_values")
-    return {name: getattr(study.tuning, name) for name in names}
+    names = ("metric", "seeds", "validation", "budget", "words", "given", "shared_values", "sampler", "repeat")
+    return {
+        **{name: getattr(tuning, name) for name in names},
+        "expected_best": {
+            "told": findings.budget_told,
+            "arms": [asdict(one) for one in findings.budget_curves],
+        },
+        "repeats": None if tuning.asked_repeats == 1 else _repeats(findings, tuning),
+    }
+
+
+def _repeats(findings: Findings, tuning: Tuning) -> dict[str, Any]:
+    """What each arm chose and came to in each repeat, and how arms differ that are tuned like this."""
+    metric = findings.study.primary_metric
+    return {
+        "asked": tuning.asked_repeats,
+        "done": findings.whole_repeats,
+        "notes": findings.of_repeats,
+        "looks": list(tuning.looks),
+        "chosen": [{"arm": one.arm, "values": one.values, "told": one.told} for one in findings.choices],
+        "repeats": [
+            {
+                "repeat": one.study.tuning.repeat if one.study.tuning else 1,
+                "seeds": one.study.seeds,
+                "arms": [{"arm": arm, "mean": unit.mean, "lost": unit.lost} for arm, unit in one.unit(metric).items()],
+            }
+            for one in findings.repeats
+        ],
+        "differences": [one.as_data() for one in findings.over_repeats],
+    }
 
 
 def finite(value: Any) -> Any:

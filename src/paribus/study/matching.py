@@ -15,6 +15,7 @@ from paribus.records.metrics import Metric
 from paribus.records.record import Status
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store
+from paribus.study.tuning import without_repeats
 
 _USER_KEYS = {*(f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()), CODE, "data.arrays"}
 """The settings that hold the fingerprint of a thing of the user's."""
@@ -102,7 +103,8 @@ def _other_settings(store: Store, request: StudySpec, changed: Set[str | None]) 
     factors, shared, metric, timing, version = (
         store.get(key) for key in ("factors", "shared", "primary_metric", "timing", "plan_version")
     )
-    if store.get("tune") != (request.tune and request.tune.as_record()):
+    tuned = None if request.tune is None else request.tune.as_record()
+    if without_repeats(store.get("tune")) != without_repeats(tuned):
         return [f"--tune ({'not given' if request.tune is None else 'given'} here, the other way there)"]
     if shared is None:  # killed before its first line was written
         return []

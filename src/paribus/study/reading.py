@@ -13,6 +13,9 @@ from paribus.study.store import FILE, NoStudyError, Store
 SHARED = "shared"
 """In a tuned study's folder: all arms at one value (`stages.py`)."""
 
+REPEATS = "repeats"
+"""In a tuned study's folder: the whole tuning again, `2` and on, each a tuned study of its own."""
+
 
 def read(folder: Path) -> StudyRecord:
     """The records of a folder. A run that is `running` while its process is gone counts as interrupted."""
@@ -26,9 +29,22 @@ def read(folder: Path) -> StudyRecord:
         shared = read(folder / SHARED)
         damages = (*study.damages, *(f"{SHARED}: {one}" for one in shared.damages))
         study = replace(study, tuning=replace(study.tuning, shared=shared), damages=damages)
+    if study.tuning is not None and (found := _repeats(folder)):
+        damages = (*study.damages, *(f"{name}: {one}" for name, of in found.items() for one in of.damages))
+        study = replace(study, tuning=replace(study.tuning, repeats=list(found.values())), damages=damages)
     if going_on:
         return study
     return replace(study, arms=[replace(arm, runs=[_orphaned(run) for run in arm.runs]) for arm in study.arms])
+
+
+def repeat_folders(folder: Path) -> list[Path]:
+    """Of a tuned study: where its further repeats are, in their order."""
+    inside = [path.parent for path in (folder / REPEATS).glob(f"*/{FILE}") if path.parent.name.isdecimal()]
+    return sorted(inside, key=lambda path: int(path.name))
+
+
+def _repeats(folder: Path) -> dict[str, StudyRecord]:
+    return {f"repeat {path.name}": read(path) for path in repeat_folders(folder)}
 
 
 def read_all(folders: Sequence[Path]) -> list[StudyRecord]:

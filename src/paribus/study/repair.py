@@ -13,9 +13,8 @@ from paribus.study import checksums
 from paribus.study.checksums import ARMS, ARTIFACTS, RUNS, STUDY, TASKS, Sealed
 from paribus.study.driver import lock
 from paribus.study.migrations import SCHEMA_VERSION
-from paribus.study.reading import SHARED
 from paribus.study.rows import Rows
-from paribus.study.stages import TUNING
+from paribus.study.stages import parts
 from paribus.study.store import DAMAGE, FILE, SCHEMA, DamagedError, Store, StoreError, connected
 
 _ASIDE = "damaged"
@@ -35,8 +34,7 @@ def repair(folder: Path) -> list[str]:
     process carries it out."""
     if not (folder / FILE).is_file():
         raise StoreError(f"{folder} holds no study: there is no {FILE} in it")
-    parts = [one for one in (folder / SHARED, folder / TUNING) if (one / FILE).is_file()]
-    return [line for one in (folder, *parts) for line in _repaired(one)]
+    return [line for one in parts(folder) for line in _repaired(one)]
 
 
 def _repaired(folder: Path) -> list[str]:

@@ -438,7 +438,14 @@ def _asked(value: object) -> Tuning:
         check(facts[name])
     if facts["budget"] is not None:
         kinds.whole(facts["budget"])
-    return Tuning(**facts)
+    known = {name: facts[name] for name in (*checks, "budget")}
+    return Tuning(
+        **known,
+        sampler=None if facts.get("sampler") is None else kinds.plain(facts["sampler"]),
+        repeat=kinds.whole(facts.get("repeat", 1)),
+        asked_repeats=kinds.whole(facts.get("repeats", 1)),
+        looks=tuple(map(kinds.whole, kinds.items(facts.get("looks", [])))),
+    )
 
 
 def _tuned(tune: Tuning, tuned: Mapping[str, Any]) -> Tuning:

@@ -27,7 +27,7 @@ from paribus.records.record import Target
 from paribus.study import kinds
 from paribus.study.arms import Design, Given, checked_seeds, design
 from paribus.study.names import default_name, folder_name
-from paribus.study.tuning import Tune, make_tune
+from paribus.study.tuning import Tune, TuneOptions, make_tune
 
 T = TypeVar("T")
 
@@ -246,7 +246,8 @@ class StudySpec(BaseModel):
 
 class PlainOptions(TypedDict, total=False):
     """What may be given beside arms and seeds, and is of one type wherever it comes from. `budget` and
-    `tune_seeds`: how many candidates are drawn, and on how many seeds values are chosen."""
+    `tune_seeds`: how many candidates are drawn, and on how many seeds values are chosen; `tune_repeats`: how often the
+    whole tuning is done; `sampler`: who proposes candidates."""
 
     name: str | None
     metric: str
@@ -256,6 +257,8 @@ class PlainOptions(TypedDict, total=False):
     margin: float | None
     budget: int | None
     tune_seeds: int
+    tune_repeats: int
+    sampler: str | None
     checkpoint_seconds: float
     fresh: bool
     timeout: float | None
@@ -331,6 +334,7 @@ def request(
 
     tuned = [f"tune:{key}={','.join(map(format_value, values))}" for key, values in options.get("tune", ())]
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
+    budget += [f"sampler={options['sampler']}"] if options.get("sampler") else []
     named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
     default = default_name(task, [*named, *words, *tuned, *budget])
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
@@ -388,7 +392,7 @@ def make_request(
     """
     found = Mistakes(mistakes)
     given: dict[str, Any] = {option: plain_number(value) for option, value in options.items()}
-    tune, budget, tune_seeds = given.pop("tune", ()), given.pop("budget", None), given.pop("tune_seeds", 3)
+    tune, wanted = given.pop("tune", ()), _tune_options(given)
     with found.noted():
         given["design"] = make_design()
     if seeds is not None:
@@ -399,11 +403,17 @@ def make_request(
             metric = selection_metric(str(given.get("metric", DEFAULT_METRIC)), mine)
             if metric.direction is None:
                 raise SettingsError([no_direction("--tune", metric)])
-            given["tune"] = make_tune(
-                given["design"], tune, budget=budget, seeds=tune_seeds, compared=seeds, metric=metric
+            given["tune"] = make_tune(given["design"], tune, wanted, compared=seeds, metric=metric)
+    if not tune:
+        found += [
+            f"--{option} {value} has no effect without --tune: it is {what}"
+            for option, value, what in (
+                ("budget", wanted.budget, "the number of candidates"),
+                ("sampler", wanted.sampler, "who proposes candidates"),
+                ("tune-repeats", None if wanted.repeats == 1 else wanted.repeats, "how often the whole tuning is done"),
             )
-    if not tune and budget is not None:
-        found.append(f"--budget {budget} has no effect without --tune: it is the number of candidates")
+            if value is not None
+        ]
     given["name"] = name = default if given.get("name") is None else given["name"]
     folder = given.pop("out", None)
     given["folder"] = Path("runs") / folder_name(str(name)) if folder is None else folder
@@ -416,6 +426,12 @@ def make_request(
     if found:
         raise SettingsError(found)
     return spec
+
+
+def _tune_options(given: dict[str, Any]) -> TuneOptions:
+    """Taken out of what is given; what is not given has its default."""
+    names = {"budget": "budget", "seeds": "tune_seeds", "repeats": "tune_repeats", "sampler": "sampler"}
+    return TuneOptions(**{name: given.pop(option) for name, option in names.items() if option in given})
 
 
 def own_metrics(measured: Iterable[Metric]) -> dict[str, Metric]:

@@ -2,24 +2,27 @@
 
 In the study's folder, `tuning` holds the candidates' runs, `shared` all arms at one value, and the folder itself each
 arm at its own best. Each is a study like any other, so that a tuned one is stopped, resumed and extended as they are.
+Where the whole tuning is repeated, `repeats/2` and on hold the same again on other seeds, but for `shared`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
+from paribus.records.record import FINISHED
 from paribus.study.driver import lock
-from paribus.study.reading import SHARED, read
-from paribus.study.runner import Work, check, free, outstanding, prepare
+from paribus.study.proposing import Proposing
+from paribus.study.reading import REPEATS, SHARED, read, repeat_folders
+from paribus.study.runner import Work, check, free, outstanding
 from paribus.study.spec import StudySpec
 from paribus.study.store import FILE, NoStudyError, Store, StoreError
-from paribus.study.tuning import Tune, candidates_of, chosen_for, decide
+from paribus.study.tuning import SHIFT, Proposed, Tune, candidates_of, chosen_for, decide, without_repeats
 
 TUNING = "tuning"
 
@@ -41,30 +44,106 @@ def stages(request: StudySpec) -> Iterator[tuple[StudySpec, Work]]:
         request = request.replaced(fresh=False)
         yield request, outstanding(request, notes)
         return
-    sample = request.replaced(design=chosen_for(request.design, _first(request, tune), tune.names))
     tried: set[Settings] = set()
-    check(sample, tried)
-    tuning = tuning_stage(request, tune)
-    notes = check(tuning, tried)
+    notes = []
+    for one in with_repeats(request):
+        found = _checked(one, tried)
+        notes += [] if _is_repeat(one) else found
     notes += _set_aside(request)
-    request, tuning = request.replaced(fresh=False), tuning.replaced(fresh=False)
+    request = request.replaced(fresh=False)
+    for one in with_repeats(request):
+        yield from _tuned(one, tried, notes)
+        notes = []
+
+
+def with_repeats(request: StudySpec) -> list[StudySpec]:
+    """A study, and the further repeats of its whole tuning: each a study of its own, on seeds of its own."""
+    tune = request.tune
+    others = range(2, tune.repeats + 1 if tune is not None else 2)
+    return [request, *(_repeat(request, number) for number in others)]
+
+
+def _repeat(request: StudySpec, number: int) -> StudySpec:
+    assert request.tune is not None
+    return request.replaced(
+        tune=request.tune.of_repeat(number),
+        seeds=[seed + (number - 1) * SHIFT for seed in request.seeds],
+        folder=request.folder / REPEATS / str(number),
+        name=f"{request.name}: repeat {number}",
+        claims=(),  # they are of the study itself
+    )
+
+
+def _is_repeat(request: StudySpec) -> bool:
+    return request.tune is not None and request.tune.repeat > 1
+
+
+def is_of_repeat(stage: StudySpec, asked: StudySpec) -> bool:
+    """Whether a stage is one of a further repeat."""
+    return asked.folder / REPEATS in stage.folder.parents
+
+
+def is_last(stage: StudySpec, asked: StudySpec) -> bool:
+    """Whether nothing is carried out after this stage of what was asked for."""
+    repeats = 1 if asked.tune is None else asked.tune.repeats
+    return stage.folder == (asked.folder if repeats == 1 else asked.folder / REPEATS / str(repeats))
+
+
+def _checked(request: StudySpec, tried: set[Settings]) -> list[str]:
+    """Every candidate, and a first sample of what the last stage will be; what there is to say of the candidates."""
+    tune = request.tune
+    assert tune is not None
+    check(request.replaced(design=chosen_for(request.design, _first(request, tune), tune.names)), tried)
+    return check(tuning_stage(request, tune), tried)
+
+
+def _tuned(request: StudySpec, tried: set[Settings], notes: list[str]) -> Iterator[tuple[StudySpec, Work]]:
+    """The stages of one tuning; all arms at one value only of the first."""
+    tune = request.tune
+    assert tune is not None
     _begin(request, tune)
-    yield tuning, outstanding(tuning, notes)
-    shared, tuned = decide(request.design, tune, read(tuning.folder))
+    proposed = yield from _tuning(request, tune, tried, notes)
+    shared, tuned = decide(request.design, tune, read(request.folder / TUNING), proposed)
     with lock(request.folder):
         store = Store.create(request.folder)
         store.set("tuned", {"shared_values": shared, "arms": [asdict(one) for one in tuned]})
         store.close()
-    stage = _shared_stage(request, {arm.name: shared for arm in request.design.arms})
-    yield stage, prepare(stage, tried)
     last = request.replaced(design=chosen_for(request.design, {one.arm: one.chosen for one in tuned}, tune.names))
-    yield last, prepare(last, tried)
+    if not _is_repeat(request):
+        stage = _shared_stage(request, {arm.name: shared for arm in request.design.arms})
+        yield stage, outstanding(stage, check(stage, tried))
+    said = check(last, tried)
+    yield last, outstanding(last, [] if _is_repeat(request) else said)
 
 
-def tuning_stage(request: StudySpec, tune: Tune) -> StudySpec:
-    """Every arm at every candidate, on seeds of its own, without a look at the test split."""
+def _tuning(
+    request: StudySpec, tune: Tune, tried: set[Settings], notes: list[str]
+) -> Generator[tuple[StudySpec, Work], None, Proposed | None]:
+    """All candidates at once; or, where they are proposed one after another, the next of each arm. Returns those."""
+    if tune.sampler is None:
+        stage = tuning_stage(request, tune)
+        yield stage, outstanding(stage, notes)
+        return None
+    assert tune.budget is not None
+    proposing = Proposing(request.design, tune)
+    for number in range(1, tune.budget + 1):
+        stage = tuning_stage(request, tune, proposing.ask())
+        stage = stage.replaced(name=f"{stage.name}, candidate {number} of {tune.budget}")
+        check(stage, tried)
+        work = outstanding(stage, notes)
+        if work.missing or notes:
+            yield stage, work
+            notes = []
+        known = proposing.tell(read(stage.folder))
+        assert known, "asked for the next candidates before these were trained"
+    return proposing.asked
+
+
+def tuning_stage(request: StudySpec, tune: Tune, proposed: Proposed | None = None) -> StudySpec:
+    """Every arm at every candidate, on seeds of its own, without a look at the test split. `proposed`: as for
+    `candidates_of`."""
     return request.replaced(
-        design=candidates_of(request.design, tune),
+        design=candidates_of(request.design, tune, proposed),
         seeds=tune.seeds,
         least=None,
         folder=request.folder / TUNING,
@@ -82,15 +161,16 @@ def tuning_stage(request: StudySpec, tune: Tune) -> StudySpec:
 
 
 def foreseen(request: StudySpec) -> list[StudySpec]:
-    """The stages as far as they can be known: a value that tuning has yet to choose is the first candidate."""
-    tune = request.tune
-    if tune is None:
+    """The stages as far as they can be known: a value that tuning has yet to choose is the first candidate, and one
+    that a sampler has yet to propose is drawn."""
+    if request.tune is None:
         return [request]
-    chosen, shared, name = (
-        _first(request, tune),
-        _first(request, tune),
-        f"{request.name}: all at one value, yet to be chosen",
-    )
+    return [stage for one in with_repeats(request) for stage in _foreseen(one, request.tune)]
+
+
+def _foreseen(request: StudySpec, asked: Tune) -> list[StudySpec]:
+    tune = request.tune or asked
+    chosen, shared = _first(request, tune), _first(request, tune)
     if tune.given:
         shared = _given(request, tune)
     try:
@@ -100,13 +180,30 @@ def foreseen(request: StudySpec) -> list[StudySpec]:
     if decided is not None and {one.arm for one in decided.arms} >= chosen.keys():
         chosen = {one.arm: one.chosen for one in decided.arms}
         shared = {arm.name: decided.shared_values for arm in request.design.arms}
+    tuning = tuning_stage(request, tune, _foreseen_candidates(request, tune))
+    if tune.sampler is not None:
+        tuning = tuning.replaced(name=f"{tuning.name}; drawn candidates stand for those that are yet to be proposed")
+    last = request.replaced(design=chosen_for(request.design, chosen, tune.names))
+    if _is_repeat(request):
+        return [tuning, last]
     stage = _shared_stage(request, shared)
     known = tune.given or (decided is not None and decided.arms)
-    return [
-        tuning_stage(request, tune),
-        stage if known else stage.replaced(name=name),
-        request.replaced(design=chosen_for(request.design, chosen, tune.names)),
-    ]
+    name = f"{request.name}: all at one value, yet to be chosen"
+    return [tuning, stage if known else stage.replaced(name=name), last]
+
+
+def _foreseen_candidates(request: StudySpec, tune: Tune) -> Proposed | None:
+    """Those that a sampler has proposed, as far as they are trained, and for the others as many that are drawn."""
+    if tune.sampler is None:
+        return None
+    proposing = Proposing(request.design, tune)
+    with suppress(NoStudyError):
+        proposing.replay(read(request.folder / TUNING))
+    count = tune.budget or 0
+    return {
+        arm: [*there, *(one for one in tune.candidates if one not in there)][:count]
+        for arm, there in proposing.asked.items()
+    }
 
 
 def _first(request: StudySpec, tune: Tune) -> dict[str, Mapping[str, Value]]:
@@ -127,6 +224,12 @@ def _shared_stage(request: StudySpec, shared: Mapping[str, Mapping[str, Value]])
     )
 
 
+def parts(folder: Path) -> list[Path]:
+    """The folders of all the studies that a study consists of, its own first."""
+    whole = [folder, *repeat_folders(folder)]
+    return [one for path in whole for one in (path, path / SHARED, path / TUNING) if (one / FILE).is_file()]
+
+
 def _set_aside(request: StudySpec) -> list[str]:
     """Of a study that begins anew: give what is recorded another name, and say which. Nothing is thrown away."""
     folder = request.folder
@@ -141,9 +244,8 @@ def _set_aside(request: StudySpec) -> list[str]:
         count += 1
         other = folder.with_name(f"{folder.name}-until-{when}-{count}")
     with ExitStack() as held:  # StoreError while another process carries the study, or a stage of it, out
-        for part in (folder, folder / TUNING, folder / SHARED):
-            if part.exists():
-                held.enter_context(lock(part))
+        for part in parts(folder):
+            held.enter_context(lock(part))
         try:
             folder.rename(other)
         except OSError as error:
@@ -165,16 +267,46 @@ def _begin(request: StudySpec, tune: Tune) -> None:
                 raise StoreError(
                     f"{request.folder} holds a study without --tune: choose another folder with --name or --out"
                 )
-            if there is not None and there != mine:
-                differing = "; ".join(
-                    f"{key} ({there[key]} there, {mine[key]} here)" for key in mine if there[key] != mine[key]
-                )
-                raise StoreError(
-                    f"{request.folder} holds another study; it is tuned otherwise: {differing}. "
-                    "Choose another folder with --name or --out, or tune in the same way to go on with it"
-                )
+            _must_be_the_same(request.folder, without_repeats(there), without_repeats(mine))
             store.set("name", store.get("name") or request.name)
-            store.set("tune", mine)
+            store.set("tune", {**mine, **_repeats_of(request.folder, there or {}, tune.repeats)})
             store.set("measured", {one.name: one.as_data() for one in request.measured})
         finally:
             store.close()
+
+
+def _must_be_the_same(folder: Path, there: Mapping[str, object] | None, mine: Mapping[str, object] | None) -> None:
+    """StoreError where a study is tuned otherwise than what is recorded."""
+    if there is None or mine is None or there == mine:
+        return
+    differing = "; ".join(
+        f"{key} ({there.get(key, 'none')} there, {mine.get(key, 'none')} here)"
+        for key in {**mine, **there}
+        if there.get(key) != mine.get(key)
+    )
+    raise StoreError(
+        f"{folder} holds another study; it is tuned otherwise: {differing}. "
+        "Choose another folder with --name or --out, or tune in the same way to go on with it"
+    )
+
+
+def _repeats_of(folder: Path, there: Mapping[str, object], asked: int) -> dict[str, object]:
+    """How often it is tuned, in all: what was asked for before stays. Whoever asks for more when the results of some
+    are known may do so because of them: how many were known is recorded."""
+    before, looks = there.get("repeats", 1), there.get("looks", [])
+    assert isinstance(before, int)
+    assert isinstance(looks, list)
+    known = _whole_repeats(folder) if there and asked > before else 0
+    if known and known not in looks:
+        looks = [*looks, known]
+    found = {"repeats": max(before, asked), "looks": looks}
+    return {name: value for name, value in found.items() if value not in (1, [])}
+
+
+def _whole_repeats(folder: Path) -> int:
+    """Of how many repeats every run came to an end, in order."""
+    count = 0
+    for path in (folder, *repeat_folders(folder)):
+        study = read(path)
+        count += bool(study.arms) and all(run.status in FINISHED for arm in study.arms for run in arm.runs)
+    return count

@@ -107,15 +107,18 @@ class NoStudyError(StoreError):
     """A folder without a study, or whose first process was killed before it recorded anything."""
 
 
-WRITTEN = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", ".lock", "checkpoints", "events", "shared", "tuning")
+WRITTEN = (
+    FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", ".lock", "checkpoints", "events", "shared", "tuning",
+    "repeats",
+)  # fmt: skip
 """In a study's folder: what may be written or removed."""
 
 
 def must_lie_inside(folder: Path) -> None:
     """StoreError where a link in a study's folder, which may have been received, leads out of it."""
-    for name in WRITTEN:
-        if leads_out(folder / name, folder):
-            raise StoreError(f"{folder / name} leads out of the study's folder, by a link: remove the link")
+    for path in (*(folder / name for name in WRITTEN), *(folder / "repeats").glob("*")):
+        if leads_out(path, folder):
+            raise StoreError(f"{path} leads out of the study's folder, by a link: remove the link")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ _USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()
 def as_toml(study: StudyRecord) -> str:
     """The file that repeats a study: every setting that its arms share, and each arm's own."""
     arms, tune = study.arms, study.tuning
+    if tune is not None and tune.repeat > 1:
+        raise SettingsError([f"holds repeat {tune.repeat} of a tuned study: that study's own file repeats it"])
     if not arms and tune is not None and tune.shared is not None:  # stopped before the last of its stages
         arms = tune.shared.arms
     if not arms:
@@ -51,7 +53,8 @@ def as_toml(study: StudyRecord) -> str:
         "margin": study.margin,
     }
     if tune is not None:
-        facts |= {"tune_seeds": len(tune.seeds), "budget": tune.budget or None}
+        facts |= {"tune_seeds": len(tune.seeds), "budget": tune.budget or None, "sampler": tune.sampler}
+        facts |= {"tune_repeats": tune.asked_repeats if tune.asked_repeats > 1 else None}
     facts |= {"settings": shared}
     if tune is not None:
         facts |= {"tune": parse_overrides(tune.words)}

@@ -1,45 +1,58 @@
-"""Tuning at equal budget: for every arm the same candidates, chosen on validation data and on seeds of its own.
+"""Tuning at equal budget: for every arm as many candidates, chosen on validation data and on seeds of its own.
 
-`lr=1e-5:1e-1:9` is nine values, evenly spaced in their logarithm; `lr=0.1,0.01` these; several settings make a grid.
-With a budget of N, N candidates are drawn from the plan instead: from `lr=1e-5:1e-1` anywhere in the range, evenly in
-the logarithm, from a list any of its values.
+The candidates are the same for every arm (`candidates.py`), unless a sampler proposes them one after another, from what
+it has found with the arm so far (`samplers.py`). Repeated, the whole tuning is made again on other seeds: what is then
+compared are arms that are tuned like this, and not the values that one tuning happened to choose.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-
-import numpy as np
+from dataclasses import dataclass, field, replace
 
 from paribus.backends.dispatch import resolve
-from paribus.config.overrides import Listed, SettingsError, all_settings, by_full_name, full_name
-from paribus.config.registries import REGISTRIES
+from paribus.config.overrides import Listed, SettingsError, full_name
 from paribus.config.settings import Settings
-from paribus.config.values import Value, format_overrides, format_value
-from paribus.plan import Plan
+from paribus.config.values import Value, format_overrides
 from paribus.records.metrics import Direction, Metric
-from paribus.records.record import Candidate, StudyRecord, Tuned
+from paribus.records.record import FINISHED, Candidate, RunRecord, Status, StudyRecord, Tuned
 from paribus.study.arms import Arm, Design
+from paribus.study.candidates import Axis, corners, drawn, parse_axes, parse_tune, spelled, whole
 from paribus.study.migrations import canonical, word_today
+from paribus.study.samplers import PROPOSING, sampler_mistake
 
 FIRST_SEED = 2**31
 """The seeds of tuning begin here, far from those that people give."""
 
+SHIFT = 2**20
+"""By how much the seeds of a repeat lie above those of the one before: so that those of all repeats are others,
+however many are asked for later."""
+
+MOST_REPEATS = 1000
 DEFAULT_VALIDATION = 0.2
-_MOST_CANDIDATES = 1000
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(?::(\d+))?")
-_NO_CANDIDATES = {*REGISTRIES, "split", "validation", "eval_every", "threads"}
+_NOT_RECORDED = ("candidates", "direction", "axes", "others")
+_UNSAID = {"sampler": None, "repeat": 1, "repeats": 1}
+"""What a record does not hold, as it was so before there was any other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions:
+    """How the command asks for it: how many candidates are drawn, on how many seeds values are chosen, how often all of
+    it is done, and who proposes candidates."""
+
+    budget: int | None = None
+    seeds: int = 3
+    repeats: int = 1
+    sampler: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tune:
     """How a study is tuned. `given`: one value for all arms stands in the command; `direction`: which values of the
-    metric are better."""
+    metric are better; `sampler`: who proposes candidates one after another, where one does, out of `axes`: then
+    `candidates` only stand for those to come. `repeat`: which one of `repeats` it is, and `others`: the candidates of
+    the further ones, where they are other draws."""
 
     words: list[str]
     budget: int | None
@@ -49,150 +62,59 @@ class Tune:
     metric: str
     given: bool
     direction: Direction
+    axes: Mapping[str, Axis] = field(default_factory=dict)
+    others: Sequence[list[dict[str, Value]]] = ()
+    sampler: str | None = None
+    repeat: int = 1
+    repeats: int = 1
 
     @property
     def names(self) -> list[str]:
         """The settings that are tuned."""
         return list(self.candidates[0])
 
+    def of_repeat(self, number: int) -> Tune:
+        """The same tuning once more, on seeds of its own, and with draws of its own where candidates are drawn."""
+        count = len(self.seeds)
+        first = FIRST_SEED + (number - 1) * count
+        return replace(
+            self,
+            seeds=list(range(first, first + count)),
+            candidates=self.others[number - 2] if self.others else self.candidates,
+            others=(),
+            repeat=number,
+            repeats=1,
+        )
+
     def as_record(self) -> dict[str, object]:
         """How the study is tuned, as its record holds it: tuned in another way it is another study."""
-        record = {name: value for name, value in vars(self).items() if name not in ("candidates", "direction")}
+        record = {name: value for name, value in vars(self).items() if name not in _NOT_RECORDED}
+        record = {name: value for name, value in record.items() if name not in _UNSAID or value != _UNSAID[name]}
         return {**record, "words": [word_today(word) for word in self.words]}
 
 
-@dataclass(frozen=True)
-class _Range:
-    low: float
-    high: float
-    whole: bool
-
-    def at(self, place: float) -> Value:
-        """The value at a place from 0 (low) to 1 (high), three digits of it; the ends are themselves."""
-        if place in (0, 1):
-            value = (self.low, self.high)[int(place)]
-        else:
-            value = float(f"{math.exp(math.log(self.low) * (1 - place) + math.log(self.high) * place):.3g}")
-        return round(value) if self.whole or value.is_integer() else value
-
-
-def parse_tune(listed: Sequence[Listed[Value]], budget: int | None) -> list[dict[str, Value]]:
-    """The candidates: setting's full name -> value, for each. SettingsError with every mistake.
-
-    >>> parse_tune([("lr", ["1e-3:1e-1:3"])], None)
-    [{'optimizer.lr': 0.001}, {'optimizer.lr': 0.01}, {'optimizer.lr': 0.1}]
-    >>> parse_tune([("lr", [0.1, 1]), ("momentum", [0, 0.9])], budget=2)
-    [{'optimizer.lr': 1, 'optimizer.momentum': 0}, {'optimizer.lr': 0.1, 'optimizer.momentum': 0}]
-    """
-    mistakes: list[str] = []
-    axes: dict[str, list[Value] | _Range] = {}
-    if budget is not None and not _whole(budget, _MOST_CANDIDATES):
-        mistakes.append(f"--budget {budget} is not allowed: budget is a whole number from 1 to {_MOST_CANDIDATES}")
-    parsed, wrong = by_full_name(listed)
-    mistakes += [f"--tune: {mistake}" for mistake in wrong]
-    for name, values in parsed.items():
-        if name in _NO_CANDIDATES or name.startswith("task."):
-            mistakes.append(f"--tune {name}: it is no setting to choose by validation; make it a factor")
-            continue
-        try:
-            axes[name] = _axis(name, values, budget)
-        except ValueError as error:
-            mistakes.append(f"--tune {_spelled(name.rpartition('.')[2], values)} is not allowed: {error}")
-    if mistakes:
-        raise SettingsError(mistakes)
-    lists = {name: axis for name, axis in axes.items() if isinstance(axis, list)}
-    size = math.prod(map(len, lists.values())) if len(lists) == len(axes) else math.inf
-    if budget is None:
-        if size > _MOST_CANDIDATES:
-            raise SettingsError([f"--tune makes {size} candidates: at most {_MOST_CANDIDATES}, or --budget N of them"])
-        return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
-    if budget > size:
-        raise SettingsError([f"--budget {budget} is more than the {size} candidates there are: leave it out"])
-    return _drawn(axes, budget)
-
-
-def _whole(number: object, most: int) -> bool:
-    """Whether Python gave a whole number from 1 to the most."""
-    return isinstance(number, int) and not isinstance(number, bool) and 0 < number <= most
-
-
-def _spelled(name: str, values: Sequence[Value]) -> str:
-    return f"{name}={','.join(map(format_value, values))}"
-
-
-def _axis(name: str, values: list[Value], budget: int | None) -> list[Value] | _Range:
-    found = _RANGE.fullmatch(str(values[0])) if len(values) == 1 else None
-    if found is None:
-        if len(set(values)) < len(values):
-            raise ValueError("a value is listed twice")
-        return list(values)
-    low, high, count = float(found[1]), float(found[2]), found[3]
-    if not 0 < low < high < math.inf:
-        raise ValueError(
-            "a range is LOW:HIGH:COUNT with 0 < LOW < HIGH, evenly spaced in the logarithm; list other values"
-        )
-    line = _Range(low, high, all(info.annotation is int for _, info in all_settings()[name]))
-    if count is None:
-        if budget is None:
-            raise ValueError("say how many values, as in LOW:HIGH:9, or give --budget N to draw from the range")
-        return line
-    if not 2 <= int(count) <= _MOST_CANDIDATES:
-        raise ValueError(f"the count of a range is from 2 to {_MOST_CANDIDATES}")
-    return list(dict.fromkeys(line.at(float(place)) for place in np.linspace(0, 1, int(count))))
-
-
-def _drawn(axes: Mapping[str, list[Value] | _Range], budget: int) -> list[dict[str, Value]]:
-    plan, number = Plan(0), 0
-    found: list[dict[str, Value]] = []
-    while len(found) < budget and number < 1000 * budget:
-        places = plan.trial(number, len(axes))
-        values = {
-            name: axis.at(float(place)) if isinstance(axis, _Range) else axis[int(place * len(axis))]
-            for (name, axis), place in zip(axes.items(), places, strict=True)
-        }
-        number += 1
-        if values not in found:
-            found.append(values)
-    return found
+def without_repeats(record: Mapping[str, object] | None) -> dict[str, object] | None:
+    """How a study is tuned, but for how often: more repeats go on with the same study."""
+    return (
+        None if record is None else {name: value for name, value in record.items() if name not in ("repeats", "looks")}
+    )
 
 
 def make_tune(
-    design: Design,
-    listed: Sequence[Listed[Value]],
-    *,
-    budget: int | None,
-    seeds: int,
-    compared: Sequence[int],
-    metric: Metric,
+    design: Design, listed: Sequence[Listed[Value]], asked: TuneOptions, *, compared: Sequence[int], metric: Metric
 ) -> Tune:
     """How the arms of a design are tuned; SettingsError with every mistake, those of each candidate among them.
 
-    `listed`: settings and their candidates; `seeds`: how many of its own, apart from those `compared`; `metric`: on
-    validation data, with a direction.
+    `listed`: settings and their candidates; `compared`: the seeds that arms are compared on; `metric`: on validation
+    data, with a direction.
     """
     assert metric.direction is not None
-    candidates = parse_tune(listed, budget)
-    words = " ".join(_spelled(key, values) for key, values in listed)
-    mistakes: list[str] = []
+    mistakes = [line for line in (sampler_mistake(asked.sampler, asked.budget),) if line]
+    candidates, axes = parse_tune(listed, asked.budget), parse_axes(listed, asked.budget)
+    words = " ".join(spelled(key, values) for key, values in listed)
     names = list(candidates[0])
-    for name in names:
-        if name in design.factors:
-            short = name.rpartition(".")[2]
-            mistakes.append(f"{short} is tuned and a factor: list its values in one of the two")
-    if "validation" in design.factors or len({arm.settings.validation for arm in design.arms}) > 1:
-        mistakes.append("validation is a factor: every arm is tuned on the same validation split; give it once")
-    if any(arm.settings.split == "by_seed" for arm in design.arms):
-        mistakes.append(
-            "split=by_seed cannot be tuned: one seed's test examples are another's training data, on which the choice "
-            "would be made; take split=fixed"
-        )
-    own: list[int] = []
-    if _whole(seeds, 1000):
-        own = list(range(FIRST_SEED, FIRST_SEED + seeds))
-    else:
-        mistakes.append(f"--tune-seeds {seeds} is not allowed: tune-seeds is a whole number from 1 to 1000")
-    if both := sorted({*own} & {*compared}):
-        mistakes.append(f"--seeds {both[0]} is a seed of tuning: those of the comparison are others")
+    mistakes += _mistakes_of_arms(design, names)
+    mistakes += _mistakes_of_seeds(asked, compared)
     if len(candidates) < 2:
         mistakes.append(f"--tune {words} is one candidate: there is nothing to choose; list several")
     given = [name for name in names if name in design.given]
@@ -201,31 +123,94 @@ def make_tune(
             f"{', '.join(given)} is given and {', '.join(sorted({*names} - {*given}))} is not: what all arms share is "
             "given for every tuned setting, or for none (then it is the candidate that is best on average)"
         )
+    proposing = asked.sampler in PROPOSING
+    if proposing and not given:
+        example = " ".join(f"{name.rpartition('.')[2]}={candidates[0][name]}" for name in names)
+        mistakes.append(
+            f"--sampler {asked.sampler} proposes other candidates to each arm, so that none is best on average: give "
+            f"the value that all arms share with the settings, as in {example}"
+        )
     validation = design.arms[0].settings.validation or DEFAULT_VALIDATION
-    canonical: list[dict[str, Value]] = []
-    for arm in design.arms:
-        for values in candidates:
-            try:
-                flat = at(arm, values, validation).flat()
-            except SettingsError as error:
-                mistakes += [f"--tune: {mistake}" for mistake in error.mistakes]
-                continue
-            if arm is design.arms[0]:
-                canonical.append({name: flat[name] for name in names})
-    if any(values in canonical[:i] for i, values in enumerate(canonical)):
+    count = asked.repeats if whole(asked.repeats, MOST_REPEATS) and asked.budget is not None and not proposing else 1
+    draws = [candidates, *(drawn(axes, asked.budget or 0, number) for number in range(2, count + 1))]
+    checked = [_canonical(design, one, validation, mistakes) for one in draws]
+    if proposing:
+        _canonical(design, corners(axes), validation, mistakes)
+    if any(values in checked[0][:i] for i, values in enumerate(checked[0])):
         mistakes.append(f"--tune {words}: a candidate is listed twice")
     if mistakes:
-        raise SettingsError(mistakes)
+        raise SettingsError(dict.fromkeys(mistakes))
     return Tune(
-        words=[_spelled(full_name(key), values) for key, values in listed],
-        budget=budget,
-        candidates=canonical,
-        seeds=own,
+        words=[spelled(full_name(key), values) for key, values in listed],
+        budget=asked.budget,
+        candidates=checked[0],
+        seeds=list(range(FIRST_SEED, FIRST_SEED + asked.seeds)),
         validation=validation,
         metric=metric.name,
         given=bool(given),
         direction=metric.direction,
+        axes=axes,
+        others=checked[1:],
+        sampler=asked.sampler if proposing else None,
+        repeats=asked.repeats,
     )
+
+
+def _mistakes_of_arms(design: Design, names: Sequence[str]) -> list[str]:
+    mistakes = [
+        f"{name.rpartition('.')[2]} is tuned and a factor: list its values in one of the two"
+        for name in names
+        if name in design.factors
+    ]
+    if "validation" in design.factors or len({arm.settings.validation for arm in design.arms}) > 1:
+        mistakes.append("validation is a factor: every arm is tuned on the same validation split; give it once")
+    if any(arm.settings.split == "by_seed" for arm in design.arms):
+        mistakes.append(
+            "split=by_seed cannot be tuned: one seed's test examples are another's training data, on which the choice "
+            "would be made; take split=fixed"
+        )
+    return mistakes
+
+
+def _mistakes_of_seeds(asked: TuneOptions, compared: Sequence[int]) -> list[str]:
+    """Of the seeds that values are chosen on, and of those that arms are compared on."""
+    mistakes: list[str] = []
+    if not whole(asked.seeds, 1000):
+        mistakes.append(f"--tune-seeds {asked.seeds} is not allowed: tune-seeds is a whole number from 1 to 1000")
+    elif both := sorted({*range(FIRST_SEED, FIRST_SEED + asked.seeds)} & {*compared}):
+        mistakes.append(f"--seeds {both[0]} is a seed of tuning: those of the comparison are others")
+    if not whole(asked.repeats, MOST_REPEATS):
+        mistakes.append(
+            f"--tune-repeats {asked.repeats} is not allowed: tune-repeats is a whole number from 1 to {MOST_REPEATS}"
+        )
+    elif asked.repeats > 1 and getattr(compared, "least", None) is not None:
+        mistakes.append(
+            "--tune-repeats needs a fixed number of seeds, as in --seeds 8: with seeds until all is decided each "
+            "repeat would end at another seed"
+        )
+    elif asked.repeats > 1 and max(compared, default=0) >= SHIFT:
+        mistakes.append(
+            f"--seeds {max(compared)} is too large for --tune-repeats: give seeds below {SHIFT}, as each repeat has "
+            "its own above those of the one before"
+        )
+    return mistakes
+
+
+def _canonical(
+    design: Design, candidates: Sequence[Mapping[str, Value]], validation: float, mistakes: list[str]
+) -> list[dict[str, Value]]:
+    """Candidates with their values as settings have them; what is wrong with one of them in any arm is noted."""
+    found: list[dict[str, Value]] = []
+    for arm in design.arms:
+        for values in candidates:
+            try:
+                mine = canonical_values(arm, values, validation)
+            except SettingsError as error:
+                mistakes += [f"--tune: {mistake}" for mistake in error.mistakes]
+                continue
+            if arm is design.arms[0]:
+                found.append(mine)
+    return found
 
 
 def at(arm: Arm, values: Mapping[str, Value], validation: float) -> Settings:
@@ -233,12 +218,22 @@ def at(arm: Arm, values: Mapping[str, Value], validation: float) -> Settings:
     return resolve({**arm.network.values(), **values, "validation": validation})
 
 
-def candidates_of(design: Design, tune: Tune) -> Design:
-    """Every arm at every candidate."""
+def canonical_values(arm: Arm, values: Mapping[str, Value], validation: float) -> dict[str, Value]:
+    """Values as an arm's settings have them: of their own type."""
+    flat = at(arm, values, validation).flat()
+    return {name: flat[name] for name in values}
+
+
+Proposed = Mapping[str, Sequence[Mapping[str, Value]]]
+"""Arm -> its candidates, in the order in which they were proposed."""
+
+
+def candidates_of(design: Design, tune: Tune, proposed: Proposed | None = None) -> Design:
+    """Every arm at every candidate, or each at those `proposed` to it."""
     arms = [
         Arm(" ".join(filter(None, (arm.name, format_overrides(values)))), at(arm, values, tune.validation))
         for arm in design.arms
-        for values in tune.candidates
+        for values in (tune.candidates if proposed is None else proposed[arm.name])
     ]
     return Design([*design.factors, *tune.names], arms, named=design.named)
 
@@ -250,41 +245,68 @@ def chosen_for(design: Design, chosen: Mapping[str, Mapping[str, Value]], names:
     return Design(factors, arms, named=design.named)
 
 
-def decide(design: Design, tune: Tune, tried: StudyRecord) -> tuple[dict[str, Value], list[Tuned]]:
-    """From the runs of tuning: one candidate for all arms, and each arm's own best.
+def decide(
+    design: Design, tune: Tune, tried: StudyRecord, proposed: Proposed | None = None
+) -> tuple[dict[str, Value], list[Tuned]]:
+    """From the runs of tuning: one candidate for all arms, and each arm's own best. `proposed`: to each arm, where not
+    all have the same.
 
     Best is the best mean of the tuning's metric over its seeds; of equals the one of lowest validation loss, then the
     first. A candidate of which a run diverged or failed is not chosen; SettingsError where
     an arm has no other.
     """
-    runs = {canonical(arm.settings): {run.seed: run for run in arm.runs} for arm in tried.arms}
+    results = Results(tune, tried)
     ranks: list[list[tuple[float, float]]] = []
     found: list[Tuned] = []
     for arm in design.arms:
-        candidates, rank = [], []
-        for values in tune.candidates:
-            mine = runs[canonical(at(arm, values, tune.validation).flat())]
-            scores = [mine[seed].final(tune.metric) for seed in tune.seeds]
-            losses = [mine[seed].final("validation_loss") for seed in tune.seeds]
-            mean, loss = _mean(scores), _mean(losses)
-            sign = 1 if tune.direction == "lower" else -1
-            candidates.append(Candidate(values, scores, mean))
-            rank.append((math.inf, math.inf) if mean is None or loss is None else (sign * mean, loss))
+        mine = tune.candidates if proposed is None else proposed[arm.name]
+        scored = [results.of(arm, values) for values in mine]
+        rank = [results.rank(*one) for one in scored]
         if min(rank)[0] == math.inf:
             name = arm.name or tried.name
             raise SettingsError(
                 [f"no candidate of {name} came to its end on every seed: `show` says why; tune other values"]
             )
         ranks.append(rank)
-        chosen = tune.candidates[rank.index(min(rank))]
-        found.append(Tuned(arm.name, candidates, chosen, _edges(tune.candidates, chosen)))
-    totals = [(sum(r[i][0] for r in ranks), sum(r[i][1] for r in ranks)) for i in range(len(tune.candidates))]
+        chosen = mine[rank.index(min(rank))]
+        found.append(Tuned(arm.name, [candidate for candidate, _ in scored], chosen, _edges(mine, chosen)))
     if tune.given:
         flat = design.arms[0].settings.flat()
         return {name: flat[name] for name in tune.names}, found
+    totals = [(sum(r[i][0] for r in ranks), sum(r[i][1] for r in ranks)) for i in range(len(tune.candidates))]
     if min(totals)[0] == math.inf:
         raise SettingsError(["no candidate came to its end with every arm: give the shared value with the settings"])
     return tune.candidates[totals.index(min(totals))], found
+
+
+class Results:
+    """What the runs of a tuning came to."""
+
+    def __init__(self, tune: Tune, tried: StudyRecord) -> None:
+        self._tune = tune
+        self._runs = {canonical(arm.settings): {run.seed: run for run in arm.runs} for arm in tried.arms}
+
+    def _of(self, arm: Arm, values: Mapping[str, Value]) -> list[RunRecord] | None:
+        mine = self._runs.get(canonical(at(arm, values, self._tune.validation).flat()), {})
+        found = [mine[seed] for seed in self._tune.seeds if seed in mine]
+        return found if len(found) == len(self._tune.seeds) else None
+
+    def ended(self, arm: Arm, values: Mapping[str, Value]) -> bool:
+        """Whether every seed's run came to an end, good or bad."""
+        found = self._of(arm, values)
+        return found is not None and all(run.status in (*FINISHED, Status.FAILED) for run in found)
+
+    def of(self, arm: Arm, values: Mapping[str, Value]) -> tuple[Candidate, float | None]:
+        """A candidate with its scores, and its mean validation loss."""
+        found = self._of(arm, values)
+        assert found is not None
+        scores, losses = ([run.final(name) for run in found] for name in (self._tune.metric, "validation_loss"))
+        return Candidate(values, scores, _mean(scores)), _mean(losses)
+
+    def rank(self, candidate: Candidate, loss: float | None) -> tuple[float, float]:
+        """The lowest is the best."""
+        sign = 1 if self._tune.direction == "lower" else -1
+        return (math.inf, math.inf) if candidate.mean is None or loss is None else (sign * candidate.mean, loss)
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:

@@ -15,7 +15,7 @@ from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.files.curves import COLOURS, curves, data, in_reach, printable
 from paribus.report.page.figures import MARKS, MOST_ROWS
 from paribus.report.page.text import View, amount
-from paribus.report.series import MOST_PANELS, Panel, Series, by_length, gradients, panels, swept, tried
+from paribus.report.series import MOST_PANELS, Panel, Series, budgets, by_length, gradients, panels, swept, tried
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,7 @@ def figures(view: View) -> Iterator[tuple[str, Figure]]:
         ("lengths", lambda: _lengths(findings)),
         ("gradients", lambda: _gradients(study, labels)),
         ("tuning", lambda: _tuned(view)),
+        ("budget", lambda: _budget(view)),
     )
     for name, make in makers:
         figure = make()
@@ -224,6 +225,18 @@ def _tuned(view: View) -> Figure | None:
         axis.set_xscale("log")
     axis.set_xlabel(f"{name.rpartition('.')[2]} (large: chosen)")
     axis.set_ylabel(view.findings.metric(study.tuning.metric).words)
+    return _with_legend(figure, axis)
+
+
+def _budget(view: View) -> Figure | None:
+    found, tuning = budgets(view.findings, view.labels), view.study.tuning
+    if not found or tuning is None:
+        return None
+    figure, (axis,) = _new(7, 4.2)
+    for one in found:
+        axis.plot(one.x, in_reach(one.y), **_style(one))
+    axis.set_xlabel("candidates")
+    axis.set_ylabel(f"expected best {view.findings.metric(tuning.metric).words}")
     return _with_legend(figure, axis)
 
 

@@ -15,6 +15,7 @@ from paribus.report.page.tables import (
     Cell,
     Table,
     candidates,
+    chosen_in_repeats,
     csv_text,
     differences_csv,
     differences_table,
@@ -80,7 +81,12 @@ def _tables(view: View) -> Iterator[tuple[str, str]]:
     if view.found:
         yield "differences.csv", differences_csv(view.findings.differences)
         yield "differences.md", markdown(differences_table(view))
-    for name, table in (("meters", meters(view)), ("candidates", candidates(view)), ("chosen", side_by_side(view))):
+    for name, table in (
+        ("meters", meters(view)),
+        ("candidates", candidates(view)),
+        ("chosen", side_by_side(view)),
+        ("repeats", chosen_in_repeats(view)),
+    ):
         if table is not None:
             yield f"{name}.csv", _csv(table)
             yield f"{name}.md", markdown(table)

@@ -20,6 +20,7 @@ from paribus.report.series import (
     Panel,
     Series,
     boundary_frames,
+    budgets,
     by_length,
     class_png,
     evenly,
@@ -87,7 +88,7 @@ def forest(pairs: Pairs) -> Figure | None:
             "heights": [72 + len(rows) * (30 + 15 * max(map(len, one))) for one in notes],
         },
         legend=[
-            Key(label=text, style=0, symbol=symbol)
+            Key(label=text.replace("seeds", f"{rows[0].unit}s"), style=0, symbol=symbol)
             for symbol, text in dict.fromkeys(
                 MARKS[verdict] for verdict in MARKS if any(one.verdict == verdict for one in rows)
             )
@@ -263,6 +264,29 @@ def tuned(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
             "height": 360,
             "xaxis": {"title": {"text": asked}, **axis},
             "yaxis": {"title": {"text": metric.words}, **share},
+        },
+        facts={"wide": True},
+        legend=keys(found),
+    )
+
+
+def budget(findings: Findings, labels: Mapping[str, str]) -> Figure | None:
+    """The expected best validation score of each arm over the number of candidates."""
+    found, tuning = budgets(findings, labels), findings.study.tuning
+    if not found or tuning is None:
+        return None
+    metric = findings.metric(tuning.metric)
+    share = {"tickformat": "~%"} if metric.percent else {}
+    ends = "; ".join(f"{one.label}: {metric.told(one.y[0])} of 1, {metric.told(one.y[-1])} of all" for one in found)
+    return Figure(
+        name="budget",
+        caption=f"{findings.budget_told} (Dodge and others 2019). A candidate that did not end counts as the worst.",
+        label=f"Expected best {metric.words} after so many candidates. {ends}.",
+        data=[trace(one, "%{x} candidates: %{y:.4~g}") for one in found],
+        layout={
+            "height": 360,
+            "xaxis": {"title": {"text": "candidates"}},
+            "yaxis": {"title": {"text": f"expected best {metric.words}"}, **share},
         },
         facts={"wide": True},
         legend=keys(found),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -30,6 +31,7 @@ from paribus.report.page.curves import (
 from paribus.report.page.figures import (
     as_spec,
     boundaries,
+    budget,
     class_keys,
     confusions,
     data_uri,
@@ -44,6 +46,7 @@ from paribus.report.page.parts import Group, Mistake, Section, Tuning
 from paribus.report.page.scores import effect_groups, section_of_scores
 from paribus.report.page.tables import (
     candidates,
+    chosen_in_repeats,
     differences_csv,
     meters,
     repeat,
@@ -53,7 +56,7 @@ from paribus.report.page.tables import (
     side_by_side,
     tuning_line,
 )
-from paribus.report.page.text import FOOTNOTE, View, answers, count, tally
+from paribus.report.page.text import FOOTNOTE, View, answers, count, of_repeats, tally
 from paribus.report.series import MOST_PANELS, Panel, mistake_png, panels
 from paribus.report.terminal.tables import PLUS_MINUS
 from paribus.study.names import folder_name
@@ -169,6 +172,14 @@ def _differences(view: View) -> Iterator[Group]:
         yield Group(title=own, note=figure.caption, figures=[figure], legend=figure.legend)
     elif not several and any(one.by_ranks for one in view.found):
         yield Group(title=own, note="All pairs are judged by ranks, which have no mean to draw.", figures=[])
+    over = forest(of_repeats(view).pairs)
+    if over is not None and tuning:
+        yield Group(
+            title=f"Differences over {tuning.asked_repeats} repeats of the whole tuning",
+            note=over.caption,
+            figures=[replace(over, name="repeats")],
+            legend=over.legend,
+        )
     if tuning and view.findings.shared:
         shared = forest(View.of(view.findings.shared).pairs)
         if shared is not None:
@@ -269,13 +280,16 @@ def _tuning(view: View) -> Tuning | None:
     tried, chosen = candidates(view), side_by_side(view)
     if tried is None or chosen is None:
         return None
-    figure = tuned(view.findings, dict(view.labels))
-    groups = (
-        []
-        if figure is None
-        else [Group(title="What was tried", note=figure.caption, figures=[figure], legend=figure.legend)]
-    )
-    return Tuning(tuning_line(view), chosen, tried, groups)
+    figures = {
+        "What was tried": tuned(view.findings, dict(view.labels)),
+        "What another budget would give": budget(view.findings, dict(view.labels)),
+    }
+    groups = [
+        Group(title=title, note=figure.caption, figures=[figure], legend=figure.legend)
+        for title, figure in figures.items()
+        if figure is not None
+    ]
+    return Tuning(tuning_line(view), chosen, tried, groups, chosen_in_repeats(view))
 
 
 # --- the file --------------------------------------------------------------------------------------------------------

@@ -63,3 +63,4 @@ class Tuning:
     chosen: Table
     tried: Table
     figures: list[Group]
+    repeats: Table | None

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from paribus.config.overrides import SettingsError
-from paribus.config.values import format_value
+from paribus.config.values import Value, format_value
 from paribus.findings.compared import Difference
 from paribus.findings.findings import Findings
 from paribus.findings.summary import Summary
@@ -19,6 +19,7 @@ from paribus.records.metrics import METERS, TO_TARGET, Metric
 from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
 from paribus.report.page.text import View, count, listed
 from paribus.report.terminal.tables import cell
+from paribus.report.terminal.tuned import candidate_values
 from paribus.study.toml import as_toml
 
 Raw = str | float | int | None
@@ -115,19 +116,34 @@ def candidates(view: View) -> Table | None:
         return None
     names, metric = list(tuning.arms[0].chosen), view.findings.metric(tuning.metric)
     rows = []
-    for tried in tuning.arms[0].candidates:
-        line = [Cell(format_value(tried.values[name]), _number(tried.values[name])) for name in names]
+    for tried in candidate_values(tuning):
+        line = [Cell(format_value(tried[name]), _number(tried[name])) for name in names]
         for arm in tuning.arms:
-            mean = next((one.mean for one in arm.candidates if one.values == tried.values), None)
-            scored = (
-                "did not end" if mean is None else cell(metric, Summary(values=[], n=0, mean=mean, sd=None, ci95=None))
-            )
-            chosen = tried.values == arm.chosen
-            line.append(Cell(scored + " (chosen)" * chosen, mean, chosen))
+            means = [one.mean for one in arm.candidates if one.values == tried]
+            chosen = tried == arm.chosen
+            told = ["did not end" if mean is None else metric.told(mean) for mean in means] or ["-"]
+            line.append(Cell(told[0] + " (chosen)" * chosen, means[0] if means else None, chosen))
         rows.append(line)
-    rows.sort(key=lambda line: [(one.value is None, one.value or 0.0, one.text) for one in line[: len(names)]])
     arms = [view.labels.get(arm.arm, arm.arm) or view.study.name for arm in tuning.arms]
     return Table([*(name.rpartition(".")[2] for name in names), *arms], rows, 0)
+
+
+def chosen_in_repeats(view: View) -> Table | None:
+    """A row for each repeat of the whole tuning, a column for each arm: the mean, and what it chose."""
+    findings, tuning = view.findings, view.study.tuning
+    if tuning is None or tuning.asked_repeats == 1:
+        return None
+    metric, rows = findings.primary_metric, []
+    for number, one in enumerate(findings.repeats, 1):
+        units, mine = one.unit(metric.name), one.study.tuning.arms if one.study.tuning else []
+        line = [Cell(str(number), number)]
+        for arm in mine:
+            mean = units[arm.arm].mean if arm.arm in units else None
+            reached = "not done" if mean is None else metric.told(mean)
+            line.append(Cell(f"{reached} at {_overrides(arm.chosen)}", mean))
+        rows.append(line)
+    arms = [view.labels.get(arm.arm, arm.arm) or view.study.name for arm in tuning.arms]
+    return Table(["repeat", *arms], rows)
 
 
 def side_by_side(view: View) -> Table | None:
@@ -142,13 +158,17 @@ def side_by_side(view: View) -> Table | None:
         [
             Cell(view.labels.get(one.arm, one.arm) or study.name),
             _maybe(metric, shared.get(one.arm)),
-            Cell(" ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in one.chosen.items())),
+            Cell(_overrides(one.chosen)),
             _maybe(metric, own.get(one.arm)),
         ]
         for one in tuning.arms
     ]
-    at = " ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in tuning.shared_values.items())
+    at = _overrides(tuning.shared_values)
     return Table(["arm", f"{metric.label}, all at {at}", "own best", f"{metric.label}, each at its own"], rows)
+
+
+def _overrides(values: Mapping[str, Value]) -> str:
+    return " ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in values.items())
 
 
 def tuning_line(view: View) -> str:
@@ -156,8 +176,11 @@ def tuning_line(view: View) -> str:
     tuning = view.study.tuning
     assert tuning is not None
     tried, metric = len(tuning.arms[0].candidates) if tuning.arms else 0, view.findings.metric(tuning.metric)
+    given = f"was given the same {count(tried, 'candidate')}"
+    if tuning.sampler is not None:
+        given = f"had {count(tried, 'candidate')} of its own, which {tuning.sampler} proposed one after another"
     return (
-        f"Every arm was given the same {count(tried, 'candidate')}. Chosen by {metric.words} on "
+        f"Every arm {given}. Chosen by {metric.words} on "
         f"{100 * tuning.validation:g} % of the training data, over {count(len(tuning.seeds), 'seed')} apart from the "
         "comparison's; then trained afresh."
     )
@@ -311,6 +334,11 @@ def _facts(study: StudyRecord, runs: Sequence[RunRecord]) -> list[tuple[str, str
     facts = [("seeds", listed(study.seeds) or "none yet")]
     if study.tuning is not None:
         facts.append(("seeds of the tuning", listed(study.tuning.seeds)))
+        facts += [
+            (f"of repeat {one.tuning.repeat}", f"{listed(one.seeds)}; of its tuning {listed(one.tuning.seeds)}")
+            for one in study.tuning.repeats
+            if one.tuning is not None
+        ]
     infos: dict[DatasetInfo, None] = dict.fromkeys(run.task for run in runs)
     if study.own_loop:
         infos = {info: None for info in infos if info.train}

@@ -13,10 +13,10 @@ from paribus.findings.compared import HIGHER, Difference
 from paribus.findings.factors import FactorEffect
 from paribus.findings.findings import Findings
 from paribus.records.metrics import Metric
-from paribus.records.record import StudyRecord
+from paribus.records.record import StudyRecord, Tuning
 from paribus.report.terminal.over import SWEEPS, TASKS, sweep_lines, task_lines
 from paribus.report.terminal.tables import EFFECTS, agreement_line, arm_label, interaction_lines, target_lines
-from paribus.report.terminal.tuned import edge_lines
+from paribus.report.terminal.tuned import AT_CHOSEN, OF_TUNED
 
 _OF: Mapping[str | None, str] = {
     "t of the pair": ", of this pair alone",
@@ -159,14 +159,14 @@ def named(label: str) -> str:
 def sentence(one: Difference, labels: Mapping[str, str], metric: Metric, margin: float | None = None) -> str:
     """A difference on the primary metric, in plain words; the arm that is higher comes first."""
     a, b, mean, interval = named(labels[one.a]), named(labels[one.b]), one.mean, one.interval
-    where, seeds = f"in {metric.words}", count(one.pairs, "seed")
+    where, seeds = f"in {metric.words}", count(one.pairs, one.unit)
     note = f"; {one.note}" if one.note else ""
     if one.unpaired and one.verdict != "not judged":
         seeds, note = one.note, ""
     if mean is None and not one.by_ranks:
         if one.note:
             return f"{a} and {b} are not judged {where}{note}."
-        return f"{a} and {b} have no seed in common that is done: nothing can be said of them {where}."
+        return f"{a} and {b} have no {one.unit} in common that is done: nothing can be said of them {where}."
     backwards = one.verdict == "b higher" if one.by_ranks or mean is None else mean < 0
     if backwards:
         a, b, mean = b, a, None if mean is None else -mean
@@ -189,15 +189,16 @@ def sentence(one: Difference, labels: Mapping[str, str], metric: Metric, margin:
         within = amount(metric, margin, None)[0] if margin is not None else "the margin"
         return f"{a} and {b} are equivalent {where}, within {within}: {by}{inside}, {seeds}{note}."
     if one.verdict == "too few seeds":
-        return f"Too few seeds to tell {a} from {b} {where}: {by}{inside}, {seeds}{needed}{note}."
+        return f"Too few {one.unit}s to tell {a} from {b} {where}: {by}{inside}, {seeds}{needed}{note}."
     if one.verdict == "not judged":
         return f"{a} and {b} are not judged {where}{note}."
     return f"No difference is shown between {a} and {b} {where}: {found}{needed}{note}."
 
 
 def answers(view: View) -> list[Answer]:
-    """What a study shows; of a tuned one, each arm at its own best and then all at the shared value."""
-    study, tuning = view.study, view.study.tuning
+    """What a study shows; of a tuned one, each arm at its own best, what its repeats show, and then all at the shared
+    value."""
+    tuning = view.study.tuning
     if tuning is None:
         effects, pairs = view.findings.effects, view.pairs
         before = [*_beyond_pairs(view), *of_factors(effects, pairs.metric, pairs.margin)]
@@ -209,10 +210,26 @@ def answers(view: View) -> list[Answer]:
     if not tuning.arms:
         return [Answer("", ["No values are chosen yet: the same command goes on with the tuning."], [], [])]
     own = _answer(view, "Each at its own best")
-    own = Answer(own.title, [*edge_lines(study, tuning), *own.notes], own.sentences, own.more)
-    if view.findings.shared is None:
-        return [own]
-    return [own, _answer(View.of(view.findings.shared), f"All at {format_overrides(tuning.shared_values)}")]
+    repeated = tuning.asked_repeats > 1
+    more = [*([AT_CHOSEN] if repeated else []), *own.more]
+    own = Answer(own.title, [*view.findings.edges, *own.notes], own.sentences, more)
+    found = [own, *([_over_repeats(view, tuning)] if repeated else [])]
+    if view.findings.shared is not None:
+        found.append(_answer(View.of(view.findings.shared), f"All at {format_overrides(tuning.shared_values)}"))
+    return found
+
+
+def of_repeats(view: View) -> View:
+    """The differences over repeats of the whole tuning."""
+    return View(view.findings, view.labels, ranked(view.findings.over_repeats))
+
+
+def _over_repeats(view: View, tuning: Tuning) -> Answer:
+    found, findings = of_repeats(view), view.findings
+    said = [sentence(one, view.labels, findings.primary_metric, view.study.margin) for one in found.found]
+    chosen = [f"{view.labels.get(one.arm, one.arm) or view.study.name} chose {one.told}." for one in findings.choices]
+    title = f"Over {tuning.asked_repeats} repeats of the whole tuning"
+    return Answer(title, findings.of_repeats, said, [OF_TUNED, *chosen])
 
 
 def of_factors(effects: Sequence[FactorEffect], metric: Metric, margin: float | None) -> list[Answer]:

@@ -269,7 +269,7 @@ def differences_table(
         p = "-" if one.p_adjusted is None else f"{one.p_adjusted:.2g}"
         verdict = verdict_words(one, labels, metric)
         if one.verdict in ("too few seeds", "no difference shown") and (one.seeds_needed or 0) > one.pairs:
-            verdict += f" ({one.seeds_needed} seeds find the margin with 80 % power)"
+            verdict += f" ({one.seeds_needed} {one.unit}s find the margin with 80 % power)"
         table.add_row(Text(f"{labels[one.a]} - {labels[one.b]}"), mean, interval, p, Text(verdict))
     lines: list[RenderableType] = [table]
     if margin is not None and any(one.verdict == "equivalent" for one in found):
@@ -300,7 +300,7 @@ def verdict_words(one: Difference, labels: Mapping[str, str], metric: Metric) ->
     'adam lower, which is better'
     """
     if one.verdict not in HIGHER:
-        return one.verdict or ""
+        return (one.verdict or "").replace("seeds", f"{one.unit}s")
     higher, lower = (one.a, one.b) if one.verdict == "a higher" else (one.b, one.a)
     return f"{labels[lower]} lower, which is better" if metric.direction == "lower" else f"{labels[higher]} higher"
 
