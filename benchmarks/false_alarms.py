@@ -1,6 +1,7 @@
 """How often Paribus sees a difference where there is none, and how often it finds one that was planted.
 
-    python benchmarks/false_alarms.py     # 400 A/A studies of 8 seeds, 12,800 real runs: about 3 minutes
+    python benchmarks/false_alarms.py                       # 400 A/A studies of 8 seeds, 12,800 real runs: 3 minutes
+    python benchmarks/false_alarms.py --seeds 6..40         # 400 that end when decided, 31,000 runs: ten minutes
 
 A/A: both arms have the same settings; the sham arm re-keys `init` and `order` (its plans are those of other seeds), so
 that its runs differ as those of another seed. A verdict `a higher` or `b higher` is a false alarm; at a true rate of 5 %,
@@ -8,22 +9,39 @@ that its runs differ as those of another seed. A verdict `a higher` or `b higher
 
 Power: to the same scores a difference of one standard deviation of the paired differences is added; the share that is
 found stands beside that of the paired t test on normal differences (`paribus.findings.power.t_power`).
+
+Seeds until decided: whole studies, trained until the product ends them, in folders that are thrown away. The sham arm
+sees every input with its sign changed. Its network cannot mind: its initial weights are symmetric about 0, so that both
+arms have the same chances at every seed. Each study has moons and seeds of its own (`--seeds 6..40` on the command line
+always begins at seed 0), so that no study says anything of another.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import tempfile
+from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
+from sklearn.datasets import make_moons
 
+import paribus
 from paribus.backends.dispatch import resolve, train
 from paribus.findings.differences import differences
+from paribus.findings.findings import Findings, undecided
 from paribus.findings.power import t_power
 from paribus.records.record import Evaluation, Outcome
 from paribus.records.run import Run
+from paribus.study.arms import Seeds, parse_seeds
+from paribus.study.runner import carry_out
+from paribus.study.spec import request
 from paribus.tasks import load
 
 SEEDS = (8, 16)
+EXAMPLES, NOISE = 400, 0.2
+"""Of the moons of each study that ends when it is decided."""
+
 WORDS = {"task": "moons", "init": "default", "optimizer.lr": 0.1, "epochs": 8, "eval_every": 8, "model.hidden": 8}
 
 
@@ -59,6 +77,38 @@ def found(a: np.ndarray, b: np.ndarray) -> bool:
     return difference.verdict in ("a higher", "b higher")
 
 
+def ended(study: int, until: Seeds, folder: Path) -> tuple[bool, int]:
+    """One study, trained until it is decided: whether it raised a false alarm, and after how many seeds it ended."""
+    x, y = make_moons(EXAMPLES, noise=NOISE, random_state=study)
+    x = (x - x.mean(axis=0)).astype(np.float32)
+    own = Seeds(range(study * len(until), (study + 1) * len(until)))
+    own.least = until.least
+    asked = request(
+        "",
+        [f"{name}={value}" for name, value in WORDS.items() if name != "task"],
+        compare=True,
+        seeds=own,
+        given={"task": [paribus.data(x, y, name="own"), paribus.data(-x, y, name="sham")]},
+        out=folder / str(study),
+        metric="test_loss",
+    )
+    (difference,) = Findings.of(carry_out(asked, undecided=undecided)).primary
+    assert difference.ended, "the study goes on"
+    return difference.verdict in ("a higher", "b higher"), difference.ended_after or 0
+
+
+def until_decided(studies: int, until: Seeds) -> None:
+    """How many of the studies raise a false alarm, with the 95 % interval of their share (Clopper and Pearson)."""
+    with tempfile.TemporaryDirectory() as folder:
+        ends = [ended(study, until, Path(folder)) for study in range(studies)]
+    alarms, seeds = sum(alarm for alarm, _ in ends), float(np.mean([n for _, n in ends]))
+    low, high = binomtest(alarms, studies).proportion_ci()
+    print(
+        f"{studies} studies with --seeds {until.least}..{len(until)}, test loss of real runs: {alarms} false alarms, "
+        f"{100 * alarms / studies:.1f} % ({100 * low:.1f} to {100 * high:.1f} %); {seeds:.1f} seeds on average"
+    )
+
+
 def main(studies: int) -> None:
     """The table."""
     most = max(SEEDS)
@@ -76,4 +126,14 @@ def main(studies: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="?", type=int, default=400)
+    parser.add_argument("--seeds", help="until decided, as in 6..40; without it at the fixed numbers of the table")
+    given = parser.parse_args()
+    if given.seeds is None:
+        main(given.studies)
+    else:
+        wanted = parse_seeds(given.seeds)
+        if wanted.least is None:
+            parser.error(f"--seeds {given.seeds} is not until decided: give the least and the most, as in 6..40")
+        until_decided(given.studies, wanted)

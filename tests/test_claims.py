@@ -700,3 +700,13 @@ def test_at_full_scale_the_settings_are_the_reports() -> None:
     rnn = by_name["c12"].design.arms
     assert [arm.settings.flat()["task.length"] for arm in rnn] == [2, 3, 5, 8, 10, 15, 20, 30]
     assert rnn[0].settings.flat()["epochs"] == 50
+
+
+def test_a_claim_that_seeds_until_decided_leave_open_says_why() -> None:
+    """The pairs are decided on one metric: a claim on another may want more seeds than they do."""
+    wide = finals(*(0.80 + 10 * NOISE))
+    for seeds, least, told in ((40, 6, True), (40, None, False), (len(NOISE), 6, False)):
+        record = replace(study({"a": wide, "b": LOW}), seeds=list(range(seeds)), least=least)
+        found = verdict(Claim("C", "so it is", (DIFFERENCE,)), record)
+        assert found.answer == "not shown"
+        assert any("not until its claims are" in note for note in found.notes) is told

@@ -18,7 +18,7 @@ from paribus.findings.findings import Findings, undecided
 from paribus.findings.pairs import with_worst
 from paribus.findings.sequential import found_at, nominal_levels, spent
 from paribus.findings.stopping import Extended, Signal, UntilDecided, ends_of
-from paribus.records.record import Status
+from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
 from paribus.study.arms import parse_seeds, seeds_of
 from paribus.study.file import read_file
 from paribus.study.reading import read
@@ -238,6 +238,65 @@ def test_lost_runs_are_the_worst_of_a_sequential_test_too() -> None:
     lost = Lost({"a": [True] * n, "b": [False] * n}, "higher")
     (found,) = differences(columns, "m", lost=lost, stopping=until)
     assert (found.verdict, found.ended, found.by_ranks, found.mean) == ("b higher", "found", True, None)
+
+
+INFO = DatasetInfo(
+    name="moons",
+    fingerprint="f",
+    pool="p",
+    source="s",
+    classes=2,
+    input_shape=(2,),
+    train=80,
+    validation=0,
+    test=20,
+    overlap=0,
+)
+
+
+def recorded(scores: list[float | str]) -> list[RunRecord]:
+    """Of each score a run; one that is lost diverged."""
+    return [
+        RunRecord(
+            seed=seed,
+            status=Status.DIVERGED if one == "lost" else Status.DONE,
+            error=None,
+            epochs=1,
+            curve={} if one == "lost" else {"test_accuracy": np.array([one], dtype=float)},
+            task=INFO,
+            plan_hash="h",
+            attempt=1,
+        )
+        for seed, one in enumerate(scores)
+    ]
+
+
+OF_AN_ARM = st.builds(
+    lambda scores, lost: [*scores[:lost], "lost", *scores[lost + 1 :]] if lost < len(scores) else scores,
+    st.lists(st.floats(0, 1), min_size=5, max_size=10),
+    st.integers(0, 20),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(OF_AN_ARM, OF_AN_ARM, st.sampled_from([None, 0.5, 3.0]), st.sampled_from([None, "c"]))
+def test_the_arms_that_train_on_are_those_of_pairs_that_are_not_decided(
+    a: list[float | str], b: list[float | str], margin: float | None, baseline: str | None
+) -> None:
+    above = [9.0 + seed % 3 for seed in range(8)]
+    arms = [ArmRecord(name, {}, recorded(one)) for name, one in (("a", a), ("b", b), ("c", above))]
+    whole = StudyRecord(
+        name="s",
+        factors=["lr"],
+        seeds=list(range(10)),
+        primary_metric="test_accuracy",
+        arms=arms,
+        least=6,
+        margin=margin,
+        baseline=baseline,
+    )
+    open_ = [one for one in Findings(whole).primary if one.verdict == "not decided yet"]
+    assert undecided(whole) == {name for one in open_ for name in (one.a, one.b)}
 
 
 # --- the study ---

@@ -22,6 +22,10 @@ from paribus.records.claims import Claim
 from paribus.records.record import StudyRecord
 
 UNTESTED = "not tested at this scale"
+_ENDS_BEFORE = (
+    "the study goes on until its pairs of arms are decided, not until its claims are: more seeds may show it, if their "
+    "number is declared"
+)
 Answer = Literal["holds", "does not hold", "not shown", "not tested at this scale"]
 
 
@@ -76,6 +80,7 @@ def verdict(claim: Claim, study: StudyRecord, conditions: int | None = None) -> 
             *changes(claim, study),
             *filter(None, [claim.note]),
             *([may_not_show(seeds)] if answer == "holds" else []),
+            *([_ENDS_BEFORE] if answer == "not shown" and study.least is not None and seeds < len(study.seeds) else []),
         ],
     )
 

@@ -46,11 +46,7 @@ def differences(
     >>> found.verdict, found.p, round(found.mean, 4)
     ('a higher', 0.03125, 0.015)
     """
-    if baseline is not None and baseline not in arms:
-        raise ValueError(f"there is no arm {baseline!r} to compare with: there is {', '.join(map(repr, arms))}")
-    names = [(a, b) for a, b in combinations(arms, 2) if baseline is None] if pairs is None else list(pairs)
-    names += [(name, baseline) for name in arms if baseline is not None and name != baseline]
-    compared = [Compared(a, b, arms[a], arms[b], lost.between(a, b) if lost else None, unit=unit) for a, b in names]
+    compared = _compared(arms, baseline, lost, pairs, unit=unit)
     ending: Stopping = stopping if stopping is not None and (primary or stopping.shared) else Fixed()
     if isinstance(ending, UntilDecided):
         compared = _ended(compared, ending, margin)
@@ -59,7 +55,41 @@ def differences(
         return found
     ps = [one.p for one in found]
     judged = zip(compared, found, holm(ps), holm_levels(ps), strict=True)
-    return [one.judged(of, Judge(len(names), margin, p, level, ending)) for one, of, p, level in judged]
+    return [one.judged(of, Judge(len(compared), margin, p, level, ending)) for one, of, p, level in judged]
+
+
+def going_on(
+    arms: Mapping[str, Values],
+    until: UntilDecided,
+    *,
+    margin: float | None = None,
+    lost: Lost | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+) -> list[tuple[str, str]]:
+    """The pairs that are `not decided yet`, as in `differences`, without all else that is said of them.
+
+    >>> low, high = [1.0, 2.0, 1.5, 2.5, 1.2, 2.2, 1.1, 1.9], [9.0, 8.0, 7.5, 8.5, 9.5, 8.2, 9.1, 7.9]
+    >>> arms = {"a": low, "b": low[::-1], "c": high}
+    >>> going_on({name: [*scores, None] for name, scores in arms.items()}, UntilDecided(6, 9))
+    [('a', 'b')]
+    """
+    compared = _ended(_compared(arms, None, lost, pairs), until, margin)
+    return [(one.a, one.b) for one in compared if one.end is not None and not one.end.why]
+
+
+def _compared(
+    arms: Mapping[str, Values],
+    baseline: str | None,
+    lost: Lost | None,
+    pairs: Sequence[tuple[str, str]] | None,
+    *,
+    unit: str = "seed",
+) -> list[Compared]:
+    if baseline is not None and baseline not in arms:
+        raise ValueError(f"there is no arm {baseline!r} to compare with: there is {', '.join(map(repr, arms))}")
+    names = [(a, b) for a, b in combinations(arms, 2) if baseline is None] if pairs is None else list(pairs)
+    names += [(name, baseline) for name in arms if baseline is not None and name != baseline]
+    return [Compared(a, b, arms[a], arms[b], lost.between(a, b) if lost else None, unit=unit) for a, b in names]
 
 
 def _ended(compared: Sequence[Compared], until: UntilDecided, margin: float | None) -> list[Compared]:

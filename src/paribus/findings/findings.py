@@ -12,7 +12,7 @@ from paribus.findings.bands import Band, arm_band
 from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.compared import LOST, Difference, Lost
 from paribus.findings.confounders import confounders
-from paribus.findings.differences import differences
+from paribus.findings.differences import differences, going_on
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
 from paribus.findings.power import least_seeds, repeats_needed_by
@@ -50,8 +50,7 @@ _ENDS = {
 
 def undecided(study: StudyRecord) -> set[str]:
     """The arms of a study of seeds until decided that have to go on."""
-    pairs = [one for one in Findings(study).primary if one.verdict == "not decided yet"]
-    return {name for one in pairs for name in (one.a, one.b)}
+    return {name for pair in Findings(study).going_on for name in pair}
 
 
 @dataclass(frozen=True)
@@ -222,6 +221,16 @@ class Findings:
     def primary(self) -> list[Difference]:
         """Every pair of arms, or all against the baseline, on the primary metric, with verdicts."""
         return self.on(self.study.primary_metric)
+
+    @property
+    def going_on(self) -> list[tuple[str, str]]:
+        """Of seeds until decided the pairs that are not decided yet: asked as it trains, so nothing else is found."""
+        study, name, until = self.study, self.study.primary_metric, self.stopping
+        if not isinstance(until, UntilDecided):
+            return []
+        columns = {arm.name: values(study, arm, name) for arm in study.arms}
+        lost = self._lost(name, columns)
+        return going_on(columns, until, margin=study.margin, lost=lost, pairs=pairs_of(study))
 
     @cached_property
     def differences(self) -> list[Difference]:
