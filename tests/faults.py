@@ -865,6 +865,7 @@ FAULTS = [
     ("report/show.py", "[*findings.edges, *findings.confounders", "[*findings.confounders", "test_tune_repeats.py::test_the_edge_stands_before_every_verdict"),
     ("study/samplers.py", "score = self._worst if mean is None else mean", "score = -self._worst if mean is None else mean", "test_samplers.py::test_a_candidate_that_does_not_end_is_the_worst"),
     ("study/samplers.py", "            if not known:\n                return values", "            return values", "test_samplers.py::test_each_candidate_is_another_until_there_is_none"),
+    ("study/samplers.py", "if sampler in ORDERS:", "if False:", "test_samplers.py::test_a_mistake_has_one_clear_answer"),
     ("study/samplers.py", "Plan(0).trial(repeat, 1)", "Plan(0).trial(1, 1)", "test_samplers.py::test_repeats_propose_their_own"),
     ("study/samplers.py", 'direction="minimize" if direction == "lower" else "maximize"', 'direction="maximize"', "test_samplers.py::test_what_is_proposed_hangs_on_nothing_but_what_was_found"),
     ("study/stages.py", "known = proposing.tell(read(stage.folder))", "known = number > 5 or proposing.tell(read(stage.folder))", "test_samplers.py::test_a_tuning_that_was_killed_proposes_the_same"),

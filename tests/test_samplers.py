@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paribus.api import Study
+from paribus.api import Study, compare
 from paribus.commands import described
 from paribus.config.overrides import SettingsError
 from paribus.findings.findings import Findings
@@ -47,7 +47,7 @@ def asked(folder: Path, words: list[str] = WORDS, **options: object) -> StudySpe
         "tune": ("lr=0.001:1",),
         "tune_seeds": 1,
         "budget": 13,
-        "sampler": "tpe",
+        "tune_sampler": "tpe",
         **options,
     }
     return described("moons", words, compare=True, **facts)  # type: ignore[arg-type]
@@ -188,11 +188,12 @@ def test_the_users_own_optuna_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 BAD = {
-    "unknown": ({"sampler": "tpee"}, "there is no sampler 'tpee': did you mean 'tpe'?"),
+    "unknown": ({"tune_sampler": "tpee"}, "there is no sampler 'tpee': did you mean 'tpe'?"),
+    "the setting": ({"tune_sampler": "shuffle"}, "the order of the examples is a setting, sampler=shuffle"),
     "no budget": ({"budget": None, "tune": ("lr=0.1,1",)}, "--sampler tpe needs to know how many candidates: give --budget N"),
     "all by chance": ({"budget": 10}, "--sampler tpe with --budget 10 has no effect: its first 10 candidates are drawn at random"),
     "nothing shared": ({"words": WORDS[:-1]}, "give the value that all arms share with the settings, as in lr="),
-    "a grid": ({"sampler": "grid"}, "--sampler grid tries all candidates: leave out --budget 13"),
+    "a grid": ({"tune_sampler": "grid"}, "--sampler grid tries all candidates: leave out --budget 13"),
     "nothing to tune": ({"tune": (), "budget": None}, "--sampler tpe has no effect without --tune"),
     "an end that is not allowed": ({"tune": ("lr=0.001:1", "weight_decay=0.5,1,-1")}, "optimizer.weight_decay=-1 is not allowed"),
 }  # fmt: skip
@@ -215,10 +216,22 @@ def test_without_optuna_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytes
 
 def test_a_sampler_by_its_usual_name_is_the_same_study(tmp_path: Path) -> None:
     drawn_, grid = (
-        asked(tmp_path / "s", sampler="random"),
-        asked(tmp_path / "s", tune=("lr=0.1,1",), sampler="grid", budget=None),
+        asked(tmp_path / "s", tune_sampler="random"),
+        asked(tmp_path / "s", tune=("lr=0.1,1",), tune_sampler="grid", budget=None),
     )
-    assert drawn_.tune == asked(tmp_path / "s", sampler=None).tune
+    assert drawn_.tune == asked(tmp_path / "s", tune_sampler=None).tune
     assert grid.tune is not None
     assert grid.tune.as_record().keys() == {"words", "budget", "seeds", "validation", "metric", "given"}
     assert parse_axes([("lr", ["0.1", "1"])], None) == {"optimizer.lr": ["0.1", "1"]}
+
+
+def test_the_setting_of_the_same_name_is_what_it_was(tmp_path: Path) -> None:
+    study = compare("moons", lr=[0.1, 0.01], sampler="replacement", epochs=1, seeds=1, out=tmp_path / "s")
+    assert {arm.settings["sampler"] for arm in study.record.arms} == {"replacement"}
+    tuned = compare(
+        "moons", optimizer=["sgd", "adam"], sampler="replacement", lr=0.1, epochs=1, seeds=1, out=tmp_path / "t",
+        tune={"lr": "0.01:1"}, budget=11, tune_seeds=1, tune_sampler="tpe",
+    )  # fmt: skip
+    assert {arm.settings["sampler"] for arm in tuned.record.arms} == {"replacement"}
+    assert tuned.record.tuning is not None
+    assert tuned.record.tuning.sampler == "tpe"

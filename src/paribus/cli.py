@@ -92,7 +92,11 @@ TuneWords = Annotated[
 Budget = Annotated[int | None, typer.Option(help="Draw this many candidates from --tune's, instead of all.")]
 Sampler = Annotated[
     str | None,
-    typer.Option(help="Who proposes candidates: grid, random (with --budget), or tpe (Optuna's, with --budget)."),
+    typer.Option(
+        "--sampler",
+        "--tune-sampler",
+        help="Who proposes candidates: grid, random (with --budget), or tpe (Optuna's, with --budget).",
+    ),
 ]
 TuneRepeats = Annotated[
     int, typer.Option(help="How often the whole tuning is done: then arms that are tuned like this are compared.")
@@ -232,7 +236,7 @@ def train(
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
     tune_repeats: TuneRepeats = 1,
-    sampler: Sampler = None,
+    tune_sampler: Sampler = None,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
@@ -267,7 +271,7 @@ def train(
             budget=budget,
             tune_seeds=tune_seeds,
             tune_repeats=tune_repeats,
-            sampler=sampler,
+            tune_sampler=tune_sampler,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             timeout=timeout,
@@ -305,7 +309,7 @@ def compare(
     budget: Budget = None,
     tune_seeds: TuneSeeds = 3,
     tune_repeats: TuneRepeats = 1,
-    sampler: Sampler = None,
+    tune_sampler: Sampler = None,
     device: Device = None,
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
@@ -342,7 +346,7 @@ def compare(
             budget=budget,
             tune_seeds=tune_seeds,
             tune_repeats=tune_repeats,
-            sampler=sampler,
+            tune_sampler=tune_sampler,
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             timeout=timeout,

@@ -11,7 +11,7 @@ epochs = 1500
 [factors]                 # every combination of these is an arm
 lr = [0.1, 0.01]
 
-[tune]                    # optional: each arm at its own best value; with it budget, tune_seeds, tune_repeats, sampler
+[tune]                    # optional: each arm at its own best value; with budget and tune_seeds, _repeats, _sampler
 lr = "1e-5:1e-1:9"
 
 [[arms]]                  # instead of factors, or as well: arms by name
@@ -71,7 +71,7 @@ class StudyFile(BaseModel):
     budget: Whole | None = Field(None, description="a whole number")
     tune_seeds: Whole | None = Field(None, description="a whole number")
     tune_repeats: Whole | None = Field(None, description="a whole number")
-    sampler: str | None = Field(None, description="the name of a sampler")
+    tune_sampler: str | None = Field(None, description="the name of a sampler")
     keep: list[str] = Field([], description='a list of "weights", "predictions" and "best"')
     checkpoint_every: Number | None = Field(None, description="a number of seconds")
     settings: dict[str, Any] = Field({}, description="a table of settings")
@@ -144,7 +144,7 @@ def _spec(file: StudyFile, stem: str, *, out: Path | None, command: str, other: 
 _OPTIONS = {
     **{key: key for key in ("name", "metric", "jobs", "timing", "baseline", "margin", "budget", "tune_seeds")},
     "tune_repeats": "tune_repeats",
-    "sampler": "sampler",
+    "tune_sampler": "tune_sampler",
     "checkpoint_every": "checkpoint_seconds",
 }
 """Keys that are options of a study as they stand, and what those are called there."""

@@ -17,6 +17,9 @@ from paribus.study.candidates import Axis, Range, drawn, size_of
 PROPOSING = ("tpe",)
 SAMPLERS = ("grid", "random", *PROPOSING)
 
+ORDERS = ("shuffle", "replacement")
+"""What a setting of the same name may be."""
+
 STARTUP = 10
 """So many candidates Optuna draws at random before it goes by what it has found."""
 
@@ -28,6 +31,8 @@ def sampler_mistake(sampler: str | None, budget: int | None) -> str | None:
     """What is wrong with a sampler, together with how many candidates it is to propose."""
     if sampler is None:
         return None
+    if sampler in ORDERS:
+        return f"--sampler {sampler} proposes no candidates: the order of the examples is a setting, sampler={sampler}"
     if sampler not in SAMPLERS:
         return f"there is no sampler {sampler!r}: {near_miss(str(sampler), SAMPLERS)}"
     if sampler == "grid":

@@ -247,7 +247,7 @@ class StudySpec(BaseModel):
 class PlainOptions(TypedDict, total=False):
     """What may be given beside arms and seeds, and is of one type wherever it comes from. `budget` and
     `tune_seeds`: how many candidates are drawn, and on how many seeds values are chosen; `tune_repeats`: how often the
-    whole tuning is done; `sampler`: who proposes candidates."""
+    whole tuning is done; `tune_sampler`: who proposes candidates."""
 
     name: str | None
     metric: str
@@ -258,7 +258,7 @@ class PlainOptions(TypedDict, total=False):
     budget: int | None
     tune_seeds: int
     tune_repeats: int
-    sampler: str | None
+    tune_sampler: str | None
     checkpoint_seconds: float
     fresh: bool
     timeout: float | None
@@ -334,7 +334,7 @@ def request(
 
     tuned = [f"tune:{key}={','.join(map(format_value, values))}" for key, values in options.get("tune", ())]
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
-    budget += [f"sampler={options['sampler']}"] if options.get("sampler") else []
+    budget += [f"tune_sampler={options['tune_sampler']}"] if options.get("tune_sampler") else []
     named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
     default = default_name(task, [*named, *words, *tuned, *budget])
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
@@ -430,7 +430,7 @@ def make_request(
 
 def _tune_options(given: dict[str, Any]) -> TuneOptions:
     """Taken out of what is given; what is not given has its default."""
-    names = {"budget": "budget", "seeds": "tune_seeds", "repeats": "tune_repeats", "sampler": "sampler"}
+    names = {"budget": "budget", "seeds": "tune_seeds", "repeats": "tune_repeats", "sampler": "tune_sampler"}
     return TuneOptions(**{name: given.pop(option) for name, option in names.items() if option in given})
 
 

@@ -53,7 +53,7 @@ def as_toml(study: StudyRecord) -> str:
         "margin": study.margin,
     }
     if tune is not None:
-        facts |= {"tune_seeds": len(tune.seeds), "budget": tune.budget or None, "sampler": tune.sampler}
+        facts |= {"tune_seeds": len(tune.seeds), "budget": tune.budget or None, "tune_sampler": tune.sampler}
         facts |= {"tune_repeats": tune.asked_repeats if tune.asked_repeats > 1 else None}
     facts |= {"settings": shared}
     if tune is not None:
