@@ -222,7 +222,7 @@ FAULTS = [
     ("study/toml.py", '"margin": study.margin,', "", "test_files.py"),
     ("findings/summary.py", "present.std(ddof=1)", "present.std(ddof=0)", "test_report.py"),
     ("findings/intervals.py", "d.std(ddof=1)) / math.sqrt(n)\n    return float(d.mean()) - half", "d.std(ddof=0)) / math.sqrt(n)\n    return float(d.mean()) - half", "test_differences.py"),
-    ("findings/intervals.py", "-float(stdtrit(n - 1, alpha / 2)) * float", "-float(stdtrit(n, alpha / 2)) * float", "test_differences.py"),
+    ("findings/intervals.py", "stdtrit(n - 1, 1 - alpha / 2) if", "stdtrit(n, 1 - alpha / 2) if", "test_differences.py"),
     ("findings/differences.py", "(len(ps) - rank) * p", "len(ps) * p", "test_differences.py"),
     ("findings/differences.py", "worst = max(worst, min(1.0", "worst = max(0.0, min(1.0", "test_differences.py"),
     ("findings/targets.py", "values <= target.value if", "values >= target.value if", "test_targets.py"),

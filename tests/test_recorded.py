@@ -199,6 +199,7 @@ def test_several_jobs_in_a_pools_worker_are_refused(tmp_path: Path) -> None:
 
 def test_dir_shows_the_api_alone() -> None:
     assert {name for name in dir(paribus) if not name.startswith("__")} == {
+        "LoopRun",
         "Scored",
         "Study",
         "compare",

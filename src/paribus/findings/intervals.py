@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 
+_FAR_OUT = 1e-6
 _HALVINGS = 20  # an end is known to a millionth of its distance from where it is looked for
 
 
@@ -23,7 +24,9 @@ def t_interval(d: NDArray[np.float64], alpha: float) -> Interval | None:
         return None
     from scipy.special import stdtrit
 
-    half = -float(stdtrit(n - 1, alpha / 2)) * float(d.std(ddof=1)) / math.sqrt(n)
+    # the two are one but for the last digit; so far out 1 - alpha / 2 would be 1
+    t = stdtrit(n - 1, 1 - alpha / 2) if alpha > _FAR_OUT else -stdtrit(n - 1, alpha / 2)
+    half = float(t) * float(d.std(ddof=1)) / math.sqrt(n)
     return float(d.mean()) - half, float(d.mean()) + half
 
 
