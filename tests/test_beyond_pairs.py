@@ -225,6 +225,17 @@ def test_one_seed_at_the_wrong_edge_is_enough(adam: list[int], sgd: list[int], e
     assert any(f"at 1 of 12 seeds the best is the {end}" in line.edge for line in found.lines)
 
 
+def test_where_no_value_is_best_none_is_named() -> None:
+    study = made(["0.001", "0.01", "0.1"], factor="optimizer.lr", seeds=8)
+    found = Findings.of(study)
+    (sweep,) = found.sweeps
+    ends = replace(sweep.lines[0], lowest=3, highest=5)
+    found.__dict__["sweeps"] = [replace(sweep, lines=(ends,))]
+    (line, *_) = sweep_lines(found)
+    told = "test accuracy is highest at no one lr: at 3 of 8 seeds at the lowest that was tried, 0.001, and at 5 at the"
+    assert line.startswith(told)
+
+
 def test_a_lost_run_is_no_best_value() -> None:
     scores = {("adam", lr): row for lr, row in zip(RATES, peaked([3] * 6), strict=True)}
     gone = {f"adam {lr:g}": [lr == 1.0] * 6 for lr in RATES}

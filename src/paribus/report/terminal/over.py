@@ -84,11 +84,16 @@ def sweep_lines(findings: Findings) -> list[str]:
 def _best(sweep: Sweep, line: Line, findings: Findings) -> str:
     better = "lowest" if findings.primary_metric.direction == "lower" else "highest"
     head = f"{called(line.label)}: " if line.label else ""
+    metric = findings.primary_metric.words
+    if line.lowest and line.highest:  # their mean would be a value at which no seed is best
+        return (
+            f"{head}{metric} is {better} at no one {sweep.name}: at {line.lowest} of {line.known} seeds at the lowest "
+            f"that was tried, {_number(line.values[0])}, and at {line.highest} at the highest, {_number(line.values[-1])}"
+        )
     if line.ci95 is None:
         where = f"the same at {'its one seed' if line.known == 1 else f'all {line.known} seeds'}; finer was not tried"
     else:
         where = f"{_number(line.ci95[0])} to {_number(line.ci95[1])}, {line.known} seeds"
-    metric = findings.primary_metric.words
     edge = f"; {line.edge}" if line.edge else ""
     return f"{head}{metric} is {better} at {sweep.name} {_number(line.mean or 0.0)} ({where}){edge}"
 
