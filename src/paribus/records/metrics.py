@@ -275,7 +275,9 @@ def metric_named(name: str, mine: Mapping[str, Metric] | None = None) -> Metric:
     """
     split, what = split_of(name)
     if split and mine is not None and what in mine:
-        return replace(mine[what], name=name)
+        own = mine[what]
+        called = f"{split}_{own.format.called}" if own.format.called else ""
+        return replace(own, name=name, format=replace(own.format, called=called))
     return BUILT_IN.get(name, Metric(name))
 
 

@@ -273,8 +273,8 @@ class StudyRecord:
     `class_counts`: a task's fingerprint -> split -> how many examples of each class it has, where that is recorded;
     `least`: after so many of the seeds it may be decided, and then ends, None where all are trained; `asked`: the
     seeds that were asked for at once, and those that were when results were known; `seeds` are in this order;
-    `remarks`: an arm's name -> what the trial before training remarked on the user's code; `damages`: what of the
-    record could not be read, and is left out.
+    `remarks`: an arm's name -> what the trial before training remarked on the user's code and data; `files`: a task's
+    name -> the file that its table was read from; `damages`: what of the record could not be read, and is left out.
     """
 
     name: str
@@ -293,6 +293,7 @@ class StudyRecord:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     class_counts: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     damages: tuple[str, ...] = ()
     least: int | None = None
     asked: tuple[tuple[int, ...], ...] = ()

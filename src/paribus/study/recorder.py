@@ -52,6 +52,8 @@ class Recorder(Callback):
             store.set("margin", request.margin)
             store.set("metrics", {metric.name: str(metric) for metric in request.metrics})
             store.set("measured", {one.name: one.as_data() for one in (*MEASURED.values(), *request.measured)})
+            if files := {table.name: table.path for table in request.design.tables if table.path}:
+                store.set("files", (store.get("files") or {}) | files)
             store.set("plan_version", PLAN_VERSION)
             if whole:
                 self._write_claims([claim.as_data() for claim in request.claims])

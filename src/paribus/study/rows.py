@@ -103,6 +103,7 @@ class Rows:
             metrics=measured,
             class_counts=_class_counts(read),
             remarks=read.take("remarks", lambda value: self._remarks(value, texts), {}),
+            files=read.take("files", kinds.words, {}),
             least=read.take("least", kinds.whole, None),
             asked=groups,
             damages=tuple(self.damages),  # the last: all else has been looked at

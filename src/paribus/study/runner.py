@@ -84,6 +84,7 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         except ValueError as error:
             mistakes.append(str(error))
             continue
+        notes += task.notes
         splits = [split for split in task.splits if not (request.hidden_test and split == "test")]
         names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
         watched = [f"{split}_{name}" for split in splits for name in names]
@@ -104,6 +105,7 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
         if not mistakes and arm.settings not in tried:
             trial = backend_of(arm.settings).tried(arm.settings, task)
+            trial = replace(trial, remarks=[*trial.remarks, *task.remarks])
             mistakes += trial.refusals
             notes += trial.remarks
             trials.remember(arm.settings, trial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -26,7 +27,9 @@ from paribus.records.metrics import (
 from paribus.records.record import Target
 from paribus.study import kinds
 from paribus.study.arms import Design, Given, checked_seeds, design
-from paribus.study.names import default_name, folder_name
+from paribus.study.names import called, default_name, folder_name
+from paribus.study.table_metrics import NAME as RECALL
+from paribus.study.table_metrics import recall_of
 from paribus.study.tuning import Tune, make_tune
 
 T = TypeVar("T")
@@ -285,8 +288,9 @@ def target_of(text: str, measured: Iterable[Metric] = ()) -> Target:
     try:
         return Target.parse(text, own_metrics(measured))
     except ValueError:
+        column = "" if "=" in text else f"; the column of a table that is to be predicted is a setting: target={text}"
         raise SettingsError(
-            [f"--target {text} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9"]
+            [f"--target {text} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9{column}"]
         ) from None
 
 
@@ -323,7 +327,7 @@ def request(
     tuned = [f"tune:{key}={','.join(map(format_value, values))}" for key, values in options.get("tune", ())]
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
     named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
-    default = default_name(task, [*named, *words, *tuned, *budget])
+    default = default_name(",".join(map(called, task.split(","))), [*named, *words, *tuned, *budget])
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
 
 
@@ -345,6 +349,8 @@ def make_request(
     tune, budget, tune_seeds = given.pop("tune", ()), given.pop("budget", None), given.pop("tune_seeds", 3)
     with found.noted():
         given["design"] = make_design()
+    if "design" in given:
+        _add_recall(given)
     if seeds is not None:
         given |= {"seeds": list(seeds), "least": getattr(seeds, "least", None)}
     if tune and "design" in given and seeds is not None:
@@ -370,6 +376,19 @@ def make_request(
     if found:
         raise SettingsError(found)
     return spec
+
+
+def _add_recall(given: dict[str, Any]) -> None:
+    """Of a table, recall of its rarest class is measured too, unless the user has a metric of that name."""
+    found = recall_of(given["design"])
+    if found is None or any(one.name == RECALL for one in given.get("metrics", ())):
+        return
+    function, metric = found
+    given["metrics"] = (*given.get("metrics", ()), function)
+    given["measured"] = (*given.get("measured", ()), metric)
+    target: Target | None = given.get("target")
+    if target is not None and target.direction is None and split_of(target.metric)[1] == RECALL:
+        given["target"] = replace(target, direction=metric.direction)
 
 
 def own_metrics(measured: Iterable[Metric]) -> dict[str, Metric]:

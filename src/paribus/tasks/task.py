@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.settings import Settings
-from paribus.config.tasks import Tabular, TaskConfig, UserData
+from paribus.config.tasks import TableData, Tabular, TaskConfig, UserData
 from paribus.plan import Plan
 from paribus.records.record import DatasetInfo
 from paribus.tasks.cifar10 import cifar10
@@ -65,7 +65,8 @@ class Task:
     """Data with its splits, and what a record says of them. The metric is accuracy, the loss a mean over examples.
 
     `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of its bytes;
-    `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them.
+    `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them;
+    `notes`: what was done with a table's columns; `remarks`: what has to be said of the data beside any result.
     """
 
     train: Split
@@ -76,6 +77,8 @@ class Task:
     scale: Scale | None = None
     encoding: str | None = None
     labels: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def in_plane(self) -> bool:
@@ -125,6 +128,9 @@ def load(settings: Settings, seed: int) -> Task:
 
 @lru_cache(maxsize=8)
 def _pool(settings: TaskConfig) -> Pool:
+    if isinstance(settings, TableData):
+        of_table: Pool = settings.arrays.thing.pool(settings)
+        return of_table
     if isinstance(settings, UserData):
         pool: Pool = settings.arrays.thing
         return pool
@@ -156,17 +162,20 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
     ):
         if size < 1:
             raise ValueError(f"the {name} split of {settings.name} is empty: {len(order)} examples with {cure}")
+    if isinstance(settings, TableData) and settings.stratify:
+        sizes = (n_validation,) if pool.test else (n_test, n_validation)
+        order = np.concatenate([order[: pool.test], stratified(order[pool.test :], pool.y, sizes)])
     parts = {
         "test": order[:n_test],
         "validation": order[n_test : n_test + n_validation],
         "train": order[n_test + n_validation :],
     }
-    x = _standardised(pool.x, parts["train"]) if tabular and tabular.standardise else pool.x
+    pool, x, notes = _inputs(settings, pool, parts["train"])
     splits = {name: Split(x[rows], pool.y[rows]) for name, rows in parts.items() if len(rows)}
     info = DatasetInfo(
         name=settings.name,
         fingerprint=fingerprint(*(array for name in sorted(splits) for array in (splits[name].x, splits[name].y))),
-        pool=fingerprint(pool.x, pool.y),
+        pool=pool.identity or fingerprint(pool.x, pool.y),
         source=pool.source,
         classes=pool.classes,
         input_shape=pool.x.shape[1:],
@@ -185,7 +194,77 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         scale=scale,
         encoding=pool.encoding,
         labels=pool.labels,
+        notes=notes,
+        remarks=pool.remarks,
     )
+
+
+def _inputs(settings: TaskConfig, pool: Pool, train: NDArray[np.int64]) -> tuple[Pool, Inputs, tuple[str, ...]]:
+    """The pool with its inputs, of a table encoded; these as they are trained on; and what was done with a table."""
+    standardise = isinstance(settings, Tabular) and settings.standardise
+    if pool.encode is None:
+        return pool, _standardised(pool.x, train) if standardise else pool.x, ()
+    encoded = pool.encode(train)
+    x = encoded.x.copy()
+    if standardise and encoded.amounts.any():
+        x[:, encoded.amounts] = _standardised(x[:, encoded.amounts], train)
+    return (
+        replace(pool, x=encoded.x, source="; ".join([pool.source, *encoded.lines])),
+        x,
+        (pool.source, *(f"  {line}" for line in encoded.lines), f"  {_how(settings, pool, x.shape[1], len(train))}"),
+    )
+
+
+def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> str:
+    """How a table is split, and how all of it can be had otherwise."""
+    assert isinstance(settings, TableData)
+    split = "the test split is given" if pool.test else f"{100 * settings.test_share:g} % of the rows are the test split"
+    classes = (
+        "each class by its share in every split (stratify=false: as it comes)"
+        if settings.stratify
+        else "split as it comes"
+    )
+    scaled = "numbers standardised" if settings.standardise else "numbers as they are"
+    return (
+        f"{inputs} inputs, {scaled}, all of it fitted on the {train} training rows alone; {split}, {classes}. "
+        "Otherwise: drop=a+b, keep=a+b, text=a+b (codes)"
+    )
+
+
+def stratified(order: NDArray[np.int64], y: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.int64]:
+    """The rows of `order` so that the first `sizes[0]`, the next `sizes[1]`, ... and the rest each have every class by
+    its share, rows of a class in the order in which they stood. A class has a row in the rest, and one in each split
+    before it, as far as it has rows.
+
+    >>> y = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1])
+    >>> y[stratified(np.arange(10), y, (5,))].tolist()
+    [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    """
+    left, parts = order, []
+    for place, size in enumerate(sizes):
+        classes, of, counts = np.unique(y[left], return_inverse=True, return_counts=True)
+        later = sum(one > 0 for one in sizes[place + 1 :]) + 1
+        taken = _shares(counts, size, np.maximum(counts - later, 0))
+        nth = np.empty(len(left), dtype=np.int64)  # which row of its class each is
+        for number in range(len(classes)):
+            mine = np.flatnonzero(of == number)
+            nth[mine] = np.arange(len(mine))
+        chosen = nth < taken[of]
+        parts.append(left[chosen])
+        left = left[~chosen]
+    return np.concatenate([*parts, left])
+
+
+def _shares(counts: NDArray[np.int64], size: int, most: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of each class stand in `size` rows: by its share of them, at most `most` where that can be kept, those
+    that would have none before those that lose a part of a row."""
+    quota = counts * size / max(int(counts.sum()), 1)
+    taken = np.minimum(np.floor(quota).astype(np.int64), most)
+    for _ in range(size - int(taken.sum())):
+        free = taken < most if (taken < most).any() else taken < counts
+        none = free & (taken == 0)
+        taken[int(np.argmax(np.where(none if none.any() else free, quota - taken, -np.inf)))] += 1
+    return taken
 
 
 def _image(settings: TaskConfig, info: DatasetInfo) -> tuple[int, int, int] | None:
