@@ -252,8 +252,9 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
             "paribus.data(...)"
         )
         return None, [f"there is no task {str(named)!r}: {own if '.' in str(named) else near_miss(str(named), TASKS)}"]
-    of_columns = {f"task.{name}": value for name, value in named.given.items()} if isinstance(named, UserTable) else {}
-    merged = {**_starting_values(task, values), **of_columns, **values}
+    if isinstance(named, UserTable):
+        values = {**{f"task.{name}": value for name, value in named.given.items()}, **values}
+    merged = {**_starting_values(task, values), **values}
     for kind in USER_DEFINED:  # what a task's runs start from is for the models and optimizers that there are
         if isinstance(merged.get(kind), UserDefined):
             merged = {

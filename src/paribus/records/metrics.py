@@ -90,8 +90,9 @@ class Metric:
 
     @property
     def words(self) -> str:
-        """The name in a sentence."""
-        return self.name.replace("_", " ")
+        """The name in a sentence; of a metric that has other words for what it measures, those."""
+        called = self.format.called if split_of(self.name)[0] else ""
+        return (called or self.name).replace("_", " ")
 
     @property
     def title(self) -> str:

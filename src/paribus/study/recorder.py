@@ -23,6 +23,7 @@ from paribus.tasks import Task, load
 
 _FLUSH_SECONDS = 0.5
 _POINTS = 5000
+_MOST_NAMES = 1000
 
 
 class Recorder(Callback):
@@ -97,6 +98,8 @@ class Recorder(Callback):
         with self._store.transaction():
             number = self._store.add_task(task.info, _points(task))
             self._store.add_class_counts(task.info.fingerprint, _class_counts(task))
+            if 0 < len(task.labels) <= _MOST_NAMES:
+                self._store.add_class_names(task.info.pool, [str(label) for label in task.labels])
             self._numbers[run] = self._store.start(
                 arm=self._arms[run.settings],
                 seed=run.seed,

@@ -73,7 +73,7 @@ def data(
         table = _as_table(x, _one_column(x, target), test, name, {key: _joined(one) for key, one in columns.items()})
         if table is not None:
             return table
-    if any(map(len, (drop, keep, text))):
+    if any(map(len, (drop, keep, text))) and (y is not None or not is_frame(x)):
         raise ValueError("drop, keep and text are about the columns of a table: data(frame, target=...)")
     target = _one_column(x, target)
     own, labels = _pair(x, y, target, "the data", channels)

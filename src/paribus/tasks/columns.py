@@ -82,6 +82,8 @@ def read(series: pd.Series[Any], name: str) -> Column:
     import pandas as pd
 
     kind = series.dtype
+    if series.isna().all():  # a file of text knows no type for it
+        return Column(name, "number", np.full(len(series), np.nan))
     if isinstance(kind, pd.CategoricalDtype):
         series = series.astype(object)
     elif pd.api.types.is_datetime64_any_dtype(kind):

@@ -196,7 +196,9 @@ class Table:
         found = []
         if share > _COMMON / len(labels):
             rarest = self.rarest(settings.target)
-            recall = f"; how much of the rare class is found, recall of {rarest[1]} says" if rarest else ""
+            recall = (
+                f"; recall of {rarest[1]} says how many of these are found (--metric test_recall)" if rarest else ""
+            )
             found.append(
                 f"{100 * share:.1f} % of the rows are {most}: who always answers {most} is right so often{recall}"
             )

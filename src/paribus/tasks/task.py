@@ -218,12 +218,11 @@ def _inputs(settings: TaskConfig, pool: Pool, train: NDArray[np.int64]) -> tuple
 def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> str:
     """How a table is split, and how all of it can be had otherwise."""
     assert isinstance(settings, TableData)
-    split = "the test split is given" if pool.test else f"{100 * settings.test_share:g} % of the rows are the test split"
-    classes = (
-        "each class by its share in every split (stratify=false: as it comes)"
-        if settings.stratify
-        else "split as it comes"
+    split = (
+        "the test split is given" if pool.test else f"{100 * settings.test_share:g} % of the rows are the test split"
     )
+    classes = "each class by its share in every split (stratify=false: as it comes)"
+    classes = classes if settings.stratify else "classes as they come"
     scaled = "numbers standardised" if settings.standardise else "numbers as they are"
     return (
         f"{inputs} inputs, {scaled}, all of it fitted on the {train} training rows alone; {split}, {classes}. "
