@@ -821,6 +821,18 @@ FAULTS = [
     ("findings/factors.py", "if whole and len(cells) == len(study.arms) else None", "if cells else None", "test_factors.py"),
     ("findings/scores.py", "others = [name for name in arms if _OTHERS.fullmatch(name)]", "others = []", "test_judge.py::test_what_is_not_clear_is_asked_for"),
     ("findings/score_table.py", "    if commas and points:", "    if False:", "test_judge.py::test_what_is_not_clear_is_asked_for"),
+    ("tasks/encoding.py", "transformer.fit(frame.iloc[train])", "transformer.fit(frame)", "test_tables.py::test_no_row_but_the_training_rows_is_looked_at"),
+    ("tasks/encoding.py", "_first(frame[name].to_numpy()[train])", "_first(frame[name].to_numpy())", "test_tables.py::test_no_row_but_the_training_rows_is_looked_at"),
+    ("tasks/encoding.py", "_has_times(frame[name].to_numpy()[train])", "_has_times(frame[name].to_numpy())", "test_tables.py::test_no_row_but_the_training_rows_is_looked_at"),
+    ("tasks/task.py", "_standardised(x[:, encoded.amounts], train)", "_standardised(x[:, encoded.amounts], np.arange(len(x)))", "test_tables.py::test_so_are_standardised_splits"),
+    ("tasks/encoding.py", 'handle_unknown="infrequent_if_exist"', 'handle_unknown="ignore"', "test_tables.py::test_levels_of_test_rows_alone_share_the_input_of_the_rare_ones"),
+    ("tasks/stratified.py", "np.maximum(counts - later, 0)", "counts", "test_tables.py"),
+    ("tasks/table.py", "digest.update(column.bytes())", "pass", "test_tables.py::test_a_table_is_the_same_in_every_file"),
+    ("tasks/leaks.py", "(level[steps] != level[steps + 1]).all()", "False", "test_tables.py::test_a_column_that_tells_the_target_is_warned_of"),
+    ("tasks/columns.py", "ambiguous = any(", "ambiguous = False and any(", "test_tables.py::test_dates_that_can_be_read_in_two_ways_are_told"),
+    ("training/recall.py", "of = y == self.number", "of = predicted == self.number", "test_tables.py::test_recall_is_that_of_scikit_learn"),
+    ("study/toml.py", 'if key != "task.arrays"', "if key", "test_tables.py::test_a_study_file_repeats_it_and_jobs_and_kills_change_nothing"),
+    ("study/matching.py", "list(dict.fromkeys(line for _, line in changed))", "[line for _, line in changed]", "test_tables.py::test_the_same_data_train_nothing_again_and_others_are_another_study"),
 ]  # fmt: skip
 
 

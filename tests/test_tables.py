@@ -26,8 +26,9 @@ from paribus.study.runner import carry_out, prepare
 from paribus.study.store import StoreError
 from paribus.study.toml import as_toml
 from paribus.tasks.encoding import Layout, encode
+from paribus.tasks.stratified import stratified
 from paribus.tasks.table import as_task, of_frame, opened
-from paribus.tasks.task import Task, load, stratified
+from paribus.tasks.task import Task, load
 from tests.conftest import Called, Recorder
 from tests.helpers import ask, assert_same_curves, kills_itself
 
@@ -418,7 +419,10 @@ def test_recall_of_the_rare_class_is_measured_and_named(tmp_path: Path) -> None:
     predicted, *_ = (outcome.predictions for outcome in recorder.outcomes)
     assert study.arms[0].runs[0].curve["test_recall"][-1] == recall_score(task.test.y, predicted, pos_label=1)
     said = [*Findings.of(study).warnings]
-    assert any(one.startswith("80.0 % of the rows are no: who always answers no is right so often") for one in said)
+    assert any(
+        one.startswith("80.0 % of the rows are no: to answer no always has that accuracy; recall of yes")
+        for one in said
+    )
     assert "recall of yes" in str([one for one in said if "80.0 %" in one])
 
 

@@ -57,7 +57,13 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="Settings as key=value; `paribus list settings` names them.", metavar="[KEY=VALUE]..."),
 ]
-TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs, digits, cifar10 or palindrome.", metavar="TASK")]
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        help="moons, circles, blobs, digits, cifar10, palindrome, or a table of yours: table.csv target=COLUMN.",
+        metavar="TASK",
+    ),
+]
 Seeds = Annotated[
     str, typer.Option(help="How many seeds (10: 0 to 9), which (3,5,8; one as 3,), or until all is decided (6..40).")
 ]

@@ -160,8 +160,8 @@ def _one(runs: Sequence[RunRecord], counts: Mapping[int, Counts], study: StudyRe
         predicted = np.flatnonzero(confusion.sum(axis=0))
         if len(predicted) == 1 and np.count_nonzero(confusion.sum(axis=1)) > 1:
             return (
-                f"the run of seed {run.seed} predicts class {_name(study, run, int(predicted[0]))} for every one of the {confusion.sum()} test "
-                "examples"
+                f"the run of seed {run.seed} predicts class {_name(study, run, int(predicted[0]))} for every one of "
+                f"the {confusion.sum()} test examples"
             )
     if pictured or not runs:
         return None

@@ -17,6 +17,7 @@ from paribus.config.user_code import UserDefined, UserTable
 from paribus.config.values import Value, format_overrides, format_value, plain_number
 from paribus.plan import MAX_SEED
 from paribus.study.migrations import canonical
+from paribus.study.names import tasks_of
 from paribus.tasks.table import opened
 
 MOST_SEEDS = 1_000_000
@@ -89,7 +90,7 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     """
     given, mistakes = given or {}, Mistakes()
     tasks = list[Given]()
-    for one in given.get("task", task.split(",")):
+    for one in given.get("task", tasks_of(task)):
         with mistakes.noted():
             tasks.append(opened(one))
     listed: list[Listed[Given]] = [*{**given, "task": tasks}.items()]

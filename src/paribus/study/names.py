@@ -22,6 +22,11 @@ def default_name(task: str, words: Sequence[str]) -> str:
     return " ".join([*([task] if task else []), *words])
 
 
+def tasks_of(word: str) -> list[str]:
+    """The tasks that a command's word lists with commas; a file that has one in its name is one task."""
+    return [word] if is_table(word) and Path(word).is_file() else word.split(",")
+
+
 def called(task: str) -> str:
     """A task's part of a name: of a file its own name, without the folder and the ending.
 

@@ -27,7 +27,7 @@ from paribus.records.metrics import (
 from paribus.records.record import Target
 from paribus.study import kinds
 from paribus.study.arms import Design, Given, checked_seeds, design
-from paribus.study.names import called, default_name, folder_name
+from paribus.study.names import called, default_name, folder_name, tasks_of
 from paribus.study.table_metrics import NAME as RECALL
 from paribus.study.table_metrics import recall_of
 from paribus.study.tuning import Tune, make_tune
@@ -327,7 +327,7 @@ def request(
     tuned = [f"tune:{key}={','.join(map(format_value, values))}" for key, values in options.get("tune", ())]
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
     named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
-    default = default_name(",".join(map(called, task.split(","))), [*named, *words, *tuned, *budget])
+    default = default_name(",".join(map(called, tasks_of(task))), [*named, *words, *tuned, *budget])
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
 
 

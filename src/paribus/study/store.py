@@ -368,7 +368,7 @@ class Store:
             self.set(f"{CLASS_COUNTS}{fingerprint}", counts)
 
     def add_class_names(self, pool: str, names: Sequence[str]) -> None:
-        """What the user's own data call class 0, 1, ...; `pool`: the fingerprint of these data before they are split."""
+        """What the user's own data call class 0, 1, ...; `pool`: the fingerprint of these data before their split."""
         if self.get(f"{CLASS_NAMES}{pool}") is None:
             self.set(f"{CLASS_NAMES}{pool}", list(names))
 

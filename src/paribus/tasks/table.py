@@ -42,8 +42,8 @@ _TARGETS = {
     "diagnosis",
     "species",
 }
-_COMMON = 1.2
-"""A class whose share is more than so many times that of even classes: its share is said."""
+_COMMON = 0.1
+"""A class whose share is more than that of even classes by so much: its share is said."""
 
 _RARER = 0.8
 """The same of the rarest: with less than this, recall of it is measured."""
@@ -194,13 +194,11 @@ class Table:
     def _of_classes(self, settings: TableData, counts: NDArray[np.int64], labels: Sequence[Any]) -> list[str]:
         share, most = counts.max() / counts.sum(), labels[int(counts.argmax())]
         found = []
-        if share > _COMMON / len(labels):
+        if share > 1 / len(labels) + _COMMON:
             rarest = self.rarest(settings.target)
-            recall = (
-                f"; recall of {rarest[1]} says how many of these are found (--metric test_recall)" if rarest else ""
-            )
             found.append(
-                f"{100 * share:.1f} % of the rows are {most}: who always answers {most} is right so often{recall}"
+                f"{100 * share:.1f} % of the rows are {most}: to answer {most} always has that accuracy"
+                + (f"; recall of {rarest[1]} says how many of these are found (--metric test_recall)" if rarest else "")
             )
         if few := [str(label) for label, n in zip(labels, counts, strict=True) if n < 3]:
             found.append(f"{listed(few)} {'has' if len(few) == 1 else 'have'} fewer than 3 rows: no split of the data "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from paribus.tasks.cifar10 import cifar10
 from paribus.tasks.digits import digits
 from paribus.tasks.palindrome import ENCODINGS, encode, palindrome
 from paribus.tasks.pool import Pool, fingerprint
+from paribus.tasks.stratified import stratified
 from paribus.tasks.toy import blobs, circles, moons
 
 POOLS: dict[str, Callable[..., Pool]] = {
@@ -211,11 +212,11 @@ def _inputs(settings: TaskConfig, pool: Pool, train: NDArray[np.int64]) -> tuple
     return (
         replace(pool, x=encoded.x, source="; ".join([pool.source, *encoded.lines])),
         x,
-        (pool.source, *(f"  {line}" for line in encoded.lines), f"  {_how(settings, pool, x.shape[1], len(train))}"),
+        (pool.source, *(f"  {line}" for line in (*encoded.lines, *_how(settings, pool, x.shape[1], len(train))))),
     )
 
 
-def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> str:
+def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> tuple[str, str]:
     """How a table is split, and how all of it can be had otherwise."""
     assert isinstance(settings, TableData)
     split = (
@@ -225,45 +226,9 @@ def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> str:
     classes = classes if settings.stratify else "classes as they come"
     scaled = "numbers standardised" if settings.standardise else "numbers as they are"
     return (
-        f"{inputs} inputs, {scaled}, all of it fitted on the {train} training rows alone; {split}, {classes}. "
-        "Otherwise: drop=a+b, keep=a+b, text=a+b (codes)"
+        f"{inputs} inputs, {scaled}, all of it fitted on the {train} training rows alone; {split}, {classes}",
+        "to change it: drop=a+b (left out), keep=a+b (taken in all the same), text=a+b (numbers that are codes)",
     )
-
-
-def stratified(order: NDArray[np.int64], y: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.int64]:
-    """The rows of `order` so that the first `sizes[0]`, the next `sizes[1]`, ... and the rest each have every class by
-    its share, rows of a class in the order in which they stood. A class has a row in the rest, and one in each split
-    before it, as far as it has rows.
-
-    >>> y = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1])
-    >>> y[stratified(np.arange(10), y, (5,))].tolist()
-    [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
-    """
-    left, parts = order, []
-    for place, size in enumerate(sizes):
-        classes, of, counts = np.unique(y[left], return_inverse=True, return_counts=True)
-        later = sum(one > 0 for one in sizes[place + 1 :]) + 1
-        taken = _shares(counts, size, np.maximum(counts - later, 0))
-        nth = np.empty(len(left), dtype=np.int64)  # which row of its class each is
-        for number in range(len(classes)):
-            mine = np.flatnonzero(of == number)
-            nth[mine] = np.arange(len(mine))
-        chosen = nth < taken[of]
-        parts.append(left[chosen])
-        left = left[~chosen]
-    return np.concatenate([*parts, left])
-
-
-def _shares(counts: NDArray[np.int64], size: int, most: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many of each class stand in `size` rows: by its share of them, at most `most` where that can be kept, those
-    that would have none before those that lose a part of a row."""
-    quota = counts * size / max(int(counts.sum()), 1)
-    taken = np.minimum(np.floor(quota).astype(np.int64), most)
-    for _ in range(size - int(taken.sum())):
-        free = taken < most if (taken < most).any() else taken < counts
-        none = free & (taken == 0)
-        taken[int(np.argmax(np.where(none if none.any() else free, quota - taken, -np.inf)))] += 1
-    return taken
 
 
 def _image(settings: TaskConfig, info: DatasetInfo) -> tuple[int, int, int] | None:
