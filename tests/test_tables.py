@@ -200,10 +200,19 @@ def test_dates_that_can_be_read_in_two_ways_are_told() -> None:
 
 
 def test_parts_of_dates() -> None:
-    when = pd.DataFrame({"when": ["2024-02-29 18:30", "2024-03-04 06:00", "2025-01-01 00:00"]})
-    x = encode(list(of_frame(when, "t").columns.values()), Layout(dates=("when",)), np.array([0, 1])).x
-    np.testing.assert_allclose(x[:, 1:], [[2, 3, 18], [3, 0, 6], [1, 2, 0]])  # month, weekday from Monday on, hour
-    np.testing.assert_allclose(x[:, 0], [0, 3 + 11.5 / 24, 306 + 5.5 / 24])
+    """Month, day of the week from Monday on, hour; days since the first that training has, and no later one."""
+    when = ["2024-02-29 18:30", "2024-03-04 06:00", "2025-01-01 00:00", "2023-12-31 18:30"]
+    columns = list(of_frame(pd.DataFrame({"when": when}), "t").columns.values())
+    x = encode(columns, Layout(dates=("when",)), np.array([0, 1])).x
+    np.testing.assert_allclose(x[:, 1:], [[2, 3, 18], [3, 0, 6], [1, 2, 0], [12, 6, 18]])
+    np.testing.assert_allclose(x[:, 0], [0, 3 + 11.5 / 24, 306 + 5.5 / 24, -60])
+
+
+def test_times_that_training_does_not_have_are_no_input() -> None:
+    columns = list(
+        of_frame(pd.DataFrame({"when": ["2024-02-29", "2024-03-04", "2025-01-01 10:00"]}), "t").columns.values()
+    )
+    assert encode(columns, Layout(dates=("when",)), np.array([0, 1])).x.shape == (3, 3)
 
 
 def test_text_that_was_meant_as_numbers_is_told() -> None:
@@ -333,7 +342,7 @@ def test_so_are_standardised_splits(seed: int, split: str, validation: float) ->
 
 
 def test_levels_of_test_rows_alone_share_the_input_of_the_rare_ones() -> None:
-    levels = ["a"] * 6 + ["b"] * 6 + ["once"] + ["new", None]
+    levels = ["a"] * 6 + ["b"] * 6 + ["once"] + [None, "new", "new", "new"]
     columns = list(of_frame(pd.DataFrame({"t": levels}), "t").columns.values())
     x = encode(columns, Layout(texts=("t",)), np.arange(13)).x
     np.testing.assert_array_equal(x[[0, 6, 12, 13, 14]], [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
@@ -363,6 +372,8 @@ def test_every_split_has_each_class_by_its_share(classes: list[int], one: float,
 
 
 def test_a_rare_class_is_in_every_split() -> None:
+    y = np.array([0] * 9 + [1])
+    assert y[stratified(np.arange(10), y, (5,))][5:].sum() == 1  # of one row it is learned, and not tested
     frame = shop().assign(left=["yes"] * 3 + ["no"] * 57)
     for split in ("fixed", "by_seed"):
         for seed in range(5):

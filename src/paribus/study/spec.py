@@ -387,7 +387,7 @@ def _add_recall(given: dict[str, Any]) -> None:
     given["metrics"] = (*given.get("metrics", ()), function)
     given["measured"] = (*given.get("measured", ()), metric)
     target: Target | None = given.get("target")
-    if target is not None and target.direction is None and split_of(target.metric)[1] == RECALL:
+    if target is not None and split_of(target.metric)[1] == RECALL and target.direction is None:
         given["target"] = replace(target, direction=metric.direction)
 
 
