@@ -56,7 +56,7 @@ def test_a_changed_module_is_named_with_the_date_and_the_cure(tmp_path: Path) ->
     with pytest.raises(StoreError) as caught:
         compare(tmp_path / "s", 4)
     assert re.search(rf"the model of arm 'model=net' changed since it was recorded on {WHEN}\. ", str(caught.value))
-    assert "Give fresh=True to train all anew" in str(caught.value)
+    assert "Give --fresh (fresh=True) to train all anew" in str(caught.value)
     assert "line" not in str(caught.value)
     assert (tmp_path / "s" / FILE).read_bytes() == before
 

@@ -83,7 +83,8 @@ def test_a_task_can_be_a_factor() -> None:
 
 
 BAD = {
-    "a file as a task": (("my.csv",), "there is no task 'my.csv': a file of your own is read in Python"),
+    "a file that is not there": (("my.csv",), "there is no file my.csv: of tables"),
+    "a file of another kind": (("my.xlsx",), "there is no task 'my.xlsx': a file of your own is a table, .csv"),
     "unknown task": (("mons",), "there is no task 'mons': did you mean 'moons'?"),
     "unknown model": (("moons", "model=mpl"), "there is no model 'mpl': did you mean 'mlp'?"),
     "unknown optimizer": (("moons", "optimizer=sdg"), "there is no optimizer 'sdg': did you mean 'sgd'?"),

@@ -60,7 +60,8 @@ Words = Annotated[
 TaskName = Annotated[
     str,
     typer.Argument(
-        help="moons, circles, blobs, digits, cifar10 or palindrome; or a loop of your own, FILE.py:FUNCTION.",
+        help="moons, circles, blobs, digits, cifar10, palindrome; a table, table.csv target=COLUMN; or your own loop, "
+        "FILE.py:FUNCTION.",
         metavar="TASK",
     ),
 ]

@@ -32,3 +32,7 @@ class Config(BaseModel):
             if isinstance(one, int) and one >= 2**32:
                 raise PydanticCustomError("too_large", TOO_LARGE)
         return value
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with fields together, each with its cure; a field alone has its bounds."""
+        return []

@@ -14,10 +14,10 @@ from pydantic.fields import FieldInfo
 from paribus.config.base import Config
 from paribus.config.conflicts import conflicts
 from paribus.config.recipes import RECIPES
-from paribus.config.registries import REGISTRIES, USER_DEFINED
+from paribus.config.registries import A_TABLE, REGISTRIES, USER_DEFINED, own_config
 from paribus.config.settings import Settings, common_settings
-from paribus.config.tasks import TASKS, TaskConfig, UserData
-from paribus.config.user_code import UserDefined
+from paribus.config.tasks import TASKS, TableData, TaskConfig, UserData
+from paribus.config.user_code import UserDefined, UserTable
 from paribus.config.values import format_value
 
 T = TypeVar("T")
@@ -80,9 +80,10 @@ def all_settings() -> Mapping[str, Sequence[tuple[str, FieldInfo]]]:
     found: dict[str, list[tuple[str, FieldInfo]]] = {}
     for kind, registry in REGISTRIES.items():
         found[kind] = []
-        for name, config in registry.items():
+        configs: dict[str, type[Config]] = {**registry, A_TABLE: TableData} if kind == "task" else registry
+        for name, config in configs.items():
             for field, info in config.model_fields.items():
-                if field != "name":
+                if field not in ("name", "arrays"):
                     found.setdefault(f"{kind}.{field}", []).append((name, info))
     for name in common_settings():
         found[name] = [("", Settings.model_fields[name])]
@@ -243,11 +244,16 @@ def build(values: Mapping[str, Any]) -> Settings:
 def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """As `build`: the settings, None where they do not stand, and every mistake."""
     mistakes: list[str] = []
-    task = UserData if isinstance(values.get("task"), UserDefined) else TASKS.get(str(values.get("task")))
+    named = values.get("task")
+    task = _own_task(named) if isinstance(named, UserDefined) else TASKS.get(str(named))
     if task is None:
-        name = str(values.get("task"))
-        own = f"a file of your own is read in Python: paribus.data(pandas.read_csv({name!r}), target=COLUMN)"
-        return None, [f"there is no task {name!r}: {own if '.' in name else near_miss(name, TASKS)}"]
+        own = (
+            "a file of your own is a table, .csv, .tsv or .parquet; of another kind, read it in Python and give "
+            "paribus.data(...)"
+        )
+        return None, [f"there is no task {str(named)!r}: {own if '.' in str(named) else near_miss(str(named), TASKS)}"]
+    if isinstance(named, UserTable):
+        values = {**{f"task.{name}": value for name, value in named.given.items()}, **values}
     merged = {**_starting_values(task, values), **values}
     for kind in USER_DEFINED:  # what a task's runs start from is for the models and optimizers that there are
         if isinstance(merged.get(kind), UserDefined):
@@ -262,7 +268,7 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
         chosen = merged.pop(kind)
         name = chosen.name if isinstance(chosen, UserDefined) else str(chosen)
         fields = {full: merged.pop(full) for full in list(merged) if full.startswith(kind + ".")}
-        config = USER_DEFINED[kind][0] if isinstance(chosen, UserDefined) else registry.get(name)
+        config = own_config(kind, chosen) if isinstance(chosen, UserDefined) else registry.get(name)
         if isinstance(chosen, UserDefined) and name in registry:
             mistakes.append(f"{kind} {name!r} is built in: give your own another name")
         if config is None:
@@ -278,6 +284,7 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
             given = {full.partition(".")[2]: value for full, value in fields.items()}
             mine = {"name": name, USER_DEFINED[kind][1]: chosen} if isinstance(chosen, UserDefined) else {}
             parts[kind] = config(**given, **mine)
+            mistakes += parts[kind].mistakes()
         except ValidationError as error:
             mistakes += _explain(error, config, f"{kind}.")
     common = {name: merged[name] for name in merged if name in Settings.model_fields}
@@ -287,6 +294,10 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     except ValidationError as error:
         mistakes += _explain(error, Settings, "", ignore=set(REGISTRIES) - set(parts))
     return settings, [*mistakes, *conflicts(settings, parts, values)]
+
+
+def _own_task(own: UserDefined) -> type[TaskConfig]:
+    return TableData if isinstance(own, UserTable) else UserData
 
 
 def _starting_values(task: type[TaskConfig], given: Mapping[str, Any]) -> dict[str, Any]:

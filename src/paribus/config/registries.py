@@ -5,16 +5,25 @@ from __future__ import annotations
 from paribus.config.base import Config
 from paribus.config.models import MODELS, UserModel
 from paribus.config.optimizers import OPTIMIZERS, UserOptimizer
-from paribus.config.tasks import TASKS, UserData
+from paribus.config.tasks import TASKS, TableData, UserData
+from paribus.config.user_code import UserDefined, UserTable
 
 REGISTRIES: dict[str, dict[str, type[Config]]] = {
     "task": dict(TASKS),
     "model": dict(MODELS),
     "optimizer": dict(OPTIMIZERS),
 }
+A_TABLE = "a table"
+"""What a task is called in messages whose settings are those of a file's columns."""
+
 USER_DEFINED: dict[str, tuple[type[Config], str]] = {
     "task": (UserData, "arrays"),
     "model": (UserModel, "factory"),
     "optimizer": (UserOptimizer, "factory"),
 }
 """The settings of what is the user's own, and the field that holds it."""
+
+
+def own_config(kind: str, chosen: UserDefined) -> type[Config]:
+    """The settings of a thing of the user's: of a table it has those of its columns, too."""
+    return TableData if isinstance(chosen, UserTable) else USER_DEFINED[kind][0]

@@ -208,6 +208,40 @@ class UserData(Tabular):
     arrays: UserDefined
 
 
+class TableData(UserData):
+    """A table whose columns are of any kind: the command names a file, Python gives a frame. What is given of columns
+    joins their names by +, so that a comma still lists values of a factor, as in drop=none,age."""
+
+    summary = "a file of your own: CSV, TSV or Parquet; as in `paribus compare table.csv target=COLUMN hidden=16,64`"
+    defaults: ClassVar[Defaults] = {
+        "model.hidden": 32,
+        "optimizer": "adam",
+        "optimizer.lr": 0.001,
+        "batch_size": 32,
+        "epochs": 60,
+    }
+
+    standardise: bool = setting(
+        True, "subtract the training split's mean, divide by its standard deviation", "true or false"
+    )
+    target: str = setting("none", "the column that is to be predicted", "a column's name")
+    drop: str = setting("none", "columns that are left out", "columns joined by +, as in a+b, or none")
+    keep: str = setting(
+        "none",
+        "columns that would be left out (row numbers, names of rows, too many levels) and are not",
+        "columns joined by +, as in a+b, or none",
+    )
+    text: str = setting(
+        "none", "columns of numbers that are codes: an input for each level", "columns joined by +, as in a+b, or none"
+    )
+    stratify: bool = setting(True, "every split has each class by its share in the table", "true or false")
+
+    def mistakes(self) -> list[str]:
+        """What of these settings does not go with the table's columns."""
+        found: list[str] = self.arrays.thing.mistakes(self.target, drop=self.drop, keep=self.keep, text=self.text)
+        return found
+
+
 TASKS: dict[str, type[TaskConfig]] = {
     "moons": Moons,
     "circles": Circles,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +57,16 @@ class UserDefined:
 
     def __reduce__(self) -> tuple[Callable[..., UserDefined], tuple[str, str, str | None, str]]:
         return _recall, (self.name, self.fingerprint, self.reason, self.handle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserTable(UserDefined):
+    """A table of columns of any kind, encoded when it is split. `given`: what was said of its columns where it was
+    made, by the settings' names (`target`, `drop`, ...); `path`: the file that it was read from, empty of one that
+    Python gave."""
+
+    given: Mapping[str, str] = field(default_factory=dict, compare=False)
+    path: str = field(default="", compare=False)
 
 
 def _recall(name: str, fingerprint: str, reason: str | None, handle: str) -> UserDefined:

@@ -43,7 +43,12 @@ def meaningless(study: StudyRecord) -> list[str]:
         if arm.settings.get("eval_train", "all") != "all":  # measured on a part, of which no counts are known
             counts = {seed: {k: v for k, v in of.items() if k != "train"} for seed, of in counts.items()}
         metric = study.primary_metric if split_of(study.primary_metric)[1] == "accuracy" else "test_accuracy"
-        for told in (_untrained(runs, counts), _constant(runs), _guessing(runs, counts, metric), _one(runs, counts)):
+        for told in (
+            _untrained(runs, counts),
+            _constant(runs),
+            _guessing(runs, counts, metric),
+            _one(runs, counts, study),
+        ):
             if told is not None:
                 found.setdefault(told, []).append(arm.name or study.name)
     return [f"{some(arms)}: {told}" for told, arms in found.items()]
@@ -145,7 +150,7 @@ def _guessing(runs: Sequence[RunRecord], counts: Mapping[int, Counts], metric: s
     )
 
 
-def _one(runs: Sequence[RunRecord], counts: Mapping[int, Counts]) -> str | None:
+def _one(runs: Sequence[RunRecord], counts: Mapping[int, Counts], study: StudyRecord) -> str | None:
     """Runs that predict one class only. The test split's confusion tells, where a run has it; where none has, the
     accuracy does, if that of every run is exactly a class's share in every split."""
     pictured = [run for run in runs if run.pictures.confusion is not None]
@@ -155,20 +160,26 @@ def _one(runs: Sequence[RunRecord], counts: Mapping[int, Counts]) -> str | None:
         predicted = np.flatnonzero(confusion.sum(axis=0))
         if len(predicted) == 1 and np.count_nonzero(confusion.sum(axis=1)) > 1:
             return (
-                f"the run of seed {run.seed} predicts class {predicted[0]} for every one of the {confusion.sum()} test "
-                "examples"
+                f"the run of seed {run.seed} predicts class {_name(study, run, int(predicted[0]))} for every one of "
+                f"the {confusion.sum()} test examples"
             )
     if pictured or not runs:
         return None
     found = [_class_of(run, counts.get(run.seed, {})) for run in runs]
     if None in found:
         return None
-    which = ", ".join(map(str, sorted({one for one in found if one is not None})))
+    which = ", ".join(_name(study, runs[0], one) for one in sorted({one for one in found if one is not None}))
     classes = "class" if len({*found}) == 1 else "one of the classes"
     return (
         f"the accuracy of {_of(len(runs), len(runs))} is exactly the share of {classes} {which} in every split, as "
         "where this class alone is predicted"
     )
+
+
+def _name(study: StudyRecord, run: RunRecord, number: int) -> str:
+    """What the data call a class, or its number."""
+    names = study.class_names.get(run.task.pool, ())
+    return names[number] if number < len(names) else str(number)
 
 
 def _class_of(run: RunRecord, counts: Counts) -> int | None:

@@ -90,8 +90,9 @@ class Metric:
 
     @property
     def words(self) -> str:
-        """The name in a sentence."""
-        return self.name.replace("_", " ")
+        """The name in a sentence; of a metric that has other words for what it measures, those."""
+        called = self.format.called if split_of(self.name)[0] else ""
+        return (called or self.name).replace("_", " ")
 
     @property
     def title(self) -> str:
@@ -277,7 +278,9 @@ def metric_named(name: str, mine: Mapping[str, Metric] | None = None) -> Metric:
     if mine is not None and name in mine:
         return mine[name]
     if split and mine is not None and what in mine:
-        return replace(mine[what], name=name)
+        own = mine[what]
+        called = f"{split}_{own.format.called}" if own.format.called else ""
+        return replace(own, name=name, format=replace(own.format, called=called))
     return BUILT_IN.get(name, Metric(name))
 
 

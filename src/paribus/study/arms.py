@@ -14,10 +14,12 @@ from paribus.backends.dispatch import resolve
 from paribus.config.loops import LoopSettings
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
 from paribus.config.settings import Settings
-from paribus.config.user_code import UserDefined
+from paribus.config.user_code import UserDefined, UserTable
 from paribus.config.values import Value, format_overrides, format_value, plain_number
 from paribus.plan import MAX_SEED
 from paribus.study.migrations import canonical
+from paribus.study.names import tasks_of
+from paribus.tasks.table import opened
 
 MOST_SEEDS = 1_000_000
 MOST_ARMS = 10_000
@@ -66,6 +68,12 @@ class Design:
         return list(dict.fromkeys(format_overrides({name: flat[name] for name in others}) for flat in flats))
 
     @property
+    def tables(self) -> list[UserTable]:
+        """The tables that are tasks here."""
+        tasks = dict.fromkeys(arm.settings.user_defined_parts().get("task") for arm in self.arms)
+        return [one for one in tasks if isinstance(one, UserTable)]
+
+    @property
     def shared(self) -> dict[str, Value]:
         """The settings that are no factor: the same in every arm."""
         flats = [arm.settings.flat() for arm in self.arms]
@@ -103,15 +111,20 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     >>> [arm.name for arm in design("moons", [], {"lr": [0.1, 0.01]}).arms]
     ['lr=0.1', 'lr=0.01']
     """
-    given = given or {}
-    listed: list[Listed[Given]] = [*given.items(), *([] if "task" in given else [("task", task.split(","))])]
-    mistakes = Mistakes()
+    given, mistakes = given or {}, Mistakes()
+    tasks = list[Given]()
+    for one in given.get("task", tasks_of(task)):
+        with mistakes.noted():
+            tasks.append(opened(one))
+    listed: list[Listed[Given]] = [*{**given, "task": tasks}.items()]
     for text in words:
         with mistakes.noted():
             listed += split_words([text])
     # What could be read is checked too, so that one message holds every mistake.
-    parsed, wrong = by_full_name(listed)
+    parsed, wrong = by_full_name(listed if tasks else [one for one in listed if one[0] != "task"])
     mistakes += wrong
+    if not tasks:
+        raise SettingsError(mistakes)
     factors = [name for name, values in parsed.items() if len(values) > 1]
     if (count := prod(map(len, parsed.values()))) > MOST_ARMS:
         raise SettingsError([*mistakes, f"{count:,} arms are too many: a study has at most {MOST_ARMS:,}"])
@@ -135,7 +148,7 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
         raise SettingsError(mistakes)
     names = [arm.name for arm in arms]
     counts = Counter(names)
-    if given and len(counts) < len(names):
+    if (given or any(isinstance(one, UserTable) for one in tasks)) and len(counts) < len(names):
         raise SettingsError(
             f"{name} names two different arms: give each a name of its own, as in model={{'a': ..., 'b': ...}}"
             for name in sorted(counts)

@@ -43,8 +43,9 @@ from paribus.backends.dispatch import resolve
 from paribus.config.overrides import Listed, Mistakes, SettingsError, full_name, near_miss
 from paribus.config.values import Value, format_overrides, listed_values
 from paribus.records.claims import Claim
-from paribus.study.arms import RANGE, Arm, Design, distinct, seeds_of
+from paribus.study.arms import RANGE, Arm, Design, Given, distinct, seeds_of
 from paribus.study.spec import StudySpec, make_request, target_of
+from paribus.tasks.table import opened
 
 _MOST_BYTES = 1_000_000
 
@@ -105,12 +106,12 @@ def read_file(path: Path, out: Path | None = None, command: str = "", seeds: Seq
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, too deep, or a number of thousands of digits
         raise SettingsError([f"{path} is not TOML: {str(error)[:200]}"]) from None
     try:
-        return _spec(StudyFile.read(facts), path.stem, out=out, command=command, other=seeds)
+        return _spec(StudyFile.read(facts), path, out=out, command=command, other=seeds)
     except SettingsError as error:
         raise SettingsError([f"{path}: {mistake}" for mistake in error.mistakes]) from None
 
 
-def _spec(file: StudyFile, stem: str, *, out: Path | None, command: str, other: Sequence[int] | None) -> StudySpec:
+def _spec(file: StudyFile, path: Path, *, out: Path | None, command: str, other: Sequence[int] | None) -> StudySpec:
     mistakes = Mistakes()
     seeds, claims = other, list[Claim]()
     given: dict[str, Any] = {
@@ -129,8 +130,8 @@ def _spec(file: StudyFile, stem: str, *, out: Path | None, command: str, other: 
             whole = {"reduced": file.reduced, **table} if isinstance(table, dict) and file.reduced else table
             claims.append(Claim.of(whole))
     return make_request(
-        lambda: _design(file),
-        stem,
+        lambda: _design(file, opened(file.task, path.parent)),
+        path.stem,
         seeds=seeds,
         mistakes=mistakes,
         out=out,
@@ -174,7 +175,7 @@ def _tune(table: Mapping[str, Any]) -> list[Listed[Value]]:
     return found
 
 
-def _design(file: StudyFile) -> Design:
+def _design(file: StudyFile, task: Given) -> Design:
     mistakes: list[str] = []
     shared = _settings(file.settings, "settings", mistakes)
     grid: dict[str, list[Any]] = {}
@@ -198,7 +199,7 @@ def _design(file: StudyFile) -> Design:
         for combination in product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
             try:
-                settings = resolve({"task": file.task, **shared, **own, **chosen})
+                settings = resolve({"task": task, **shared, **own, **chosen})
             except SettingsError as error:
                 mistakes += error.mistakes
                 continue

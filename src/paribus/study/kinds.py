@@ -56,6 +56,10 @@ def mapping(value: object) -> dict[str, Any]:
     return value
 
 
+def words(value: object) -> dict[str, str]:
+    return {plain(key): plain(one) for key, one in mapping(value).items()}
+
+
 def truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise WrongError(f"{value!r:.60} is neither true nor false")

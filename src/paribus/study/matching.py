@@ -10,6 +10,7 @@ from pathlib import Path
 
 from paribus.config.loops import CODE
 from paribus.config.registries import USER_DEFINED
+from paribus.config.user_code import UserTable
 from paribus.plan import PLAN_VERSION
 from paribus.records.metrics import Metric
 from paribus.records.record import Status
@@ -32,8 +33,8 @@ class Differing:
         """One message; nothing differs where it is empty."""
         if self.changed and not self.settings:
             return (
-                f"{folder} holds another study: {'; '.join(self.changed)}. Give fresh=True to train all anew (what is "
-                "recorded is kept in a folder beside it), or another name"
+                f"{folder} holds another study: {'; '.join(self.changed)}. Give --fresh (fresh=True) to train all "
+                "anew (what is recorded is kept in a folder beside it), or another name"
             )
         if not self.settings:
             return ""
@@ -59,7 +60,9 @@ def span(times: Sequence[float]) -> str:
 def differing_in(store: Store, request: StudySpec) -> Differing:
     """How the study asked for differs from the one recorded."""
     changed = _changed(store, request)
-    return Differing(_other_settings(store, request, {arm for arm, _ in changed}), [line for _, line in changed])
+    return Differing(
+        _other_settings(store, request, {arm for arm, _ in changed}), list(dict.fromkeys(line for _, line in changed))
+    )
 
 
 def _changed(store: Store, request: StudySpec) -> list[tuple[str | None, str]]:
@@ -77,6 +80,10 @@ def _changed(store: Store, request: StudySpec) -> list[tuple[str | None, str]]:
             if named and here[key] not in {recorded[text][key] for text in named}:
                 of_arm = f" of arm {arm.name!r}" if arm.name else ""
                 when = _last([at for (text, _), at in times.items() if text in named])
+                if isinstance(thing, UserTable):  # of every arm that has it
+                    changed = f"the data in {thing.name} are not those that were recorded{when and ' ' + when}"
+                    found.append((arm.name, changed))
+                    continue
                 found.append((arm.name, _sentence(f"the {kind}{of_arm}", when, thing.reason)))
     before = store.get("metrics") or {}
     found += [

@@ -14,6 +14,7 @@ from typing import Any
 from paribus.config.loops import CODE
 from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.settings import Settings, common_settings
+from paribus.config.tasks import TableData
 from paribus.config.values import Initialisation, Value, plain_value
 
 SCHEMA_VERSION = 3
@@ -97,6 +98,7 @@ def _defaults(flat: Mapping[str, Value]) -> Flat:
     found = {name: plain_value(Settings.model_fields[name].default) for name in common_settings()}
     for kind, registry in REGISTRIES.items():
         own, field = USER_DEFINED[kind]
+        own = TableData if kind == "task" and "task.target" in flat else own
         config = own if f"{kind}.{field}" in flat else registry.get(str(flat.get(kind)))
         for name, info in config.model_fields.items() if config else ():
             if name != "name" and not info.is_required():

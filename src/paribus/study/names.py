@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from pathlib import Path
+
+from paribus.config.table_names import is_table
 
 _NAME_LENGTH = 80
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}  # Windows
@@ -17,6 +20,20 @@ def default_name(task: str, words: Sequence[str]) -> str:
     'moons lr=0.1,0.01 epochs=5'
     """
     return " ".join([*([task] if task else []), *words])
+
+
+def tasks_of(word: str) -> list[str]:
+    """The tasks that a command's word lists with commas; a file that has one in its name is one task."""
+    return [word] if is_table(word) and Path(word).is_file() else word.split(",")
+
+
+def called(task: str) -> str:
+    """A task's part of a name: of a file its own name, without the folder and the ending.
+
+    >>> called("shop/customers.csv"), called("moons")
+    ('customers', 'moons')
+    """
+    return Path(task).stem if is_table(task) else task
 
 
 def folder_name(name: str) -> str:

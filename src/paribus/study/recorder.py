@@ -24,6 +24,7 @@ from paribus.tasks import Task, load
 
 _FLUSH_SECONDS = 0.5
 _POINTS = 5000
+_MOST_NAMES = 1000
 
 
 class Recorder(Callback):
@@ -53,6 +54,8 @@ class Recorder(Callback):
             store.set("margin", request.margin)
             store.set("metrics", {metric.name: str(metric) for metric in request.metrics})
             store.set("measured", {one.name: one.as_data() for one in (*MEASURED.values(), *request.measured)})
+            if files := {table.name: table.path for table in request.design.tables if table.path}:
+                store.set("files", (store.get("files") or {}) | files)
             store.set("plan_version", PLAN_VERSION)
             if whole:
                 self._write_claims([claim.as_data() for claim in request.claims])
@@ -96,6 +99,8 @@ class Recorder(Callback):
         with self._store.transaction():
             number = self._store.add_task(task.info, _points(task))
             self._store.add_class_counts(task.info.fingerprint, _class_counts(task))
+            if 0 < len(task.labels) <= _MOST_NAMES:
+                self._store.add_class_names(task.info.pool, [str(label) for label in task.labels])
             self._numbers[run] = self._store.start(
                 arm=self._arms[run.settings],
                 seed=run.seed,

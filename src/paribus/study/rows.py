@@ -43,6 +43,9 @@ from paribus.study.packing import joined, unpack, unpack_pictures, unpacked_size
 CLASS_COUNTS = "class_counts of "
 """What the facts are called that hold a task's class counts, before its fingerprint."""
 
+CLASS_NAMES = "class_names of "
+"""The same of what its classes are called, before the fingerprint of the data before they were split."""
+
 _CURVE = ("step", "epoch", "train_seconds", "eval_seconds")
 _MOST_PICTURES = 2**32  # bytes
 _MOST_COLUMNS = 1000
@@ -104,7 +107,9 @@ class Rows:
             claims_written=read.take("claims_written", lambda value: tuple(map(_written, kinds.items(value))), ()),
             metrics=measured,
             class_counts=_class_counts(read),
+            class_names=_class_names(read),
             remarks=read.take("remarks", lambda value: self._remarks(value, texts), {}),
+            files=read.take("files", kinds.words, {}),
             least=read.take("least", kinds.whole, None),
             own_loop=any(CODE in flat for _, _, flat in self._arms.values()),
             asked=groups,
@@ -416,6 +421,13 @@ def _class_counts(read: _Facts) -> dict[str, dict[str, list[int]]]:
     none: dict[str, list[int]] = {}
     found = {key.removeprefix(CLASS_COUNTS): read.take(key, counts, none) for key in keys}
     return {fingerprint: of for fingerprint, of in found.items() if of}
+
+
+def _class_names(read: _Facts) -> dict[str, list[str]]:
+    keys = [key for key in read.facts if key.startswith(CLASS_NAMES)]
+    none: list[str] = []
+    found = {key.removeprefix(CLASS_NAMES): read.take(key, kinds.texts, none) for key in keys}
+    return {pool: names for pool, names in found.items() if names}
 
 
 def _tuning(read: _Facts) -> Tuning | None:

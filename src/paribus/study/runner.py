@@ -91,6 +91,7 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         except ValueError as error:
             mistakes.append(str(error))
             continue
+        notes += task.notes
         splits = [split for split in task.splits if not (request.hidden_test and split == "test")]
         names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
         watched = [f"{split}_{name}" for split in splits for name in names]
@@ -111,6 +112,7 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
         if not mistakes and settings not in tried:
             trial = backend_of(settings).tried(settings, task)
+            trial = replace(trial, remarks=[*trial.remarks, *task.remarks])
             mistakes += trial.refusals
             notes += trial.remarks
             trials.remember(settings, trial)

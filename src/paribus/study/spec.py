@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -26,7 +27,9 @@ from paribus.records.metrics import (
 from paribus.records.record import Target
 from paribus.study import kinds
 from paribus.study.arms import Design, Given, checked_seeds, design
-from paribus.study.names import default_name, folder_name
+from paribus.study.names import called, default_name, folder_name, tasks_of
+from paribus.study.table_metrics import NAME as RECALL
+from paribus.study.table_metrics import recall_of
 from paribus.study.tuning import Tune, TuneOptions, make_tune
 
 T = TypeVar("T")
@@ -297,8 +300,9 @@ def target_of(text: str, measured: Iterable[Metric] = ()) -> Target:
     try:
         return Target.parse(text, own_metrics(measured))
     except ValueError:
+        column = "" if "=" in text else f"; the column of a table that is to be predicted is a setting: target={text}"
         raise SettingsError(
-            [f"--target {text} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9"]
+            [f"--target {text} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9{column}"]
         ) from None
 
 
@@ -336,7 +340,7 @@ def request(
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
     budget += [f"tune_sampler={options['tune_sampler']}"] if options.get("tune_sampler") else []
     named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
-    default = default_name(task, [*named, *words, *tuned, *budget])
+    default = default_name(",".join(map(called, tasks_of(task))), [*named, *words, *tuned, *budget])
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
 
 
@@ -395,6 +399,8 @@ def make_request(
     tune, wanted = given.pop("tune", ()), _tune_options(given)
     with found.noted():
         given["design"] = make_design()
+    if "design" in given:
+        _add_recall(given)
     if seeds is not None:
         given |= {"seeds": list(seeds), "least": getattr(seeds, "least", None)}
     if tune and "design" in given and seeds is not None:
@@ -432,6 +438,19 @@ def _tune_options(given: dict[str, Any]) -> TuneOptions:
     """Taken out of what is given; what is not given has its default."""
     names = {"budget": "budget", "seeds": "tune_seeds", "repeats": "tune_repeats", "sampler": "tune_sampler"}
     return TuneOptions(**{name: given.pop(option) for name, option in names.items() if option in given})
+
+
+def _add_recall(given: dict[str, Any]) -> None:
+    """Of a table, recall of its rarest class is measured too, unless the user has a metric of that name."""
+    found = recall_of(given["design"])
+    if found is None or any(one.name == RECALL for one in given.get("metrics", ())):
+        return
+    function, metric = found
+    given["metrics"] = (*given.get("metrics", ()), function)
+    given["measured"] = (*given.get("measured", ()), metric)
+    target: Target | None = given.get("target")
+    if target is not None and split_of(target.metric)[1] == RECALL and target.direction is None:
+        given["target"] = replace(target, direction=metric.direction)
 
 
 def own_metrics(measured: Iterable[Metric]) -> dict[str, Metric]:

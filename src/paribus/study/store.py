@@ -35,7 +35,7 @@ from paribus.study import checksums
 from paribus.study.checksums import ARMS, ARTIFACTS, ENVIRONMENTS, RUNS, STUDY, TASKS, Checks, Sealed
 from paribus.study.migrations import SCHEMA_VERSION, canonical, facts_today, settings_today
 from paribus.study.packing import artifacts, curve_columns, joined, pack, unpack
-from paribus.study.rows import CLASS_COUNTS, Rows, dataset_info
+from paribus.study.rows import CLASS_COUNTS, CLASS_NAMES, Rows, dataset_info
 
 FILE = "study.sqlite"
 
@@ -369,6 +369,11 @@ class Store:
         """How many examples of each class a task's splits have; a fact for each task, as there may be many."""
         if self.get(f"{CLASS_COUNTS}{fingerprint}") is None:
             self.set(f"{CLASS_COUNTS}{fingerprint}", counts)
+
+    def add_class_names(self, pool: str, names: Sequence[str]) -> None:
+        """What the user's own data call class 0, 1, ...; `pool`: the fingerprint of these data before their split."""
+        if self.get(f"{CLASS_NAMES}{pool}") is None:
+            self.set(f"{CLASS_NAMES}{pool}", list(names))
 
     def add_environment(self, description: Mapping[str, object]) -> int:
         """The number of an environment: versions, machine, command."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
 
 from paribus.config.overrides import SettingsError, parse_overrides
 from paribus.config.registries import USER_DEFINED
+from paribus.config.values import Value
 from paribus.records.record import StudyRecord
 
 _USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
@@ -26,16 +28,16 @@ def as_toml(study: StudyRecord) -> str:
         raise SettingsError(
             ["is trained by a loop of your own: the command or call that began it repeats it, no file can"]
         )
-    mine = sorted({name for arm in arms for name in arm.settings if name in _USER_SETTINGS})
+    mine = sorted({name for arm in arms for name in _as_given(arm.settings, study.files) if name in _USER_SETTINGS})
     if mine:
         raise SettingsError(
             [f"holds what is your own in Python ({', '.join(mine)}): the call that began it repeats it, no file can"]
         )
-    flats = [arm.settings for arm in arms]
+    flats = [_as_given(arm.settings, study.files) for arm in arms]
     if tune is not None and tune.shared is not None:
         # as the arms were before they were tuned: what was tuned stands there only if it was given
         names = () if tune.given else tune.shared_values
-        of = {arm.name: arm.settings for arm in tune.shared.arms}
+        of = {arm.name: _as_given(arm.settings, study.files) for arm in tune.shared.arms}
         flats = [
             {**{key: value for key, value in of[arm.name].items() if key not in names}, "validation": tune.validation}
             for arm in arms
@@ -64,3 +66,11 @@ def as_toml(study: StudyRecord) -> str:
         facts["arms"].append({"name": arm.name or study.name, **own})
     facts |= {"claims": [claim.as_data() for claim in study.claims] or None}
     return tomlkit.dumps({key: value for key, value in facts.items() if value is not None})
+
+
+def _as_given(flat: Mapping[str, Value], files: Mapping[str, str]) -> dict[str, Value]:
+    """Settings as a file gives them: a table that was read from a file by that file's name, without its fingerprint."""
+    task = str(flat.get("task"))
+    if task not in files or "task.arrays" not in flat:
+        return dict(flat)
+    return {key: value for key, value in flat.items() if key != "task.arrays"} | {"task": files[task]}

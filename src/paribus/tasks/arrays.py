@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.user_code import UserDefined
+from paribus.config.table_names import is_table
+from paribus.config.user_code import UserDefined, UserTable
 from paribus.tasks import inputs as _inputs
 from paribus.tasks import labels as _labels
 from paribus.tasks.foreign import counted, is_frame, is_picture
 from paribus.tasks.inputs import Channels, Inputs
 from paribus.tasks.labels import Labels
 from paribus.tasks.pool import Pool, fingerprint
+from paribus.tasks.table import as_task, of_frame, opened
+
+_NAME = "my data"
 
 
 class DataWarning(UserWarning):
@@ -28,15 +34,23 @@ def data(
     *,
     target: Any = None,
     test: Any = None,
-    name: str = "my data",
+    name: str = _NAME,
     channels: Channels = None,
+    drop: str | Sequence[str] = (),
+    keep: str | Sequence[str] = (),
+    text: str | Sequence[str] = (),
 ) -> UserDefined:
     """Data of your own, to train and compare on.
 
     `data(x, y)`: inputs, a row for each example (arrays, tensors, a pandas frame), and their classes (any labels).
-    `data(frame, target="column")`: a frame that holds both. `data(dataset)`: a `torch.utils.data.Dataset` of pairs,
-    read once from first to last, so that random transforms are drawn once. `test`: a test split of its own, in the
-    same form; else `test_share` of the examples is held out, the same ones for every seed unless `split=by_seed`.
+    `data(frame, target="column")`: a frame that holds both; `data("table.csv", target="column")`: a file of one. A
+    frame that has text, dates or gaps is a table: its columns are encoded when it is split, by the training rows alone,
+    and what was done with each is said before training. `drop`: columns that are left out; `keep`: columns that would
+    be (they name the rows, or have too many levels) and are not; `text`: numbers that are codes. A frame of numbers
+    alone, none missing, is taken as it is unless one of these is given.
+    `data(dataset)`: a `torch.utils.data.Dataset` of pairs, read once from first to last, so that random transforms are
+    drawn once. `test`: a test split of its own, in the same form; else `test_share` of the examples is held out, the
+    same ones for every seed unless `split=by_seed`.
 
     Labels that are equal (1, 1.0 and True) are one class. Images of shape (height, width, channels) are turned to
     channels first, with a warning; `channels="first"` or `"last"` says what they are. Of a pandas x and y, rows with
@@ -54,6 +68,13 @@ def data(
         raise ValueError(f"name={name!r} is not allowed: data have a name")
     if y is not None and target is not None:
         raise ValueError(f"y and target={target!r} both say where the classes are: leave one of them out")
+    if y is None and (isinstance(x, Path) or (isinstance(x, str) and is_table(x)) or is_frame(x)):
+        columns = {"drop": drop, "keep": keep, "text": text}
+        table = _as_table(x, _one_column(x, target), test, name, {key: _joined(one) for key, one in columns.items()})
+        if table is not None:
+            return table
+    if any(map(len, (drop, keep, text))) and (y is not None or not is_frame(x)):
+        raise ValueError("drop, keep and text are about the columns of a table: data(frame, target=...)")
     target = _one_column(x, target)
     own, labels = _pair(x, y, target, "the data", channels)
     found, parts = own.x, [labels]
@@ -71,6 +92,52 @@ def data(
         x=found, y=numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
     )
     return UserDefined(name=str(name), fingerprint=fingerprint(pool.x, pool.y, np.array([pool.test])), thing=pool)
+
+
+def _joined(names: str | Sequence[str]) -> str:
+    return (names if isinstance(names, str) else "+".join(map(str, names))) or "none"
+
+
+def _as_table(x: Any, target: Any, test: Any, name: str, asked: Mapping[str, str]) -> UserTable | None:
+    """A file or a frame as a table; None for a frame of numbers alone of which nothing is asked."""
+    if not is_frame(x):
+        if test is not None:
+            raise ValueError("test= goes with a frame, not with a file's name: data(pandas.read_csv(...), test=...)")
+        made: UserTable = opened(str(x))
+        named = made.name if name == _NAME else name
+        whole = replace(made, name=named, given={"target": "none" if target is None else str(target), **asked})
+    else:
+        if target is None or target not in x.columns:
+            return None  # the sentence on what is missing stands below
+        frames = [x] if test is None else [x, test]
+        wanted = any(one != "none" for one in asked.values())
+        if not all(map(is_frame, frames)) or not (wanted or any(_needs_encoding(one, target) for one in frames)):
+            return None
+        if len(frames) == 2 and (lacking := [str(one) for one in x.columns if one not in frames[1].columns]):
+            raise ValueError(f"the test data have no column {', '.join(lacking[:5])}")
+        table = of_frame(
+            _stacked([one[list(x.columns)] for one in frames]), name, test=0 if test is None else len(test)
+        )
+        whole = as_task(table, target=str(target), **asked)
+    if mistakes := whole.thing.mistakes(**whole.given):
+        raise ValueError("\n".join(mistakes))
+    whole.thing.classes(whole.given["target"])  # ValueError for a target that is no class
+    return whole
+
+
+def _needs_encoding(frame: Any, target: Any) -> bool:
+    if not frame.columns.is_unique or any(getattr(kind, "kind", "O") == "c" for kind in frame.dtypes):
+        return False  # is refused as it stands
+    inputs = frame.drop(columns=[target])
+    return bool(inputs.isna().to_numpy().any()) or any(
+        getattr(kind, "kind", "O") not in "fiub" for kind in inputs.dtypes
+    )
+
+
+def _stacked(frames: Sequence[Any]) -> Any:
+    import pandas as pd
+
+    return pd.concat(frames, ignore_index=True)
 
 
 def _one_column(x: Any, target: Any) -> Any:

@@ -23,7 +23,10 @@ class Pool:
     """Examples in their original order: inputs (n, *input_shape), classes (n,). The last `test` are the test split;
     with 0 it has yet to be drawn. Images may be bytes: `Task.floats` makes numbers of them, with `normalise` by each
     channel's mean and standard deviation. `encoding`: how digits are given to a network. `labels`: what the user's own
-    data call class 0, 1, ...; empty where nobody named them."""
+    data call class 0, 1, ...; empty where nobody named them.
+
+    Of a table x has no columns: `encode` makes them, fitted on the training rows that it is given, and `identity` is
+    the fingerprint of the columns as they are. `remarks`: what has to be said of the data beside any result."""
 
     x: NDArray[np.floating] | NDArray[np.uint8]
     y: NDArray[np.int64]
@@ -33,6 +36,19 @@ class Pool:
     normalise: bool = False
     encoding: str | None = None
     labels: tuple[Any, ...] = ()
+    encode: Callable[[NDArray[np.int64]], Encoded] | None = None
+    identity: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Columns of a table as inputs, shape (n, inputs): `amounts[i]`: whether input i is an amount, to be standardised,
+    or a 0 or 1 that stands for something; `lines`: what was done with each column, in sentences."""
+
+    x: NDArray[np.float64]
+    amounts: NDArray[np.bool_]
+    lines: tuple[str, ...]
 
 
 def cached(call: str, make: Callable[[], Arrays]) -> Pool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from paribus.config.loops import LoopSettings
 from paribus.config.settings import Settings
-from paribus.config.tasks import Tabular, TaskConfig, UserData
+from paribus.config.tasks import TableData, Tabular, TaskConfig, UserData
 from paribus.plan import Plan
 from paribus.records.record import DatasetInfo
 from paribus.tasks.cifar10 import cifar10
 from paribus.tasks.digits import digits
 from paribus.tasks.palindrome import ENCODINGS, encode, palindrome
 from paribus.tasks.pool import Pool, fingerprint
+from paribus.tasks.stratified import stratified
 from paribus.tasks.toy import blobs, circles, moons
 
 POOLS: dict[str, Callable[..., Pool]] = {
@@ -66,7 +67,8 @@ class Task:
     """Data with its splits, and what a record says of them. The metric is accuracy, the loss a mean over examples.
 
     `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of its bytes;
-    `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them.
+    `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them;
+    `notes`: what was done with a table's columns; `remarks`: what has to be said of the data beside any result.
     """
 
     train: Split
@@ -77,6 +79,8 @@ class Task:
     scale: Scale | None = None
     encoding: str | None = None
     labels: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def in_plane(self) -> bool:
@@ -139,6 +143,9 @@ NOTHING = Task(
 
 @lru_cache(maxsize=8)
 def _pool(settings: TaskConfig) -> Pool:
+    if isinstance(settings, TableData):
+        of_table: Pool = settings.arrays.thing.pool(settings)
+        return of_table
     if isinstance(settings, UserData):
         pool: Pool = settings.arrays.thing
         return pool
@@ -170,17 +177,20 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
     ):
         if size < 1:
             raise ValueError(f"the {name} split of {settings.name} is empty: {len(order)} examples with {cure}")
+    if isinstance(settings, TableData) and settings.stratify:
+        sizes = (n_validation,) if pool.test else (n_test, n_validation)
+        order = np.concatenate([order[: pool.test], stratified(order[pool.test :], pool.y, sizes)])
     parts = {
         "test": order[:n_test],
         "validation": order[n_test : n_test + n_validation],
         "train": order[n_test + n_validation :],
     }
-    x = _standardised(pool.x, parts["train"]) if tabular and tabular.standardise else pool.x
+    pool, x, notes = _inputs(settings, pool, parts["train"])
     splits = {name: Split(x[rows], pool.y[rows]) for name, rows in parts.items() if len(rows)}
     info = DatasetInfo(
         name=settings.name,
         fingerprint=fingerprint(*(array for name in sorted(splits) for array in (splits[name].x, splits[name].y))),
-        pool=fingerprint(pool.x, pool.y),
+        pool=pool.identity or fingerprint(pool.x, pool.y),
         source=pool.source,
         classes=pool.classes,
         input_shape=pool.x.shape[1:],
@@ -199,6 +209,39 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         scale=scale,
         encoding=pool.encoding,
         labels=pool.labels,
+        notes=notes,
+        remarks=pool.remarks,
+    )
+
+
+def _inputs(settings: TaskConfig, pool: Pool, train: NDArray[np.int64]) -> tuple[Pool, Inputs, tuple[str, ...]]:
+    """The pool with its inputs, of a table encoded; these as they are trained on; and what was done with a table."""
+    standardise = isinstance(settings, Tabular) and settings.standardise
+    if pool.encode is None:
+        return pool, _standardised(pool.x, train) if standardise else pool.x, ()
+    encoded = pool.encode(train)
+    x = encoded.x.copy()
+    if standardise and encoded.amounts.any():
+        x[:, encoded.amounts] = _standardised(x[:, encoded.amounts], train)
+    return (
+        replace(pool, x=encoded.x, source="; ".join([pool.source, *encoded.lines])),
+        x,
+        (pool.source, *(f"  {line}" for line in (*encoded.lines, *_how(settings, pool, x.shape[1], len(train))))),
+    )
+
+
+def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> tuple[str, str]:
+    """How a table is split, and how all of it can be had otherwise."""
+    assert isinstance(settings, TableData)
+    split = (
+        "the test split is given" if pool.test else f"{100 * settings.test_share:g} % of the rows are the test split"
+    )
+    classes = "each class by its share in every split (stratify=false: as it comes)"
+    classes = classes if settings.stratify else "classes as they come"
+    scaled = "numbers standardised" if settings.standardise else "numbers as they are"
+    return (
+        f"{inputs} inputs, {scaled}, all of it fitted on the {train} training rows alone; {split}, {classes}",
+        "to change it: drop=a+b (left out), keep=a+b (taken in all the same), text=a+b (numbers that are codes)",
     )
 
 

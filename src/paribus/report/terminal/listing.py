@@ -14,7 +14,7 @@ from paribus.config.overrides import all_settings
 from paribus.config.recipes import RECIPES
 from paribus.config.registries import REGISTRIES
 from paribus.config.schedules import SCHEDULES
-from paribus.config.tasks import TASKS
+from paribus.config.tasks import TASKS, TableData
 from paribus.config.values import format_overrides, format_value, plain_value
 
 
@@ -48,6 +48,7 @@ def listing(what: str) -> Table:
             table.add_row(*map(Text, (name, task.summary, format_overrides(task.defaults))))
             for model, values in task.by_model.items():
                 table.add_row("", Text(f"  with model={model}"), Text(format_overrides(values)))
+        table.add_row("FILE", Text(TableData.summary), Text(format_overrides(TableData.defaults)))
         return table
     if what == "recipes":
         for column in ("recipe", "what it is", "settings, each of which can be given another value"):

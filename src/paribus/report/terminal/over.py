@@ -88,7 +88,8 @@ def _best(sweep: Sweep, line: Line, findings: Findings) -> str:
     if line.lowest and line.highest:  # their mean would be a value at which no seed is best
         return (
             f"{head}{metric} is {better} at no one {sweep.name}: at {line.lowest} of {line.known} seeds at the lowest "
-            f"that was tried, {_number(line.values[0])}, and at {line.highest} at the highest, {_number(line.values[-1])}"
+            f"that was tried, {_number(line.values[0])}, and at {line.highest} at the highest, "
+            f"{_number(line.values[-1])}"
         )
     if line.ci95 is None:
         where = f"the same at {'its one seed' if line.known == 1 else f'all {line.known} seeds'}; finer was not tried"

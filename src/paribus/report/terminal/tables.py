@@ -60,7 +60,7 @@ def results(findings: Findings, width: int) -> RenderableType:
             omitted.append(metric.words)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     for i, column in enumerate(columns):
-        table.add_column(column[0], justify="left" if i < labels else "right", overflow="fold")
+        table.add_column(Text(column[0]), justify="left" if i < labels else "right", overflow="fold")
     for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(Text, row))
     heading = Text(f"{study.name} ({findings.seeds_told})", style="bold")
@@ -119,7 +119,7 @@ def dry_run_table(folder: Path, stages: Sequence[Expected]) -> RenderableType:
     for stage in stages:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
         for column in ("arm", "runs to train", "recorded", "s a run"):
-            table.add_column(column, justify="left" if column == "arm" else "right", overflow="fold")
+            table.add_column(Text(column), justify="left" if column == "arm" else "right", overflow="fold")
         for one in stage.arms:
             a_run = "-" if one.seconds is None else f"{one.seconds:.2g}"
             table.add_row(Text(one.arm or "(one arm)"), str(one.missing), str(stage.seeds - one.missing), a_run)

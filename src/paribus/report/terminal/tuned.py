@@ -124,9 +124,9 @@ def _side_by_side(findings: Findings, tuning: Tuning) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     title = metric.label
     table.add_column("arm", overflow="fold")
-    table.add_column(f"{title}, all at\n{format_overrides(tuning.shared_values)}", justify="right")
+    table.add_column(Text(f"{title}, all at\n{format_overrides(tuning.shared_values)}"), justify="right")
     table.add_column("own best", justify="left", overflow="fold")
-    table.add_column(f"{title},\neach at its own", justify="right")
+    table.add_column(Text(f"{title},\neach at its own"), justify="right")
     own = {arm: of[metric.name] for arm, of in findings.summaries.items()}
     shared = {arm: of[metric.name] for arm, of in findings.shared.summaries.items()} if findings.shared else {}
     for one in tuning.arms:
