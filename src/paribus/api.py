@@ -26,7 +26,6 @@ from paribus.study.reading import SHARED, read
 from paribus.study.runner import carry_out
 from paribus.study.spec import (
     CHECKPOINT_SECONDS,
-    DEFAULT_METRIC,
     PlainOptions,
     keep_of,
     request,
@@ -273,7 +272,7 @@ def compare(
     seeds: Seeds = 3,
     name: str | None = None,
     out: str | Path | None = None,
-    metric: str = DEFAULT_METRIC,
+    metric: str | None = None,
     keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,
@@ -340,7 +339,7 @@ def train(
     seeds: Seeds = 1,
     name: str | None = None,
     out: str | Path | None = None,
-    metric: str = DEFAULT_METRIC,
+    metric: str | None = None,
     keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,

@@ -57,13 +57,16 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="Settings as key=value; `paribus list settings` names them.", metavar="[KEY=VALUE]..."),
 ]
-TaskName = Annotated[str, typer.Argument(help="moons, circles, blobs, digits, cifar10 or palindrome.", metavar="TASK")]
+TaskName = Annotated[str, typer.Argument(help="moons, digits, diabetes, ...: `paribus list tasks`.", metavar="TASK")]
 Seeds = Annotated[
     str, typer.Option(help="How many seeds (10: 0 to 9), which (3,5,8; one as 3,), or until all is decided (6..40).")
 ]
 Name = Annotated[str | None, typer.Option(help="The study's name; by default made from its words.")]
 Out = Annotated[Path | None, typer.Option(help="The folder for its records; by default runs/NAME.")]
-Metric = Annotated[str, typer.Option(help="The primary metric.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="The primary metric: test_accuracy where nothing is given, of numbers to predict test_rmse."),
+]
 Keep = Annotated[
     str | None,
     typer.Option(help="Keep these in the record too: weights, predictions, best (on validation data); with commas."),
@@ -119,7 +122,7 @@ def train(
     seeds: Seeds = "1",
     name: Name = None,
     out: Out = None,
-    metric: Metric = "test_accuracy",
+    metric: Metric = None,
     keep: Keep = None,
     jobs: Jobs = None,
     timing: Timing = False,
@@ -168,7 +171,7 @@ def compare(
     seeds: Seeds = "3",
     name: Name = None,
     out: Out = None,
-    metric: Metric = "test_accuracy",
+    metric: Metric = None,
     keep: Keep = None,
     jobs: Jobs = None,
     timing: Timing = False,

@@ -124,7 +124,7 @@ class _Training:
         outcome = Outcome(status=Status.DONE, epochs=self.run.settings.epochs, best=self.best)
         if self.run.hidden_test:
             return outcome
-        predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
+        predicted = self.task.predicted(engine.logits(self.task.test.x)) if "predictions" in self.run.keep else None
         last = boundary(engine, self.task)
         shown = Pictures() if self.probes is None else self.probes.pictures(outcome.epochs, last)
         return replace(

@@ -176,7 +176,7 @@ class StepwiseBackend(Backend):
         return replace(
             outcome,
             weights=learner.weights() if "weights" in run.keep else None,
-            predictions=learner.logits(task.test.x).argmax(axis=1) if "predictions" in run.keep else None,
+            predictions=task.predicted(learner.logits(task.test.x)) if "predictions" in run.keep else None,
             boundary=last,
             pictures=probes.pictures(outcome.epochs, last),
         )

@@ -27,6 +27,8 @@ from paribus.config.values import (
     Init,
     Initialisation,
     Interval,
+    Loss,
+    LossOf,
     LrSchedule,
     Threads,
     Value,
@@ -99,6 +101,18 @@ class Settings(Config):
     )
     label_smoothing: float = setting(
         0.0, "share of each training label that is spread over all classes", "a number from 0 to below 1", ge=0, lt=1
+    )
+    loss: LossOf = setting(
+        Loss("cross_entropy"),
+        "what is minimised, a mean over the batch: cross_entropy of classes; of numbers to predict (scaled by the mean "
+        "and sd of the training rows) mse where nothing is given, mae, huber (squared below 1, linear above), quantile",
+        "cross_entropy, mse, mae, huber, or quantile:Q with Q between 0 and 1 (as in quantile:0.9)",
+    )
+    class_weight: Literal["none", "balanced"] = setting(
+        "none",
+        "weights of the classes in the loss that is minimised; balanced: training rows / (classes x those of a class); "
+        "losses are told without it",
+        "none or balanced",
     )
     epochs: int = setting(100, "epochs to train", "a whole number of at least 0", ge=0)
     eval_every: Interval = setting(

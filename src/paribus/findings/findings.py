@@ -11,7 +11,7 @@ from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.bands import Band, arm_band
 from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.compared import LOST, Difference, Lost
-from paribus.findings.confounders import confounders
+from paribus.findings.confounders import LOSSES, confounders, incomparable
 from paribus.findings.differences import differences
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
@@ -128,7 +128,8 @@ class Findings:
 
         Epochs to a target are judged by ranks (`earlier`): a difference would be over the runs that reached it only.
         """
-        others = [name for name in self.names if name != self.study.primary_metric and name not in TO_TARGET]
+        left_out = {self.study.primary_metric, *TO_TARGET, *(incomparable(self.study) and LOSSES)}
+        others = [name for name in self.names if name not in left_out]
         return [found for name in (self.study.primary_metric, *others) for found in self.on(name)]
 
     def on(self, metric: str) -> list[Difference]:

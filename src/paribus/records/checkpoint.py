@@ -29,7 +29,7 @@ class Best:
     """The weights that were best on validation data so far: at which step, and how good."""
 
     step: int
-    accuracy: float
+    score: float
     loss: float
     weights: Mapping[str, NDArray[np.floating]]
 
@@ -41,11 +41,13 @@ class Best:
         metrics: Mapping[str, float],
         weights: Callable[[], Mapping[str, NDArray[np.floating]]],
     ) -> Best:
-        """The better of the best so far and this evaluation, by validation accuracy, of equals the lower loss."""
-        accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
-        if best is not None and (best.accuracy, -best.loss) >= (accuracy, -loss):
+        """The better of the best so far and this evaluation, by validation accuracy, of equals the lower loss; of
+        numbers to predict by the validation loss alone."""
+        loss = metrics["validation_loss"]
+        score = metrics.get("validation_accuracy", -loss)
+        if best is not None and (best.score, -best.loss) >= (score, -loss):
             return best
-        return cls(step, accuracy, loss, weights())
+        return cls(step, score, loss, weights())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class Checkpoint:
             from safetensors.numpy import save
 
             best = save(dict(self.best.weights))
-            facts = [self.best.step, self.best.accuracy, self.best.loss]
+            facts = [self.best.step, self.best.score, self.best.loss]
         head = {
             "identity": identity,
             "step": self.step,
@@ -125,8 +127,8 @@ class Checkpoint:
         if head["best"] is not None:
             from safetensors.numpy import load
 
-            step, accuracy, loss = head["best"]
-            best = Best(int(step), float(accuracy), float(loss), load(packed))
+            step, score, loss = head["best"]
+            best = Best(int(step), float(score), float(loss), load(packed))
         train, evaluation = map(float, head["seconds"])
         return cls(
             step=_count(head["step"]),

@@ -61,7 +61,8 @@ class DatasetInfo:
     """What a record says of the data: enough to know whether two runs were given the same.
 
     `fingerprint`: SHA-256 of the arrays of every split. `pool`: that of the data before they were split.
-    `overlap`: how many test examples also stand in the training split.
+    `overlap`: how many test examples also stand in the training split. `classes`: 0 where the targets are numbers to
+    predict.
     """
 
     name: str
@@ -158,7 +159,7 @@ class Outcome:
     error: str | None = None
     _: KW_ONLY
     weights: Mapping[str, NDArray[np.floating]] | None = None
-    predictions: NDArray[np.int64] | None = None
+    predictions: NDArray[np.int64] | NDArray[np.float64] | None = None
     boundary: Boundary | None = None
     best: Best | None = None
     pictures: Pictures = Pictures()

@@ -96,7 +96,8 @@ class _Clock:
         found: dict[str, float] = {}
         scores = {split: learner.evaluate(split) for split in watch.splits}
         for split, one in scores.items():
-            found[f"{split}_loss"], found[f"{split}_accuracy"] = one.loss, one.accuracy
+            found[f"{split}_loss"] = one.loss
+            found |= {f"{split}_{name}": value for name, value in one.measured.items()}
         finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
         if watch.metrics and finite:
             logits = {split: one.logits() for split, one in scores.items()}
