@@ -106,7 +106,7 @@ def test_every_kind_of_loss_is_tried_here() -> None:
 
 UNCOMMON = {
     "loader": "dataloader", "precision": "bf16", "label_smoothing": 0.1, "optimizer.decay": "weights",
-    "loss": "mse", "class_weight": "balanced", "optimizer.decoupled": True, "eval_train": 50, "flip": True, "crop": 1, "cutout": 2, "memory": "channels_last",
+    "loss": "mse", "class_weight": "balanced", "patience": 2, "optimizer.decoupled": True, "eval_train": 50, "flip": True, "crop": 1, "cutout": 2, "memory": "channels_last",
     "compile": True, "device": "cuda", "threads": 2,
 }  # fmt: skip
 
@@ -123,7 +123,7 @@ def test_an_optional_setting_is_refused_by_who_lacks_it_and_auto_finds_who_has_i
     decay = {"optimizer.weight_decay": 0.1} if name.startswith("optimizer.") else {}
     layers = {"model.hidden": "5x5"} if model == "mlp" else {}
     values = small(model, **{name: UNCOMMON[name], **decay, **layers})
-    values |= {"task": "sine"} if name == "loss" else {}
+    values |= {"task": "sine"} if name == "loss" else {"validation": 0.2} if name == "patience" else {}
     refused = BACKENDS[backend].refusals(build(values))
     short = name.rpartition(".")[2]
     assert any(line.startswith(f"{short}=") for line in refused) == (name not in BACKENDS[backend].features)

@@ -172,7 +172,8 @@ class NumpyBackend(StepwiseBackend):
     name: ClassVar[str] = "numpy"
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "cnn", "rnn")
     features: ClassVar[frozenset[str]] = frozenset({
-        "label_smoothing", "loss", "class_weight", "optimizer.decay", "optimizer.decoupled", "eval_train", "threads",
+        "label_smoothing", "loss", "class_weight", "patience", "optimizer.decay", "optimizer.decoupled", "eval_train",
+        "threads",
     })  # fmt: skip
 
     def learner(

@@ -162,6 +162,9 @@ class StepwiseBackend(Backend):
                 doubted=lambda why: callback.on_message(
                     f"seed {run.seed}: no checkpoints, for {why}: if it is interrupted, it begins again"
                 ),
+                not_restored=lambda why: callback.on_message(
+                    f"seed {run.seed}: what is kept of it is its last step, not its best evaluation, for {why}"
+                ),
                 save_seconds=run.checkpoint_seconds,
                 keep_best="best" in run.keep,
                 probes=probes,

@@ -121,6 +121,8 @@ _ELSEWHERE = {
     "initialization": "init",
     "dtype": "precision",
     "objective": "loss",
+    "earlystopping": "patience",
+    "mindelta": "min_delta",
     "criterion": "loss",
     "lossfunction": "loss",
     "classweights": "class_weight",

@@ -17,6 +17,7 @@ from paribus.config.optimizers import OptimizerConfig, UserOptimizer
 from paribus.config.recipes import RECIPES, parse_recipe
 from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.schedules import ALLOWED, Constant
+from paribus.config.stopping import MONITORS, Stopping
 from paribus.config.tasks import TaskConfig
 from paribus.config.user_code import UserDefined
 from paribus.config.values import (
@@ -30,6 +31,7 @@ from paribus.config.values import (
     Loss,
     LossOf,
     LrSchedule,
+    Patience,
     Threads,
     Value,
     plain_value,
@@ -114,6 +116,18 @@ class Settings(Config):
         "losses are told without it",
         "none or balanced",
     )
+    patience: Patience = setting(
+        None,
+        "early stopping: a run ends after so many evaluations that do not improve `monitor`; what is reported and kept "
+        "of it is the best evaluation",
+        "none, or a whole number above 0",
+    )
+    min_delta: float = setting(
+        0.0, "early stopping: by no more than this is no improvement", "a number of at least 0", ge=0
+    )
+    monitor: Literal["validation_loss", "validation_accuracy", "validation_rmse", "validation_mae", "validation_r2"] = (
+        setting("validation_loss", "early stopping: what has to improve", ", ".join(MONITORS))
+    )
     epochs: int = setting(100, "epochs to train", "a whole number of at least 0", ge=0)
     eval_every: Interval = setting(
         Every(1, "epochs"),
@@ -192,6 +206,11 @@ class Settings(Config):
             if values.get(f"{kind}.lr") == "none":
                 del values[f"{kind}.lr"]
         return values
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """When a run ends early; None where all epochs are trained."""
+        return None if self.patience is None else Stopping(self.patience, self.min_delta, self.monitor)
 
     @property
     def runs_user_code(self) -> bool:

@@ -198,6 +198,19 @@ def parse_clip(value: object) -> float | None:
 
 
 Sizes = Annotated[tuple[int, ...], BeforeValidator(parse_sizes)]
+
+
+def parse_patience(value: object) -> int | None:
+    """A number of evaluations above 0, or `none`."""
+    if value in ("none", None):
+        return None
+    count = parse_count(value)
+    if count == "all":
+        raise ValueError
+    return count
+
+
+Patience = Annotated[int | None, BeforeValidator(parse_patience)]
 LossOf = Annotated[Loss, BeforeValidator(Loss.parse)]
 Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
 Interval = Annotated[Every, BeforeValidator(Every.parse)]

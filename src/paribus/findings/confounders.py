@@ -11,6 +11,9 @@ Fact = Callable[[ArmRecord, RunRecord], str | None]
 
 
 def _steps(_: ArmRecord, run: RunRecord) -> str | None:
+    """Early stopping is told by itself (`early`)."""
+    if run.reported_by is not None:
+        return None
     return f"{run.curve['step'][-1]:g} steps" if run.status is Status.DONE and run.curve else None
 
 

@@ -13,6 +13,7 @@ from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.compared import LOST, Difference, Lost
 from paribus.findings.confounders import LOSSES, confounders, incomparable
 from paribus.findings.differences import differences
+from paribus.findings.early import stopped_early
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
 from paribus.findings.resplit import note_on_splits, of_study
@@ -327,10 +328,15 @@ class Findings:
         """A line for each arm and status other than done."""
         return troubles(self.study)
 
+    @cached_property
+    def stopped_early(self) -> list[str]:
+        """Of each arm with early stopping, how far its runs went and which evaluation is reported."""
+        return stopped_early(self.study)
+
     @property
     def notes(self) -> list[str]:
         """All that has to be said before any difference."""
-        return [*self.confounders, *self.troubles, *self.warnings]
+        return [*self.confounders, *self.troubles, *self.warnings, *self.stopped_early]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

@@ -149,7 +149,7 @@ class Mlp(Engine):
 
     model: ClassVar = "mlp"
     loops: ClassVar = mlp
-    targets: ClassVar = np.dtype(np.int64)
+    targets: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
     """Their type: classes, or in another engine numbers too."""
 
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
@@ -237,9 +237,7 @@ def _room(rows: NDArray[np.int64], real: np.dtype[Any]) -> tuple[NDArray[Any], .
 _Examples = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
-def _examples(
-    task: Task, types: tuple[np.dtype[Any], np.dtype[Any]], splits: tuple[str, ...], wide: bool
-) -> _Examples:
+def _examples(task: Task, types: tuple[np.dtype[Any], np.dtype[Any]], splits: tuple[str, ...], wide: bool) -> _Examples:
     """Some splits, one after another, and where each begins; and for a first layer that is not wide the same as rows,
     BATCH examples of a split at once. `types`: of the inputs and of the targets."""
     real, targets = types

@@ -22,7 +22,7 @@ class GeneralMlp(Mlp):
 
     model: ClassVar = "mlp_general"
     loops: ClassVar = mlp_general
-    targets: ClassVar = np.dtype(np.float64)
+    targets: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
 
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
         super().__init__(settings, task, seed, splits)

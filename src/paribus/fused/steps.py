@@ -27,7 +27,8 @@ RUN = np.dtype([
     ("halt", np.int64),
 ])  # fmt: skip
 """The numbers of a run. `rates`: whether there is one learning rate in all, one an epoch or one a step; `work`: where
-its rows of work begin; `loss_of`, `quantile`: what is minimised, see `losses.py`; `loss`: finite as long as all losses of the epoch are; `norms`, `clipped`: of the steps since
+its rows of work begin; `loss_of`, `quantile`: what is minimised, see `losses.py`; `loss`: finite as long as all losses
+of the epoch are; `norms`, `clipped`: of the steps since
 the evaluation at step `told`, the sum of the gradients' norms before clipping, and how many were clipped; `halt`: set
 from outside, to have it stop where it is."""
 

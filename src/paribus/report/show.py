@@ -29,6 +29,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
             "stopping": None if study.least is None else {"least": study.least, "most": len(study.seeds)},
             "looks": list(study.looks),
             "warnings": [*findings.confounders, *findings.warnings],
+            "early_stopping": findings.stopped_early,
             "tuning": _how_tuned(study),
         },
         "metrics": _metrics(findings),
@@ -119,6 +120,7 @@ def _arm(findings: Findings, arm: ArmRecord) -> dict[str, Any]:
                 "status": str(run.status),
                 "error": run.error,
                 "epochs": run.epochs,
+                "reported_epoch": float(run.curve["epoch"][run.reported]) if run.reported_by and run.curve else None,
                 "attempt": run.attempt,
             }
             for run in arm.runs
