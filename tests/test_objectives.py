@@ -17,6 +17,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 import paribus
+from paribus.backends.dispatch import resolve, train
 from paribus.byhand.losses import make_loss
 from paribus.byhand.mlp import Mlp
 from paribus.config.overrides import SettingsError, build
@@ -24,6 +25,7 @@ from paribus.config.values import Loss
 from paribus.findings.findings import Findings
 from paribus.models.mlp import Mlp as TorchMlp
 from paribus.plan import Plan
+from paribus.records.run import Run
 from paribus.study.packing import unpack
 from paribus.study.reading import read
 from paribus.study.store import Store
@@ -122,6 +124,26 @@ def test_all_implementations_are_one_trajectory(fit: Fit, loss: str, shape: str)
         assert [row.step for row in one.rows] == [row.step for row in other.rows]
         for metric in one.rows[0].metrics:
             np.testing.assert_allclose(one.curve(metric), other.curve(metric), rtol=1e-10, err_msg=metric)
+
+
+def test_a_wide_layer_without_hidden_ones() -> None:
+    """16,384 weights and more are multiplied by BLAS, of inputs that lie elsewhere."""
+    x = np.random.default_rng(0).standard_normal((40, 2**14))
+    task = load(build({"task": paribus.data(x, x[:, 0])}), 0)
+    words = {
+        "task": paribus.data(x, x[:, 0]),
+        "model.hidden": "none",
+        "precision": "float64",
+        "epochs": 3,
+        "batch_size": 13,
+    }
+    found = []
+    for name in ("torch", "fused"):
+        settings, recorder = resolve({**words, "optimizer.lr": 1e-4, "implementation": name}), Recorder()
+        train([Run(settings, 0)], lambda _: task, recorder)
+        found.append(recorder)
+    for metric in found[0].rows[0].metrics:
+        np.testing.assert_allclose(found[0].curve(metric), found[1].curve(metric), rtol=1e-9, err_msg=metric)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

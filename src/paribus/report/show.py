@@ -120,8 +120,10 @@ def _arm(findings: Findings, arm: ArmRecord) -> dict[str, Any]:
                 "status": str(run.status),
                 "error": run.error,
                 "epochs": run.epochs,
-                "reported_epoch": float(run.curve["epoch"][run.reported]) if run.reported_by and run.curve else None,
                 "attempt": run.attempt,
+                **(
+                    {"reported_epoch": float(run.curve["epoch"][run.reported])} if run.reported_by and run.curve else {}
+                ),
             }
             for run in arm.runs
         ],
