@@ -108,13 +108,13 @@ def test_what_is_kept_may_be_one_name(tmp_path: Path) -> None:
 def test_every_argument_of_another_type_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         paribus.compare(
-            "moons", lr=[1.0, -2.0], seeds=None, keep=3, jobs="two", timing=1, margin="wide", baseline=7, metric=None,
+            "moons", lr=[1.0, -2.0], seeds=None, keep=3, jobs="two", timing=1, margin="wide", baseline=7, metric=3,
             target="x", checkpoint_every=0, name=5, out=tmp_path / "s",
         )  # type: ignore[arg-type]  # fmt: skip
     told = "\n".join(caught.value.mistakes)
     for start in (
         "optimizer.lr=-2.0 is", "--seeds None is", "--keep 3 is", "--jobs 'two' is", "--timing 1 is", "--margin 'wide' is",
-        "--baseline 7 is", "--metric None is", "--target x is", "--checkpoint-every 0 is", "--name 5 is",
+        "--baseline 7 is", "--metric 3 is", "--target x is", "--checkpoint-every 0 is", "--name 5 is",
     ):  # fmt: skip
         assert f"{start} not allowed: " in told, start
     assert len(caught.value.mistakes) == 11

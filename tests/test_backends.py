@@ -12,6 +12,7 @@ from paribus.config.models import MODELS
 from paribus.config.optimizers import OPTIMIZERS
 from paribus.config.overrides import SettingsError, build
 from paribus.config.settings import Settings
+from paribus.config.values import Loss
 from paribus.records.record import Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task, load
@@ -77,9 +78,35 @@ def test_a_backend_trains_with_every_optimizer_that_it_claims(backend: str, opti
     assert outcome.status is Status.DONE, outcome.error
 
 
+LOSSES = {"cross_entropy": "moons", "mse": "sine", "mae": "sine", "huber": "friedman", "quantile:0.9": "diabetes"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", ["mlp", "rnn"])
+def test_a_backend_minimises_every_loss_that_it_claims(backend: str, loss: str, model: str) -> None:
+    task = LOSSES[loss] if model == "mlp" or loss != "cross_entropy" else "palindrome"
+    values = small(model, implementation=backend, loss=loss, epochs=2)
+    values |= {"task": task}
+    values = {name: value for name, value in values.items() if name != "task.length" or task == "palindrome"}
+    one = BACKENDS[backend]
+    if loss != "cross_entropy" and ("loss" not in one.features or one.refusals(build(values))):
+        with pytest.raises(SettingsError, match=rf"loss={loss} has no effect with implementation={backend}: "):
+            resolve(values)
+        assert resolve({**values, "implementation": "auto"}).implementation != backend
+        return
+    settings = resolve(values)
+    (outcome,) = train([Run(settings=settings, seed=0)], lambda _: load(settings, 0), Recorder())
+    assert outcome.status is Status.DONE, outcome.error
+
+
+def test_every_kind_of_loss_is_tried_here() -> None:
+    assert {loss.partition(":")[0] for loss in LOSSES} == {*Loss.OF_CLASSES, *Loss.OF_NUMBERS}
+
+
 UNCOMMON = {
     "loader": "dataloader", "precision": "bf16", "label_smoothing": 0.1, "optimizer.decay": "weights",
-    "optimizer.decoupled": True, "eval_train": 50, "flip": True, "crop": 1, "cutout": 2, "memory": "channels_last",
+    "loss": "mse", "class_weight": "balanced", "patience": 2, "optimizer.decoupled": True, "eval_train": 50, "flip": True, "crop": 1, "cutout": 2, "memory": "channels_last",
     "compile": True, "device": "cuda", "threads": 2,
 }  # fmt: skip
 
@@ -96,6 +123,7 @@ def test_an_optional_setting_is_refused_by_who_lacks_it_and_auto_finds_who_has_i
     decay = {"optimizer.weight_decay": 0.1} if name.startswith("optimizer.") else {}
     layers = {"model.hidden": "5x5"} if model == "mlp" else {}
     values = small(model, **{name: UNCOMMON[name], **decay, **layers})
+    values |= {"task": "sine"} if name == "loss" else {"validation": 0.2} if name == "patience" else {}
     refused = BACKENDS[backend].refusals(build(values))
     short = name.rpartition(".")[2]
     assert any(line.startswith(f"{short}=") for line in refused) == (name not in BACKENDS[backend].features)

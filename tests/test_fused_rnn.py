@@ -23,6 +23,7 @@ from paribus.byhand.layers import SoftmaxCrossEntropy
 from paribus.byhand.rnn import Rnn as ByHand
 from paribus.config.overrides import parse_overrides
 from paribus.config.settings import Settings
+from paribus.fused import steps
 from paribus.fused.compile import ready
 from paribus.fused.engine import _constants
 from paribus.fused.loop_config import LoopConfig
@@ -365,7 +366,7 @@ def test_evaluation_takes_little_memory(length: int, count: int) -> None:
             np.concatenate([hand.forward(encode(part, "onehot", np.float32)) for part in np.array_split(x[half], 20)]),
             y[half],
         )
-        assert engine.rows[0, 5 + 2 * split] == pytest.approx(found, rel=1e-5)
+        assert engine.rows[0, steps.FIRST_METRIC + steps.MEASURED * split] == pytest.approx(found, rel=1e-5)
 
 
 @pytest.mark.parametrize("epochs", [0, 1])

@@ -144,9 +144,10 @@ def test_amounts_are_asked_about() -> None:
     with pytest.raises(
         ValueError, match=r"^y holds 214 classes.* 25 to 346, 2\.1 rows each on average: is this a regr"
     ):
-        paribus.data(x, y)
+        paribus.data(x, y.astype(int))
     with pytest.raises(ValueError, match="is this a regression"):
         paribus.data(x, pd.Series(y).astype("Int64"))
+    assert paribus.data(x, y.astype(int), kind="classification").thing.classes == 214
     assert paribus.data(x, y.astype(str)).thing.classes == 214
     counts = np.random.default_rng(0).poisson(
         np.random.default_rng(1).gamma(1.5, 120, 17_379)

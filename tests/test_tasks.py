@@ -25,8 +25,8 @@ REPORT = {
 
 def test_every_task_has_its_data() -> None:
     assert (
-        set(TASKS) == set(POOLS) == {*REPORT, "cifar10", "palindrome"}
-    )  # of those, test_cifar10.py and test_palindrome.py
+        set(TASKS) == set(POOLS) == {*REPORT, "cifar10", "palindrome", "diabetes", "friedman", "sine"}
+    )  # of those, test_cifar10.py, test_palindrome.py and test_objectives.py
 
 
 @pytest.mark.parametrize("name", REPORT)

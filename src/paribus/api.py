@@ -30,7 +30,6 @@ from paribus.study.reading import SHARED, read
 from paribus.study.runner import carry_out
 from paribus.study.spec import (
     CHECKPOINT_SECONDS,
-    DEFAULT_METRIC,
     PlainOptions,
     StudyOptions,
     StudySpec,
@@ -330,7 +329,7 @@ def compare(
     seeds: Seeds = 3,
     name: str | None = None,
     out: str | Path | None = None,
-    metric: str = DEFAULT_METRIC,
+    metric: str | None = None,
     keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,
@@ -418,7 +417,7 @@ def train(
     seeds: Seeds = 1,
     name: str | None = None,
     out: str | Path | None = None,
-    metric: str = DEFAULT_METRIC,
+    metric: str | None = None,
     keep: str | Iterable[str] = (),
     jobs: int | None = None,
     timing: bool = False,
@@ -483,12 +482,12 @@ class _Loop:
     higher: bool
     data: TaskLike | None
 
-    def measured(self, metric: str) -> tuple[Metric, ...]:
+    def measured(self, metric: str | None) -> tuple[Metric, ...]:
         """The primary metric, with the direction that was said."""
         if self.lower and self.higher:
             raise SettingsError(["a metric is better lower or higher, not both: give lower=True or higher=True"])
         direction: Direction | None = "lower" if self.lower else "higher" if self.higher else None
-        return (Metric(metric, direction),) if direction else ()
+        return (Metric(metric, direction),) if direction and metric is not None else ()
 
 
 def _study(
@@ -528,7 +527,7 @@ def _study(
     loops = _loops(task)
     if loops:
         with mistakes.noted():
-            measured = (*measured, *loop.measured(options.get("metric", DEFAULT_METRIC)))
+            measured = (*measured, *loop.measured(options.get("metric")))
     shared: StudyOptions = {
         **cast("StudyOptions", options),
         "out": folder,

@@ -60,7 +60,7 @@ Words = Annotated[
 TaskName = Annotated[
     str,
     typer.Argument(
-        help="moons, circles, blobs, digits, cifar10, palindrome; a table, table.csv target=COLUMN; or your own loop, "
+        help="moons, digits, diabetes, ...: `paribus list tasks`; a table, table.csv target=COLUMN; or your own loop, "
         "FILE.py:FUNCTION.",
         metavar="TASK",
     ),
@@ -70,7 +70,10 @@ Seeds = Annotated[
 ]
 Name = Annotated[str | None, typer.Option(help="The study's name; by default made from its words.")]
 Out = Annotated[Path | None, typer.Option(help="The folder for its records; by default runs/NAME.")]
-Metric = Annotated[str, typer.Option(help="The primary metric.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="The primary metric: test_accuracy where nothing is given, of numbers to predict test_rmse."),
+]
 Keep = Annotated[
     str | None,
     typer.Option(help="Keep these in the record too: weights, predictions, best (on validation data); with commas."),
@@ -228,7 +231,7 @@ def train(
     seeds: Seeds = "1",
     name: Name = None,
     out: Out = None,
-    metric: Metric = "test_accuracy",
+    metric: Metric = None,
     keep: Keep = None,
     jobs: Jobs = None,
     timing: Timing = False,
@@ -297,7 +300,7 @@ def compare(
     seeds: Seeds = "3",
     name: Name = None,
     out: Out = None,
-    metric: Metric = "test_accuracy",
+    metric: Metric = None,
     keep: Keep = None,
     jobs: Jobs = None,
     timing: Timing = False,

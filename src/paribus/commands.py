@@ -207,7 +207,7 @@ def _of_a_loop(
     from paribus.config.overrides import SettingsError
     from paribus.records.metrics import Metric
     from paribus.study.loops import loop_design, read_loop, read_words
-    from paribus.study.spec import DEFAULT_METRIC, loop_request
+    from paribus.study.spec import loop_request
 
     if loop.command is None:
         if wrong := loop.of_programs():
@@ -219,8 +219,8 @@ def _of_a_loop(
         mine = program(Program(loop.command, loop.reads, limit, loop.retries, loop.shell))
         name = loop.command
     values = read_words(mine, words)
-    metric = str(options.get("metric", DEFAULT_METRIC))
-    if loop.lower is not None:
+    metric = options.get("metric")
+    if loop.lower is not None and metric is not None:
         options["measured"] = (Metric(metric, "lower" if loop.lower else "higher"),)
     return loop_request(
         lambda: loop_design([mine], values, loop.data),

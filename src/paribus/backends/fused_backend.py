@@ -23,11 +23,18 @@ class FusedBackend(Backend):
     name: ClassVar[str] = "fused"
     preference: ClassVar[int | None] = 1
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "rnn")
+    features: ClassVar[frozenset[str]] = frozenset({"loss"})
     side_by_side: ClassVar[bool] = True
 
     def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
-        """Also batch normalisation over more examples than the engine has at hand at once."""
+        """Also batch normalisation over more examples than the engine has at hand at once, and losses of numbers to
+        predict but for the mlp."""
         found = super().refusals(settings, task)
+        if settings.loss.of_numbers and not isinstance(settings.model, Mlp):
+            found.append(
+                f"loss={settings.loss} has no effect with implementation=fused: it has it for model=mlp alone; take "
+                "implementation=torch"
+            )
         if isinstance(settings.model, Mlp) and settings.model.norm == "batch" and settings.batch_size > _AT_ONCE:
             found.append(
                 f"implementation=fused cannot have norm=batch with batch_size={settings.batch_size}: it takes a batch "

@@ -21,6 +21,7 @@ from paribus.records.checkpoint import Best
 from paribus.records.record import Evaluation, Outcome, Pictures, Status
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
+from paribus.training.measures import of_sums
 from paribus.training.metrics import Metrics
 from paribus.training.probes import Probes, boundary
 from paribus.training.threads import blas_threads
@@ -112,8 +113,14 @@ class _Training:
     def _metrics(self, row: Sequence[float]) -> dict[str, float]:
         found = {}
         for i, split in enumerate(self.splits):
-            place = steps.FIRST_METRIC + 2 * i
-            found[f"{split}_loss"], found[f"{split}_accuracy"] = row[place], row[place + 1]
+            place = steps.FIRST_METRIC + steps.MEASURED * i
+            loss, other, sizes = row[place : place + steps.MEASURED]
+            found[f"{split}_loss"] = loss
+            scale, y = self.task.target, self.task.splits[split].y
+            told = {"accuracy": other}
+            if scale is not None:
+                told = of_sums(other * len(y) * scale.sd**2, sizes * len(y) * scale.sd, y)
+            found |= {f"{split}_{name}": value for name, value in told.items()}
         return found
 
     def _ended(self, engine: Engine) -> Outcome:
@@ -124,7 +131,7 @@ class _Training:
         outcome = Outcome(status=Status.DONE, epochs=self.run.settings.epochs, best=self.best)
         if self.run.hidden_test:
             return outcome
-        predicted = engine.logits(self.task.test.x).argmax(axis=1) if "predictions" in self.run.keep else None
+        predicted = self.task.predicted(engine.logits(self.task.test.x)) if "predictions" in self.run.keep else None
         last = boundary(engine, self.task)
         shown = Pictures() if self.probes is None else self.probes.pictures(outcome.epochs, last)
         return replace(

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from paribus.backends.stepwise import StepwiseBackend
 from paribus.byhand.cnn import Cnn
-from paribus.byhand.layers import Array, SoftmaxCrossEntropy
+from paribus.byhand.layers import Array
+from paribus.byhand.losses import make_loss
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.model import Model
 from paribus.byhand.optimizers import OPTIMIZERS, add_l1, clip_by_global_norm
@@ -27,6 +28,7 @@ from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Caution, Learner, Scores
+from paribus.training.measures import measured
 
 Made = tuple[Callable[[type[np.floating]], Model], tuple[int, ...]]
 
@@ -34,7 +36,7 @@ Made = tuple[Callable[[type[np.floating]], Model], tuple[int, ...]]
 def _mlp(settings: Settings, task: Task) -> Made:
     one = settings.mlp
     inputs = task.floats(task.test.x[:1], np.dtype(settings.precision)).size
-    sizes = [inputs, *one.hidden, task.info.classes]
+    sizes = [inputs, *one.hidden, task.outputs]
 
     def make(dtype: type[np.floating]) -> Model:
         return Mlp(sizes, one.dropout, dtype, activation=one.activation, norm=one.norm, skip=one.skip)
@@ -45,13 +47,13 @@ def _mlp(settings: Settings, task: Task) -> Made:
 def _cnn(settings: Settings, task: Task) -> Made:
     assert isinstance(settings.model, CnnConfig)
     assert task.image is not None
-    return partial(Cnn, task.image, task.info.classes, settings.model.width), task.image
+    return partial(Cnn, task.image, task.outputs, settings.model.width), task.image
 
 
 def _rnn(settings: Settings, task: Task) -> Made:
     assert isinstance(settings.model, RnnConfig)
     assert task.sequence is not None
-    return partial(Rnn, task.sequence[1], settings.model.hidden, task.info.classes), task.sequence
+    return partial(Rnn, task.sequence[1], settings.model.hidden, task.outputs), task.sequence
 
 
 MODELS: dict[type[ModelConfig], Callable[[Settings, Task], Made]] = {MlpConfig: _mlp, CnnConfig: _cnn, RnnConfig: _rnn}
@@ -66,9 +68,13 @@ class NumpyLearner:
         self._dtype = np.dtype(settings.precision)
         make_model, self._shape = MODELS[type(settings.model)](settings, task)
         self.model = make_model(self._dtype.type)
-        self._data = {name: (self._inputs(split.x), split.y) for name, split in task.splits.items()}
+        self._data = {
+            name: (self._inputs(split.x), task.targets(split.y, self._dtype)) for name, split in task.splits.items()
+        }
         self._x, self._y = self._data["train"]
-        self.loss = SoftmaxCrossEntropy()
+        # losses are told without weights of classes, as they are without smoothing and the l1 penalty
+        self._told = make_loss(settings.loss)
+        self.loss = make_loss(settings.loss, task.class_weights()) if settings.class_weight != "none" else self._told
         make = OPTIMIZERS[settings.optimizer.name]
         self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
         self._rate, self._clip = self.optimizer.lr, settings.clip
@@ -110,8 +116,8 @@ class NumpyLearner:
         looked_at = len(x) if split != "train" or self._settings.eval_train == "all" else self._settings.eval_train
         logits, y = self._logits(x[:looked_at]), y[:looked_at]
         return Scores(
-            self.loss.forward(logits, y),
-            float((logits.argmax(axis=1) == y).mean()),
+            self._told.forward(logits, y),
+            measured(self._task, logits, self._task.splits[split].y[:looked_at]),
             lambda: logits if looked_at >= len(x) else self._logits(x),
         )
 
@@ -166,7 +172,8 @@ class NumpyBackend(StepwiseBackend):
     name: ClassVar[str] = "numpy"
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "cnn", "rnn")
     features: ClassVar[frozenset[str]] = frozenset({
-        "label_smoothing", "optimizer.decay", "optimizer.decoupled", "eval_train", "threads",
+        "label_smoothing", "loss", "class_weight", "patience", "optimizer.decay", "optimizer.decoupled", "eval_train",
+        "threads",
     })  # fmt: skip
 
     def learner(

@@ -162,6 +162,9 @@ class StepwiseBackend(Backend):
                 doubted=lambda why: callback.on_message(
                     f"seed {run.seed}: no checkpoints, for {why}: if it is interrupted, it begins again"
                 ),
+                not_restored=lambda why: callback.on_message(
+                    f"seed {run.seed}: what is kept of it is its last step, not its best evaluation, for {why}"
+                ),
                 save_seconds=run.checkpoint_seconds,
                 keep_best="best" in run.keep,
                 probes=probes,
@@ -176,7 +179,7 @@ class StepwiseBackend(Backend):
         return replace(
             outcome,
             weights=learner.weights() if "weights" in run.keep else None,
-            predictions=learner.logits(task.test.x).argmax(axis=1) if "predictions" in run.keep else None,
+            predictions=task.predicted(learner.logits(task.test.x)) if "predictions" in run.keep else None,
             boundary=last,
             pictures=probes.pictures(outcome.epochs, last),
         )

@@ -10,12 +10,16 @@ from paribus.config.models import Cnn, Mlp, UserModel
 from paribus.config.optimizers import Muon, OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
+from paribus.config.stopping import OF_CLASSES, OF_NUMBERS
 from paribus.config.values import Initialisation, format_value, plain_value
 
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "loader": ("indexed",),
     "precision": ("float32", "float64"),
     "label_smoothing": ("0", "0.0"),
+    "loss": ("cross_entropy",),
+    "class_weight": ("none",),
+    "patience": ("none",),
     "optimizer.decay": ("all",),
     "optimizer.decoupled": ("false",),
     "eval_train": ("all",),
@@ -45,6 +49,7 @@ def conflicts(settings: Settings | None, parts: Mapping[str, Any], given: Mappin
     found = [*_of_optimizer(parts.get("optimizer"), given), *_of_model(parts.get("model"), given)]
     if settings is not None:
         found += [*_of_schedule(settings, given), *_of_recipe(settings), *_of_muon(settings)]
+        found += [*_of_loss(settings), *_of_stopping(settings, given)]
     return found
 
 
@@ -103,6 +108,49 @@ def _of_schedule(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
         )
     if "schedule" in given and settings.epochs > 0:
         yield from (f"schedule={schedule} {conflict}" for conflict in schedule.conflicts(settings.epochs))
+
+
+def _of_loss(settings: Settings) -> Iterator[str]:
+    """Classes and numbers have losses of their own."""
+    name, loss = settings.task.name, settings.loss
+    if settings.task.regression and not loss.of_numbers:
+        yield f"loss={loss} is one of classes, and {name} has numbers to predict: take loss=mse, mae or huber"
+    if not settings.task.regression and loss.of_numbers:
+        yield (
+            f"loss={loss} is one of numbers to predict, and {name} has classes: take loss=cross_entropy, or give your "
+            'own data as paribus.data(x, y, kind="regression")'
+        )
+    if settings.label_smoothing and loss.of_numbers:
+        yield f"label_smoothing={settings.label_smoothing:g} has no effect with loss={loss}: it is for classes"
+    if settings.class_weight != "none" and loss.of_numbers:
+        yield f"class_weight={settings.class_weight} has no effect with loss={loss}: it is for classes"
+    if settings.class_weight != "none" and settings.label_smoothing:
+        yield (
+            f"class_weight={settings.class_weight} and label_smoothing={settings.label_smoothing:g} exclude each "
+            "other: libraries differ in how they weight smoothed labels; leave one of them out"
+        )
+
+
+def _of_stopping(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
+    """Early stopping watches what is measured on validation data."""
+    if settings.patience is None:
+        for name in ("min_delta", "monitor"):
+            value = format_value(plain_value(getattr(settings, name)))
+            if name in given and value != format_value(plain_value(type(settings).model_fields[name].default)):
+                yield f"{name}={value} has no effect without early stopping: give patience, as in patience=10"
+        return
+    measured = OF_NUMBERS if settings.task.regression else OF_CLASSES
+    if settings.monitor not in measured:
+        what = "numbers to predict" if settings.task.regression else "classes"
+        yield (
+            f"monitor={settings.monitor} is not measured: {settings.task.name} has {what}; allowed is "
+            f"{', '.join(measured)}"
+        )
+    if settings.validation == 0:
+        yield (
+            f"patience={settings.patience} watches {settings.monitor}, and validation=0 leaves no validation split: "
+            "give it a share of the training data, as in validation=0.2"
+        )
 
 
 def _of_recipe(settings: Settings) -> Iterator[str]:

@@ -16,7 +16,7 @@ from paribus.config.conflicts import conflicts
 from paribus.config.recipes import RECIPES
 from paribus.config.registries import A_TABLE, REGISTRIES, USER_DEFINED, own_config
 from paribus.config.settings import Settings, common_settings
-from paribus.config.tasks import TASKS, TableData, TaskConfig, UserData
+from paribus.config.tasks import TASKS, TableData, TaskConfig, UserData, numbers_to_predict
 from paribus.config.user_code import UserDefined, UserTable
 from paribus.config.values import format_value
 
@@ -121,6 +121,12 @@ _ELSEWHERE = {
     "initialisation": "init",
     "initialization": "init",
     "dtype": "precision",
+    "objective": "loss",
+    "earlystopping": "patience",
+    "mindelta": "min_delta",
+    "criterion": "loss",
+    "lossfunction": "loss",
+    "classweights": "class_weight",
     "numthreads": "threads",
 }
 """What settings are called elsewhere, in small letters and without - and _."""
@@ -303,6 +309,8 @@ def _own_task(own: UserDefined) -> type[TaskConfig]:
 def _starting_values(task: type[TaskConfig], given: Mapping[str, Any]) -> dict[str, Any]:
     """What an arm has where nothing is given: the task's, those of the model on that task, and the recipe's."""
     values: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults}
+    if isinstance(given.get("task"), UserDefined) and numbers_to_predict(given["task"]):
+        values["loss"] = "mse"
     model = given.get("model", values["model"])
     recipe = RECIPES.get(str(given.get("recipe")))
     return values | task.by_model.get(str(model), {}) | (recipe.settings if recipe else {})

@@ -17,6 +17,7 @@ from paribus.config.optimizers import OptimizerConfig, UserOptimizer
 from paribus.config.recipes import RECIPES, parse_recipe
 from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.schedules import ALLOWED, Constant
+from paribus.config.stopping import MONITORS, Stopping
 from paribus.config.tasks import TaskConfig
 from paribus.config.user_code import UserDefined
 from paribus.config.values import (
@@ -27,7 +28,10 @@ from paribus.config.values import (
     Init,
     Initialisation,
     Interval,
+    Loss,
+    LossOf,
     LrSchedule,
+    Patience,
     Threads,
     Value,
     plain_value,
@@ -99,6 +103,30 @@ class Settings(Config):
     )
     label_smoothing: float = setting(
         0.0, "share of each training label that is spread over all classes", "a number from 0 to below 1", ge=0, lt=1
+    )
+    loss: LossOf = setting(
+        Loss("cross_entropy"),
+        "what is minimised, a mean over the batch: cross_entropy of classes; of numbers to predict (scaled by the mean "
+        "and sd of the training rows) mse where nothing is given, mae, huber (squared below 1, linear above), quantile",
+        "cross_entropy, mse, mae, huber, or quantile:Q with Q between 0 and 1 (as in quantile:0.9)",
+    )
+    class_weight: Literal["none", "balanced"] = setting(
+        "none",
+        "weights of the classes in the loss that is minimised; balanced: training rows / (classes x those of a class); "
+        "losses are told without it",
+        "none or balanced",
+    )
+    patience: Patience = setting(
+        None,
+        "early stopping: a run ends after so many evaluations that do not improve `monitor`; what is reported and kept "
+        "of it is the best evaluation",
+        "none, or a whole number above 0",
+    )
+    min_delta: float = setting(
+        0.0, "early stopping: by no more than this is no improvement", "a number of at least 0", ge=0
+    )
+    monitor: Literal["validation_loss", "validation_accuracy", "validation_rmse", "validation_mae", "validation_r2"] = (
+        setting("validation_loss", "early stopping: what has to improve", ", ".join(MONITORS))
     )
     epochs: int = setting(100, "epochs to train", "a whole number of at least 0", ge=0)
     eval_every: Interval = setting(
@@ -182,6 +210,11 @@ class Settings(Config):
             if values.get(f"{kind}.lr") == "none":
                 del values[f"{kind}.lr"]
         return values
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """When a run ends early; None where all epochs are trained."""
+        return None if self.patience is None else Stopping(self.patience, self.min_delta, self.monitor)
 
     @property
     def runs_user_code(self) -> bool:

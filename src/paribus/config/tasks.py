@@ -24,6 +24,11 @@ class TaskConfig(Config):
 
     name: str
 
+    @property
+    def regression(self) -> bool:
+        """Whether the targets are numbers to predict, and not classes."""
+        return False
+
 
 class Tabular(TaskConfig):
     """A task whose test split is held out here, from examples with features."""
@@ -111,6 +116,64 @@ class Digits(Tabular):
 
     name: Literal["digits"] = "digits"
     classes: int = _classes()
+
+
+_NUMBERS: Defaults = {
+    "loss": "mse",
+    "model.hidden": 32,
+    "init": "default",
+    "optimizer.lr": 0.03,
+    "batch_size": 32,
+    "epochs": 100,
+    "eval_every": 1,
+}
+
+
+class _Regression(Tabular):
+    """Its targets are numbers to predict."""
+
+    @property
+    def regression(self) -> bool:
+        """Always."""
+        return True
+
+
+class Diabetes(_Regression):
+    """`sklearn.datasets.load_diabetes`."""
+
+    summary = (
+        "442 patients, 10 measurements, how far their diabetes is a year later (scikit-learn): a number to predict"
+    )
+    defaults: ClassVar[Defaults] = {**_NUMBERS, "task.standardise": True, "optimizer.lr": 0.01}
+
+    name: Literal["diabetes"] = "diabetes"
+
+
+class Friedman(_Regression):
+    """`sklearn.datasets.make_friedman1`: y = 10 sin(pi x0 x1) + 20 (x2 - 1/2)^2 + 10 x3 + 5 x4 + noise."""
+
+    summary = "Friedman's function of 5 of 10 inputs, with noise (scikit-learn): a number to predict"
+    defaults: ClassVar[Defaults] = {**_NUMBERS, "task.standardise": True}
+
+    name: Literal["friedman"] = "friedman"
+    n: int = setting(1000, "number of examples, all splits together", "a whole number of at least 10", ge=10)
+    features: int = setting(
+        10, "number of inputs, of which the first 5 matter", "a whole number from 5 to 1000", ge=5, le=1000
+    )
+    noise: float = setting(1.0, "standard deviation of the noise on the target", "a number of at least 0", ge=0)
+    random_state: int = setting(1, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
+
+
+class Sine(_Regression):
+    """y = sin(x) + noise, x even between -pi and pi."""
+
+    summary = "y = sin(x) + noise, one input: a number to predict"
+    defaults: ClassVar[Defaults] = {**_NUMBERS, "optimizer.lr": 0.1, "epochs": 200}
+
+    name: Literal["sine"] = "sine"
+    n: int = setting(400, "number of examples, all splits together", "a whole number of at least 10", ge=10)
+    noise: float = setting(0.1, "standard deviation of the noise on the target", "a number of at least 0", ge=0)
+    random_state: int = setting(1, "the generator's seed", "a whole number from 0 to 4294967295", ge=0, le=2**32 - 1)
 
 
 class Cifar10(TaskConfig):
@@ -207,6 +270,16 @@ class UserData(Tabular):
 
     arrays: UserDefined
 
+    @property
+    def regression(self) -> bool:
+        """Whether they were taken as numbers to predict."""
+        return numbers_to_predict(self.arrays)
+
+
+def numbers_to_predict(data: UserDefined) -> bool:
+    """Whether the targets of a user's data are numbers to predict: a pool of no classes."""
+    return int(data.thing.classes) == 0
+
 
 class TableData(UserData):
     """A table whose columns are of any kind: the command names a file, Python gives a frame. What is given of columns
@@ -247,6 +320,9 @@ TASKS: dict[str, type[TaskConfig]] = {
     "circles": Circles,
     "blobs": Blobs,
     "digits": Digits,
+    "diabetes": Diabetes,
+    "friedman": Friedman,
+    "sine": Sine,
     "cifar10": Cifar10,
     "palindrome": Palindrome,
 }

@@ -86,6 +86,46 @@ class Initialisation:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """What is minimised: `cross_entropy` of classes; `mse`, `mae`, `huber` or `quantile:Q` of numbers.
+
+    `q`: the quantile that is predicted.
+
+    >>> Loss.parse("quantile:0.9"), str(Loss.parse("mse"))
+    (Loss(kind='quantile', q=0.9), 'mse')
+    """
+
+    kind: str
+    q: float | None = None
+
+    OF_CLASSES: ClassVar = ("cross_entropy",)
+    OF_NUMBERS: ClassVar = ("mse", "mae", "huber", "quantile")
+
+    @classmethod
+    def parse(cls, value: object) -> Loss:
+        """From its word; ValueError for anything else."""
+        if isinstance(value, cls):
+            return value
+        kind, colon, rest = str(value).partition(":")
+        if kind not in (*cls.OF_CLASSES, *cls.OF_NUMBERS) or (kind == "quantile") != bool(colon):
+            raise ValueError
+        if kind != "quantile":
+            return cls(kind)
+        q = float(rest)
+        if not 0 < q < 1:
+            raise ValueError
+        return cls(kind, q)
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether it is one of numbers to be predicted, and not of classes."""
+        return self.kind in self.OF_NUMBERS
+
+    def __str__(self) -> str:
+        return self.kind if self.q is None else f"{self.kind}:{self.q!r}"
+
+
+@dataclass(frozen=True)
 class Every:
     """An interval of epochs (`10`) or of steps (`500steps`).
 
@@ -158,6 +198,20 @@ def parse_clip(value: object) -> float | None:
 
 
 Sizes = Annotated[tuple[int, ...], BeforeValidator(parse_sizes)]
+
+
+def parse_patience(value: object) -> int | None:
+    """A number of evaluations above 0, or `none`."""
+    if value in ("none", None):
+        return None
+    count = parse_count(value)
+    if count == "all":
+        raise ValueError
+    return count
+
+
+Patience = Annotated[int | None, BeforeValidator(parse_patience)]
+LossOf = Annotated[Loss, BeforeValidator(Loss.parse)]
 Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
 Interval = Annotated[Every, BeforeValidator(Every.parse)]
 Count = Annotated[int | Literal["all"], BeforeValidator(parse_count)]

@@ -26,12 +26,14 @@ class Band:
 
 
 def arm_band(arm: ArmRecord, metric: str) -> Band | None:
-    """Over the runs of an arm that are done and were evaluated where the first of them was; None of fewer than two."""
+    """Over the runs of an arm that are done and were evaluated where the first of them was, with early stopping as far
+    as all of them went; None of fewer than two."""
     same = _alike([run for run in arm.runs if len(run.curve.get(metric, ()))])
     if len(same) < 2:
         return None
-    mean, low, high = band(np.stack([run.curve[metric] for run in same]))
-    return Band(runs=len(same), epochs=same[0].curve["epoch"], mean=mean, low=low, high=high)
+    n = min(len(run.curve["epoch"]) for run in same)
+    mean, low, high = band(np.stack([run.curve[metric][:n] for run in same]))
+    return Band(runs=len(same), epochs=same[0].curve["epoch"][:n], mean=mean, low=low, high=high)
 
 
 def band(rows: Values) -> tuple[Values, Values, Values]:
@@ -51,4 +53,7 @@ def band(rows: Values) -> tuple[Values, Values, Values]:
 
 def _alike(runs: Sequence[RunRecord]) -> list[RunRecord]:
     done = [run for run in runs if run.status is Status.DONE]
+    if done and done[0].reported_by is not None:
+        n = min(len(run.curve["epoch"]) for run in done)
+        return [run for run in done if np.array_equal(run.curve["epoch"][:n], done[0].curve["epoch"][:n])]
     return [run for run in done if np.array_equal(run.curve["epoch"], done[0].curve["epoch"])]

@@ -11,6 +11,9 @@ Fact = Callable[[ArmRecord, RunRecord], str | None]
 
 
 def _steps(_: ArmRecord, run: RunRecord) -> str | None:
+    """Early stopping is told by itself (`early`)."""
+    if run.reported_by is not None:
+        return None
     return f"{run.curve['step'][-1]:g} steps" if run.status is Status.DONE and run.curve else None
 
 
@@ -45,12 +48,23 @@ FACTS: dict[str, tuple[Fact, tuple[str, ...]]] = {
 }
 
 
+LOSSES = ("train_loss", "validation_loss", "test_loss", "train_loss_jitter")
+
+
+def incomparable(study: StudyRecord) -> tuple[str, ...]:
+    """The losses that arms minimise, where they are different things, whose values nobody can compare; else none."""
+    found = tuple(dict.fromkeys(str(arm.settings.get("loss", "cross_entropy")) for arm in study.arms))
+    return found if len(found) > 1 else ()
+
+
 def confounders(study: StudyRecord) -> list[str]:
     """A sentence for each fact in which arms, or runs of one arm, differ though no factor is to make them.
 
     The number of steps is told whatever the factors: an epoch at another batch size is another number of updates.
     """
     found = []
+    if losses := incomparable(study):
+        found.append(f"The losses of arms are different things ({', '.join(losses)}): no difference of them is told")
     for name, (fact, settings) in FACTS.items():
         if any(factor.partition(".")[0] in settings for factor in study.factors):
             continue

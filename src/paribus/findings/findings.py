@@ -11,8 +11,9 @@ from paribus.findings.agreement import Agreement, agreements
 from paribus.findings.bands import Band, arm_band
 from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.compared import LOST, Difference, Lost
-from paribus.findings.confounders import confounders
+from paribus.findings.confounders import LOSSES, confounders, incomparable
 from paribus.findings.differences import differences, going_on
+from paribus.findings.early import stopped_early
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.meaningless import meaningless, remarks
 from paribus.findings.power import least_seeds, repeats_needed_by
@@ -238,7 +239,8 @@ class Findings:
 
         Epochs to a target are judged by ranks (`earlier`): a difference would be over the runs that reached it only.
         """
-        others = [name for name in self.names if name != self.study.primary_metric and name not in TO_TARGET]
+        left_out = {self.study.primary_metric, *TO_TARGET, *(incomparable(self.study) and LOSSES)}
+        others = [name for name in self.names if name not in left_out]
         return [found for name in (self.study.primary_metric, *others) for found in self.on(name)]
 
     def on(self, metric: str) -> list[Difference]:
@@ -443,10 +445,15 @@ class Findings:
         """A line for each arm and status other than done."""
         return troubles(self.study)
 
+    @cached_property
+    def stopped_early(self) -> list[str]:
+        """Of each arm with early stopping, how far its runs went and which evaluation is reported."""
+        return stopped_early(self.study)
+
     @property
     def notes(self) -> list[str]:
         """All that has to be said before any difference."""
-        return [*self.confounders, *self.troubles, *self.warnings]
+        return [*self.confounders, *self.troubles, *self.warnings, *self.stopped_early]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

@@ -43,10 +43,12 @@ def meaningless(study: StudyRecord) -> list[str]:
         if arm.settings.get("eval_train", "all") != "all":  # measured on a part, of which no counts are known
             counts = {seed: {k: v for k, v in of.items() if k != "train"} for seed, of in counts.items()}
         metric = study.primary_metric if split_of(study.primary_metric)[1] == "accuracy" else "test_accuracy"
+        split = split_of(study.primary_metric)[0] or "test"
         for told in (
             _untrained(runs, counts),
             _constant(runs),
             _guessing(runs, counts, metric),
+            _guessing_numbers(runs, f"{split}_r2"),
             _one(runs, counts, study),
         ):
             if told is not None:
@@ -105,7 +107,9 @@ def _stands_still(run: RunRecord, share: float) -> bool:
 
 def _guesses(run: RunRecord, counts: Counts, near: float = _NEAR) -> bool:
     """Whether the training loss is no lower than that of guessing by the classes' shares, or evenly if these are not
-    known."""
+    known; of numbers to predict, whether it is no better than their mean."""
+    if not run.task.classes:
+        return "train_r2" in run.curve and bool(run.curve["train_r2"][-1] <= near)
     shares = np.array([one for one in counts.get("train", ()) if one], dtype=np.float64)
     shares /= shares.sum() if len(shares) else 1.0
     guessing = float(-(shares * np.log(shares)).sum()) if len(shares) else math.log(max(run.task.classes, 2))
@@ -147,6 +151,20 @@ def _guessing(runs: Sequence[RunRecord], counts: Mapping[int, Counts], metric: s
     return (
         f"its {split} accuracy is no better than a guess: it is {fmean(scores):.3g} ({seeds}), and always guessing the "
         f"most frequent class of the {split} split gives {fmean(shares):.3g}"
+    )
+
+
+def _guessing_numbers(runs: Sequence[RunRecord], metric: str) -> str | None:
+    """Where the mean r2 over the seeds is 0 or less: guessing the mean of the split's own numbers gives 0, and the mean
+    of the training split's gives that or less."""
+    found = [score for run in runs if not run.task.classes if (score := run.final(metric)) is not None]
+    if not found or fmean(found) > 0:
+        return None
+    seeds = "1 seed" if len(found) == 1 else f"{len(found)} seeds"
+    split = split_of(metric)[0]
+    return (
+        f"its {split} predictions are no better than a guess: r2 is {fmean(found):.3g} ({seeds}), and always guessing "
+        f"the mean of the {split} split's numbers gives 0"
     )
 
 

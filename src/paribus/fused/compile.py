@@ -35,7 +35,7 @@ _guard = threading.Lock()
 
 _CALLED = {
     "mlp": "training loops",
-    "mlp_general": "training loops with any activation, norms and skips",
+    "mlp_general": "training loops with any activation, norms, skips and losses",
     "rnn": "recurrent training loops",
 }
 _SUMS = "SHA256SUMS"
@@ -45,6 +45,8 @@ _LASTS = {"mlp": "half a minute", "mlp_general": "a minute", "rnn": "half a minu
 def loops_of(settings: Settings) -> str:
     """Which loops train these settings: those of the model, or `mlp_general` for a perceptron that is not plain."""
     model = settings.model
+    if isinstance(model, Mlp) and settings.loss.of_numbers:
+        return "mlp_general"
     if not isinstance(model, Mlp) or not model.hidden:
         return model.name
     plain = model.activation == "relu" and model.norm == "none" and not model.skip

@@ -66,7 +66,7 @@ class Engine(ABC):
             self.run[0][name] = value
         count = sum(map(math.prod, self._shapes.values()))
         self.p, g = aligned(count, real), aligned(count, real)
-        self.rows = np.zeros((facts["total"] // facts["interval"] + 1, steps.FIRST_METRIC + 2 * splits))
+        self.rows = np.zeros((facts["total"] // facts["interval"] + 1, steps.FIRST_METRIC + steps.MEASURED * splits))
         order = np.zeros(facts["batch"] if facts["repeats"] else facts["examples"], np.int64)
         words = np.zeros((4, max(len(order) // 4 + 2, BATCH)), np.uint64)
         lies = {name: self._turned(name, np.empty(shape)).shape for name, shape in self._shapes.items()}
@@ -149,12 +149,14 @@ class Mlp(Engine):
 
     model: ClassVar = "mlp"
     loops: ClassVar = mlp
+    targets: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
+    """Their type: classes, or in another engine numbers too."""
 
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
         real, loop = np.dtype(settings.precision), LoopConfig.of(settings, seed, len(task.train))
-        sizes = (task.floats(task.train.x[:1], real).size, *settings.mlp.hidden, task.info.classes)
+        sizes = (task.floats(task.train.x[:1], real).size, *settings.mlp.hidden, task.outputs)
         self.layout, work = self._laid_out(settings.mlp, sizes)
-        x, y, bounds, blocks = _examples(task, real, tuple(splits), bool(self.layout[0, layout.WIDE]))
+        x, y, bounds, blocks = _examples(task, (real, self.targets), tuple(splits), bool(self.layout[0, layout.WIDE]))
         count = int(self.layout[-1, layout.BIAS] + self.layout[-1, layout.N_OUT])
         self._begin(loop, self._shapes_of(settings.mlp, sizes), len(bounds) - 1, 6 * count * loop.facts["batch"])
         run, dropout = self.run[0], settings.mlp.dropout
@@ -235,9 +237,10 @@ def _room(rows: NDArray[np.int64], real: np.dtype[Any]) -> tuple[NDArray[Any], .
 _Examples = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
-def _examples(task: Task, real: np.dtype[Any], splits: tuple[str, ...], wide: bool) -> _Examples:
+def _examples(task: Task, types: tuple[np.dtype[Any], np.dtype[Any]], splits: tuple[str, ...], wide: bool) -> _Examples:
     """Some splits, one after another, and where each begins; and for a first layer that is not wide the same as rows,
-    BATCH examples of a split at once."""
+    BATCH examples of a split at once. `types`: of the inputs and of the targets."""
+    real, targets = types
 
     def made() -> _Examples:
         parts = [task.splits[name] for name in splits]
@@ -250,9 +253,10 @@ def _examples(task: Task, real: np.dtype[Any], splits: tuple[str, ...], wide: bo
             place = block * x.shape[1] * ROW
             rows = blocks[place : place + x.shape[1] * ROW].reshape(x.shape[1], ROW)
             rows[:, : end - begin] = x[begin:end].T
-        return np.ascontiguousarray(x), np.concatenate([part.y for part in parts]), bounds, blocks
+        y = np.concatenate([task.targets(part.y, targets) for part in parts]).astype(targets, copy=False)
+        return np.ascontiguousarray(x), y, bounds, blocks
 
-    return held(("mlp", *identity(task), real.name, splits, wide), made)
+    return held(("mlp", *identity(task), real.name, targets.name, splits, wide), made)
 
 
 def states_of(loop: LoopConfig, shapes: Mapping[str, tuple[int, ...]], lies: Mapping[str, tuple[int, ...]]) -> States:

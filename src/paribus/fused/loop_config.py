@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.fused import steps
+from paribus.fused.losses import NUMBERS as NUMBERS_OF_LOSSES
 from paribus.fused.optimizers import NUMBERS, OPTIMIZERS
 
 
@@ -47,6 +48,8 @@ class LoopConfig:
             "interval": settings.eval_every.in_steps(per_epoch),
             "clip": settings.clip or 0.0,
             "l1": settings.l1,
+            "loss_of": NUMBERS_OF_LOSSES[settings.loss.kind],
+            "quantile": settings.loss.q or 0.0,
         }
         facts["rates"], rates = _rates(settings, per_epoch)
         rule, chosen = OPTIMIZERS[settings.optimizer.name], settings.optimizer

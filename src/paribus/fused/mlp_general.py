@@ -1,4 +1,4 @@
-"""As `mlp.py`, with any activation, norms and skips.
+"""As `mlp.py`, with any activation, norms and skips, and losses of numbers to predict: `y` are their float64.
 
 They have loops of their own, which are compiled where a run needs them: those of the plain network, a ReLU after each
 layer, stay as small and as fast as they are.
@@ -43,11 +43,14 @@ from paribus.fused.layout import (
     WEIGHT,
     WIDE,
 )
+from paribus.fused.losses import CROSS_ENTROPY, residuals
 from paribus.fused.mlp import gather, in_rows, inputs_of, penalise
 from paribus.fused.rows import BATCH, ROW, get, put
 from paribus.fused.softmax import softmax
 from paribus.fused.steps import (
     DONE,
+    FIRST_METRIC,
+    MEASURED,
     RUNNING,
     choose,
     due,
@@ -114,17 +117,24 @@ def train(
 def evaluate(runs, layout, p, s, x, y, bounds, blocks, wide, exponents, rows):
     """As `mlp.evaluate`."""
     run, layers, finite = runs[0], len(layout), True
+    one = s.dtype.type(1)
     z, dz, classes = layout[layers - 1, OUTPUT], layout[layers - 1, OUTPUT_GRADIENT], layout[layers - 1, N_OUT]
     block = 0
     for split in range(len(bounds) - 1):
-        loss, right = 0.0, 0
+        loss, right, sizes = 0.0, 0.0, 0.0
         for begin in range(bounds[split], bounds[split + 1], BATCH):
             n = min(BATCH, bounds[split + 1] - begin)
             labels(s, y, begin, n, run.work)
             _forward(layout, p, blocks, block * layout[0, N_IN] * ROW, s, n, wide, x[begin : begin + n], exponents)
             block += 1
-            loss, right = score(s, z, dz, run.work, classes, n, exponents, loss, right)
-        finite = enter(run, rows, split, loss, right, bounds[split + 1] - bounds[split]) and finite
+            if run.loss_of == CROSS_ENTROPY:
+                loss, right = score(s, z, dz, run.work, classes, n, exponents, loss, right)
+            else:
+                told, squares, absolutes = residuals(s, z, dz, run.work, n, one, run.loss_of, run.quantile)
+                loss, right, sizes = loss + told, right + squares, sizes + absolutes
+        count = bounds[split + 1] - bounds[split]
+        finite = enter(run, rows, split, loss, right, count) and finite
+        rows[run.row, FIRST_METRIC + MEASURED * split + 2] = sizes / count
     return finite
 
 
@@ -153,7 +163,10 @@ def _gradient(run, layout, p, g, s, x, y, chosen, batch, more, words, wide, expo
     _forward_training(run, layout, p, s, n, wide, inputs, exponents, chosen, np.uint64(epoch), words)
     z, dz, classes = layout[layers - 1, OUTPUT], layout[layers - 1, OUTPUT_GRADIENT], layout[layers - 1, N_OUT]
     share = s.dtype.type(1.0 / batch)
-    told = softmax(s, z, dz, run.work, classes, n, share, bits, powers, constants)
+    if run.loss_of == CROSS_ENTROPY:
+        told = softmax(s, z, dz, run.work, classes, n, share, bits, powers, constants)
+    else:
+        told = residuals(s, z, dz, run.work, n, share, run.loss_of, run.quantile)[0]
     _backward(layout, p, g, s, n, wide, inputs, more)
     return told
 
@@ -190,6 +203,9 @@ def _skip(layout, l, x, a, s, n, inputs):
 def _forward(layout, p, x, a, s, n, wide, inputs, exponents):
     """In evaluation. The first layer takes `inputs`, or the rows `a` of `x`."""
     last = len(layout) - 1
+    if last == 0:
+        _linear(layout, 0, p, x, a, s, n, wide, inputs)
+        return
     _hidden(layout, 0, p, x, a, s, n, wide, inputs, exponents, False)
     _skip(layout, 0, x, a, s, n, inputs)
     for l in range(1, last):
@@ -209,7 +225,8 @@ def _forward_training(run, layout, p, s, n, wide, inputs, exponents, chosen, epo
         if run.dropout:
             _drop(run, layout, l, s, n, chosen, epoch, words)
         _skip(layout, l, s, place, s, n, own)
-    _linear(layout, last, p, s, layout[last, INPUT], s, n, wide, inputs_of(layout, last, s, n, wide))
+    own = inputs if last == 0 else inputs_of(layout, last, s, n, wide)
+    _linear(layout, last, p, s, layout[last, INPUT], s, n, wide, own)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The engine of a multilayer perceptron with any activation, norms and skips."""
+"""The engine of a multilayer perceptron with any activation, norms, skips and losses."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class GeneralMlp(Mlp):
 
     model: ClassVar = "mlp_general"
     loops: ClassVar = mlp_general
+    targets: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
 
     def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
         super().__init__(settings, task, seed, splits)
@@ -45,7 +46,7 @@ class GeneralMlp(Mlp):
         rows = np.zeros((len(linear), layout.COLUMNS), np.int64)
         rows[:, : linear.shape[1]] = linear
         parameters = int(linear[-1, layout.BIAS] + linear[-1, layout.N_OUT])
-        widest = max(sizes[1:-1]) * ROW
+        widest = max(sizes[1:-1], default=0) * ROW
         rows[:, layout.ONES], rows[:, layout.CARRIED] = end, end + widest
         end += 2 * widest
         for row in rows[:-1]:

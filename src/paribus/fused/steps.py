@@ -20,21 +20,25 @@ RUN = np.dtype([
     ("seed", np.uint64), ("optimizer", np.int64), ("repeats", np.int64), ("batch", np.int64), ("examples", np.int64),
     ("epoch_examples", np.int64), ("steps_per_epoch", np.int64), ("total", np.int64), ("interval", np.int64),
     ("rates", np.int64), ("dropout", np.int64), ("drop_below", np.uint64), ("keep_scale", np.float64),
-    ("clip", np.float64), ("l1", np.float64), ("work", np.int64),
+    ("clip", np.float64), ("l1", np.float64), ("work", np.int64), ("loss_of", np.int64), ("quantile", np.float64),
     # how far it is
     ("step", np.int64), ("row", np.int64), ("ended", np.int64), ("loss", np.float64), ("norms", np.float64),
     ("clipped", np.int64), ("told", np.int64), ("train_seconds", np.float64), ("eval_seconds", np.float64),
     ("halt", np.int64),
 ])  # fmt: skip
 """The numbers of a run. `rates`: whether there is one learning rate in all, one an epoch or one a step; `work`: where
-its rows of work begin; `loss`: finite as long as all losses of the epoch are; `norms`, `clipped`: of the steps since
+its rows of work begin; `loss_of`, `quantile`: what is minimised, see `losses.py`; `loss`: finite as long as all losses
+of the epoch are; `norms`, `clipped`: of the steps since
 the evaluation at step `told`, the sum of the gradients' norms before clipping, and how many were clipped; `halt`: set
 from outside, to have it stop where it is."""
 
 ONE_RATE, RATE_AN_EPOCH, RATE_A_STEP = 0, 1, 2
 RUNNING, DONE, LOSS_NOT_FINITE, EVALUATION_NOT_FINITE = 0, 1, 2, 3
 STEP, TRAIN_SECONDS, EVAL_SECONDS, GRADIENT_NORM, CLIPPED_SHARE, FIRST_METRIC = 0, 1, 2, 3, 4, 5
-"""Columns of an evaluation's row; after the last, loss and accuracy of each split."""
+"""Columns of an evaluation's row; after the last, those of each split: `MEASURED` numbers."""
+
+MEASURED = 3
+"""Of a split: mean loss and accuracy; or mean loss, mean square and mean size of the residuals, of scaled numbers."""
 
 
 @compiled
@@ -127,6 +131,6 @@ def score(s, z, dz, work, classes, n, exponents, loss, right):
 @compiled
 def enter(run, rows, split, loss, right, count):
     """A split's mean loss and accuracy into the next row; whether they are finite."""
-    rows[run.row, FIRST_METRIC + 2 * split] = loss / count
-    rows[run.row, FIRST_METRIC + 2 * split + 1] = right / count
+    rows[run.row, FIRST_METRIC + MEASURED * split] = loss / count
+    rows[run.row, FIRST_METRIC + MEASURED * split + 1] = right / count
     return math.isfinite(loss)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.schedules import PlateauState
+from paribus.config.stopping import StoppingState
 from paribus.records.files import replacing
 
 _MAGIC = b"paribus checkpoint 3 "
@@ -29,7 +30,7 @@ class Best:
     """The weights that were best on validation data so far: at which step, and how good."""
 
     step: int
-    accuracy: float
+    score: float
     loss: float
     weights: Mapping[str, NDArray[np.floating]]
 
@@ -41,18 +42,21 @@ class Best:
         metrics: Mapping[str, float],
         weights: Callable[[], Mapping[str, NDArray[np.floating]]],
     ) -> Best:
-        """The better of the best so far and this evaluation, by validation accuracy, of equals the lower loss."""
-        accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
-        if best is not None and (best.accuracy, -best.loss) >= (accuracy, -loss):
+        """The better of the best so far and this evaluation, by validation accuracy, of equals the lower loss; of
+        numbers to predict by the validation loss alone."""
+        loss = metrics["validation_loss"]
+        score = metrics.get("validation_accuracy", -loss)
+        if best is not None and (best.score, -best.loss) >= (score, -loss):
             return best
-        return cls(step, accuracy, loss, weights())
+        return cls(step, score, loss, weights())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """`step`: how many are done; seconds: those spent until then; `learner`, `probes`: their states, as they pack them
     themselves; `keeps_best`: whether `best` was looked for from the beginning on; `plateau`: where a schedule that
-    follows the validation loss stands."""
+    follows the validation loss stands; `stopping`: where early stopping stands, and `reported` the learner's state at
+    the best evaluation."""
 
     step: int
     train_seconds: float
@@ -62,6 +66,8 @@ class Checkpoint:
     keeps_best: bool = False
     best: Best | None = None
     plateau: PlateauState | None = None
+    stopping: StoppingState | None = None
+    reported: bytes = b""
 
     def write(self, path: Path, identity: str) -> None:
         """Into a file, whole or not at all. `identity`: of the run, so that no other goes on from it."""
@@ -70,17 +76,18 @@ class Checkpoint:
             from safetensors.numpy import save
 
             best = save(dict(self.best.weights))
-            facts = [self.best.step, self.best.accuracy, self.best.loss]
+            facts = [self.best.step, self.best.score, self.best.loss]
         head = {
             "identity": identity,
             "step": self.step,
             "seconds": [self.train_seconds, self.eval_seconds],
             "best": facts,
             "keeps_best": self.keeps_best,
-            "lengths": [len(self.learner), len(self.probes), len(best)],
+            "lengths": [len(self.learner), len(self.probes), len(best), len(self.reported)],
             "plateau": asdict(self.plateau) if self.plateau else None,
+            "stopping": asdict(self.stopping) if self.stopping else None,
         }
-        pieces = (json.dumps(head).encode() + b"\n", self.learner, self.probes, best)
+        pieces = (json.dumps(head).encode() + b"\n", self.learner, self.probes, best, self.reported)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, part.open("wb") as file:
             for piece in (_MAGIC + _checksum(*pieces).encode() + b"\n", *pieces):
@@ -118,15 +125,15 @@ class Checkpoint:
             head["lengths"].insert(1, 0)
             head |= {"keeps_best": head["best"] is not None, "plateau": None}
         ends = list(accumulate(head["lengths"]))
-        learner, probes, packed = (body[first:last] for first, last in zip([0, *ends], ends, strict=False))
+        learner, probes, packed, *more = (body[first:last] for first, last in zip([0, *ends], ends, strict=False))
         if len(body) != ends[-1] or (older and head["checksum"] != _checksum(learner, probes, packed)):
             raise CheckpointError("it is damaged: its checksum is another")
         best = None
         if head["best"] is not None:
             from safetensors.numpy import load
 
-            step, accuracy, loss = head["best"]
-            best = Best(int(step), float(accuracy), float(loss), load(packed))
+            step, score, loss = head["best"]
+            best = Best(int(step), float(score), float(loss), load(packed))
         train, evaluation = map(float, head["seconds"])
         return cls(
             step=_count(head["step"]),
@@ -137,6 +144,8 @@ class Checkpoint:
             keeps_best=bool(head["keeps_best"]),
             best=best,
             plateau=PlateauState(**head["plateau"]) if head["plateau"] else None,
+            stopping=StoppingState(**head["stopping"]) if head.get("stopping") else None,
+            reported=more[0] if more else b"",
         )
 
 

@@ -208,7 +208,28 @@ MEASURED: Mapping[str, Metric] = {
     one.name: one
     for one in (Metric("accuracy", "higher", "share", _SHARE_RIGHT), Metric("loss", "lower", "nats", _CROSS_ENTROPY))
 }
-"""What every study measures on each split."""
+"""What every study of classes measures on each split."""
+
+_IN_UNITS = Format(quantity="in the data's units", axis="error in the data's units", logarithmic=True)
+
+OF_NUMBERS: Mapping[str, Metric] = {
+    one.name: one
+    for one in (
+        Metric("rmse", "lower", "unit of y", replace(_IN_UNITS, quantity="root mean squared error")),
+        Metric("mae", "lower", "unit of y", replace(_IN_UNITS, quantity="mean absolute error")),
+        Metric("r2", "higher", "", Format(quantity="share of variance explained", axis="share of variance explained")),
+        Metric("loss", "lower", "", Format(quantity="loss, of scaled targets", axis="loss", logarithmic=True)),
+    )
+}
+"""What a study of numbers to predict measures on each split: the root mean squared and the mean absolute error, and
+r2 = 1 - sum (y - prediction)^2 / sum (y - mean y)^2, 0 where all y are the same; the loss is that of scaled targets. A
+study's record holds them, as it does those of the user's own."""
+
+
+def measured_of(regression: bool) -> Mapping[str, Metric]:  # noqa: FBT001 (which of two kinds)
+    """What is measured on each split, beside the user's own."""
+    return OF_NUMBERS if regression else MEASURED
+
 
 JITTERS: Mapping[str, str] = {f"{split}_{name}_jitter": f"{split}_{name}" for split in SPLITS for name in MEASURED}
 """A jitter -> the curve that it is the jitter of."""
@@ -227,6 +248,9 @@ def _jitter(name: str) -> Metric:
     shown = _PERCENT if of.percent else Format(scale=1e6, places=1, suffix="_x 1e6", difference="millionths")
     return Metric(name, "lower", of.unit, shown)
 
+
+PRIMARY = ("test_accuracy", "test_rmse")
+"""What a study is judged by where nothing else is said: of classes, and of numbers to predict."""
 
 SELECTION = "validation_accuracy"
 """What values are chosen by where the primary metric itself has no validation split."""
@@ -284,11 +308,14 @@ def metric_named(name: str, mine: Mapping[str, Metric] | None = None) -> Metric:
     return BUILT_IN.get(name, Metric(name))
 
 
-def selection_metric(primary: str, mine: Mapping[str, Metric]) -> Metric:
-    """What values are tuned by: the primary metric on the validation split, or accuracy where it is not measured there.
+def selection_metric(primary: str, mine: Mapping[str, Metric], *, regression: bool = False) -> Metric:
+    """What values are tuned by: the primary metric on the validation split; where it is not measured there accuracy, or
+    with numbers to predict the root mean squared error.
 
     >>> [selection_metric(name, {}).name for name in ("test_loss", "train_loss_jitter")]
     ['validation_loss', 'validation_accuracy']
     """
     split, what = split_of(primary)
-    return metric_named(f"validation_{what}" if split and (what in MEASURED or what in mine) else SELECTION, mine)
+    otherwise = f"validation_{PRIMARY[regression].partition('_')[2]}"
+    known = {**MEASURED, **mine}
+    return metric_named(f"validation_{what}" if split and what in known else otherwise, mine)

@@ -61,7 +61,8 @@ class DatasetInfo:
     """What a record says of the data: enough to know whether two runs were given the same.
 
     `fingerprint`: SHA-256 of the arrays of every split. `pool`: that of the data before they were split.
-    `overlap`: how many test examples also stand in the training split.
+    `overlap`: how many test examples also stand in the training split. `classes`: 0 where the targets are numbers to
+    predict.
     """
 
     name: str
@@ -159,7 +160,7 @@ class Outcome:
     error: str | None = None
     _: KW_ONLY
     weights: Mapping[str, NDArray[np.floating]] | None = None
-    predictions: NDArray[np.int64] | None = None
+    predictions: NDArray[np.int64] | NDArray[np.float64] | None = None
     boundary: Boundary | None = None
     best: Best | None = None
     pictures: Pictures = Pictures()
@@ -170,7 +171,8 @@ class Outcome:
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One arm with one seed, as recorded. `points`: the data of a task in the plane, `train_x`, `train_y`, ...;
-    `boundary` and `pictures`: of the arm's first run that has them; `environment`: versions, machine, command."""
+    `boundary` and `pictures`: of the arm's first run that has them; `environment`: versions, machine, command;
+    `reported_by`: the validation metric that early stopping watched, None without it."""
 
     seed: int
     status: Status
@@ -186,12 +188,22 @@ class RunRecord:
     points: Mapping[str, NDArray[np.float64]] | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
     pictures: Pictures = Pictures()
+    reported_by: Metric | None = None
+
+    @property
+    def reported(self) -> int:
+        """The place in the curve of the evaluation whose scores are the run's: with early stopping the best by
+        `reported_by`, the first of equals; else the last."""
+        column = None if self.reported_by is None else self.curve.get(self.reported_by.name)
+        if self.reported_by is None or column is None or not len(column):
+            return -1
+        return int(column.argmin() if self.reported_by.direction == "lower" else column.argmax())
 
     def seconds_per_epoch(self) -> float | None:
         """Training time over epochs; None unless the run had the machine to itself and reached its end."""
         if not self.timed or self.status is not Status.DONE or not self.epochs:
             return None
-        return float(self.curve["train_seconds"][-1]) / self.epochs
+        return float(self.curve["train_seconds"][-1]) / (self.curve["epoch"][-1] if self.reported_by else self.epochs)
 
     def seconds_per_evaluation(self) -> float | None:
         """Evaluation time over evaluations, under the same conditions."""
@@ -207,11 +219,12 @@ class RunRecord:
         return float(self.curve[metric][scores.argmin() if by.direction == "lower" else scores.argmax()])
 
     def final(self, metric: str) -> float | None:
-        """The last value of a metric, None where the run did not reach its end or the value is not finite."""
+        """A metric at the evaluation that is reported, None where the run did not reach its end or the value is not
+        finite."""
         values = self.curve.get(metric)
         if self.status is not Status.DONE or values is None or not len(values):
             return None
-        last = float(values[-1])
+        last = float(values[self.reported])
         return last if isfinite(last) else None
 
 

@@ -29,6 +29,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
             "stopping": None if study.least is None else {"least": study.least, "most": len(study.seeds)},
             "looks": list(study.looks),
             "warnings": [*findings.edges, *findings.confounders, *findings.warnings],
+            "early_stopping": findings.stopped_early,
             "tuning": _how_tuned(findings),
         },
         "metrics": _metrics(findings),
@@ -156,6 +157,9 @@ def _arm(findings: Findings, arm: ArmRecord) -> dict[str, Any]:
                 "error": run.error,
                 "epochs": run.epochs,
                 "attempt": run.attempt,
+                **(
+                    {"reported_epoch": float(run.curve["epoch"][run.reported])} if run.reported_by and run.curve else {}
+                ),
             }
             for run in arm.runs
         ],

@@ -59,6 +59,11 @@ class Design:
     given: frozenset[str] = frozenset()
 
     @property
+    def networks(self) -> list[Settings]:
+        """The settings of the arms that Paribus trains, and no loop of the user's."""
+        return [arm.settings for arm in self.arms if isinstance(arm.settings, Settings)]
+
+    @property
     def apart_from_tasks(self) -> list[str]:
         """Of several tasks: what arms are called apart from their task."""
         others = [name for name in self.factors if name != "task"]

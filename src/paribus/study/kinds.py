@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paribus.config.values import Value
 from paribus.plan import MAX_SEED
-from paribus.records.metrics import MEASURED, Metric
+from paribus.records.metrics import MEASURED, OF_NUMBERS, Metric
 from paribus.records.record import Boundary, Pictures
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -109,7 +109,8 @@ def measured_metrics(value: object) -> dict[str, Metric]:
         if metric.direction not in ("lower", "higher", None):
             raise WrongError(f"{metric.direction!r:.60} is no direction")
         plain(metric.name), plain(metric.unit), metric.told(0.5), metric.title
-    return {name: metric for name, metric in found.items() if name not in MEASURED}
+    # of classes they are what this version says they are; the loss of numbers to predict is another thing
+    return {name: metric for name, metric in found.items() if name not in MEASURED or metric == OF_NUMBERS.get(name)}
 
 
 def points_in_plane(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:

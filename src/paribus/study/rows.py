@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.loops import CODE
+from paribus.config.stopping import MONITORS
 from paribus.config.values import Value
 from paribus.plan import MAX_SEED
 from paribus.records.claims import Claim, Written
@@ -239,6 +240,7 @@ class Rows:
                     points=points,
                     environment=environments.get(row["environment"], {}),
                     pictures=pictures.get(id_, Pictures()),
+                    reported_by=_reported_by(self._arms[row["arm"]][2]),
                 )
         for run in chunks:
             self.tell(RUNS, run, "all", "the row is lost, and its chunks are there")
@@ -392,6 +394,16 @@ def _most_evaluations(flat: Mapping[str, Value], info: DatasetInfo) -> int:
     given = flat.get("steps_per_epoch")
     steps = max(info.train, 1, given if isinstance(given, int) else 0)
     return kinds.whole(flat["epochs"]) * steps + 2
+
+
+def _reported_by(flat: Mapping[str, Value]) -> Metric | None:
+    """What early stopping watched; None of an arm without it."""
+    if flat.get("patience", "none") == "none":
+        return None
+    monitor = kinds.text(flat.get("monitor"))
+    if monitor not in MONITORS:
+        raise WrongError(f"early stopping cannot watch {monitor!r:.40}")
+    return Metric(monitor, "lower" if MONITORS[monitor] else "higher")
 
 
 def dataset_info(text: str) -> DatasetInfo:

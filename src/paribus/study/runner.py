@@ -16,10 +16,11 @@ from paribus.backends.compatibility import model_mistakes
 from paribus.config.overrides import SettingsError
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
+from paribus.config.tasks import UserData
 from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
 from paribus.records.files import remove_parts
-from paribus.records.metrics import DERIVED_METRICS, GPU_METERS
+from paribus.records.metrics import DERIVED_METRICS, GPU_METERS, measured_of
 from paribus.records.record import FINISHED, Status, StudyRecord
 from paribus.records.run import Callback, Run
 from paribus.study import trials
@@ -93,9 +94,9 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
             continue
         notes += task.notes
         splits = [split for split in task.splits if not (request.hidden_test and split == "test")]
-        names = ("accuracy", "loss", *(metric.name for metric in request.metrics))
+        names = (*measured_of(task.target is not None), *(metric.name for metric in request.metrics))
         watched = [f"{split}_{name}" for split in splits for name in names]
-        absent = set() if "validation" in splits else {"best_test_accuracy"}
+        absent = set() if "validation" in splits and task.target is None else {"best_test_accuracy"}
         absent |= set(GPU_METERS) if settings.device != "cuda" else set()
         metrics = [*watched, *(name for name in DERIVED_METRICS if name not in absent)]
         if request.metric not in metrics:
@@ -107,6 +108,8 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         if "best" in request.keep and not settings.validation:
             mistakes.append("--keep best needs a validation split to be best on: give one, as in validation=0.1")
         mistakes += model_mistakes(settings, task)
+        if isinstance(settings.task, UserData) and (remark := settings.task.arrays.thing.remark):
+            notes.append(remark)
         if note := sampling.note(settings, len(task.train)):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]

@@ -17,6 +17,8 @@ from paribus.records.metrics import (
     JITTERS,
     MEASURED,
     METERS,
+    OF_NUMBERS,
+    PRIMARY,
     TIMES,
     TO_TARGET,
     Metric,
@@ -34,7 +36,6 @@ from paribus.study.tuning import Tune, TuneOptions, make_tune
 
 T = TypeVar("T")
 
-DEFAULT_METRIC = "test_accuracy"
 KEEPABLE = frozenset({"weights", "predictions", "best"})
 CHECKPOINT_SECONDS = 120.0
 _KEEP = "allowed is weights, predictions, best, or some with a comma"
@@ -64,7 +65,7 @@ class StudySpec(BaseModel):
     metrics: tuple[InstanceOf[UserDefined], ...] = ()
     measured: tuple[InstanceOf[Metric], ...] = ()
     timing: bool = Field(default=False, description="timing is true or false")
-    metric: str = Field(default=DEFAULT_METRIC, description="metric is the name of a metric")
+    metric: str = Field(default=PRIMARY[0], description="metric is the name of a metric")
     keep: frozenset[str] = Field(default=frozenset(), description="keep is names with a comma, or a list of them")
     jobs: int | None = Field(default=None, gt=0, description="jobs is a whole number above 0")
     target: InstanceOf[Target] | None = Field(default=None, description="target is METRIC=VALUE")
@@ -90,21 +91,38 @@ class StudySpec(BaseModel):
 
     @field_validator("metrics")
     @classmethod
-    def _metrics(cls, metrics: tuple[UserDefined, ...]) -> tuple[UserDefined, ...]:
+    def _metrics(cls, metrics: tuple[UserDefined, ...], info: ValidationInfo) -> tuple[UserDefined, ...]:
+        made: Design | None = info.data.get("design")
+        numbers = any(one.task.regression for one in made.networks) if made else False
         taken = {"seconds", *MEASURED, *(split_of(name)[1] for name in JITTERS)}
         return _unless(
             metrics,
-            (
-                f"metric {one.name!r} is not allowed: a metric's name is one word, and not loss or accuracy"
-                for one in metrics
-                if not one.name.isidentifier() or one.name in taken
-            ),
+            [
+                *(
+                    f"metric {one.name!r} is not allowed: a metric's name is one word, and not loss or accuracy"
+                    for one in metrics
+                    if not one.name.isidentifier() or one.name in taken
+                ),
+                *(
+                    f"metric {one.name!r} is not allowed: {one.name} of numbers to predict is measured already; give "
+                    "yours another name"
+                    for one in metrics
+                    if one.name in OF_NUMBERS and one.name not in taken and numbers
+                ),
+            ],
         )
 
     @field_validator("metric")
     @classmethod
     def _metric(cls, metric: str, info: ValidationInfo) -> str:
         mistakes = []
+        made: Design | None = info.data.get("design")
+        losses = dict.fromkeys(str(one.loss) for one in made.networks) if made else {}
+        if split_of(metric)[1] == "loss" and len(losses) > 1:
+            mistakes.append(
+                f"--metric {metric} compares losses that are different things ({', '.join(losses)}): give one that all "
+                f"arms share, as --metric {PRIMARY[1]}"
+            )
         if metric in TO_TARGET:
             mistakes.append(
                 f"--metric {metric} cannot be the primary one: a run that never reaches the target has none. Give "
@@ -253,7 +271,7 @@ class PlainOptions(TypedDict, total=False):
     whole tuning is done; `tune_sampler`: who proposes candidates."""
 
     name: str | None
-    metric: str
+    metric: str | None
     jobs: int | None
     timing: bool
     baseline: str | None
@@ -368,6 +386,8 @@ def loop_request(
         for what, given in asked.items()
         if given
     ]
+    if options.get("metric") is None:
+        refused.append("metric is missing: name the number that your loop reports and is judged by, as in val_loss")
     mistakes, options["tune"] = [*mistakes, *refused], ()
 
     def made() -> Design:
@@ -401,12 +421,18 @@ def make_request(
         given["design"] = make_design()
     if "design" in given:
         _add_recall(given)
+    of_numbers = [one.task.regression for one in given["design"].networks] if "design" in given else []
+    numbers = bool(of_numbers) and all(of_numbers)
+    if any(of_numbers):
+        given |= _of_numbers(given, alone=numbers)
+    if given.get("metric") is None:
+        given["metric"] = PRIMARY[numbers]
     if seeds is not None:
         given |= {"seeds": list(seeds), "least": getattr(seeds, "least", None)}
     if tune and "design" in given and seeds is not None:
         mine = own_metrics(given.get("measured", ()))
         with found.noted():
-            metric = selection_metric(str(given.get("metric", DEFAULT_METRIC)), mine)
+            metric = selection_metric(str(given["metric"]), mine, regression=numbers)
             if metric.direction is None:
                 raise SettingsError([no_direction("--tune", metric)])
             given["tune"] = make_tune(given["design"], tune, wanted, compared=seeds, metric=metric)
@@ -451,6 +477,16 @@ def _add_recall(given: dict[str, Any]) -> None:
     target: Target | None = given.get("target")
     if target is not None and split_of(target.metric)[1] == RECALL and target.direction is None:
         given["target"] = replace(target, direction=metric.direction)
+
+
+def _of_numbers(given: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
+    """What is measured of numbers to predict, and a target of one of these with its direction. `alone`: no task has
+    classes."""
+    built_in = tuple(one for one in OF_NUMBERS.values() if alone or one.name not in MEASURED)
+    found: dict[str, Any] = {"measured": (*built_in, *given.get("measured", ()))}
+    if isinstance(target := given.get("target"), Target) and target.direction is None:
+        found["target"] = Target.parse(str(target), own_metrics(found["measured"]))
+    return found
 
 
 def own_metrics(measured: Iterable[Metric]) -> dict[str, Metric]:

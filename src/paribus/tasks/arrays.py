@@ -17,7 +17,7 @@ from paribus.tasks import inputs as _inputs
 from paribus.tasks import labels as _labels
 from paribus.tasks.foreign import counted, is_frame, is_picture
 from paribus.tasks.inputs import Channels, Inputs
-from paribus.tasks.labels import Labels
+from paribus.tasks.labels import Kind, Labels
 from paribus.tasks.pool import Pool, fingerprint
 from paribus.tasks.table import as_task, of_frame, opened
 
@@ -26,6 +26,12 @@ _NAME = "my data"
 
 class DataWarning(UserWarning):
     """Data that were taken in a way that may not be meant, or that hold what a network should not see."""
+
+
+_FLOATS = (
+    "{name}: y holds floats, which are taken as numbers to predict (a regression); if they are classes, give "
+    'paribus.data(..., kind="classification")'
+)
 
 
 def data(
@@ -39,10 +45,13 @@ def data(
     drop: str | Sequence[str] = (),
     keep: str | Sequence[str] = (),
     text: str | Sequence[str] = (),
+    kind: Kind = None,
 ) -> UserDefined:
     """Data of your own, to train and compare on.
 
-    `data(x, y)`: inputs, a row for each example (arrays, tensors, a pandas frame), and their classes (any labels).
+    `data(x, y)`: inputs, a row for each example (arrays, tensors, a pandas frame), and their classes (any labels) or
+    numbers to predict. Floats are numbers to predict (a regression), but for whole ones that look like classes, as 0.0
+    and 1.0; whole numbers, booleans and text are classes. `kind="regression"` or `"classification"` says it otherwise.
     `data(frame, target="column")`: a frame that holds both; `data("table.csv", target="column")`: a file of one. A
     frame that has text, dates or gaps is a table: its columns are encoded when it is split, by the training rows alone,
     and what was done with each is said before training. `drop`: columns that are left out; `keep`: columns that would
@@ -63,7 +72,11 @@ def data(
     >>> task = data(np.zeros((6, 2)), ["cat", "dog"] * 3, name="pets")
     >>> task.name, task.thing.x.shape, task.thing.y.tolist(), task.thing.labels
     ('pets', (6, 2), [0, 1, 0, 1, 0, 1], ('cat', 'dog'))
+    >>> data(np.zeros((3, 2)), [0.5, 1.5, 2.5]).thing.classes  # numbers to predict
+    0
     """
+    if kind not in (None, "classification", "regression"):
+        raise ValueError(f'kind={kind!r} is not allowed: kind is "classification" or "regression"')
     if not str(name).strip():
         raise ValueError(f"name={name!r} is not allowed: data have a name")
     if y is not None and target is not None:
@@ -76,20 +89,33 @@ def data(
     if any(map(len, (drop, keep, text))) and (y is not None or not is_frame(x)):
         raise ValueError("drop, keep and text are about the columns of a table: data(frame, target=...)")
     target = _one_column(x, target)
-    own, labels = _pair(x, y, target, "the data", channels)
+    own, labels = _pair(x, y, target, "the data", channels=channels, kind=kind)
+    numeric = labels.kind == _labels.AMOUNTS
+    alike: Kind = "regression" if numeric else "classification"
     found, parts = own.x, [labels]
     if test is not None:
-        held_out, test_labels = _pair(*_given(test, target, _columns(x, target)), "the test data", channels)
+        held_out, test_labels = _pair(
+            *_given(test, target, _columns(x, target)), "the test data", channels=channels, kind=alike
+        )
         if held_out.x.shape[1:] != own.x.shape[1:]:
             raise ValueError(f"the test data have inputs of shape {held_out.x.shape[1:]}, the others {own.x.shape[1:]}")
         found, parts = np.concatenate([own.x, held_out.x]), [labels, test_labels]
-    numbers, names = _labels.as_classes(parts)
+    numbers, names = (
+        (_labels.as_amounts(parts), ()) if numeric else _labels.as_classes(parts, asked=kind == "classification")
+    )
     for doubt in own.doubts:
         warnings.warn(doubt, DataWarning, stacklevel=2)
     found.flags.writeable = numbers.flags.writeable = False
-    source = "; ".join([f"given in Python ({type(x).__name__}, {len(numbers)} examples)", *own.notes])
+    notes = [*own.notes, *(["y taken as numbers to predict"] if numeric else [])]
+    source = "; ".join([f"given in Python ({type(x).__name__}, {len(numbers)} examples)", *notes])
     pool = Pool(
-        x=found, y=numbers, classes=len(names), source=source, test=0 if test is None else len(parts[1]), labels=names
+        x=found,
+        y=numbers,
+        classes=len(names),
+        source=source,
+        test=0 if test is None else len(parts[1]),
+        labels=names,
+        remark=_FLOATS.format(name=name) if numeric and kind is None else "",
     )
     return UserDefined(name=str(name), fingerprint=fingerprint(pool.x, pool.y, np.array([pool.test])), thing=pool)
 
@@ -168,7 +194,7 @@ def _given(test: Any, target: Any, columns: list[Any] | None) -> tuple[Any, Any,
     return x, y, None if y is not None else target
 
 
-def _pair(x: Any, y: Any, target: Any, what: str, channels: Channels) -> tuple[Inputs, Labels]:
+def _pair(x: Any, y: Any, target: Any, what: str, *, channels: Channels, kind: Kind) -> tuple[Inputs, Labels]:
     if isinstance(x, str | bytes):
         raise ValueError(f"x of {what} is {x!r:.60}: of a file, give what it holds, as in data(pandas.read_csv(...))")
     if target is not None:
@@ -181,8 +207,8 @@ def _pair(x: Any, y: Any, target: Any, what: str, channels: Channels) -> tuple[I
                 "there are no classes: data(x, y), data(frame, target=...) or a data set of pairs"
                 + (" (of a DataLoader, its .dataset)" if hasattr(x, "dataset") else "")
             )
-        return _read(x, what, channels)
-    labels = _labels.read(y, f"y of {what}")
+        return _read(x, what, channels, kind)
+    labels = _labels.read(y, f"y of {what}", kind)
     own = _inputs.read(x, f"x of {what}", channels)
     if len(own.x) != len(labels):
         raise ValueError(f"{what} have {len(own.x)} rows of x and {len(labels)} classes in y: one class for each row")
@@ -223,7 +249,7 @@ def _aligned(x: Any, y: Any, own: Inputs, labels: Labels, what: str) -> tuple[In
     return noted, Labels(labels.values, places, labels.kind)
 
 
-def _read(dataset: Any, what: str, channels: Channels) -> tuple[Inputs, Labels]:
+def _read(dataset: Any, what: str, channels: Channels, kind: Kind) -> tuple[Inputs, Labels]:
     """A data set of pairs, from first to last."""
     rows: list[NDArray[Any]] = []
     labels: list[Any] = []
@@ -240,7 +266,7 @@ def _read(dataset: Any, what: str, channels: Channels) -> tuple[Inputs, Labels]:
     if not rows:
         raise ValueError(f"{what} are no data set of pairs: each item is (x, y), and there is none")
     found = _inputs.read(_inputs.stacked(rows, f"x of {what}"), f"x of {what}", channels, pictures=pictures)
-    return found, _labels.read(labels, f"y of {what}")
+    return found, _labels.read(labels, f"y of {what}", kind)
 
 
 def _label(label: Any, what: str) -> Any:

@@ -1,4 +1,5 @@
-"""Labels as classes 0, 1, ...: values that are equal are one class, and each class keeps its label."""
+"""Labels as classes 0, 1, ...: values that are equal are one class, and each class keeps its label. Or, where they are
+numbers to predict, as these."""
 
 from __future__ import annotations
 
@@ -8,23 +9,32 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from fractions import Fraction
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paribus.tasks.foreign import counted, is_frame, plain, refuse_missing
 
+Kind = Literal["classification", "regression"] | None
+"""What targets are taken for; None: what they look like."""
+
+AMOUNTS = "numbers to predict"
+
 _MOST_CLASSES = 10_000
 _FEW_CLASSES = 10
+_FRACTIONAL = (float, np.floating, Decimal, Fraction)
+"""Types of numbers that need not be whole."""
+
 _ROWS_WITH_GAPS = 25
 _ROWS_WITHOUT_GAPS = 2
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The different values of y, and for each row the place of its value among them. `kind`: numbers, text, or the
-    name of another type."""
+    """The different values of y, and for each row the place of its value among them. `kind`: numbers, text, the name
+    of another type, or AMOUNTS."""
 
     values: list[Any]
     places: NDArray[np.int64]
@@ -34,14 +44,17 @@ class Labels:
         return len(self.places)
 
 
-def read(y: Any, what: str) -> Labels:
+def read(y: Any, what: str, kind: Kind = None) -> Labels:
     """The labels of some rows; `what` names them, as in "y of the data".
 
-    Raises ValueError for values that are missing, no class, or text beside numbers.
+    Floats are numbers to predict, unless they are whole and look like classes (0.0 and 1.0). Raises ValueError for
+    values that are missing, no class, or text beside numbers.
 
-    >>> read([1, 1.0, True, 0], "y").values
-    [1, 0]
+    >>> read([1, 1.0, True, 0], "y").values, read([0.5, 2.0, 0.5], "y").kind
+    ([1, 0], 'numbers to predict')
     """
+    if kind == "regression" or (kind is None and _look_like_amounts(y)):
+        return _amounts(y, what)
     found = _flat(y, what)
     if found.dtype.kind in "biuU":
         values, places = np.unique(found, return_inverse=True)
@@ -58,11 +71,52 @@ def read(y: Any, what: str) -> Labels:
     return Labels(list(distinct), places, next(iter(kinds), "numbers"))
 
 
-def as_classes(parts: Sequence[Labels]) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+def _look_like_amounts(y: Any) -> bool:
+    """Whether they are floats of which one is not whole, or so many whole ones as no classes are."""
+    kind = str(getattr(y, "dtype", "object")).lower()
+    if isinstance(y, str | bytes | dict | set) or is_frame(y) or not ("float" in kind or "object" in kind):
+        return False
+    rows = y.detach().flatten().tolist() if hasattr(y, "detach") else y.tolist() if hasattr(y, "tolist") else y
+    if not isinstance(rows, list | tuple) or not any(isinstance(one, _FRACTIONAL) for one in rows):
+        return False
+    if not all(isinstance(one, numbers.Real | Decimal) and not _missing(one) for one in rows):
+        return False  # what is wrong with it, is told of classes too
+    values = {float(one) for one in rows}
+    return any(one != math.floor(one) for one in values) or _amounts_rather_than_classes(sorted(values), len(rows))
+
+
+def _amounts(y: Any, what: str) -> Labels:
+    """Numbers to predict, as float64; ValueError for text, dates, and what is missing."""
+    rows = _flat(y, what, amounts=True)
+    if rows.dtype == object:
+        refuse_missing(np.array([_missing(one) for one in rows], dtype=np.bool_), what)
+        for one in rows:
+            if not isinstance(one, numbers.Real | Decimal | np.number | np.bool_):
+                raise ValueError(
+                    f'{what} holds {one!r:.40}, and kind="regression" takes numbers: give numbers, or leave kind out'
+                )
+    elif rows.dtype.kind not in "biuf":
+        raise ValueError(f'{what} holds text, and kind="regression" takes numbers: give numbers, or leave kind out')
+    found = rows.astype(np.float64)
+    refuse_missing(~np.isfinite(found), what)
+    values, places = np.unique(found, return_inverse=True)
+    return Labels(values.tolist(), places.astype(np.int64), AMOUNTS)
+
+
+def as_amounts(parts: Sequence[Labels]) -> NDArray[np.float64]:
+    """The numbers of all parts, one after the other.
+
+    >>> as_amounts([read([0.5, 2.0, 0.5], "y")])
+    array([0.5, 2. , 0.5])
+    """
+    return np.concatenate([np.array(part.values, dtype=np.float64)[part.places] for part in parts])
+
+
+def as_classes(parts: Sequence[Labels], *, asked: bool = False) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
     """The classes of all parts, one after the other, and the label of each class: numbers by size, text by alphabet.
 
-    The first part is the training data. Raises ValueError where another has labels that it has not, and for a number
-    of classes that no classification has.
+    The first part is the training data. `asked`: that they are classes has been said. Raises ValueError where another
+    has labels that it has not, and for a number of classes that no classification has.
 
     >>> as_classes([read(["dog", "cat", "dog"], "y")])
     (array([1, 0, 1]), ('cat', 'dog'))
@@ -78,7 +132,7 @@ def as_classes(parts: Sequence[Labels]) -> tuple[NDArray[np.int64], tuple[Any, .
         if unseen := sorted(set(part.values) - set(parts[0].values), key=key):
             raise ValueError(f"the test data have classes that the training data have not: {unseen[:5]}")
     rows = sum(map(len, parts))
-    if parts[0].kind == "numbers":
+    if parts[0].kind == "numbers" and not asked:
         _refuse_regression(labels, rows)
     if not 2 <= len(labels) <= _MOST_CLASSES:
         raise ValueError(
@@ -103,17 +157,23 @@ def _refuse_regression(labels: list[Any], rows: int) -> None:
     from 1 to 977 with 20 rows each.
     """
     each = rows / max(1, len(labels))
-    gaps = len(labels) > 0 and (labels[0] not in (0, 1) or labels[-1] - labels[0] + 1 != len(labels))
-    if len(labels) > _FEW_CLASSES and each < (_ROWS_WITH_GAPS if gaps else _ROWS_WITHOUT_GAPS):
+    if _amounts_rather_than_classes(labels, rows):
         raise ValueError(
             f"y holds {len(labels)} classes, the whole numbers from {labels[0]} to {labels[-1]}, "
-            f"{each:.2g} rows each on average: is this a regression? Paribus trains classifiers; put the numbers into "
-            "a few classes (pandas.cut), or, if each number is a class, give them as text: [str(label) for label in y]"
+            f'{each:.2g} rows each on average: is this a regression? Give kind="regression" to predict the numbers, or '
+            'kind="classification" if each number is a class'
         )
 
 
-def _flat(y: Any, what: str) -> NDArray[Any]:
-    """One label a row: an array of whole numbers, of text or of objects."""
+def _amounts_rather_than_classes(labels: Sequence[Any], rows: int) -> bool:
+    """Of different whole numbers in order."""
+    each = rows / max(1, len(labels))
+    gaps = len(labels) > 0 and (labels[0] not in (0, 1) or labels[-1] - labels[0] + 1 != len(labels))
+    return len(labels) > _FEW_CLASSES and each < (_ROWS_WITH_GAPS if gaps else _ROWS_WITHOUT_GAPS)
+
+
+def _flat(y: Any, what: str, *, amounts: bool = False) -> NDArray[Any]:
+    """One label a row: an array of whole numbers, of text or of objects. `amounts`: they need not be whole."""
     if isinstance(y, str | bytes | dict | set):
         raise ValueError(
             f"{what} is {y!r:.40}: one class for each example is asked for"
@@ -143,7 +203,7 @@ def _flat(y: Any, what: str) -> NDArray[Any]:
     if found.dtype.kind in "cV":
         kind = "complex numbers" if found.dtype.kind == "c" else "records of several fields"
         raise ValueError(f"{what} holds {kind} ({found.dtype}): one whole number or text a row is allowed")
-    if found.dtype.kind == "f":
+    if found.dtype.kind == "f" and not amounts:
         refuse_missing(~np.isfinite(found), what)
         if len(odd := found[found != np.round(found)]):
             raise ValueError(_not_whole(what, odd[0]))
@@ -212,8 +272,8 @@ def _kind(raw: Any, one: Any) -> str:
 
 def _not_whole(what: str, value: Any) -> str:
     return (
-        f"{what} holds {value}: classes are asked for, not numbers to be predicted; "
-        "put the numbers into a few classes (pandas.cut)"
+        f"{what} holds {value}, which is no class: put the numbers into a few classes (pandas.cut), or give "
+        'kind="regression" to predict them'
     )
 
 

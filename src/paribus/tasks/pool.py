@@ -15,27 +15,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
+Targets = NDArray[Any]
+"""Classes, int64, or numbers to predict, float64; shape (examples,)."""
+
+Arrays = tuple[NDArray[np.float64], Targets]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Examples in their original order: inputs (n, *input_shape), classes (n,). The last `test` are the test split;
+    """Examples in their original order: inputs (n, *input_shape), classes (n,), or float64 numbers to predict, of which
+    `classes` is 0. The last `test` are the test split;
     with 0 it has yet to be drawn. Images may be bytes: `Task.floats` makes numbers of them, with `normalise` by each
     channel's mean and standard deviation. `encoding`: how digits are given to a network. `labels`: what the user's own
-    data call class 0, 1, ...; empty where nobody named them.
+    data call class 0, 1, ...; empty where nobody named them; `remark`: what there is to say of how they were taken.
 
     Of a table x has no columns: `encode` makes them, fitted on the training rows that it is given, and `identity` is
     the fingerprint of the columns as they are. `remarks`: what has to be said of the data beside any result."""
 
     x: NDArray[np.floating] | NDArray[np.uint8]
-    y: NDArray[np.int64]
+    y: Targets
     classes: int
     source: str
     test: int = 0
     normalise: bool = False
     encoding: str | None = None
     labels: tuple[Any, ...] = ()
+    remark: str = ""
     encode: Callable[[NDArray[np.int64]], Encoded] | None = None
     identity: str = ""
     remarks: tuple[str, ...] = ()
@@ -63,11 +68,12 @@ def cached(call: str, make: Callable[[], Arrays]) -> Pool:
     arrays = _read(path)
     if arrays is None:
         x, y = make()
-        arrays = np.ascontiguousarray(x, dtype=np.float64), np.ascontiguousarray(y, dtype=np.int64)
+        targets: Targets = np.ascontiguousarray(y, dtype=np.float64 if y.dtype.kind == "f" else np.int64)
+        arrays = np.ascontiguousarray(x, dtype=np.float64), targets
         _write(path, *arrays)
     x, y = arrays
     x.flags.writeable = y.flags.writeable = False
-    return Pool(x=x, y=y, classes=int(y.max()) + 1, source=source)
+    return Pool(x=x, y=y, classes=0 if y.dtype.kind == "f" else int(y.max()) + 1, source=source)
 
 
 def fingerprint(*arrays: NDArray[np.generic]) -> str:
@@ -90,7 +96,7 @@ def _folder() -> Path:
     return Path(os.environ.get("PARIBUS_CACHE") or user_cache_path("paribus")) / "pools"
 
 
-def _checksum(x: NDArray[np.float64], y: NDArray[np.int64]) -> str:
+def _checksum(x: NDArray[np.float64], y: Targets) -> str:
     return hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
 
 
@@ -103,7 +109,7 @@ def _read(path: Path) -> Arrays | None:
     return (x, y) if checksum == _checksum(x, y) else None
 
 
-def _write(path: Path, x: NDArray[np.float64], y: NDArray[np.int64]) -> None:
+def _write(path: Path, x: NDArray[np.float64], y: Targets) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:

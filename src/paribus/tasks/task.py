@@ -19,7 +19,8 @@ from paribus.records.record import DatasetInfo
 from paribus.tasks.cifar10 import cifar10
 from paribus.tasks.digits import digits
 from paribus.tasks.palindrome import ENCODINGS, encode, palindrome
-from paribus.tasks.pool import Pool, fingerprint
+from paribus.tasks.pool import Pool, Targets, fingerprint
+from paribus.tasks.regression import diabetes, friedman, sine
 from paribus.tasks.stratified import stratified
 from paribus.tasks.toy import blobs, circles, moons
 
@@ -28,6 +29,9 @@ POOLS: dict[str, Callable[..., Pool]] = {
     "circles": circles,
     "blobs": blobs,
     "digits": digits,
+    "diabetes": diabetes,
+    "friedman": friedman,
+    "sine": sine,
     "cifar10": cifar10,
     "palindrome": palindrome,
 }
@@ -44,11 +48,11 @@ Inputs = NDArray[np.floating] | NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs, shape (examples, *input_shape), float64, float32 or, of images, bytes; classes 0, 1, ..., shape
-    (examples,), int64."""
+    """Inputs, shape (examples, *input_shape), float64, float32 or, of images, bytes; classes 0, 1, ..., int64, or
+    numbers to predict in the data's units, float64, shape (examples,)."""
 
     x: Inputs
-    y: NDArray[np.int64]
+    y: Targets
 
     def __len__(self) -> int:
         return len(self.y)
@@ -63,12 +67,21 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class TargetScale:
+    """How numbers to predict are scaled for training: (y - mean) / sd, both of the training split."""
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
 class Task:
-    """Data with its splits, and what a record says of them. The metric is accuracy, the loss a mean over examples.
+    """Data with its splits, and what a record says of them.
 
     `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of its bytes;
     `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them;
-    `notes`: what was done with a table's columns; `remarks`: what has to be said of the data beside any result.
+    `notes`: what was done with a table's columns; `remarks`: what has to be said of the data beside any result;
+    `target`: how numbers to predict are scaled, None of classes.
     """
 
     train: Split
@@ -81,11 +94,31 @@ class Task:
     labels: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    target: TargetScale | None = None
 
     @property
     def in_plane(self) -> bool:
-        """Whether an example is a point of the plane, and so can be drawn."""
-        return self.info.input_shape == (2,) and self.encoding is None
+        """Whether an example is a point of the plane with a class, and so can be drawn."""
+        return self.info.input_shape == (2,) and self.encoding is None and self.target is None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model gives for an example: a logit for each class, or the one that is predicted."""
+        return self.info.classes if self.target is None else 1
+
+    def targets(self, y: Targets, dtype: np.dtype[Any]) -> NDArray[np.generic]:
+        """What a loss compares outputs with: classes as they are, numbers scaled and of a type."""
+        if self.target is None:
+            return y
+        return ((y - self.target.mean) / self.target.sd).astype(dtype)
+
+    def predicted(self, outputs: NDArray[np.floating]) -> Targets:
+        """From outputs (examples, outputs): the class with the largest logit, or numbers in the data's units."""
+        if self.target is None:
+            classes: Targets = outputs.argmax(axis=1)
+            return classes
+        numbers: Targets = outputs[:, 0].astype(np.float64) * self.target.sd + self.target.mean
+        return numbers
 
     @property
     def sequence(self) -> tuple[int, int] | None:
@@ -107,6 +140,13 @@ class Task:
         numbers -= self.scale.mean.astype(dtype)
         numbers /= self.scale.std.astype(dtype)
         return numbers
+
+    def class_weights(self) -> NDArray[np.float64]:
+        """Of each class examples / (classes x examples of the class), of the training split; 1 of one without examples
+        (as `sklearn.utils.class_weight.compute_class_weight("balanced", ...)`)."""
+        counts = np.bincount(self.train.y.astype(np.int64), minlength=self.info.classes)
+        there = np.count_nonzero(counts)
+        return np.where(counts > 0, len(self.train) / (there * np.maximum(counts, 1)), 1.0)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -209,6 +249,7 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         scale=scale,
         encoding=pool.encoding,
         labels=pool.labels,
+        target=_target_scale(splits["train"].y, settings.name) if settings.regression else None,
         notes=notes,
         remarks=pool.remarks,
     )
@@ -243,6 +284,17 @@ def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> tuple[str
         f"{inputs} inputs, {scaled}, all of it fitted on the {train} training rows alone; {split}, {classes}",
         "to change it: drop=a+b (left out), keep=a+b (taken in all the same), text=a+b (numbers that are codes)",
     )
+
+
+def _target_scale(y: Targets, name: str) -> TargetScale:
+    mean, sd = float(y.mean()), float(y.std())
+    if not (math.isfinite(mean) and math.isfinite(sd)):
+        raise ValueError(f"the targets of {name} are too large: their squares leave float64; give them in another unit")
+    if sd <= _ROUNDING * np.finfo(np.float64).eps * float(np.abs(y).max()):
+        raise ValueError(
+            f"the targets of {name} are {y[0]:g} in each of {len(y)} training rows: there is nothing to learn"
+        )
+    return TargetScale(mean, sd)
 
 
 def _image(settings: TaskConfig, info: DatasetInfo) -> tuple[int, int, int] | None:

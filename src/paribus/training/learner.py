@@ -15,13 +15,14 @@ from paribus.tasks.task import Inputs
 
 @dataclass(frozen=True)
 class Scores:
-    """What an evaluation finds of a split: mean loss and accuracy, over a part of the training data with `eval_train`.
+    """What an evaluation finds of a split: mean loss, and what is `measured` beside it (`accuracy`; of numbers to
+    predict `rmse`, `mae`, `r2`), over a part of the training data with `eval_train`.
 
     `logits`: gives those of the whole split, which metrics of the user's own ask for.
     """
 
     loss: float
-    accuracy: float
+    measured: Mapping[str, float]
     logits: Callable[[], NDArray[np.floating]] = field(compare=False)
 
 
@@ -58,7 +59,7 @@ class Learner(Protocol):
         """How well a split is predicted, in evaluation mode."""
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
-        """The logits of each input, shape (inputs, classes), in evaluation mode."""
+        """The outputs for each input, in evaluation mode: logits (inputs, classes), or scaled numbers (inputs, 1)."""
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters, and of what else a model keeps, as running statistics."""

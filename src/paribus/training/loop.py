@@ -9,6 +9,7 @@ from time import perf_counter
 
 from paribus.config.schedules import PlateauState
 from paribus.config.settings import Settings, steps_in_epoch
+from paribus.config.stopping import StoppingState
 from paribus.plan import Plan
 from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
@@ -23,7 +24,8 @@ from paribus.training.probes import Probes
 class Watch:
     """What is done beside training: `evaluated` is told of each evaluation of the `splits`, with `metrics` of the
     user's own and what `meters` read, after `probes` have looked; `save` gets a checkpoint every `save_seconds`, or
-    `doubted` hears why a checkpoint would not be enough;
+    `doubted` hears why a checkpoint would not be enough, and `not_restored` why the learner cannot go back to its best
+    evaluation;
     `keep_best` keeps the weights that are best on validation data."""
 
     evaluated: Callable[[Evaluation], None]
@@ -34,13 +36,15 @@ class Watch:
     save: Callable[[Checkpoint], None] | None = None
     save_seconds: float = math.inf
     doubted: Callable[[str], None] = print
+    not_restored: Callable[[str], None] = print
     keep_best: bool = False
 
 
 def fit(
     settings: Settings, plan: Plan, task: Task, learner: Learner, watch: Watch, *, begin: Checkpoint | None = None
 ) -> Outcome:
-    """Train for `settings.epochs` epochs, from the start or a checkpoint; evaluate at every interval and at the end.
+    """Train for `settings.epochs` epochs, or until early stopping ends it, from the start or a checkpoint; evaluate at
+    every interval and at the end. With early stopping the learner is left as it was at the best evaluation.
 
     A loss that is not finite ends the run as diverged in that epoch: the evaluations so far stand, and none that is
     not finite is reported.
@@ -64,11 +68,13 @@ def fit(
             step += 1
             if (step % interval == 0 or step == total) and not clock.evaluate(step):
                 return _diverged(epoch, f"an evaluation after step {step} was not finite", clock)
+            if clock.stops:
+                return clock.done(step // per_epoch)
             if clock.wants_saving() and step < total and math.isfinite(float(loss)):
                 clock.save(step)
         if not math.isfinite(float(loss)):
             return _diverged(epoch, f"a loss by step {step} was not finite", clock)
-    return Outcome(status=Status.DONE, epochs=settings.epochs, best=clock.best)
+    return clock.done(settings.epochs)
 
 
 class _Clock:
@@ -86,6 +92,9 @@ class _Clock:
         self._schedule = settings.schedule.plateau
         self.plateau = (begin.plateau if begin else None) or PlateauState()
         self.reduced = False  # the plateau's factor, since the rate was set last
+        self._stopping = settings.stopping
+        self._patience = (begin.stopping if begin else None) or StoppingState()
+        self._reported = begin.reported if begin else b""
         self._since = self._saved = perf_counter()
 
     def evaluate(self, step: int) -> bool:
@@ -96,7 +105,8 @@ class _Clock:
         found: dict[str, float] = {}
         scores = {split: learner.evaluate(split) for split in watch.splits}
         for split, one in scores.items():
-            found[f"{split}_loss"], found[f"{split}_accuracy"] = one.loss, one.accuracy
+            found[f"{split}_loss"] = one.loss
+            found |= {f"{split}_{name}": value for name, value in one.measured.items()}
         finite = all(map(math.isfinite, found.values()))  # a metric of the user's own may well be undefined
         if watch.metrics and finite:
             logits = {split: one.logits() for split, one in scores.items()}
@@ -106,6 +116,10 @@ class _Clock:
         if self._schedule is not None and finite:
             before, self.plateau = self.plateau, self._schedule.after(self.plateau, found["validation_loss"])
             self.reduced = self.reduced or self.plateau.factor != before.factor
+        if self._stopping is not None and finite:
+            self._patience = self._stopping.after(self._patience, step, found[self._stopping.monitor])
+            if self._patience.step == step:
+                self._reported = learner.state()
         self._since = perf_counter()
         self._eval += self._since - begun
         if finite:
@@ -125,6 +139,21 @@ class _Clock:
             )
             self._since = perf_counter()  # what the callback does is nobody's time
         return finite
+
+    @property
+    def stops(self) -> bool:
+        """Whether early stopping ends the run at the evaluation that was made last."""
+        return self._stopping is not None and self._stopping.ends(self._patience)
+
+    def done(self, epochs: int) -> Outcome:
+        """The end of a run; the learner goes back to its best evaluation, where that is the one that is reported."""
+        if self._reported:
+            self._learner.confirm()
+            if (why := self._learner.doubt()) is None:
+                self._learner.restore(self._reported)
+            else:
+                self._watch.not_restored(why)
+        return Outcome(status=Status.DONE, epochs=epochs, best=self.best)
 
     def wants_saving(self) -> bool:
         return self._watch.save is not None and perf_counter() - self._saved >= self._watch.save_seconds
@@ -148,6 +177,8 @@ class _Clock:
             keeps_best=self._watch.keep_best,
             best=self.best,
             plateau=self.plateau if self._schedule is not None else None,
+            stopping=self._patience if self._stopping is not None else None,
+            reported=self._reported,
         )
         self._watch.save(checkpoint)
         self._since = self._saved = perf_counter()

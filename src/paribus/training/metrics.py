@@ -13,6 +13,7 @@ from paribus.config.user_code import UserDefined
 from paribus.config.user_errors import RAISED, told
 from paribus.plan import Plan
 from paribus.tasks import Task
+from paribus.tasks.pool import Targets
 from paribus.training.isolation import isolated, process_settings
 from paribus.training.randomness import (
     other_states,
@@ -26,7 +27,7 @@ __all__ = ["Metrics", "measure", "refusal", "softmax"]
 
 
 def measure(
-    metrics: Sequence[UserDefined], logits: NDArray[np.floating], y: NDArray[np.int64], labels: Sequence[Any] = ()
+    metrics: Sequence[UserDefined], logits: NDArray[np.floating], y: Targets, labels: Sequence[Any] = ()
 ) -> dict[str, float]:
     """Each metric of a split: of the classes, and of those predicted or their probabilities (`scoring.value`).
 
@@ -67,7 +68,8 @@ class Metrics:
         found: dict[str, float] = {}
         drawn = False
         with untouched_torch_generator() if trusted else isolated(state):
-            for (name, predicted), metric in itertools.product(logits.items(), self._metrics):
+            outputs = {name: self._in_units(one) for name, one in logits.items()}
+            for (name, predicted), metric in itertools.product(outputs.items(), self._metrics):
                 if trusted:
                     set_torch_generator(state)
                 else:
@@ -82,6 +84,10 @@ class Metrics:
             self._draws = drawn
         return found
 
+    def _in_units(self, logits: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Logits as they are, and numbers as the data have them."""
+        return logits if self._task.target is None else self._task.predicted(logits)[:, None].astype(np.float64)
+
 
 def refusal(metric: UserDefined, task: Task) -> str | None:
     """Why a metric cannot be computed on the task, if it cannot: tried on the test and validation splits' own
@@ -89,7 +95,9 @@ def refusal(metric: UserDefined, task: Task) -> str | None:
     for name, split in task.splits.items():
         if name == "train":  # the largest, and the last that lacks a class
             continue
-        perfect = np.where(split.y[:, None] == np.arange(task.info.classes), 5.0, 0.0)
+        perfect = split.y[:, None]
+        if task.target is None:
+            perfect = np.where(perfect == np.arange(task.info.classes), 5.0, 0.0)
         try:
             with isolated(0):
                 measure([metric.copy()], perfect, split.y, task.labels)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.byhand.layers import SoftmaxCrossEntropy
+from paribus.byhand.losses import make_loss
 from paribus.byhand.rnn import Rnn
 from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings, evaluations
@@ -125,7 +125,7 @@ def pictures(
 ) -> Pictures:
     """What a page shows of a run that is done. `begun`: `state_gradients` of its initial values."""
     confused, mistakes = None, None
-    if task.image is not None:
+    if task.image is not None and task.target is None:
         logits = np.concatenate(
             [model.logits(task.test.x[i : i + _AT_ONCE]) for i in range(0, len(task.test), _AT_ONCE)]
         )
@@ -166,8 +166,8 @@ def state_gradients(settings: Settings, model: Model, task: Task) -> NDArray[np.
     """
     if not isinstance(settings.model, RnnConfig) or task.sequence is None:
         return None
-    x, y = task.test.x[:_PROBED], task.test.y[:_PROBED]
-    hand, loss = Rnn(task.sequence[1], settings.model.hidden, task.info.classes), SoftmaxCrossEntropy()
+    x, y = task.test.x[:_PROBED], task.targets(task.test.y[:_PROBED], np.dtype(np.float64))
+    hand, loss = Rnn(task.sequence[1], settings.model.hidden, task.outputs), make_loss(settings.loss)
     hand.load(model.weights())
     loss.forward(hand.forward(task.floats(x, np.dtype(np.float64)).reshape(len(x), *task.sequence)), y)
     hand.backward(loss.backward())

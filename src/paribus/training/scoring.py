@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from paribus.config.identity.library import is_library_file
 from paribus.records.metrics import is_scorer
+from paribus.tasks.pool import Targets
 
 PROBABILITIES = "probabilities"
 """A second parameter of this name gets them, shape (examples, classes), of two classes too."""
@@ -40,8 +41,9 @@ _UNCLEAR = re.compile(r"(?:^|_)(?:prob(?:a|as|s|abilit(?:y|ies))?|scores?|logits
 """Names of a second parameter that ask for more than predicted classes, but not in which form."""
 
 
-def value(metric: Any, logits: NDArray[np.floating], y: NDArray[np.int64], labels: Sequence[Any] = ()) -> float:
-    """A metric's value on a split. `y`: class numbers; `labels`: what the user calls them, if anything.
+def value(metric: Any, logits: NDArray[np.floating], y: Targets, labels: Sequence[Any] = ()) -> float:
+    """A metric's value on a split. `y`: class numbers; `labels`: what the user calls them, if anything. Or `y`: floats,
+    and `logits` (examples, 1) the numbers predicted, both in the data's units.
 
     Raises ValueError for a function that cannot be given what it asks for, and whatever the function itself raises.
 
@@ -51,6 +53,8 @@ def value(metric: Any, logits: NDArray[np.floating], y: NDArray[np.int64], label
     """
     if isinstance(metric, str):
         raise ValueError(f'{metric!r} is a name, no function: give sklearn.metrics.get_scorer("{metric}")')
+    if y.dtype.kind == "f":
+        return _of_numbers(metric, logits[:, 0].astype(np.float64), y.copy())
     names_labels = _names_labels(metric, labels or range(logits.shape[1]))
     classes = _as_array(labels) if names_labels and labels else np.arange(logits.shape[1])
     truth = classes[y]  # a copy: the function may write into it
@@ -83,6 +87,19 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     powers: NDArray[np.float64] = np.exp(shifted)
     powers /= powers.sum(axis=1, keepdims=True)
     return powers
+
+
+def _of_numbers(metric: Any, predicted: NDArray[np.float64], y: Targets) -> float:
+    """Of numbers predicted."""
+    if is_scorer(metric):
+        asked = getattr(metric, "_response_method", "predict")
+        if asked != "predict" and "predict" not in asked:
+            raise ValueError(f"it is a scorer of classes (it asks for {asked}), and these data have numbers to predict")
+        return float(metric(_regressor()(), predicted[:, None], y))
+    second = [*inspect.signature(metric).parameters, "", ""][1]
+    if second in (PROBABILITIES, *_RESPONSES) or _is_sklearns(metric, _OF_PROBABILITIES):
+        raise ValueError(f"its second parameter, {second}, asks for classes' scores, and these are numbers to predict")
+    return float(metric(y, predicted))
 
 
 # --- the user's labels -----------------------------------------------------------------------------------------------
@@ -209,6 +226,18 @@ def _scored(scorer: Any, logits: NDArray[np.floating], truth: NDArray[Any], clas
     asked = getattr(scorer, "_response_method", "predict")
     decides = set([asked] if isinstance(asked, str) else asked) == {"decision_function"}
     return float(scorer(_classifiers()[decides](classes), logits, truth))
+
+
+@functools.cache
+def _regressor() -> Callable[[], Any]:
+    """An estimator whose inputs are the numbers that it predicts."""
+    from sklearn.base import BaseEstimator, RegressorMixin
+
+    class Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+        def predict(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+            return predicted[:, 0]
+
+    return Regressor
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from paribus.backends.torch.augment import Augmentation, EpochDraws
 from paribus.config.settings import Settings
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
+from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs
 
 
@@ -37,14 +38,19 @@ class DeviceInputs:
         if self._encoding is not None:
             self._kept_shape = task.info.input_shape
         self.splits = {
-            name: (self.to_device(split.x), torch.from_numpy(split.y.copy()).to(self.device))
-            for name, split in task.splits.items()
+            name: (self.to_device(split.x), self._targets(task, split.y)) for name, split in task.splits.items()
         }
         self.x, self.y = self.splits["train"]
         as_kept = self._augmentation is None and self._scale is None and self._encoding is None
         self.plain = as_kept and self.device.type == "cpu"
         self._padded = self.x if self._augmentation is None else self._augmentation.padded(self.x)
         self._draws: EpochDraws | None = None
+
+    def _targets(self, task: Task, y: Targets) -> Tensor:
+        """Classes, or scaled numbers of the run's type."""
+        if task.target is None:
+            return torch.from_numpy(y.copy()).to(self.device)
+        return torch.from_numpy(task.targets(y, np.dtype(np.float64))).to(self.device, self._dtype)
 
     def to_device(self, x: Inputs) -> Tensor:
         """Examples as they are kept: bytes, or numbers of the run's type."""

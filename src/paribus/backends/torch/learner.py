@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.backends.torch.inputs import DeviceInputs
+from paribus.backends.torch.losses import told_loss, training_loss
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
 from paribus.backends.torch.optimizers import add_l1, decoupled_decay, make_optimizer
 from paribus.config.models import Mlp as MlpConfig
@@ -28,6 +28,7 @@ from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Scores
+from paribus.training.measures import measured
 
 _NUMPYS: list[Any] = [
     np.ndarray,
@@ -77,7 +78,9 @@ class TorchLearner:
         self.optimizer = make_optimizer(settings.optimizer, self._parameters.values())
         self._keeps_statistics = any(True for _ in self.model.buffers())
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
-        self._clip, self._smoothing = settings.clip, settings.label_smoothing
+        self._clip = settings.clip
+        self._loss = training_loss(settings, task, self._dtype, self._device)
+        self._told_loss = told_loss(settings.loss)
         self._clipping = Clipping(settings.clip)
         one = settings.optimizer
         self._decoupled_decay = one if isinstance(one, Sgd) and one.decoupled and one.weight_decay else None
@@ -96,7 +99,7 @@ class TorchLearner:
         model = settings.model
         if isinstance(model, MlpConfig):
             self._hidden, self._dropout = model.hidden, model.dropout
-        return make_module(model, self._input_shape(settings, task), task.info.classes, self._dtype)
+        return make_module(model, self._input_shape(settings, task), task.outputs, self._dtype)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -133,7 +136,7 @@ class TorchLearner:
                 logits = self._training_logits(x, examples, epoch).float()
         else:
             logits = self._training_logits(x, examples, epoch)
-        loss = cross_entropy(logits, y, label_smoothing=self._smoothing)
+        loss = self._loss(logits, y)
         for parameter in self._parameters.values():
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
@@ -177,9 +180,13 @@ class TorchLearner:
         y = y[:looked_at]
         with self._without_gradients():
             logits = self._logits(x[:looked_at])
-            loss, accuracy = cross_entropy(logits, y).item(), (logits.argmax(dim=1) == y).double().mean().item()
+            loss = self._told_loss(logits, y).item()
+            if self._task.target is None:
+                found = {"accuracy": (logits.argmax(dim=1) == y).double().mean().item()}
+            else:
+                found = measured(self._task, logits.cpu().numpy(), self._task.splits[split].y[:looked_at])
         whole = self._task.splits[split].x
-        return Scores(loss, accuracy, lambda: logits.cpu().numpy() if looked_at >= len(whole) else self.logits(whole))
+        return Scores(loss, found, lambda: logits.cpu().numpy() if looked_at >= len(whole) else self.logits(whole))
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
         with self._without_gradients():

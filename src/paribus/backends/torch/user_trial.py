@@ -161,10 +161,10 @@ def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> NDArray[n
     logits = learner.try_out(size)
     if not isinstance(logits, Tensor):
         raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
-    if (shape := tuple(logits.shape)) != (wanted := (size, task.info.classes)):
+    if (shape := tuple(logits.shape)) != (wanted := (size, task.outputs)):
+        what = "a logit for each class" if task.target is None else "the one number that is predicted (no squeeze)"
         raise TrialError(
-            f"{size} examples give an output of shape {shape}, it has to be {wanted}: a row for each example, a "
-            "logit for each class"
+            f"{size} examples give an output of shape {shape}, it has to be {wanted}: a row for each example, {what}"
         )
     if not logits.requires_grad:
         raise TrialError(

@@ -64,7 +64,8 @@ def curves(findings: Findings) -> Figure | None:
     longest = max(len(line) for label in labels for line in label.splitlines() or [""])
     columns = max(1, min(4, len(labels), int(width / (longest * _LETTER + 0.6))))
     rows = -(-len(labels) // columns)
-    measured = dict.fromkeys(["loss", "accuracy", *(split_of(name)[1] for name in findings.measured)])
+    there = [split_of(name)[1] for name in findings.measured]
+    measured = dict.fromkeys([*(name for name in ("loss", "accuracy") if name in there), *there])
     if study.own_loop:
         measured = dict.fromkeys(findings.measured[:_MOST_PANELS])
     figure = Figure(figsize=(width, 3.3 * len(measured) + 0.2 * rows), layout="constrained")

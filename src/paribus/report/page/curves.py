@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.findings.findings import Findings
-from paribus.records.metrics import MEASURED, SPLITS, split_of
+from paribus.records.metrics import MEASURED, OF_NUMBERS, SPLITS, split_of
 from paribus.records.record import ArmRecord, RunRecord, StudyRecord
 from paribus.report.page.json import Columns, literal, shorten
 
@@ -114,7 +114,7 @@ def curve_figures(findings: Findings, labels: Mapping[str, str], columns: Column
 def _place(metric: str) -> tuple[bool, int, str]:
     """Losses first, then what is measured beside them, each by split."""
     split, name = split_of(metric)
-    return (name != "loss", SPLITS.index(split), name) if name in MEASURED else (True, 9, metric)
+    return (name != "loss", SPLITS.index(split), name) if name in {**MEASURED, **OF_NUMBERS} else (True, 9, metric)
 
 
 def _figure(findings: Findings, labels: Mapping[str, str], columns: Columns, metric: str, most: int) -> Figure:

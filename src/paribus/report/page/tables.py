@@ -346,8 +346,9 @@ def _facts(study: StudyRecord, runs: Sequence[RunRecord]) -> list[tuple[str, str
     for info in list(infos)[:8]:
         sizes = f"{info.train} training, {info.validation} validation and {info.test} test examples"
         shape = " x ".join(map(str, info.input_shape))
+        kind = f"{info.classes} classes" if info.classes else "numbers to predict"
         facts += [
-            (f"data: {info.name}", f"{sizes}, {info.classes} classes, inputs {shape}; {info.source}"),
+            (f"data: {info.name}", f"{sizes}, {kind}, inputs {shape}; {info.source}"),
             ("its fingerprint (SHA-256 of every split)", info.fingerprint),
             ("of the data before they were split", info.pool),
         ]

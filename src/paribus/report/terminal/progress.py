@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from paribus.records.metrics import BUILT_IN
+from paribus.records.metrics import metric_named
 from paribus.records.run import Callback
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def _line(run: Run, row: Evaluation) -> str:
         name = run.expected if run.expected in row.metrics else next(iter(row.metrics))
         return f"seed {run.seed}, epoch {row.epoch:g}, {name} {row.metrics[name]:.4g}"
     split = "validation" if run.hidden_test else "test"
-    shown = BUILT_IN[f"{split}_accuracy"]
+    shown = metric_named(f"{split}_rmse" if run.network.task.regression else f"{split}_accuracy")
     value = shown.format.scale * row.metrics[shown.name]
-    return f"seed {run.seed}, epoch {row.epoch:g}, {shown.words} {value:.1f}{shown.format.suffix}"
+    told = f"{value:.1f}" if shown.percent else f"{value:.4g}"
+    return f"seed {run.seed}, epoch {row.epoch:g}, {shown.words} {told}{shown.format.suffix}"

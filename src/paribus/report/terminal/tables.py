@@ -69,7 +69,9 @@ def results(findings: Findings, width: int) -> RenderableType:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
         lines.append(Text(PLUS_MINUS, style="dim"))
-    lines += [Text(line) for line in (*findings.troubles, *map(agreement_line, findings.agreements))]
+    lines += [
+        Text(line) for line in (*findings.stopped_early, *findings.troubles, *map(agreement_line, findings.agreements))
+    ]
     lines += [Text(line, style="bold") for line in findings.warnings]
     lines += [Text(line) for line in target_lines(findings)]
     if len(study.arms) > 1 and seeds > 1:
