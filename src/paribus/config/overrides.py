@@ -309,11 +309,18 @@ def _own_task(own: UserDefined) -> type[TaskConfig]:
 def _starting_values(task: type[TaskConfig], given: Mapping[str, Any]) -> dict[str, Any]:
     """What an arm has where nothing is given: the task's, those of the model on that task, and the recipe's."""
     values: dict[str, Any] = {"model": "mlp", "optimizer": "sgd", **task.defaults}
-    if isinstance(given.get("task"), UserDefined) and numbers_to_predict(given["task"]):
+    if isinstance(given.get("task"), UserDefined) and _predicts_numbers(given["task"], given):
         values["loss"] = "mse"
     model = given.get("model", values["model"])
     recipe = RECIPES.get(str(given.get("recipe")))
     return values | task.by_model.get(str(model), {}) | (recipe.settings if recipe else {})
+
+
+def _predicts_numbers(own: UserDefined, given: Mapping[str, Any]) -> bool:
+    """Of a table its target's column tells, which the table itself may name."""
+    if isinstance(own, UserTable):
+        return bool(own.thing.predicts_numbers(str(given.get("task.target", own.given.get("target", "none")))))
+    return numbers_to_predict(own)
 
 
 def _explain(error: ValidationError, config: type[Config], prefix: str, ignore: set[str] | None = None) -> list[str]:

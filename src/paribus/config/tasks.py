@@ -309,6 +309,12 @@ class TableData(UserData):
     )
     stratify: bool = setting(True, "every split has each class by its share in the table", "true or false")
 
+    @property
+    def regression(self) -> bool:
+        """Whether the target's column holds numbers to predict."""
+        found: bool = self.arrays.thing.predicts_numbers(self.target)
+        return found
+
     def mistakes(self) -> list[str]:
         """What of these settings does not go with the table's columns."""
         found: list[str] = self.arrays.thing.mistakes(self.target, drop=self.drop, keep=self.keep, text=self.text)

@@ -16,7 +16,6 @@ from paribus.backends.compatibility import model_mistakes
 from paribus.config.overrides import SettingsError
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
-from paribus.config.tasks import UserData
 from paribus.config.values import cores, format_overrides
 from paribus.execution.processes import Both, Executor, InProcess, Workers
 from paribus.records.files import remove_parts
@@ -108,8 +107,6 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         if "best" in request.keep and not settings.validation:
             mistakes.append("--keep best needs a validation split to be best on: give one, as in validation=0.1")
         mistakes += model_mistakes(settings, task)
-        if isinstance(settings.task, UserData) and (remark := settings.task.arrays.thing.remark):
-            notes.append(remark)
         if note := sampling.note(settings, len(task.train)):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]

@@ -103,6 +103,19 @@ def _amounts(y: Any, what: str) -> Labels:
     return Labels(values.tolist(), places.astype(np.int64), AMOUNTS)
 
 
+def are_amounts(parts: Sequence[Labels]) -> bool:
+    """Whether they are numbers to predict, or whole numbers of which there are too many for classes.
+
+    >>> are_amounts([read([0.5, 2.0], "y")]), are_amounts([read(list(range(100, 400, 2)), "y")])
+    (True, True)
+    >>> are_amounts([read([0, 1, 1], "y")])
+    False
+    """
+    values = sorted({one for part in parts for one in part.values if part.kind == "numbers"})
+    rows = sum(map(len, parts))
+    return any(part.kind == AMOUNTS for part in parts) or _amounts_rather_than_classes(values, rows)
+
+
 def as_amounts(parts: Sequence[Labels]) -> NDArray[np.float64]:
     """The numbers of all parts, one after the other.
 

@@ -23,7 +23,7 @@ from paribus.tasks.columns import Column, listed
 from paribus.tasks.encoding import Layout, encode
 from paribus.tasks.foreign import counted
 from paribus.tasks.leaks import leaks
-from paribus.tasks.pool import Pool
+from paribus.tasks.pool import Pool, Targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,13 +154,29 @@ class Table:
         """Of the rows that have a target: their classes and the classes' labels; and which rows these are.
 
         Raises ValueError for a target that is no class."""
+        parts, there = self._targets(target)
+        numbers, labels = _labels.as_classes(parts)
+        return numbers, labels, there
+
+    def predicts_numbers(self, target: str) -> bool:
+        """Whether a column holds numbers to predict, and no classes: numbers that are not whole, or so many different
+        whole ones as no classes are."""
+        if target not in self.columns:
+            return False
+        try:
+            parts, _ = self._targets(target)
+        except ValueError:  # what it is instead is told when it is used
+            return False
+        return _labels.are_amounts(parts)
+
+    def _targets(self, target: str) -> tuple[list[_labels.Labels], NDArray[np.bool_]]:
+        """What a column holds, on each side of a test split of its own; and which rows have a target."""
         raw = self.raw[target]
         there = ~np.asarray(raw.isna(), dtype=np.bool_)
         cut = len(there) - self.test
         what = f"the target {target!r} of {self.name}"
         parts = [_labels.read(list(raw[there & side]), what) for side in self._sides(cut) if (there & side).any()]
-        numbers, labels = _labels.as_classes(parts)
-        return numbers, labels, there
+        return parts, there
 
     def _sides(self, cut: int) -> list[NDArray[np.bool_]]:
         places = np.arange(self.rows)
@@ -168,19 +184,30 @@ class Table:
 
     def pool(self, settings: TableData) -> Pool:
         """The examples of a task, to be encoded when they are split."""
-        target = settings.target
-        numbers, labels, there = self.classes(target)
+        target, labels = settings.target, tuple[Any, ...]()
+        numbers: Targets
+        if settings.regression:
+            parts, there = self._targets(target)
+            numbers = _labels.as_amounts(parts)
+        else:
+            numbers, labels, there = self.classes(target)
         layout = self.layout(target, drop=settings.drop, keep=settings.keep, text=settings.text)
         rows = np.flatnonzero(there)
         used = [self._of_rows(name, rows) for name in (*layout.numbers, *layout.dates, *layout.texts)]
         test = int(there[len(there) - self.test :].sum()) if self.test else 0
-        counts = np.bincount(numbers, minlength=len(labels))
-        remarks = [*leaks(used, numbers, target), *self._of_classes(settings, counts, labels)]
+        remarks = list(leaks(used, np.unique(numbers, return_inverse=True)[1].astype(np.int64), target))
+        if settings.regression:
+            shown = f"numbers from {numbers.min():g} to {numbers.max():g}, {numbers.mean():.4g} on average"
+        else:
+            counts = np.bincount(numbers.astype(np.int64), minlength=len(labels))
+            remarks += self._of_classes(settings, counts, labels)
+            shown = listed(
+                [f"{label} {n} ({100 * n / len(rows):.0f} %)" for label, n in zip(labels, counts, strict=True)]
+            )
         remarks += [doubt for column in used for doubt in column.doubts]
         empty = int((~there).sum())
         without = [f"{counted(empty, 'row has', 'rows have')} no {target} and {'is' if empty == 1 else 'are'} left out"]
-        shares = listed([f"{label} {n} ({100 * n / len(rows):.0f} %)" for label, n in zip(labels, counts, strict=True)])
-        head = [f"{self.name}: {len(rows)} rows; target {target}: {shares}", *self.taken, *without * bool(empty)]
+        head = [f"{self.name}: {len(rows)} rows; target {target}: {shown}", *self.taken, *without * bool(empty)]
         return Pool(
             x=np.empty((len(rows), 0)), y=numbers, classes=len(labels), source="; ".join(head), test=test,
             labels=labels, encode=lambda train: encode(used, layout, train), identity=self.fingerprint(),
@@ -208,6 +235,8 @@ class Table:
     def rarest(self, target: str) -> tuple[int, Any] | None:
         """The rarest class and its label, where its recall says something that accuracy does not: of two classes, and
         of more where it is rarer than even classes are. None too where it has too few rows for every split."""
+        if self.predicts_numbers(target):
+            return None
         numbers, labels, _ = self.classes(target)
         counts = np.bincount(numbers, minlength=len(labels))
         least = len(labels) - 1 - int(counts[::-1].argmin())  # of as many, the last

@@ -80,7 +80,7 @@ class Task:
 
     `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of its bytes;
     `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them;
-    `notes`: what was done with a table's columns; `remarks`: what has to be said of the data beside any result;
+    `notes`: what was done with a table's columns, or how data were taken; `remarks`: what has to be said of the data beside any result;
     `target`: how numbers to predict are scaled, None of classes.
     """
 
@@ -217,7 +217,7 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
     ):
         if size < 1:
             raise ValueError(f"the {name} split of {settings.name} is empty: {len(order)} examples with {cure}")
-    if isinstance(settings, TableData) and settings.stratify:
+    if isinstance(settings, TableData) and settings.stratify and not settings.regression:
         sizes = (n_validation,) if pool.test else (n_test, n_validation)
         order = np.concatenate([order[: pool.test], stratified(order[pool.test :], pool.y, sizes)])
     parts = {
@@ -250,7 +250,7 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         encoding=pool.encoding,
         labels=pool.labels,
         target=_target_scale(splits["train"].y, settings.name) if settings.regression else None,
-        notes=notes,
+        notes=(*([pool.remark] if pool.remark else []), *notes),
         remarks=pool.remarks,
     )
 
@@ -279,6 +279,7 @@ def _how(settings: TaskConfig, pool: Pool, inputs: int, train: int) -> tuple[str
     )
     classes = "each class by its share in every split (stratify=false: as it comes)"
     classes = classes if settings.stratify else "classes as they come"
+    classes = "numbers to predict as they come" if settings.regression else classes
     scaled = "numbers standardised" if settings.standardise else "numbers as they are"
     return (
         f"{inputs} inputs, {scaled}, all of it fitted on the {train} training rows alone; {split}, {classes}",
