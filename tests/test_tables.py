@@ -252,10 +252,11 @@ def test_a_mistake_about_columns_has_one_answer(kind: str) -> None:
     assert answer in refused(as_task(of_frame(shop(), "shop")), **words)
 
 
-def test_a_target_that_is_no_class_is_refused_before_training(tmp_path: Path) -> None:
-    path = written(shop(), tmp_path / "shop.csv")
-    with pytest.raises(SettingsError, match=r"the target 'usage' of shop.csv holds [\d.]+: classes are asked for"):
-        prepare(ask(tmp_path / "s", f"{path} target=usage {SHORT}"))
+def test_a_target_of_too_many_words_is_refused_before_training(tmp_path: Path) -> None:
+    frame = shop(30_000)[["age", "mail"]]
+    path = written(frame, tmp_path / "shop.csv")
+    with pytest.raises(SettingsError, match="30000 different values"):
+        prepare(ask(tmp_path / "s", f"{path} target=mail {SHORT}"))
     assert not (tmp_path / "s").exists()
 
 
@@ -536,7 +537,10 @@ def test_a_test_split_of_its_own(tmp_path: Path) -> None:
             lambda frame: paribus.data(frame.assign(usage=np.inf), target="left"),
             "the column 'usage' holds inf in row 1",
         ),
-        (lambda frame: paribus.data(frame, target="usage"), "classes are asked for"),
+        (
+            lambda frame: paribus.data(frame.assign(when=pd.Timestamp("2024-01-05")), target="when"),
+            "classes are asked for",
+        ),
         (lambda frame: paribus.data("nowhere.csv", target="left"), "there is no file nowhere.csv"),
     ],
 )
@@ -558,3 +562,23 @@ def test_a_changed_file_in_python_is_refused_too(tmp_path: Path) -> None:
     study(shop())
     with pytest.raises(StoreError, match="the data in shop are not those that were recorded"):
         study(shop().assign(usage=1.0))
+
+
+def test_a_column_of_numbers_is_predicted(tmp_path: Path) -> None:
+    """Numbers that are not whole, or too many whole ones for classes, are no classes."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"area": rng.normal(100, 30, 200).round(1), "city": rng.choice(["Rome", "Oslo"], 200)})
+    frame["price"] = (2000 * frame["area"] + 50_000 * (frame["city"] == "Oslo") + rng.normal(0, 5000, 200)).round(2)
+    frame["whole"] = frame["price"].round().astype(int)
+    frame["size"] = np.where(frame["area"] > 100, "large", "small")
+    for target, numbers in (("price", True), ("whole", True), ("size", False)):
+        others = "+".join({"price", "whole", "size"} - {target})
+        task = paribus.data(frame, target=target, drop=others, name="houses")
+        study = paribus.compare(
+            task, hidden=["none", 8], implementation="torch", epochs=2, seeds=2, out=tmp_path / target, name=target
+        )
+        assert study.record.primary_metric == ("test_rmse" if numbers else "test_accuracy")
+        run = study.record.arms[0].runs[0]
+        assert (run.task.classes == 0) == numbers
+        assert ("numbers from" in run.task.source) == numbers
+        assert (f"test_{'r2' if numbers else 'accuracy'}") in run.curve

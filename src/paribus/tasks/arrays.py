@@ -147,7 +147,8 @@ def _as_table(x: Any, target: Any, test: Any, name: str, asked: Mapping[str, str
         whole = as_task(table, target=str(target), **asked)
     if mistakes := whole.thing.mistakes(**whole.given):
         raise ValueError("\n".join(mistakes))
-    whole.thing.classes(whole.given["target"])  # ValueError for a target that is no class
+    if not whole.thing.predicts_numbers(whole.given["target"]):
+        whole.thing.classes(whole.given["target"])  # ValueError for a target that is no class
     return whole
 
 

@@ -80,7 +80,8 @@ class Task:
 
     `image`: the shape (channels, height, width) of an example, where it is an image; `scale`: of its bytes;
     `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them;
-    `notes`: what was done with a table's columns, or how data were taken; `remarks`: what has to be said of the data beside any result;
+    `notes`: what was done with a table's columns, or how data were taken; `remarks`: what has to be said of the data
+    beside any result;
     `target`: how numbers to predict are scaled, None of classes.
     """
 
