@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from paribus.findings.findings import Findings
+from paribus.findings.findings import Findings, undecided
 from paribus.records.record import Status
 from paribus.report.tensorboard import Events, free_port, studies_under
+from paribus.study.names import folder_name
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from tests.helpers import ask, runs
@@ -239,3 +240,24 @@ def test_two_arms_never_share_a_folder(tmp_path: Path) -> None:
     events.sync(Findings.of(replace(study, arms=named)))
     events.close()
     assert len({path.parent for path in (tmp_path / "s" / "events").rglob("events.out*")}) == 2
+
+
+def test_seeds_until_decided_are_told(tmp_path: Path) -> None:
+    """After how many seeds each pair ended, and the band of arms that have as many as they took."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = tmp_path / "s"
+    study = carry_out(ask(folder, "moons optimizer=adam,sgd lr=0.01 epochs=3", "6..9"), undecided=undecided)
+    found = Findings.of(study)
+    assert found.decided is not None
+    assert len(study.arms[0].runs) < 9
+    events = Events(folder)
+    events.sync(found)
+    events.close()
+    accumulator = EventAccumulator(str(folder / "events" / "decided"))
+    accumulator.Reload()
+    (tag,) = accumulator.Tags()["tensors"]
+    (event,) = accumulator.Tensors(tag)
+    assert event.tensor_proto.string_val[0].decode() == found.decided
+    assert "instead of" in found.decided
+    assert (folder / "events" / folder_name(study.arms[0].name) / "mean").is_dir()

@@ -5,6 +5,7 @@ derived: where they are missing or behind, they are written again from the recor
 
     FOLDER/events/ARM/seed-0           scalars as they come, settings and how the run ended (HParams), pictures
     FOLDER/events/ARM/mean, low, high  once all of an arm's runs have come so far: the mean over seeds and its 95 % band
+    FOLDER/events/decided              of seeds until decided: after how many pairs ended, and what that saved (text)
 
 `python -m paribus.report.tensorboard FOLDER` follows a study until its standard input is closed.
 """
@@ -45,6 +46,7 @@ LIVE_RUNS = 50
 
 _SECONDS = 2.0
 _STATE = "written.json"
+DECIDED = "decided"
 
 
 class LinkError(StoreError):
@@ -60,6 +62,7 @@ class Events:
         self._files: dict[Path, RecordWriter] = {}
         self._rows: dict[str, int] = self._read_state()  # what stands in the files of a run that was done: kept
         self._begun: dict[str, int] = {}  # what this writer wrote
+        self._decided = ""
 
     def sync(self, findings: Findings) -> None:
         """Write what the records have and the event files have not."""
@@ -74,6 +77,10 @@ class Events:
             for run in arm.runs:
                 self._sync_run(arm, run, place / f"seed-{run.seed}", tags=tags, called=arm.name or study.name)
             self._sync_band(findings, arm, place, tags)
+        if findings.decided is not None and findings.decided != self._decided:
+            self._decided = findings.decided
+            self._fresh(self._events / DECIDED)
+            self._write(self._events / DECIDED, 0, time.time(), _text("seeds until decided", findings.decided))
         for file in self._files.values():
             file.flush()
         self._events.mkdir(exist_ok=True)
@@ -110,7 +117,8 @@ class Events:
     def _sync_band(self, findings: Findings, arm: ArmRecord, place: Path, tags: Mapping[str, str]) -> None:
         """Mean, and the ends of its 95 % interval, at the evaluations that every run of the arm has come to."""
         runs = [run for run in arm.runs if run.status in (Status.RUNNING, Status.DONE)]
-        if len(runs) < 2 or len(arm.runs) < len(findings.study.seeds):
+        # of seeds until decided an arm has as many as it took
+        if len(runs) < 2 or len(arm.runs) < (findings.study.least or len(findings.study.seeds)):
             return
         rows = min(len(run.curve.get("step", ())) for run in runs)
         key = f"{place.relative_to(self._events).as_posix()} band of {len(runs)}"
@@ -191,6 +199,17 @@ def _tags(findings: Findings) -> dict[str, str]:
     if metered:
         metered |= {"train_seconds": "seconds/train", "eval_seconds": "seconds/evaluation"}
     return tags | metered
+
+
+def _text(tag: str, text: str) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+    content = TensorProto(dtype="DT_STRING", string_val=[text.encode()], tensor_shape=shape)
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+    return Summary(value=[Summary.Value(tag=tag, tensor=content, metadata=metadata)])
 
 
 def _scalars(values: Mapping[str, float]) -> Any:
