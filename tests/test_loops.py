@@ -526,3 +526,218 @@ def test_words_of_a_command_get_the_type_of_their_default() -> None:
 def test_findings_know_the_loop(tmp_path: Path) -> None:
     study = compared(curve, tmp_path / "s", lr=[0.1, 0.2, 0.4], idea=["base"])
     assert [one.name for one in Findings.of(study.record).sweeps] == ["lr"]
+
+
+# --- what breakers found ---
+
+
+@pytest.mark.parametrize(
+    "values", [[[64, 64], [32]], [abs], [{"a": 1}], [float("nan"), 1.0], [None, "z"], ["1", 1], [np.array([1, 2])]]
+)
+def test_arguments_that_no_record_holds_are_refused(values: list[Any], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        compared(curve, tmp_path / "s", lr=values)
+    assert not (tmp_path / "s").exists()
+
+
+def test_arguments_come_as_they_were_given(tmp_path: Path) -> None:
+    def train(seed: int, idea: str, x: Any = None) -> float:
+        kind = {str: 1.0, int: 2.0, float: 3.0, bool: 4.0, type(None): 5.0}[type(x)]
+        return kind + 10 * (idea == "a,b")
+
+    study = paribus.compare(
+        train, idea=["a,b", "c"], x=["q", 2, 0.5, True, None], seeds=2, metric="score", out=tmp_path / "s"
+    )
+    assert sorted(study.table()["score"].unique()) == [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]
+    with pytest.raises(SettingsError, match="is no default of train"):
+        compared(train_with_word, tmp_path / "t", idea=[None, "b"])
+
+
+def train_with_word(seed: int, idea: str = "a") -> float:
+    return float(len(idea) + seed)
+
+
+def test_numpys_numbers_are_numbers(tmp_path: Path) -> None:
+    def train(seed: int, idea: str, width: int) -> float:
+        return float(width) + (idea == "new")
+
+    study = compared(train, tmp_path / "s", metric="score", width=np.array([16, 32]))
+    assert [arm.settings["loop.width"] for arm in study.record.arms] == [16, 32, 16, 32]
+
+
+def test_what_a_loop_leaves_behind_reports_no_more(tmp_path: Path) -> None:
+    import threading
+
+    told: list[str] = []
+
+    def train(run: Any, idea: str) -> float:
+        def later() -> None:
+            try:
+                run.log(score=100.0)
+            except ValueError as error:
+                told.append(str(error))
+
+        thread = threading.Thread(target=later)
+        thread.start()
+        thread.join()
+        return float(run.seed) + (idea == "new")
+
+    study = compared(train, tmp_path / "s", metric="score", seeds=2)
+    assert sorted(study.table()["score"]) == [0, 1, 1, 2]
+    run = paribus.LoopRun(seed=0)
+    run.over()
+    with pytest.raises(ValueError, match="when the loop had returned"):
+        run.log(score=1.0)
+
+
+def test_a_loop_that_forks_leaves_one_process(tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+
+    def train(run: Any, idea: str) -> float:
+        child = os.fork()
+        return 1.0 + (idea == "new") if child else 2.0
+
+    compared(train, tmp_path / "s", metric="score", seeds=2)
+    with lines.open("a") as file:
+        file.write("x")
+    time.sleep(0.5)
+    assert lines.read_text() == "x"
+
+
+def test_threads_are_the_loops_own_and_given_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+
+    def train(run: Any, idea: str) -> float:
+        return float(torch.get_num_threads()) + (idea == "new")
+
+    study = compared(train, tmp_path / "s", metric="score", seeds=2)
+    assert sorted(study.table()["score"].unique()) == [1, 2]
+    assert torch.get_num_threads() == before
+
+
+def test_nan_of_another_metric_is_a_missing_value(tmp_path: Path) -> None:
+    def train(seed: int, idea: str) -> dict[str, float]:
+        return {"test_mse": seed + (idea == "new") * 1.5, "other": float("nan")}
+
+    study = compared(train, tmp_path / "s", seeds=2)
+    assert {run.status for arm in study.record.arms for run in arm.runs} == {Status.DONE}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"arm": 1.0}, "'arm' is no metric's name"),
+        ({"loss": np.ones(3)}, r"loss has the shape \(3,\)"),
+        ({"epoch": float("nan"), "loss": 1.0}, "an epoch is a finite number"),
+    ],
+)
+def test_what_cannot_be_logged(metrics: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        paribus.LoopRun(seed=0).log(**metrics)
+
+
+def test_numbers_of_any_library_are_metrics() -> None:
+    rows: list[Any] = []
+    run = paribus.LoopRun(0, None, rows.append)
+    run.log(a=np.float32(1.5), b=torch.tensor([2.5]), c=np.array(3), d=True + 1)
+    run.end({"val/loss": 4})
+    assert rows[-1].metrics == {"a": 1.5, "b": 2.5, "c": 3.0, "d": 2.0, "val_loss": 4.0}
+
+
+async def coroutine(run: Any, idea: str) -> float:
+    return 1.0
+
+
+def generator(run: Any, idea: str) -> Any:
+    yield 1.0
+
+
+def by_place(run: Any, idea: str, /) -> float:
+    return 1.0
+
+
+def taken(run: Any, idea: str, task: int = 1) -> float:
+    return float(task)
+
+
+@pytest.mark.parametrize(
+    ("loop", "told"),
+    [
+        (coroutine, "is a coroutine"),
+        (generator, "is a generator"),
+        (by_place, "by place alone"),
+        (taken, "has a parameter task, which paribus.compare has itself"),
+    ],
+)
+def test_functions_that_are_no_loops(loop: Callable[..., Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told):
+        compared(loop, tmp_path / "s", metric="score")
+
+
+TALK = """
+import json, sys
+kind, seed = sys.argv[1], int(sys.argv[2])
+if kind == "bar":
+    for e in range(3):
+        sys.stderr.write("\\r50%|##"); sys.stderr.flush()
+        print(json.dumps({"epoch": e + 1, "m": 10.0 * (e + 1)}), flush=True)
+if kind == "return":
+    sys.stdout.write("50%\\r" + json.dumps({"m": 30.0}) + "\\n")
+if kind == "inside":
+    print("INFO", json.dumps({"m": 30.0}))
+if kind == "braces":
+    print(json.dumps({"m": 30.0 if sys.argv[3] == "{lit}" else 0.0}))
+"""
+
+
+@pytest.mark.parametrize("kind", ["bar", "return", "inside", "braces"])
+def test_what_programs_say(kind: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("talk.py").write_text(TALK)
+    words = [
+        "train",
+        "--command",
+        f"{sys.executable} talk.py {kind} {{seed}} {{{{lit}}}}",
+        "--metric",
+        "m",
+        "--out",
+        "s",
+    ]
+    result = CliRunner().invoke(app, [*words, "--seeds", "1"])
+    (run,) = read(Path("s")).arms[0].runs
+    if kind == "inside":
+        assert result.exit_code == 3
+        assert run.error == (
+            'it said no metric: it has to print a line of JSON, as {"val_loss": 0.5}; one that stands in the middle of a '
+            "line is not read"
+        )
+    else:
+        assert run.final("m") == 30.0
+
+
+def test_a_file_of_metrics_is_this_runs(tmp_path: Path, monkeypatch: Any) -> None:
+    """One that another run left says nothing of it; what a failed attempt said is no part of the run."""
+    monkeypatch.chdir(tmp_path)
+    Path("once.py").write_text("import sys\nif sys.argv[1] == '0':\n    open('m.json', 'w').write('{\"m\": 1}')\n")
+    words = ["train", "--command", f"{sys.executable} once.py {{seed}}", "--metric", "m", "--metrics-file", "m.json"]
+    CliRunner().invoke(app, [*words, "--out", "s", "--seeds", "2"])
+    first, second = read(Path("s")).arms[0].runs
+    assert first.final("m") == 1.0
+    assert second.error == "it ended, and did not write m.json, from which its metrics are to be read"
+    Path("tries.py").write_text(
+        "import os, sys\nn = len(os.listdir('.'))\nopen(f't{n}', 'w')\nprint('{\"m\": %d}' % n)\nsys.exit(len([f for f in os.listdir('.') if f[0] == 't' and f[1:].isdigit()]) < 3)\n"
+    )
+    words = [
+        "train",
+        "--command",
+        f"{sys.executable} tries.py {{seed}}",
+        "--metric",
+        "m",
+        "--retries",
+        "3",
+        "--out",
+        "t",
+    ]
+    CliRunner().invoke(app, [*words, "--seeds", "1"])
+    (run,) = read(Path("t")).arms[0].runs
+    assert (run.status, len(run.curve["m"])) == (Status.DONE, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import sys
 import warnings as say
@@ -11,7 +12,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from paribus.backends.loop import LoopRun
+from paribus.backends.loop_run import LoopRun
+from paribus.config.loops import argument_values, parameters
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, user_defined
 from paribus.config.values import Value, format_value, listed_values
@@ -540,7 +542,12 @@ def _study(
     }
     if loops:
         chosen = {key: one for key, one in (("model", model), ("optimizer", optimizer)) if one is not None}
-        values = {key: listed_values(one) for key, one in (*settings.items(), *chosen.items())}
+        values: dict[str, list[Value]] = {}
+        for key, one in (*settings.items(), *chosen.items()):
+            with mistakes.noted():
+                values[key] = argument_values(key, one)
+        with mistakes.noted():
+            _must_be_free(loops)
         words = [f"{key}={','.join(map(format_value, of))}" for key, of in values.items()]
         name = " ".join([",".join(one.name for one in loops), *words])
         made = partial(loop_design, loops, values, loop.data)
@@ -578,6 +585,16 @@ def _carried_out(asked: StudySpec) -> Study:
             _Teller().on_message(line)
         _tell_of_failures(carry_out(stage, [_Teller()], work=work, undecided=undecided))
     return Study(asked.folder, read(asked.folder))
+
+
+def _must_be_free(loops: Sequence[UserDefined]) -> None:
+    """SettingsError for a parameter of a loop that is one of `compare` itself."""
+    taken = {*inspect.signature(compare).parameters} - {"model", "optimizer", "settings"}
+    wrong = [(loop.name, name) for loop in loops for name in parameters(loop) if name in taken]
+    if wrong:
+        raise SettingsError(
+            [f"{loop} has a parameter {name}, which paribus.compare has itself: rename it" for loop, name in wrong]
+        )
 
 
 def _loops(task: object) -> list[UserDefined]:

@@ -2,7 +2,8 @@
 
     python train.py --lr {lr} --seed {seed}
 
-`{seed}` is the run's seed, `{output}` a folder of its own; every other name in braces is a setting. No shell stands
+`{seed}` is the run's seed, `{output}` a folder of its own; every other name in braces is a setting, and `{{name}}` is
+that word in braces. No shell stands
 between, unless it is asked for: a word with spaces or signs is one argument.
 """
 
@@ -16,6 +17,7 @@ import os
 import queue
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -27,18 +29,21 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any, ClassVar
 
-from paribus.backends.loop import LoopError, LoopRun
+from paribus.backends.loop_run import LoopError, LoopRun, ReturnedError
 from paribus.config.overrides import SettingsError
 from paribus.config.user_code import UserDefined
 from paribus.config.values import format_value
 
-_PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
+_PLACE = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)\}(?!\})")
+_ESCAPED = re.compile(r"\{(\{\w*\})\}")
 _OURS = ("seed", "output")
 _MOST_LINE = 2**16
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MOST_KEPT = 2**20
 """Bytes of the output's beginning that are kept, and of its end."""
 
 _TIMES = ("step", "epoch")
+_SETTINGS = ("seed", "arm", "status", "attempt")
 LOG = "output.txt"
 
 
@@ -73,42 +78,59 @@ class Program:
         values = {**{name: format_value(one) for name, one in settings.items()}, "seed": str(run.seed)}
         if _PLACE.search(self.command.replace("{seed}", "")) or self.reads:
             values["output"] = str(run.output)
-        for attempt in range(self.retries + 1):
-            try:
-                self._once(run, values, last_try=attempt == self.retries)
-                break
-            except _AgainError:
-                continue
-        if self.reads is None:
-            return None
-        path = Path(_filled(self.reads, values))
-        try:
-            rows = list(_rows_of(path))
-        except OSError:
-            raise LoopError(f"it ended, and {path} is not there: its metrics are to be read from it") from None
-        for row in rows:
-            _log(run, row)
+        path = None if self.reads is None else Path(_filled(self.reads, values))
+        before = None if path is None else _seen(path)
+        output = self._carried_out(run, values)
+        if path is not None:
+            if _seen(path) in (None, before):
+                raise LoopError(f"it ended, and did not write {path}, from which its metrics are to be read")
+            for row in _rows_of(path):
+                _log(run, row)
+        if not run.epochs:
+            hint = "; one that stands in the middle of a line is not read" if output.inside else ""
+            raise ReturnedError(f'it said no metric: it has to print a line of JSON, as {{"val_loss": 0.5}}{hint}')
         return None
 
-    def _once(self, run: LoopRun, values: Mapping[str, str], *, last_try: bool) -> None:
+    def _carried_out(self, run: LoopRun, values: Mapping[str, str]) -> _Output:
+        """Once, or again where it fails. What an attempt that failed has said and written is no part of the run."""
+        for attempt in range(self.retries + 1):
+            rows: list[dict[str, Any]] | None = [] if self.retries else None
+            try:
+                output = self._once(run, values, rows, last_try=attempt == self.retries)
+            except _AgainError:
+                shutil.rmtree(values["output"], ignore_errors=True) if "output" in values else None
+                continue
+            for row in rows or ():
+                _log(run, row)
+            return output
+        raise AssertionError("the last attempt succeeds or raises")
+
+    def _once(
+        self, run: LoopRun, values: Mapping[str, str], rows: list[dict[str, Any]] | None, *, last_try: bool
+    ) -> _Output:
+        """`rows`: what it says is kept there, instead of being logged at once."""
+        if "output" in values:
+            Path(values["output"]).mkdir(parents=True, exist_ok=True)
         words: str | list[str]
         words = (
             _filled(self.command, {name: shlex.quote(one) for name, one in values.items()})
             if self.shell
             else [_filled(word, values) for word in shlex.split(self.command)]
         )
-        environment = {**os.environ, "PARIBUS_SEED": str(run.seed), "PYTHONUNBUFFERED": "1"}
+        threads = {name: str(run.threads) for name in _THREADS if name not in os.environ}
+        environment = {**os.environ, **threads, "PARIBUS_SEED": str(run.seed), "PYTHONUNBUFFERED": "1"}
         try:
             process = subprocess.Popen(
-                words, shell=self.shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                words, shell=self.shell, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 env=environment, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise LoopError(f"{words if self.shell else words[0]} cannot be started: {error.strerror}") from None
         assert process.stdout is not None
-        output = _Output(process.stdout)
+        assert process.stderr is not None
+        output = _Output(process.stdout, process.stderr)
         try:
-            self._follow(process, output, run)
+            self._follow(process, output, run, rows)
         finally:
             _end(process)
             output.close()
@@ -118,8 +140,15 @@ class Program:
             if not last_try:
                 raise _AgainError
             raise LoopError(f"it ended with {how}: {output.last_line or 'it printed nothing'}")
+        return output
 
-    def _follow(self, process: subprocess.Popen[bytes], output: _Output, run: LoopRun) -> None:
+    def _follow(
+        self,
+        process: subprocess.Popen[bytes],
+        output: _Output,
+        run: LoopRun,
+        rows: list[dict[str, Any]] | None,
+    ) -> None:
         """Log what it says, until it ends or its time is over."""
         until = None if self.timeout is None else monotonic() + self.timeout
         while True:
@@ -128,11 +157,11 @@ class Program:
                 _end(process)
                 raise LoopError(f"it took longer than {self.timeout:g} s, its time limit")
             for row in output.rows(left):
-                _log(run, row)
+                _log(run, row) if rows is None else rows.append(row)
             if process.poll() is not None:
                 output.join()
                 for row in output.rows(0.0):
-                    _log(run, row)
+                    _log(run, row) if rows is None else rows.append(row)
                 return
 
 
@@ -141,14 +170,20 @@ class _AgainError(Exception):
 
 
 class _Output:
-    """What a program prints, read by a thread: its rows, and the beginning and the end of all."""
+    """What a program prints, read by threads: the rows of its standard output, and the beginning and the end of all.
+    `inside`: whether a JSON object stood in the middle of a line."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe, self._rows = pipe, queue.SimpleQueue[dict[str, Any]]()
-        self.head, self.tail, self.size, self.last_line = bytearray(), deque[bytes](), 0, ""
+    def __init__(self, out: IO[bytes], errors: IO[bytes]) -> None:
+        self._rows, self._lock = queue.SimpleQueue[dict[str, Any]](), threading.Lock()
+        self.head, self.tail, self.size, self.last_line, self.inside = bytearray(), deque[bytes](), 0, "", False
         self._tail_size = 0
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
+        self._pipes = (out, errors)
+        self._threads = [
+            threading.Thread(target=self._read, args=(pipe,), kwargs={"rows": pipe is out}, daemon=True)
+            for pipe in self._pipes
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def rows(self, seconds: float) -> Iterator[dict[str, Any]]:
         """Those that came in; waits so long for the first."""
@@ -161,28 +196,46 @@ class _Output:
 
     def join(self) -> None:
         """Wait for the rest. A child that it left may hold its output open for ever."""
-        self._thread.join(timeout=2.0)
+        for thread in self._threads:
+            thread.join(timeout=2.0)
 
     def close(self) -> None:
         """When it is over."""
-        self._thread.join(timeout=2.0)
-        if not self._thread.is_alive():
-            self._pipe.close()
+        self.join()
+        for thread, pipe in zip(self._threads, self._pipes, strict=True):
+            if not thread.is_alive():
+                pipe.close()
 
-    def _read(self) -> None:
-        while line := self._pipe.readline(_MOST_LINE):
-            self.size += len(line)
-            if len(self.head) < _MOST_KEPT:
-                self.head += line
-            else:
-                self.tail.append(line)
-                self._tail_size += len(line)
-                while self._tail_size > _MOST_KEPT:
-                    self._tail_size -= len(self.tail.popleft())
-            text = line.decode("utf-8", "replace").strip()
-            self.last_line = text[:300] or self.last_line
-            if text.startswith("{") and (row := _numbers(text)):
-                self._rows.put(row)
+    def _read(self, pipe: IO[bytes], *, rows: bool) -> None:
+        while line := pipe.readline(_MOST_LINE):
+            with self._lock:
+                self._keep(line)
+            for part in line.decode("utf-8", "replace").split("\r"):  # a progress bar goes back to the line's beginning
+                text = part.strip()
+                self.last_line = text[:300] or self.last_line
+                if rows and text.startswith("{") and (row := _numbers(text)):
+                    self._rows.put(row)
+                elif rows and "{" in text:
+                    self.inside = True
+
+    def _keep(self, line: bytes) -> None:
+        self.size += len(line)
+        if len(self.head) < _MOST_KEPT:
+            self.head += line
+            return
+        self.tail.append(line)
+        self._tail_size += len(line)
+        while self._tail_size > _MOST_KEPT:
+            self._tail_size -= len(self.tail.popleft())
+
+
+def _seen(path: Path) -> tuple[int, int, int] | None:
+    """What tells whether a file was written since."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _numbers(text: str) -> dict[str, Any]:
@@ -194,11 +247,11 @@ def _numbers(text: str) -> dict[str, Any]:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of a row; its seed and settings are known."""
+    """The numbers of a row; its seed and what else Paribus knows of it are left out."""
     return {
         name: one
         for name, one in row.items()
-        if isinstance(one, int | float) and not isinstance(one, bool) and name != "seed" and name.isidentifier()
+        if isinstance(one, int | float) and not isinstance(one, bool) and name not in _SETTINGS
     }
 
 
@@ -234,7 +287,7 @@ def _number(cell: str) -> float | str:
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
-    return _PLACE.sub(lambda found: values.get(found[1], found[0]), text)
+    return _ESCAPED.sub(r"\1", _PLACE.sub(lambda found: values.get(found[1], found[0]), text))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import InstanceOf
@@ -13,13 +14,16 @@ from paribus.config.base import Config, setting
 from paribus.config.overrides import SettingsError, near_miss
 from paribus.config.tasks import TaskConfig
 from paribus.config.user_code import UserDefined
-from paribus.config.values import Threads, Value, plain_value
+from paribus.config.values import Threads, Value, plain_number, plain_value
 
 LOOP = "loop"
 """The setting that names an arm's loop; arguments of the loop are called `loop.lr`."""
 
 CODE = "code"
 """The setting that holds the loop's fingerprint."""
+
+NONE = "\0none"
+"""What stands for Python's None among arguments, until it is known that a parameter takes it."""
 
 GIVEN = ("run", "seed")
 """Parameters of a loop that Paribus gives: what it has to do with the study, or the seed alone."""
@@ -85,6 +89,16 @@ def parameters(loop: UserDefined) -> Mapping[str, Any]:
         found = inspect.signature(loop.thing).parameters
     except (TypeError, ValueError):
         raise SettingsError([f"{loop.name} is no function whose parameters can be read"]) from None
+    kinds = {
+        "a coroutine (async def)": inspect.iscoroutinefunction,
+        "a generator (it has a yield)": inspect.isgeneratorfunction,
+        "an asynchronous generator": inspect.isasyncgenfunction,
+    }
+    for kind, is_one in kinds.items():
+        if is_one(loop.thing):
+            raise SettingsError([f"{loop.name} is {kind}: a loop is a function that trains, and returns"])
+    if alone := [name for name, one in found.items() if one.kind is one.POSITIONAL_ONLY]:
+        raise SettingsError([f"{loop.name} takes {', '.join(alone)} by place alone: leave the / out of its parameters"])
     plain = {name: one for name, one in found.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
     if not plain.keys() & {*GIVEN}:
         there = ", ".join(found) or "none"
@@ -107,6 +121,16 @@ def arguments_of(loop: UserDefined, given: Mapping[str, Value]) -> tuple[tuple[s
     order of its parameters. SettingsError with every mistake."""
     known = parameters(loop)
     mistakes = [
+        f"{name}={value} is not allowed: an argument is a finite number, a word, true or false"
+        for name, value in given.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    mistakes += [
+        f"{name}=None is not allowed: it is no default of {loop.name}; give a word that it reads"
+        for name, value in given.items()
+        if value == NONE and known.get(name, "") is not None
+    ]
+    mistakes += [
         f"{loop.name} has no parameter {name!r}: {near_miss(name, known, _own(known))}"
         for name in given
         if name not in known and not takes_anything(loop)
@@ -119,7 +143,9 @@ def arguments_of(loop: UserDefined, given: Mapping[str, Value]) -> tuple[tuple[s
     if mistakes:
         raise SettingsError(mistakes)
     values = {name: default for name, default in known.items() if isinstance(default, str | int | float)}
-    return tuple((name, plain_value(value)) for name, value in (values | dict(given)).items())
+    return tuple(
+        (name, "none" if value == NONE else plain_value(value)) for name, value in (values | dict(given)).items()
+    )
 
 
 def _own(known: Mapping[str, Any]) -> str:
@@ -146,7 +172,32 @@ def read_argument(text: str, default: Any) -> Value:
         return text
     if isinstance(value, bool) or not isinstance(value, int | float):
         return text
-    return float(value) if isinstance(default, float) else value
+    if isinstance(default, float):
+        return float(value)
+    whole = isinstance(default, int) and isinstance(value, float) and value.is_integer()
+    return int(value) if whole else value
 
 
-Loop = Callable[..., Any]
+def argument_values(name: str, given: Any) -> list[Value]:
+    """What Python gives for an argument: one value, or several in a list, tuple, range or array.
+
+    >>> argument_values("lr", [0.1, 1]), argument_values("idea", "a,b"), argument_values("n", range(2))
+    ([0.1, 1], ['a,b'], [0, 1])
+    >>> argument_values("sizes", [[64, 64]])
+    Traceback (most recent call last):
+    ...
+    paribus.config.overrides.SettingsError: sizes=[64, 64] is list: an argument is a number, a word, True or False
+    """
+    given = plain_number(given)
+    several = isinstance(given, list | tuple | range)
+    found: list[Value] = []
+    for one in given if several else [given]:
+        plain = plain_number(one)
+        if plain is None:
+            plain = NONE
+        if not isinstance(plain, bool | int | float | str):
+            raise SettingsError(
+                [f"{name}={plain!r:.60} is {type(plain).__name__}: an argument is a number, a word, True or False"]
+            )
+        found.append(plain)
+    return found

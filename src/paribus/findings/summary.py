@@ -119,6 +119,7 @@ def derived_metrics(study: StudyRecord) -> list[str]:
     """Those metrics made from records that the study can have."""
     recorded = {column for arm in study.arms for run in arm.runs for column in run.curve}
     absent = {name for name in METERS if not (study.timing and name in recorded)}
+    absent |= {"train_loss_jitter", "best_test_accuracy"} if study.own_loop else set()
     absent |= set() if study.timing else {"seconds_per_evaluation"}
     absent |= set() if {"validation_accuracy", "test_accuracy"} <= recorded else {"best_test_accuracy"}
     absent |= set() if study.target is not None and study.target.direction is not None else set(TO_TARGET)

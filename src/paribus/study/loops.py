@@ -41,20 +41,21 @@ def loop_design(
     count = len(loops) * prod(map(len, given.values()))
     if count > MOST_ARMS:
         raise SettingsError([f"{count:,} arms are too many: a study has at most {MOST_ARMS:,}"])
-    factors = [LOOP] * (len(loops) > 1) + [_full(name) for name, values in given.items() if len(values) > 1]
+    own_threads = any(THREADS in parameters(loop) for loop in loops)
+    full = {name: name if name == THREADS and not own_threads else f"{LOOP}.{name}" for name in given}
+    factors = [LOOP] * (len(loops) > 1) + [full[name] for name, values in given.items() if len(values) > 1]
     task = _data(data)
-    arms = []
+    arms: list[Arm] = []
     for loop in loops:
         for combination in product(*given.values()):
             settings = _settings(loop, dict(zip(given, combination, strict=True)), task)
             flat = settings.flat()
             arms.append(Arm(format_overrides({name: flat[name] for name in factors}), settings))
     distinct(arms)
-    return Design(factors, arms, given=frozenset(map(_full, given)))
-
-
-def _full(name: str) -> str:
-    return name if name == THREADS else f"{LOOP}.{name}"
+    alike = [name for name, count in Counter(arm.name for arm in arms).items() if count > 1]
+    if alike:
+        raise SettingsError([f"{alike[0]} names two different arms: give values that are written differently"])
+    return Design(factors, arms, given=frozenset(full.values()))
 
 
 def _settings(loop: UserDefined, given: Mapping[str, Value], data: TaskConfig | None) -> LoopSettings:
@@ -69,6 +70,8 @@ def _settings(loop: UserDefined, given: Mapping[str, Value], data: TaskConfig | 
 
 
 def _data(data: str | UserDefined | None) -> TaskConfig | None:
+    if data is not None and not isinstance(data, str | UserDefined):
+        raise SettingsError([f"data={data!r:.60} is not allowed: data is one task, by its name or paribus.data(...)"])
     return None if data is None else build({"task": data}).task
 
 

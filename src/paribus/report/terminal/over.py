@@ -58,8 +58,8 @@ def _mean(one: OverTasks, findings: Findings) -> str:
         return f"the mean over tasks is {of.verdict or 'not judged'}{f': {of.note}' if of.note else ''}"
     ends = "" if of.interval is None else f" ({of.interval[0]:+.2f} to {of.interval[1]:+.2f})"
     p = "" if of.p_adjusted is None else f", p = {of.p_adjusted:.2g}"
-    label = findings.primary_metric.words
-    return f"mean over tasks of {names} in {label}: {of.mean:+.2f} task sd{ends}{p}: {_verdict(of, findings)}"
+    told = f"{of.mean:+.2f} sd of each task's scores{ends}{p}: {_verdict(of, findings)}"
+    return f"mean over tasks of {names} in {findings.primary_metric.words}: {told}"
 
 
 def _verdict(of: Difference, findings: Findings) -> str:
