@@ -8,7 +8,7 @@ from typing import Any
 
 from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
-from paribus.records.record import ArmRecord, StudyRecord
+from paribus.records.record import ArmRecord, RunRecord, StudyRecord
 
 SCHEMA_VERSION = 1
 
