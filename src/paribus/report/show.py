@@ -121,14 +121,19 @@ def _arm(findings: Findings, arm: ArmRecord) -> dict[str, Any]:
                 "error": run.error,
                 "epochs": run.epochs,
                 "attempt": run.attempt,
-                **(
-                    {"reported_epoch": float(run.curve["epoch"][run.reported])} if run.reported_by and run.curve else {}
-                ),
+                **_reported(run),
             }
             for run in arm.runs
         ],
         "metrics": {name: asdict(findings.summaries[arm.name][name]) for name in findings.names},
     }
+
+
+def _reported(run: RunRecord) -> dict[str, float]:
+    """With early stopping, the epoch whose scores are the run's."""
+    if run.reported_by is None or not run.curve:
+        return {}
+    return {"reported_epoch": float(run.curve["epoch"][run.reported])}
 
 
 def _task(arm: ArmRecord) -> dict[str, Any] | None:
