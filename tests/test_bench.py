@@ -52,7 +52,15 @@ def test_a_contestant_that_did_not_learn_is_named(called: Called) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["moons", "optimizer=adam"], ["moons", "lr=0.1,0.2"], ["moons", "epochs=15"], ["mons"]]
+    "words",
+    [
+        ["moons", "optimizer=adam"],
+        ["moons", "lr=0.1,0.2"],
+        ["moons", "epochs=15"],
+        ["mons"],
+        ["sine"],
+        ["moons", "class_weight=balanced"],
+    ],
 )
 def test_what_not_every_contestant_has_is_refused(words: list[str]) -> None:
     with pytest.raises(SettingsError):

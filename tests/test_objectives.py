@@ -350,6 +350,14 @@ def test_losses_that_are_two_things_are_no_primary_metric(called: Called) -> Non
     assert "compares losses that are different things (mse, mae)" in done.stderr
 
 
+def test_classes_and_numbers_have_no_metric_in_common(called: Called) -> None:
+    done = called("compare", "moons,sine", "lr=0.1", "--out", "s")
+    assert done.returncode == 2
+    assert "have neither accuracy nor rmse in common" in done.stderr
+    done = called("compare", "moons,sine", "lr=0.1", "--metric", "test_loss", "--out", "s")
+    assert "different things (cross_entropy, mse): give one that all arms share\n" in done.stderr
+
+
 def test_no_better_than_a_guess_is_said(called: Called) -> None:
     called("train", "diabetes", "epochs=3", "lr=1e-9", "init=normal:0.001", "--out", "s")
     (line,) = [one for one in Findings.of(read(_FOLDERS[0] / "s")).warnings if "guess" in one]

@@ -24,7 +24,8 @@ _WORDS = {"init": "init=default", "epochs": "epochs=200"}
 _SUPPORTED = {
     "optimizer": "sgd", "optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "sampler": "shuffle",
     "steps_per_epoch": "all", "schedule": "constant", "clip": "none", "model.dropout": 0.0, "validation": 0.0,
-    "init": "default", "precision": "float32", "loader": "indexed", "threads": 1,
+    "init": "default", "precision": "float32", "loader": "indexed", "threads": 1, "loss": "cross_entropy",
+    "class_weight": "none", "patience": "none",
 }  # fmt: skip
 
 

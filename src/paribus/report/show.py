@@ -8,7 +8,7 @@ from typing import Any
 
 from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
-from paribus.records.record import ArmRecord, Tuning
+from paribus.records.record import ArmRecord, RunRecord, Tuning
 
 SCHEMA_VERSION = 1
 
@@ -157,14 +157,19 @@ def _arm(findings: Findings, arm: ArmRecord) -> dict[str, Any]:
                 "error": run.error,
                 "epochs": run.epochs,
                 "attempt": run.attempt,
-                **(
-                    {"reported_epoch": float(run.curve["epoch"][run.reported])} if run.reported_by and run.curve else {}
-                ),
+                **_reported(run),
             }
             for run in arm.runs
         ],
         "metrics": {name: asdict(findings.summaries[arm.name][name]) for name in findings.names},
     }
+
+
+def _reported(run: RunRecord) -> dict[str, float]:
+    """With early stopping, the epoch whose scores are the run's."""
+    if run.reported_by is None or not run.curve:
+        return {}
+    return {"reported_epoch": float(run.curve["epoch"][run.reported])}
 
 
 def _task(arm: ArmRecord) -> dict[str, Any] | None:

@@ -119,9 +119,10 @@ class StudySpec(BaseModel):
         made: Design | None = info.data.get("design")
         losses = dict.fromkeys(str(one.loss) for one in made.networks) if made else {}
         if split_of(metric)[1] == "loss" and len(losses) > 1:
+            shared = f", as --metric {PRIMARY[1]}" if "cross_entropy" not in losses else ""
             mistakes.append(
                 f"--metric {metric} compares losses that are different things ({', '.join(losses)}): give one that all "
-                f"arms share, as --metric {PRIMARY[1]}"
+                f"arms share{shared}"
             )
         if metric in TO_TARGET:
             mistakes.append(
@@ -425,6 +426,11 @@ def make_request(
     numbers = bool(of_numbers) and all(of_numbers)
     if any(of_numbers):
         given |= _of_numbers(given, alone=numbers)
+    if given.get("metric") is None and any(of_numbers) and not numbers:
+        found.append(
+            "tasks with classes and with numbers to predict have neither accuracy nor rmse in common: make a study "
+            "of each, or give a --metric of your own that all have"
+        )
     if given.get("metric") is None:
         given["metric"] = PRIMARY[numbers]
     if seeds is not None:
