@@ -122,7 +122,9 @@ NO_TABLES: dict[str, tuple[bytes, str]] = {
     "blank lines": (b"\n\n", "is empty"),
     "no rows": (b"a,b\n", "has no rows"),
     "Latin-1": ("a,b\nZürich,1\n".encode("latin-1"), "is not a file in UTF-8"),
-    "a row too long": (b"a,b\n1,2\n1,2,3\n", "is not a CSV file"),
+    "a row too long": (b"a,b\n1,2\n1,2,3\n", "line 3: 2 columns are named, this row has another number (3)"),
+    "a column without a name": (b"a,b\n1,2,3\n", "line 2: 2 columns are named, this row has another number (3)"),
+    "a row too short": (b"a,b\n1\n", "line 2: 2 columns are named, this row has another number (1)"),
     "a column twice": (b"a,a\n1,2\n", "names the column 'a' twice"),
     "two decimals": (b"a;b\n1,5;2\n1.5;3\n", "has numbers like 1,5 and like 1.5: write decimals in one way"),
 }
@@ -431,7 +433,7 @@ def test_recall_of_the_rare_class_is_measured_and_named(tmp_path: Path) -> None:
     assert study.arms[0].runs[0].curve["test_recall"][-1] == recall_score(task.test.y, predicted, pos_label=1)
     said = [*Findings.of(study).warnings]
     assert any(
-        one.startswith("80.0 % of the rows are no: to answer no always has that accuracy; recall of yes")
+        one.startswith("80.0 % of the rows are no: a network that always answers no has that accuracy; recall of yes")
         for one in said
     )
     assert "recall of yes" in str([one for one in said if "80.0 %" in one])

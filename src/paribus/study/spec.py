@@ -289,6 +289,7 @@ def target_of(text: str, measured: Iterable[Metric] = ()) -> Target:
         return Target.parse(text, own_metrics(measured))
     except ValueError:
         column = "" if "=" in text else f"; the column of a table that is to be predicted is a setting: target={text}"
+        column += f", in Python data(FILE, target={text!r})" if column else ""
         raise SettingsError(
             [f"--target {text} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9{column}"]
         ) from None

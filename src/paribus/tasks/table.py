@@ -197,8 +197,8 @@ class Table:
         if share > 1 / len(labels) + _COMMON:
             rarest = self.rarest(settings.target)
             found.append(
-                f"{100 * share:.1f} % of the rows are {most}: to answer {most} always has that accuracy"
-                + (f"; recall of {rarest[1]} says how many of these are found (--metric test_recall)" if rarest else "")
+                f"{100 * share:.1f} % of the rows are {most}: a network that always answers {most} has that accuracy"
+                + (f"; recall of {rarest[1]} (--metric test_recall) says how many of those it finds" if rarest else "")
             )
         if few := [str(label) for label, n in zip(labels, counts, strict=True) if n < 3]:
             found.append(f"{listed(few)} {'has' if len(few) == 1 else 'have'} fewer than 3 rows: no split of the data "
