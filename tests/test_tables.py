@@ -497,6 +497,14 @@ def test_columns_as_a_factor(tmp_path: Path) -> None:
     path = written(shop(), tmp_path / "shop.csv")
     study = carry_out(ask(tmp_path / "s", f"{path} target=left drop=none,age hidden=3 epochs=1 implementation=numpy"))
     assert [arm.name for arm in study.arms] == ["drop=none", "drop=age"]
+    notes = prepare(
+        ask(tmp_path / "t", f"{path} target=left drop=none,age hidden=3 epochs=1 implementation=numpy")
+    ).notes
+    whole, other = (note.splitlines() for note in notes if "left out: " in note)
+    assert whole[0].startswith("shop.csv: 60 rows")
+    assert other[0] == "drop=age:"
+    assert "  numbers: usage, member" in other
+    assert not [line for line in other if "dates" in line]
 
 
 # --- Python ----------------------------------------------------------------------------------------------------------

@@ -327,7 +327,10 @@ def request(
 
     tuned = [f"tune:{key}={','.join(map(format_value, values))}" for key, values in options.get("tune", ())]
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
-    named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
+    named = [
+        f"{key}={','.join(called(_named(one)) if key == 'task' else _named(one) for one in values)}"
+        for key, values in (given or {}).items()
+    ]
     default = default_name(",".join(map(called, tasks_of(task))), [*named, *words, *tuned, *budget])
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
 
