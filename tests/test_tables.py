@@ -255,6 +255,9 @@ def test_a_mistake_about_columns_has_one_answer(kind: str) -> None:
 
 
 def test_a_target_that_is_no_class_is_refused_before_training(tmp_path: Path) -> None:
+    for target, why in {"note": "is missing in every row", "country": "holds 1 different value"}.items():
+        with pytest.raises(ValueError, match=f"the target '{target}' of shop {why}"):
+            task_of(shop(), target=target)
     path = written(shop(), tmp_path / "shop.csv")
     with pytest.raises(SettingsError, match=r"the target 'usage' of shop.csv holds [\d.]+: classes are asked for"):
         prepare(ask(tmp_path / "s", f"{path} target=usage {SHORT}"))

@@ -158,8 +158,14 @@ class Table:
         there = ~np.asarray(raw.isna(), dtype=np.bool_)
         cut = len(there) - self.test
         what = f"the target {target!r} of {self.name}"
-        parts = [_labels.read(list(raw[there & side]), what) for side in self._sides(cut) if (there & side).any()]
-        numbers, labels = _labels.as_classes(parts)
+        sides = [there & side for side in self._sides(cut)]
+        if not all(side.any() for side in sides):
+            where = "in every row" if not self.test else "in every row of the training or of the test data"
+            raise ValueError(f"{what} is missing {where}: there is nothing to learn")
+        try:
+            numbers, labels = _labels.as_classes([_labels.read(list(raw[side]), what) for side in sides])
+        except ValueError as error:
+            raise ValueError(str(error).replace("y holds", f"{what} holds", 1)) from None
         return numbers, labels, there
 
     def _sides(self, cut: int) -> list[NDArray[np.bool_]]:
