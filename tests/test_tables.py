@@ -122,7 +122,9 @@ NO_TABLES: dict[str, tuple[bytes, str]] = {
     "blank lines": (b"\n\n", "is empty"),
     "no rows": (b"a,b\n", "has no rows"),
     "Latin-1": ("a,b\nZürich,1\n".encode("latin-1"), "is not a file in UTF-8"),
-    "a row too long": (b"a,b\n1,2\n1,2,3\n", "is not a CSV file"),
+    "a row too long": (b"a,b\n1,2\n1,2,3\n", "line 3: 2 columns are named, this row has another number (3)"),
+    "a column without a name": (b"a,b\n1,2,3\n", "line 2: 2 columns are named, this row has another number (3)"),
+    "a row too short": (b"a,b\n1\n", "line 2: 2 columns are named, this row has another number (1)"),
     "a column twice": (b"a,a\n1,2\n", "names the column 'a' twice"),
     "two decimals": (b"a;b\n1,5;2\n1.5;3\n", "has numbers like 1,5 and like 1.5: write decimals in one way"),
 }
@@ -252,10 +254,13 @@ def test_a_mistake_about_columns_has_one_answer(kind: str) -> None:
     assert answer in refused(as_task(of_frame(shop(), "shop")), **words)
 
 
-def test_a_target_of_too_many_words_is_refused_before_training(tmp_path: Path) -> None:
-    frame = shop(30_000)[["age", "mail"]]
-    path = written(frame, tmp_path / "shop.csv")
-    with pytest.raises(SettingsError, match="30000 different values"):
+def test_a_target_that_is_no_class_is_refused_before_training(tmp_path: Path) -> None:
+    for target, why in {"note": "is missing in every row", "country": "holds 1 different value"}.items():
+        path = written(shop(), tmp_path / "shop.csv")
+        with pytest.raises(SettingsError, match=rf"the target '{target}' of shop\.csv {why}"):
+            prepare(ask(tmp_path / "s", f"{path} target={target} {SHORT}"))
+    path = written(shop(30_000)[["age", "mail"]], tmp_path / "shop.csv")
+    with pytest.raises(SettingsError, match=r"the target 'mail' of shop\.csv holds 30000 different values"):
         prepare(ask(tmp_path / "s", f"{path} target=mail {SHORT}"))
     assert not (tmp_path / "s").exists()
 
@@ -432,7 +437,7 @@ def test_recall_of_the_rare_class_is_measured_and_named(tmp_path: Path) -> None:
     assert study.arms[0].runs[0].curve["test_recall"][-1] == recall_score(task.test.y, predicted, pos_label=1)
     said = [*Findings.of(study).warnings]
     assert any(
-        one.startswith("80.0 % of the rows are no: to answer no always has that accuracy; recall of yes")
+        one.startswith("80.0 % of the rows are no: a network that always answers no has that accuracy; recall of yes")
         for one in said
     )
     assert "recall of yes" in str([one for one in said if "80.0 %" in one])
@@ -496,6 +501,14 @@ def test_columns_as_a_factor(tmp_path: Path) -> None:
     path = written(shop(), tmp_path / "shop.csv")
     study = carry_out(ask(tmp_path / "s", f"{path} target=left drop=none,age hidden=3 epochs=1 implementation=numpy"))
     assert [arm.name for arm in study.arms] == ["drop=none", "drop=age"]
+    notes = prepare(
+        ask(tmp_path / "t", f"{path} target=left drop=none,age hidden=3 epochs=1 implementation=numpy")
+    ).notes
+    whole, other = (note.splitlines() for note in notes if "left out: " in note)
+    assert whole[0].startswith("shop.csv: 60 rows")
+    assert other[0] == "drop=age:"
+    assert "  numbers: usage, member" in other
+    assert not [line for line in other if "dates" in line]
 
 
 # --- Python ----------------------------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         f"recipe={name} is {format_overrides(RECIPES[name].settings)}, where nothing else is given" for name in recipes
     ]
     mistakes: list[str] = []
+    done_with: dict[tuple[str, ...], str] = {}
     if (request.timing or (request.jobs or 1) > 1) and multiprocessing.current_process().daemon:
         what = "timing" if request.timing else f"jobs={request.jobs}"
         mistakes.append(
@@ -91,7 +92,7 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         except ValueError as error:
             mistakes.append(str(error))
             continue
-        notes += task.notes
+        done_with.setdefault(task.notes, arm.name)
         splits = [split for split in task.splits if not (request.hidden_test and split == "test")]
         names = (*measured_of(task.target is not None), *(metric.name for metric in request.metrics))
         watched = [f"{split}_{name}" for split in splits for name in names]
@@ -119,7 +120,19 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
             tried.add(settings)
     if mistakes:
         raise SettingsError(mistakes)
-    return notes
+    return [*_of_tables(done_with), *notes]
+
+
+def _of_tables(done_with: Mapping[tuple[str, ...], str]) -> list[str]:
+    """What was done with the columns of tables, said once; of arms that have other columns the lines that differ.
+    `done_with`: the lines, and the first arm that has them."""
+    said: list[str] = []
+    first: tuple[str, ...] = ()
+    for lines, arm in done_with.items():
+        if lines:
+            said.append("\n".join([f"{arm}:", *(line for line in lines if line not in first)] if first else lines))
+            first = first or lines
+    return said
 
 
 def prepare(request: StudySpec, tried: set[Settings] | None = None) -> Work:

@@ -320,6 +320,7 @@ def target_of(text: str, measured: Iterable[Metric] = ()) -> Target:
         return Target.parse(text, own_metrics(measured))
     except ValueError:
         column = "" if "=" in text else f"; the column of a table that is to be predicted is a setting: target={text}"
+        column += f", in Python data(FILE, target={text!r})" if column else ""
         raise SettingsError(
             [f"--target {text} is not allowed: target is METRIC=VALUE, as in test_accuracy=0.9{column}"]
         ) from None
@@ -358,7 +359,10 @@ def request(
     tuned = [f"tune:{key}={','.join(map(format_value, values))}" for key, values in options.get("tune", ())]
     budget = [f"budget={options['budget']}"] if options.get("budget") else []
     budget += [f"tune_sampler={options['tune_sampler']}"] if options.get("tune_sampler") else []
-    named = [f"{key}={','.join(map(_named, values))}" for key, values in (given or {}).items()]
+    named = [
+        f"{key}={','.join(called(_named(one)) if key == 'task' else _named(one) for one in values)}"
+        for key, values in (given or {}).items()
+    ]
     default = default_name(",".join(map(called, tasks_of(task))), [*named, *words, *tuned, *budget])
     return make_request(made, default, seeds=seeds, mistakes=mistakes, **options)
 

@@ -155,7 +155,11 @@ class Table:
 
         Raises ValueError for a target that is no class."""
         parts, there = self._targets(target)
-        numbers, labels = _labels.as_classes(parts)
+        try:
+            numbers, labels = _labels.as_classes(parts)
+        except ValueError as error:
+            what = f"the target {target!r} of {self.name} holds"
+            raise ValueError(str(error).replace("y holds", what, 1)) from None
         return numbers, labels, there
 
     def predicts_numbers(self, target: str) -> bool:
@@ -175,8 +179,11 @@ class Table:
         there = ~np.asarray(raw.isna(), dtype=np.bool_)
         cut = len(there) - self.test
         what = f"the target {target!r} of {self.name}"
-        parts = [_labels.read(list(raw[there & side]), what) for side in self._sides(cut) if (there & side).any()]
-        return parts, there
+        sides = [there & side for side in self._sides(cut)]
+        if not all(side.any() for side in sides):
+            where = "in every row" if not self.test else "in every row of the training or of the test data"
+            raise ValueError(f"{what} is missing {where}: there is nothing to learn")
+        return [_labels.read(list(raw[side]), what) for side in sides], there
 
     def _sides(self, cut: int) -> list[NDArray[np.bool_]]:
         places = np.arange(self.rows)
@@ -224,8 +231,8 @@ class Table:
         if share > 1 / len(labels) + _COMMON:
             rarest = self.rarest(settings.target)
             found.append(
-                f"{100 * share:.1f} % of the rows are {most}: to answer {most} always has that accuracy"
-                + (f"; recall of {rarest[1]} says how many of these are found (--metric test_recall)" if rarest else "")
+                f"{100 * share:.1f} % of the rows are {most}: a network that always answers {most} has that accuracy"
+                + (f"; recall of {rarest[1]} (--metric test_recall) says how many of those it finds" if rarest else "")
             )
         if few := [str(label) for label, n in zip(labels, counts, strict=True) if n < 3]:
             found.append(f"{listed(few)} {'has' if len(few) == 1 else 'have'} fewer than 3 rows: no split of the data "

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {",": "a comma", ";": "';'", "\t": "a tab", "|": "'|'"}
 _HEAD = 2**16  # bytes that are looked at for separators and decimals
+_MOST_MISTAKES = 3
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+")
 
@@ -64,23 +65,40 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
     if comma and (points := [cell for cell in cells if _DECIMAL_POINT.fullmatch(cell)]):
         shown = next(cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
         raise SettingsError([f"{path} has numbers like {shown} and like {points[0]}: write decimals in one way"])
+    _look_at_rows(path, separator)
     frame = pd.read_csv(
-        path, sep=separator, decimal="," if comma else ".", encoding="utf-8-sig", index_col=False, low_memory=False,
-        skipinitialspace=True, on_bad_lines="error",
-    )  # fmt: skip
-    names = _names(path, lines[0], separator)
-    if len(set(names)) < len(names):  # pandas would call the second one x.1
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise SettingsError([f"{path} names the column {twice!r} twice: rename one of them"])
+        path,
+        sep=separator,
+        decimal="," if comma else ".",
+        encoding="utf-8-sig",
+        index_col=False,
+        low_memory=False,
+        skipinitialspace=True,
+    )
     frame.columns = frame.columns.map(lambda name: str(name).strip())
     taken = [f"columns are separated by {_SEPARATORS[separator]}"] * (separator != ",")
     return frame, [*taken, *["decimals stand after a comma"] * comma]
 
 
-def _names(path: Path, header: str, separator: str) -> list[str]:
+def _look_at_rows(path: Path, separator: str) -> None:
+    """SettingsError for rows that have other cells than there are columns: pandas drops some and fills up others."""
     import csv
 
-    try:
-        return [name.strip() for name in next(csv.reader([header], delimiter=separator))]
-    except (csv.Error, StopIteration):
-        raise SettingsError([f"{path} has no line of columns' names at its head"]) from None
+    mistakes = list[str]()
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        try:
+            names = [name.strip() for name in next(row for row in reader if row)]
+            for row in reader:
+                if row and len(row) != len(names) and len(mistakes) < _MOST_MISTAKES:
+                    mistakes.append(
+                        f"{path}, line {reader.line_num}: {len(names)} columns are named, this row has another number "
+                        f"({len(row)})"
+                    )
+        except csv.Error as error:
+            raise SettingsError([f"{path} is not a CSV file: line {reader.line_num}: {error}"]) from None
+    if len(set(names)) < len(names):  # pandas would call the second one x.1
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise SettingsError([f"{path} names the column {twice!r} twice: rename one of them"])
+    if mistakes:
+        raise SettingsError(mistakes)
