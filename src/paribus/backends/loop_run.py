@@ -48,9 +48,9 @@ class LoopRun:
 
     >>> run = LoopRun(seed=3)
     >>> [batch.tolist() for batch in run.batches(epoch=0, size=2, n=5)]
-    [[1, 3], [2, 0], [4]]
+    [[4, 0], [2, 3], [1]]
     >>> run.initial((2, 3)).shape, run.generator().integers(10, size=2).tolist()
-    ((2, 3), [6, 1])
+    ((2, 3), [4, 0])
     """
 
     seed: int

@@ -39,9 +39,9 @@ class Resplit(Fixed):
     def p(self, d: Values, roundings: Values, counted: int, /) -> float | None:
         """Not below that of the sign-flip test, which is the one without the correction.
 
-        >>> d = np.array([1.0, 2.0, 3.0, 2.0, 1.0, 3.0, 2.0, 2.0])
+        >>> d = np.array([1.0, -0.5, 2.0, 1.5, 0.5, 1.0, 2.5, 1.0])
         >>> round(Resplit(0.25).p(d, np.zeros(8), 40), 4), Fixed().p(d, np.zeros(8), 40)
-        (0.0077, 0.0078125)
+        (0.085, 0.0234375)
         """
         flips = super().p(d, roundings, counted)
         if flips is None or len(d) < 2:
