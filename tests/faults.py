@@ -140,7 +140,7 @@ FAULTS = [
     ("findings/confounders.py", "if run.reported_by is not None:", "if False:", "test_early_stopping.py::test_it_is_said_and_is_no_confounder"),
     ("findings/bands.py", "n = min(len(run.curve[\"epoch\"]) for run in done)", "n = len(done[0].curve[\"epoch\"])", "test_early_stopping.py::test_it_is_said_and_is_no_confounder"),
     ("fused/losses.py", "slope, f = d + d, d * d", "slope, f = d, d * d", "test_objectives.py::test_all_implementations_are_one_trajectory"),
-    ("fused/mlp_general.py", "own = inputs if last == 0 else inputs_of(layout, last, s, n, wide)", "own = inputs_of(layout, last, s, n, wide)", "test_objectives.py::test_a_wide_layer_without_hidden_ones"),
+    ("fused/mlp_general.py", "if last == 0:", "if last < 0:", "test_objectives.py::test_all_implementations_are_one_trajectory"),
     ("backends/fused_runner.py", "sizes * len(y) * scale.sd, y)", "sizes * len(y), y)", "test_objectives.py::test_metrics_are_scikit_learns_in_the_datas_units"),
     ("byhand/losses.py", "return 2 * d", "return d", "test_objectives.py::test_a_loss_and_its_gradient_are_pytorchs"),
     ("byhand/losses.py", "np.clip(d, -1, 1)", "d", "test_objectives.py::test_a_loss_and_its_gradient_are_pytorchs"),

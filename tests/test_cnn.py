@@ -133,7 +133,7 @@ def test_training_is_evaluated_on_as_many_examples_as_asked() -> None:
         learner = make_learner(settings, load(settings, 0), Plan(0))
         logits = learner.logits(load(settings, 0).train.x[:50])
         y = load(settings, 0).train.y[:50]
-        assert learner.evaluate("train").accuracy == (logits.argmax(axis=1) == y).mean()
+        assert learner.evaluate("train").measured["accuracy"] == (logits.argmax(axis=1) == y).mean()
 
 
 # --- what is refused ---
