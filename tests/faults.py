@@ -758,7 +758,7 @@ FAULTS = [
     ("backends/program.py", "digest.update(path.read_bytes())", "pass", "test_loops.py::test_any_program"),
     ("config/loops.py", "if isinstance(value, float) and not math.isfinite(value)", "if False", "test_loops.py::test_arguments_that_no_record_holds_are_refused"),
     ("study/loops.py", "    if alike:\n", "    if False:\n", "test_loops.py::test_arguments_that_no_record_holds_are_refused"),
-    ("study/packing.py", "chunk.get(name, np.full(n, np.nan))", "chunk.get(name, np.zeros(n))", "test_loops.py::test_a_loop_goes_on_from_what_it_saved"),
+    ("study/packing.py", "chunk.get(name, np.full(n, np.nan))", "chunk.get(name, np.zeros(n))", "test_loops.py::test_chunks_of_a_curve_may_have_other_columns"),
     ("records/record.py", "if self.own_loop and name not in DERIVED_METRICS:", "if False:", "test_loops.py::test_what_a_loop_calls_its_metrics_is_taken_as_it_is"),
     ("tasks/table.py", "return _labels.are_amounts(parts)", "return False", "test_tables.py::test_a_column_of_numbers_is_predicted"),
     ("report/tensorboard.py", "(findings.study.least or len(findings.study.seeds))", "len(findings.study.seeds)", "test_tensorboard.py::test_seeds_until_decided_are_told"),

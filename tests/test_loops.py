@@ -27,6 +27,7 @@ from paribus.records.run import Run
 from paribus.report.page.page import page
 from paribus.report.show import as_json
 from paribus.study.loops import loop_design
+from paribus.study.packing import joined
 from paribus.study.reading import read
 from paribus.study.store import StoreError
 
@@ -91,6 +92,7 @@ def test_what_a_loop_calls_its_metrics_is_taken_as_it_is(tmp_path: Path) -> None
     study = compared(train, tmp_path / "s", metric="test_accuracy", lower=False, higher=True)
     assert study.record.metric("test_accuracy").told(91.0) == "91.0000"
     assert study.record.metric("test_accuracy").direction == "higher"
+    assert study.record.metric("train_accuracy").told(91.0) == "91.0000"
     assert study.record.metric("val_loss").direction is None
 
 
@@ -340,6 +342,13 @@ def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
         compared(train, tmp_path / "s", seeds=2, metric="score")
 
 
+def test_chunks_of_a_curve_may_have_other_columns() -> None:
+    found = joined([{"step": np.array([1.0, 2.0]), "a": np.ones(2)}, {"step": np.array([3.0]), "b": np.ones(1)}])
+    assert found["step"].tolist() == [1, 2, 3]
+    assert np.isnan(found["a"]).tolist() == [False, False, True]
+    assert np.isnan(found["b"]).tolist() == [True, True, False]
+
+
 def test_steps_go_up() -> None:
     run = paribus.LoopRun(seed=0)
     run.log(step=5, loss=1.0)
@@ -532,10 +541,19 @@ def test_findings_know_the_loop(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[[64, 64], [32]], [abs], [{"a": 1}], [float("nan"), 1.0], [None, "z"], ["1", 1], [np.array([1, 2])]]
+    ("values", "told"),
+    [
+        ([[64, 64], [32]], "is list"),
+        ([abs], "is builtin_function_or_method"),
+        ([{"a": 1}], "is dict"),
+        ([float("nan"), 1.0], "a finite number"),
+        ([None, "z"], "is no default of curve"),
+        (["1", 1], "names two different arms"),
+        ([np.array([1, 2])], "is list"),
+    ],
 )
-def test_arguments_that_no_record_holds_are_refused(values: list[Any], tmp_path: Path) -> None:
-    with pytest.raises(SettingsError):
+def test_arguments_that_no_record_holds_are_refused(values: list[Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told):
         compared(curve, tmp_path / "s", lr=values)
     assert not (tmp_path / "s").exists()
 
@@ -585,6 +603,18 @@ def test_what_a_loop_leaves_behind_reports_no_more(tmp_path: Path) -> None:
     study = compared(train, tmp_path / "s", metric="score", seeds=2)
     assert sorted(study.table()["score"]) == [0, 1, 1, 2]
     run = paribus.LoopRun(seed=0)
+    refused: list[str] = []
+
+    def elsewhere() -> None:
+        try:
+            run.log(score=1.0)
+        except ValueError as error:
+            refused.append(str(error))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert refused == ["run.log is called from another thread: call it from the one that the loop runs in"]
     run.over()
     with pytest.raises(ValueError, match="when the loop had returned"):
         run.log(score=1.0)
