@@ -333,8 +333,9 @@ def test_verdicts_and_intervals_are_those_of_the_corrected_test() -> None:
         assert found.ci95[1] - found.ci95[0] == pytest.approx(
             (plain.ci95[1] - plain.ci95[0]) * math.sqrt(1 + 8 * info.test / info.train)
         )
-    (note,) = note_on_splits(study)
-    assert "corrected resampled t test" in note
+    (pair,) = Findings.of(study).primary
+    assert pair.note == "seeds share examples (split=by_seed): by the corrected resampled t test"
+    assert note_on_splits(study) == []
     assert "not adjusted for these looks" in note_on_splits(replace(study, asked=((0, 1), (2, 3, 4, 5, 6, 7))))[0]
     assert "not adjusted that seeds share examples" in note_on_splits(replace(study, least=6))[0]
     assert note_on_splits(made(["adam", "sgd"])) == []

@@ -35,7 +35,7 @@ def test_a_table_has_a_page_with_effects_first(tmp_path: Path) -> None:
     html = (tmp_path / "scores.html").read_text(encoding="utf-8")
     assert "<h1>Mine</h1>" in html
     assert html.index("an arm is each of optimizer x dropout") < html.index("optimizer=adam is higher than")
-    assert html.index("Each factor, over all values of the others") < html.index(">Each arm<")
+    assert html.index("Each factor, over all values of the others") < html.index(">Each pair<")
     assert "paribus report scores.csv --arm optimizer,dropout" in html
     assert "Time and memory" not in html
     assert list(payload(html)["figures"]) == ["effects0", "effects1", "differences", "scores"]

@@ -378,7 +378,7 @@ def compare(
     ...     return {"error": run.generator().normal() + (idea == "base")}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     study = paribus.compare(loop, idea=["base", "new"], seeds=8, metric="error", lower=True, out=folder + "/s")
-    ...     study.differences()[["mean", "verdict"]].values.tolist()
+    ...     study.differences("error")[["mean", "verdict"]].values.tolist()
     [[1.0, 'a higher']]
     """
     return _study(

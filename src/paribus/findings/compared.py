@@ -338,6 +338,8 @@ class Compared:
             if self.end.why == "futile":
                 return f"ended after {n} of {most} seeds, as a difference as large as the margin can hardly be found"
             return f"ended after {n} of {most} seeds" if n < most else ""
+        if by.stopping.shared and verdict != "not judged":
+            return f"seeds share examples (split=by_seed): by the {by.stopping.test}"
         if isinstance(by.stopping, Extended) and verdict != "not judged":
             looks = ", ".join(map(str, by.stopping.looks))
             when = f"looked at after {looks} {self.unit}s" if looks else "seeds were added as somebody saw fit"

@@ -90,14 +90,9 @@ def of_study(study: StudyRecord) -> Stopping:
 
 
 def note_on_splits(study: StudyRecord) -> list[str]:
-    """What there is to say where the seed deals the data. No test that is known allows looks beside it."""
-    if not share_of(study) or len(study.arms) < 2:
-        return []
-    if study.least is None and len(study.looks) < 2:
-        return [
-            "The seed deals the data anew (split=by_seed), so that seeds share examples: p and intervals are those of "
-            f"the {Resplit.test}"
-        ]
+    """What is to be said where the seed deals the data and the study was looked at: no test that is known allows both."""
+    if not share_of(study) or len(study.arms) < 2 or (study.least is None and len(study.looks) < 2):
+        return []  # each difference says by which test
     missed = "that seeds share examples" if study.least is not None else "for these looks"
     return [
         "The seed deals the data anew (split=by_seed), and seeds were added as results were known: the test is not "
