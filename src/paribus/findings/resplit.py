@@ -90,7 +90,7 @@ def of_study(study: StudyRecord) -> Stopping:
 
 
 def note_on_splits(study: StudyRecord) -> list[str]:
-    """What is to be said where the seed deals the data and the study was looked at: no test that is known allows both."""
+    """What is to be said where the seed deals the data and a study was looked at: no test that is known allows both."""
     if not share_of(study) or len(study.arms) < 2 or (study.least is None and len(study.looks) < 2):
         return []  # each difference says by which test
     missed = "that seeds share examples" if study.least is not None else "for these looks"
