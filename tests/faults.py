@@ -330,7 +330,7 @@ FAULTS = [
     ("tasks/task.py", "_ROUNDING = 4", "_ROUNDING = 100000", "test_standardising.py"),
     ("tasks/task.py", "    if shift.any():", "    if False:", "test_standardising.py"),
     ("tasks/task.py", ".astype(kind, copy=False)\n    return scaled", "\n    return scaled", "test_standardising.py"),
-    ("tasks/task.py", "order = np.concatenate([np.arange(n, n + pool.test), order])", "order = np.concatenate([order, np.arange(n, n + pool.test)])", "test_own.py"),
+    ("tasks/task.py", "order = np.concatenate([np.arange(n, n + pool.test), order])", "order = np.concatenate([order, np.arange(n, n + pool.test)])", "test_data.py"),
     ("config/identity/walk.py", "held += [(name, _seen(code, name, one)) for name, one in zip(names[-len(defaults) :], defaults, strict=False)]", "pass", "test_identity.py"),
     ("config/identity/walk.py", "held += [(name, _seen(code, name, by_name[name])) for name in sorted(by_name)]", "pass", "test_identity.py"),
     ("config/identity/walk.py", "held += [(name, _seen(code, name, _content(closure[name]))) for name in code.free]", "pass", "test_identity.py"),
