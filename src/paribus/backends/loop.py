@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import multiprocessing
 import os
 import shutil
 import sys
@@ -51,6 +52,8 @@ class LoopBackend(Backend):
     """Those that did, once."""
 
     def train(self, runs: Sequence[Run], load: Load, callback: Callback, *, workers: int) -> list[Outcome]:  # noqa: ARG002
+        if multiprocessing.parent_process() is None:  # a worker is of one study alone
+            self._without.clear()
         return [self._train_one(run, load(run), callback) for run in runs]
 
     def estimate(self, settings: Settings, task: Task) -> float:  # noqa: ARG002
