@@ -142,6 +142,15 @@ def test_over_tasks_stands_first(tmp_path: Path) -> None:
         compare(["moons", "circles"], optimizer=["adam", "sgd"], seeds=8, out=tmp_path / "t", baseline="optimizer=sg")
 
 
+def test_a_baseline_on_each_task_is_recorded(tmp_path: Path) -> None:
+    study = compare(
+        ["moons", "circles"], lr=[0.1, 0.2, 0.3], epochs=1, seeds=2, out=tmp_path / "s", baseline="lr=0.2"
+    )  # fmt: skip
+    assert (study.record.baseline, study.record.damages) == ("lr=0.2", ())
+    assert {one.b for one in study.findings.primary} == {"task=moons lr=0.2", "task=circles lr=0.2"}
+    assert len(study.findings.primary) == 4
+
+
 def test_lower_is_told_as_better() -> None:
     study = replace(several_tasks(), primary_metric="test_loss")
     lines = task_lines(Findings.of(study))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -269,3 +269,17 @@ def format_overrides(values: Mapping[str, Value]) -> str:
     'lr=0.1 hidden=5x5'
     """
     return " ".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in values.items())
+
+
+def apart_from_tasks(factors: Sequence[str], arms: Iterable[Mapping[str, Value]]) -> list[str]:
+    """What the arms of a study on several tasks are called apart from their task; nothing where that is no factor, or
+    the only one. `arms`: their settings.
+
+    >>> apart_from_tasks(["task", "lr"], [{"task": "moons", "lr": 0.1}, {"task": "blobs", "lr": 0.1}])
+    ['lr=0.1']
+    """
+    others = [name for name in factors if name != "task"]
+    if len(others) == len(factors) or not others:
+        return []
+    labels = (format_overrides({name: flat[name] for name in others if name in flat}) for flat in arms)
+    return list(dict.fromkeys(labels))

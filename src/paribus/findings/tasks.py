@@ -96,7 +96,7 @@ def pairs_of(study: StudyRecord) -> list[tuple[str, str]]:
     if tasks := Tasks.of(study):
         return tasks.pairs(study.baseline)
     names = [arm.name for arm in study.arms]
-    if study.baseline is None:
+    if study.baseline not in names:
         return list(combinations(names, 2))
     return [(name, study.baseline) for name in names if name != study.baseline]
 

@@ -15,7 +15,7 @@ from paribus.config.loops import LoopSettings
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined, UserTable
-from paribus.config.values import Value, format_overrides, format_value, plain_number
+from paribus.config.values import Value, apart_from_tasks, format_overrides, format_value, plain_number
 from paribus.plan import MAX_SEED
 from paribus.study.migrations import canonical
 from paribus.study.names import tasks_of
@@ -66,11 +66,7 @@ class Design:
     @property
     def apart_from_tasks(self) -> list[str]:
         """Of several tasks: what arms are called apart from their task."""
-        others = [name for name in self.factors if name != "task"]
-        if self.named or len(others) == len(self.factors) or not others:
-            return []
-        flats = [arm.settings.flat() for arm in self.arms]
-        return list(dict.fromkeys(format_overrides({name: flat[name] for name in others}) for flat in flats))
+        return [] if self.named else apart_from_tasks(self.factors, (arm.settings.flat() for arm in self.arms))
 
     @property
     def tables(self) -> list[UserTable]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from paribus.config.loops import CODE
 from paribus.config.stopping import MONITORS
-from paribus.config.values import Value
+from paribus.config.values import Value, apart_from_tasks
 from paribus.plan import MAX_SEED
 from paribus.records.claims import Claim, Written
 from paribus.records.metrics import Metric
@@ -92,16 +92,18 @@ class Rows:
         seeds = sorted({*asked, *(run.seed for arm in arms for run in arm.runs)})
         if len(groups) > 1:  # looked at in this order
             seeds = list(dict.fromkeys([*(seed for group in groups for seed in group), *seeds]))
+        factors: list[str] = read.take("factors", kinds.texts, [])
+        called = [*(arm.name for arm in arms), *apart_from_tasks(factors, (arm.settings for arm in arms))]
         return StudyRecord(
             name=read.take("name", kinds.plain, self._folder.name),
-            factors=read.take("factors", kinds.texts, []),
+            factors=factors,
             seeds=seeds,
             primary_metric=read.take("primary_metric", kinds.text, "test_accuracy"),
             arms=arms,
             named=read.take("named", kinds.truth, default=False),
             timing=read.take("timing", kinds.truth, default=False),
             target=read.take("target", lambda value: Target.parse(kinds.text(value), measured), None),
-            baseline=read.take("baseline", lambda value: kinds.one_of(value, [arm.name for arm in arms]), None),
+            baseline=read.take("baseline", lambda value: kinds.one_of(value, called), None),
             margin=read.take("margin", kinds.number, None),
             tuning=_tuning(read),
             claims=read.take("claims", lambda value: tuple(map(Claim.of, kinds.items(value))), ()),
