@@ -545,6 +545,18 @@ def test_words_of_a_command_get_the_type_of_their_default() -> None:
     assert Run(arm.settings, 0).user_loop is arm.settings
 
 
+@pytest.mark.parametrize("inside", ["output", "output/idea=base", "output/idea=base/seed-0"])
+def test_a_link_out_of_the_output_is_not_followed(inside: str, tmp_path: Path) -> None:
+    """Of a folder that was received."""
+    study = compared(curve, tmp_path / "s", seeds=2)
+    (tmp_path / "elsewhere").mkdir()
+    link = study.folder / inside
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="leads out of the study's folder"):
+        compared(curve, tmp_path / "s", seeds=3)
+
+
 def test_findings_know_the_loop(tmp_path: Path) -> None:
     study = compared(curve, tmp_path / "s", lr=[0.1, 0.2, 0.4], idea=["base"])
     assert [one.name for one in Findings.of(study.record).sweeps] == ["lr"]

@@ -109,14 +109,16 @@ class NoStudyError(StoreError):
 
 WRITTEN = (
     FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", ".lock", "checkpoints", "events", "shared", "tuning",
-    "repeats",
+    "repeats", "output",
 )  # fmt: skip
 """In a study's folder: what may be written or removed."""
 
 
 def must_lie_inside(folder: Path) -> None:
     """StoreError where a link in a study's folder, which may have been received, leads out of it."""
-    for path in (*(folder / name for name in WRITTEN), *(folder / "repeats").glob("*")):
+    output = folder / "output"  # of each arm, and in it of each run
+    within = (*output.glob("*"), *output.glob("*/*"), *(folder / "repeats").glob("*"))
+    for path in (*(folder / name for name in WRITTEN), *within):
         if leads_out(path, folder):
             raise StoreError(f"{path} leads out of the study's folder, by a link: remove the link")
 
