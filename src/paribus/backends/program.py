@@ -175,8 +175,9 @@ class _Output:
 
     def __init__(self, out: IO[bytes], errors: IO[bytes]) -> None:
         self._rows, self._lock = queue.SimpleQueue[dict[str, Any]](), threading.Lock()
-        self.head, self.tail, self.size, self.last_line, self.inside = bytearray(), deque[bytes](), 0, "", False
+        self.head, self.tail, self.size, self.inside = bytearray(), deque[bytes](), 0, False
         self._tail_size = 0
+        self._last = {True: "", False: ""}  # of its standard output, and of its standard error
         self._pipes = (out, errors)
         self._threads = [
             threading.Thread(target=self._read, args=(pipe,), kwargs={"rows": pipe is out}, daemon=True)
@@ -184,6 +185,11 @@ class _Output:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def last_line(self) -> str:
+        """Of its standard error, where it said anything there: that is why it failed."""
+        return self._last[False] or self._last[True]
 
     def rows(self, seconds: float) -> Iterator[dict[str, Any]]:
         """Those that came in; waits so long for the first."""
@@ -212,7 +218,7 @@ class _Output:
                 self._keep(line)
             for part in line.decode("utf-8", "replace").split("\r"):  # a progress bar goes back to the line's beginning
                 text = part.strip()
-                self.last_line = text[:300] or self.last_line
+                self._last[rows] = text[:300] or self._last[rows]
                 if rows and text.startswith("{") and (row := _numbers(text)):
                     self._rows.put(row)
                 elif rows and "{" in text:
