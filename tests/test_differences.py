@@ -181,6 +181,7 @@ def test_a_verdict_depends_on_neither_the_unit_nor_the_order_of_the_seeds(
 
 
 @example([0.0] * 6, 2)  # where eps of the scores is too small to be a number
+@example([0.0] * 5 + [1.0], 4)  # ... which scaling makes still smaller
 @given(st.lists(st.floats(-1e308, 1e308), min_size=6, max_size=9), st.integers(1, 4))
 def test_rounding_alone_gives_no_verdict(values: list[float], ulps: int) -> None:
     """The same scores, each but for its last digits, all in one direction."""
