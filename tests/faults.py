@@ -927,6 +927,13 @@ FAULTS = [
     ("training/recall.py", "of = y == self.number", "of = predicted == self.number", "test_tables.py::test_recall_is_that_of_scikit_learn"),
     ("study/toml.py", 'if key != "task.arrays"', "if key", "test_tables.py::test_a_study_file_repeats_it_and_jobs_and_kills_change_nothing"),
     ("study/matching.py", "list(dict.fromkeys(line for _, line in changed))", "[line for _, line in changed]", "test_tables.py::test_the_same_data_train_nothing_again_and_others_are_another_study"),
+    ("byhand/losses.py", "return self._of.backward()[:, 1:]", "return self._of.backward()[:, :1]", "test_losses.py"),
+    ("backends/torch/losses.py", "function(z[:, 0] if numbers else z, y)", "function(z, y)", "test_losses.py"),
+    ("backends/torch/losses.py", "if found.ndim:", "if False:", "test_losses.py"),
+    ("findings/confounders.py", 'if "loss.function" in arm.settings:', "if False:", "test_losses.py"),
+    ("backends/compatibility.py", 'settings.told_loss.kind == "binary" and task.outputs != 2', "False", "test_losses.py"),
+    ("config/settings.py", 'self.user_defined_parts().keys() - {"task"}', 'self.user_defined_parts().keys() & {"model"}', "test_losses.py"),
+    ("findings/pairs.py", "max(np.ldexp(tiny, -exponent), tiny)", "np.ldexp(tiny, -exponent)", "test_differences.py::test_rounding_alone_gives_no_verdict"),
 ]  # fmt: skip
 
 

@@ -327,6 +327,7 @@ def compare(
     *,
     model: Choice = None,
     optimizer: Choice = None,
+    loss: Choice = None,
     metrics: Mapping[str, MetricLike] | None = None,
     seeds: Seeds = 3,
     name: str | None = None,
@@ -359,7 +360,8 @@ def compare(
 
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
     a logit for each class; `optimizer` a function of the parameters, and of `lr` if it has one, that makes a
-    `torch.optim.Optimizer`; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of
+    `torch.optim.Optimizer`; `loss` a function of the outputs and targets of a batch that gives one number, a tensor; a
+    list or a dict of them (name -> function) is a factor. `metrics`: name -> function of
     the classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
     `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
     `paribus.metric(function, lower=True)` or `higher=True`.
@@ -386,6 +388,7 @@ def compare(
         compare=True,
         model=model,
         optimizer=optimizer,
+        loss=loss,
         settings=settings,
         metrics=metrics,
         seeds=seeds,
@@ -415,6 +418,7 @@ def train(
     *,
     model: Choice = None,
     optimizer: Choice = None,
+    loss: Choice = None,
     metrics: Mapping[str, MetricLike] | None = None,
     seeds: Seeds = 1,
     name: str | None = None,
@@ -449,6 +453,7 @@ def train(
         compare=False,
         model=model,
         optimizer=optimizer,
+        loss=loss,
         settings=settings,
         metrics=metrics,
         seeds=seeds,
@@ -499,6 +504,7 @@ def _study(
     compare: bool,
     model: Choice,
     optimizer: Choice,
+    loss: Choice,
     settings: Mapping[str, Values],
     metrics: Mapping[str, MetricLike] | None,
     seeds: Seeds,
@@ -541,7 +547,8 @@ def _study(
         "command": "python",
     }
     if loops:
-        chosen = {key: one for key, one in (("model", model), ("optimizer", optimizer)) if one is not None}
+        parts = {"model": model, "optimizer": optimizer, "loss": loss}
+        chosen = {key: one for key, one in parts.items() if one is not None}
         values: dict[str, list[Value]] = {}
         for key, one in (*settings.items(), *chosen.items()):
             with mistakes.noted():
@@ -554,7 +561,7 @@ def _study(
         return _carried_out(loop_request(made, name, compare=compare, seeds=numbers, mistakes=mistakes, **shared))
     if loop.lower or loop.higher or loop.data is not None:
         raise SettingsError(["lower, higher and data are for a loop of your own: paribus.compare(train, ...)"])
-    own = _own(cast("TaskLike", task), model, optimizer)
+    own = _own(cast("TaskLike", task), {"model": model, "optimizer": optimizer, "loss": loss})
     asked = request(
         "",
         [],
@@ -589,7 +596,7 @@ def _carried_out(asked: StudySpec) -> Study:
 
 def _must_be_free(loops: Sequence[UserDefined]) -> None:
     """SettingsError for a parameter of a loop that is one of `compare` itself."""
-    taken = {*inspect.signature(compare).parameters} - {"model", "optimizer", "settings"}
+    taken = {*inspect.signature(compare).parameters} - {"model", "optimizer", "loss", "settings"}
     wrong = [(loop.name, name) for loop in loops for name in parameters(loop) if name in taken]
     if wrong:
         raise SettingsError(
@@ -609,12 +616,11 @@ def _loops(task: object) -> list[UserDefined]:
     return [user_defined(cast("Callable[..., Any]", one), name) for name, one in named]
 
 
-def _own(task: TaskLike | Sequence[TaskLike], model: Choice, optimizer: Choice) -> Mapping[str, Sequence[Given]]:
-    """The task, and a model and optimizer where they are given: names, and what is the user's own."""
+def _own(task: TaskLike | Sequence[TaskLike], kinds: Mapping[str, Choice]) -> Mapping[str, Sequence[Given]]:
+    """The task, and a model, an optimizer and a loss where they are given: names, and what is the user's own."""
     tasks: list[Any] = list(task) if isinstance(task, list | tuple) else [task]
     if wrong := [one for one in tasks if not isinstance(one, UserDefined | str)]:
         raise SettingsError([f"a task is a name or paribus.data(...), not {type(wrong[0]).__name__}"])
-    kinds = {"model": model, "optimizer": optimizer}
     return {"task": tasks, **{kind: _choices(kind, one) for kind, one in kinds.items() if one is not None}}
 
 
@@ -652,6 +658,13 @@ def _tell_of_failures(study: StudyRecord) -> None:
         say.warn(f"{len(failed)} of {runs} runs of {study.name} failed; the first: {failed[0].error}", stacklevel=4)
 
 
+_CHOICES = {
+    "model": "that makes it anew for every run, as in lambda: Net()",
+    "optimizer": "that makes it anew for every run, as in lambda parameters, lr: Adam(parameters, lr=lr)",
+    "loss": "of outputs and targets, as in lambda z, y: cross_entropy(z, y) + 0.1 * (z ** 2).mean()",
+}
+
+
 def _choices(kind: str, choice: Choice) -> list[UserDefined | str]:
     """Names and functions, alone or listed; a dict gives each function its name."""
     if isinstance(choice, Mapping):
@@ -662,13 +675,12 @@ def _choices(kind: str, choice: Choice) -> list[UserDefined | str]:
     for name, one in pairs:
         if isinstance(one, str) and name in (None, one):
             found.append(one)
-        elif callable(one) and not _is_module(one):
+        elif callable(one) and (kind == "loss" or not _is_module(one)):
             found.append(user_defined(one, name))
         else:
-            example = "lambda: Net()" if kind == "model" else "lambda parameters, lr: Adam(parameters, lr=lr)"
             raise SettingsError(
                 [f"{kind}={one if isinstance(one, str) else type(one).__name__} is not allowed: {kind} is a name, or a "
-                 f"function that makes it anew for every run, as in {example}"]
+                 f"function {_CHOICES[kind]}"]
             )  # fmt: skip
     return found
 

@@ -111,17 +111,22 @@ class Backend(ABC):
     def estimate(self, settings: Settings, task: Task) -> float:
         """Seconds that a run will train and evaluate for on this machine as it is now, from a few timed steps."""
 
+    def _takes_no(self, kind: str, name: str) -> str:
+        others = [one.name for one in BACKENDS.values() if one.user_code]
+        return (
+            f"implementation={self.name} cannot take {kind}={name}, which is your own: "
+            f"take implementation={others[0]}, or leave it out"
+        )
+
     def _lacking(self, settings: Settings) -> Iterator[str]:
         """Models, optimizers and what is the user's own that it does not have."""
-        theirs = settings.user_defined_parts().keys() & {"model", "optimizer"}
+        theirs = settings.user_defined_parts().keys() - {"task"}
+        if "loss" in theirs and not self.user_code:
+            yield self._takes_no("loss", str(settings.flat()["loss"]))
         for kind, mine in (("model", self.models), ("optimizer", self.optimizers)):
             name = getattr(settings, kind).name
             if kind in theirs and not self.user_code:
-                others = [one.name for one in BACKENDS.values() if one.user_code]
-                yield (
-                    f"implementation={self.name} cannot take {kind}={name}, which is your own: "
-                    f"take implementation={others[0]}, or leave it out"
-                )
+                yield self._takes_no(kind, name)
             elif kind not in theirs and mine is not None and name not in mine:
                 yield (
                     f"implementation={self.name} has no {name}: it has {_listed(mine)}; "

@@ -15,6 +15,8 @@ from paribus.training.sampling import smallest_batch
 def model_mistakes(settings: Settings, task: Task) -> list[str]:
     """What the data refuse of a model's settings."""
     found = []
+    if settings.told_loss.kind == "binary" and task.outputs != 2:
+        found.append(f"loss=binary is of two classes, and {task.info.name} has {task.outputs}: take loss=cross_entropy")
     if isinstance(settings.model, RECURRENT) and task.sequence is None:
         found.append(
             f"model={settings.model.name} takes sequences, and an example of {task.info.name} has shape "

@@ -30,7 +30,9 @@ class FusedBackend(Backend):
         """Also batch normalisation over more examples than the engine has at hand at once, and losses of numbers to
         predict but for the mlp."""
         found = super().refusals(settings, task)
-        if settings.loss.of_numbers and not isinstance(settings.model, Mlp):
+        if settings.told_loss.kind == "binary":
+            found.append("implementation=fused has no loss=binary: take loss=cross_entropy, or implementation=torch")
+        if settings.told_loss.of_numbers and not isinstance(settings.model, Mlp):
             found.append(
                 f"loss={settings.loss} has no effect with implementation=fused: it has it for model=mlp alone; take "
                 "implementation=torch"

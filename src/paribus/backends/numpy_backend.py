@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paribus.backends.stepwise import StepwiseBackend
 from paribus.byhand.cnn import Cnn
 from paribus.byhand.layers import Array
-from paribus.byhand.losses import make_loss
+from paribus.byhand.losses import both_logits, make_loss
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.model import Model
 from paribus.byhand.optimizers import OPTIMIZERS, add_l1, clip_by_global_norm
@@ -36,7 +36,7 @@ Made = tuple[Callable[[type[np.floating]], Model], tuple[int, ...]]
 def _mlp(settings: Settings, task: Task) -> Made:
     one = settings.mlp
     inputs = task.floats(task.test.x[:1], np.dtype(settings.precision)).size
-    sizes = [inputs, *one.hidden, task.outputs]
+    sizes = [inputs, *one.hidden, task.outputs_for(settings.told_loss)]
 
     def make(dtype: type[np.floating]) -> Model:
         return Mlp(sizes, one.dropout, dtype, activation=one.activation, norm=one.norm, skip=one.skip)
@@ -47,13 +47,13 @@ def _mlp(settings: Settings, task: Task) -> Made:
 def _cnn(settings: Settings, task: Task) -> Made:
     assert isinstance(settings.model, CnnConfig)
     assert task.image is not None
-    return partial(Cnn, task.image, task.outputs, settings.model.width), task.image
+    return partial(Cnn, task.image, task.outputs_for(settings.told_loss), settings.model.width), task.image
 
 
 def _rnn(settings: Settings, task: Task) -> Made:
     assert isinstance(settings.model, RnnConfig)
     assert task.sequence is not None
-    return partial(Rnn, task.sequence[1], settings.model.hidden, task.outputs), task.sequence
+    return partial(Rnn, task.sequence[1], settings.model.hidden, task.outputs_for(settings.told_loss)), task.sequence
 
 
 MODELS: dict[type[ModelConfig], Callable[[Settings, Task], Made]] = {MlpConfig: _mlp, CnnConfig: _cnn, RnnConfig: _rnn}
@@ -73,8 +73,10 @@ class NumpyLearner:
         }
         self._x, self._y = self._data["train"]
         # losses are told without weights of classes, as they are without smoothing and the l1 penalty
-        self._told = make_loss(settings.loss)
-        self.loss = make_loss(settings.loss, task.class_weights()) if settings.class_weight != "none" else self._told
+        told = settings.told_loss
+        self._told = make_loss(told)
+        self.loss = make_loss(told, task.class_weights()) if settings.class_weight != "none" else self._told
+        self._binary = told.kind == "binary"
         make = OPTIMIZERS[settings.optimizer.name]
         self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
         self._rate, self._clip = self.optimizer.lr, settings.clip
@@ -117,9 +119,13 @@ class NumpyLearner:
         logits, y = self._logits(x[:looked_at]), y[:looked_at]
         return Scores(
             self._told.forward(logits, y),
-            measured(self._task, logits, self._task.splits[split].y[:looked_at]),
-            lambda: logits if looked_at >= len(x) else self._logits(x),
+            measured(self._task, self._both(logits), self._task.splits[split].y[:looked_at]),
+            lambda: self._both(logits if looked_at >= len(x) else self._logits(x)),
         )
+
+    def _both(self, outputs: Array) -> Array:
+        """A logit for each class, where the network has that of the second alone."""
+        return both_logits(outputs) if self._binary else outputs
 
     def _logits(self, x: Array) -> Array:
         self.model.train(training=False)
@@ -129,7 +135,7 @@ class NumpyLearner:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
-        return self._logits(self._inputs(x))
+        return self._both(self._logits(self._inputs(x)))
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         return {name: value.copy() for name, value in {**self.model.parameters, **self.model.buffers}.items()}

@@ -144,11 +144,41 @@ class WeightedCrossEntropy:
         return dz
 
 
+class Binary:
+    """The loss of two classes of which the output is the second's logit z: `of` both logits, 0 and z.
+
+    Of cross-entropy, L = mean of log(1 + exp(-z)) where y is 1, log(1 + exp(z)) where it is 0. Backward:
+    dz = (sigmoid(z) - y) / examples.
+
+    >>> loss = Binary(SoftmaxCrossEntropy())
+    >>> round(loss.forward(np.array([[0.0], [2.0]]), np.array([0, 1])), 4), loss.backward().round(4).ravel().tolist()
+    (0.41, [0.25, -0.0596])
+    """
+
+    def __init__(self, of: Loss) -> None:
+        self._of = of
+
+    def forward(self, z: Array, y: NDArray[Any], smoothing: float = 0.0) -> float:
+        """z (examples, 1), y (examples,)."""
+        return self._of.forward(both_logits(z), y, smoothing)
+
+    def backward(self) -> Array:
+        """dL/dz, shape (examples, 1)."""
+        return self._of.backward()[:, 1:]
+
+
+def both_logits(z: Array) -> Array:
+    """Of the second class's logit, shape (examples, 1), those of both."""
+    return np.concatenate([np.zeros_like(z), z], axis=1)
+
+
 _OF_NUMBERS = {"mse": MeanSquared, "mae": MeanAbsolute, "huber": Huber}
 
 
 def make_loss(loss: LossConfig, weights: NDArray[np.float64] | None = None) -> Loss:
     """The loss of a setting; `weights`: of the classes."""
+    if loss.kind == "binary":
+        return Binary(make_loss(LossConfig("cross_entropy"), weights))
     if weights is not None:
         return WeightedCrossEntropy(weights)
     if loss.q is not None:

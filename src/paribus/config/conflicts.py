@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from paribus.config.losses import UserLoss
 from paribus.config.models import Cnn, Mlp, UserModel
 from paribus.config.optimizers import Muon, OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
@@ -17,7 +18,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "loader": ("indexed",),
     "precision": ("float32", "float64"),
     "label_smoothing": ("0", "0.0"),
-    "loss": ("cross_entropy",),
+    "loss": ("cross_entropy", "binary"),
     "class_weight": ("none",),
     "patience": ("none",),
     "optimizer.decay": ("all",),
@@ -113,6 +114,14 @@ def _of_schedule(settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
 def _of_loss(settings: Settings) -> Iterator[str]:
     """Classes and numbers have losses of their own."""
     name, loss = settings.task.name, settings.loss
+    if isinstance(loss, UserLoss):
+        for setting, value, neutral in (
+            ("label_smoothing", settings.label_smoothing, 0),
+            ("class_weight", settings.class_weight, "none"),
+        ):
+            if value != neutral:
+                yield f"{setting}={value} has no effect with loss={loss.name}, which is your own: put it in there"
+        return
     if settings.task.regression and not loss.of_numbers:
         yield f"loss={loss} is one of classes, and {name} has numbers to predict: take loss=mse, mae or huber"
     if not settings.task.regression and loss.of_numbers:

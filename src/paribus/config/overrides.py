@@ -13,12 +13,13 @@ from pydantic.fields import FieldInfo
 
 from paribus.config.base import Config
 from paribus.config.conflicts import conflicts
+from paribus.config.losses import UserLoss
 from paribus.config.recipes import RECIPES
 from paribus.config.registries import A_TABLE, REGISTRIES, USER_DEFINED, own_config
 from paribus.config.settings import Settings, common_settings
 from paribus.config.tasks import TASKS, TableData, TaskConfig, UserData, numbers_to_predict
 from paribus.config.user_code import UserDefined, UserTable
-from paribus.config.values import format_value
+from paribus.config.values import Loss, format_value
 
 T = TypeVar("T")
 Listed = tuple[str, Sequence[T]]
@@ -293,6 +294,10 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
             mistakes += parts[kind].mistakes()
         except ValidationError as error:
             mistakes += _explain(error, config, f"{kind}.")
+    if isinstance(loss := merged.get("loss"), UserDefined):
+        if loss.name in (*Loss.OF_CLASSES, *Loss.OF_NUMBERS):
+            mistakes.append(f"loss {loss.name!r} is built in: give your own another name, as in loss={{'mine': ...}}")
+        merged["loss"] = UserLoss(name=loss.name, function=loss)
     common = {name: merged[name] for name in merged if name in Settings.model_fields}
     settings: Settings | None = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paribus.config.base import Config
+from paribus.config.losses import UserLoss
 from paribus.config.models import MODELS, UserModel
 from paribus.config.optimizers import OPTIMIZERS, UserOptimizer
 from paribus.config.tasks import TASKS, TableData, UserData
@@ -20,6 +21,7 @@ USER_DEFINED: dict[str, tuple[type[Config], str]] = {
     "task": (UserData, "arrays"),
     "model": (UserModel, "factory"),
     "optimizer": (UserOptimizer, "factory"),
+    "loss": (UserLoss, "function"),
 }
 """The settings of what is the user's own, and the field that holds it."""
 

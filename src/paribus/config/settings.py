@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from paribus.config.base import Config, setting
+from paribus.config.losses import LossOf, UserLoss
 from paribus.config.models import Mlp, ModelConfig
 from paribus.config.optimizers import OptimizerConfig, UserOptimizer
 from paribus.config.recipes import RECIPES, parse_recipe
@@ -29,7 +30,6 @@ from paribus.config.values import (
     Initialisation,
     Interval,
     Loss,
-    LossOf,
     LrSchedule,
     Patience,
     Threads,
@@ -106,9 +106,10 @@ class Settings(Config):
     )
     loss: LossOf = setting(
         Loss("cross_entropy"),
-        "what is minimised, a mean over the batch: cross_entropy of classes; of numbers to predict (scaled by the mean "
+        "what is minimised, a mean over the batch: cross_entropy of classes, or binary of two, with one output; "
+        "of numbers to predict (scaled by the mean "
         "and sd of the training rows) mse where nothing is given, mae, huber (squared below 1, linear above), quantile",
-        "cross_entropy, mse, mae, huber, or quantile:Q with Q between 0 and 1 (as in quantile:0.9)",
+        "cross_entropy, binary, mse, mae, huber, or quantile:Q with Q between 0 and 1 (as in quantile:0.9)",
     )
     class_weight: Literal["none", "balanced"] = setting(
         "none",
@@ -217,9 +218,16 @@ class Settings(Config):
         return None if self.patience is None else Stopping(self.patience, self.min_delta, self.monitor)
 
     @property
+    def told_loss(self) -> Loss:
+        """What an evaluation tells: of a loss of the user's own, the one that the task has otherwise."""
+        if isinstance(self.loss, UserLoss):
+            return Loss("mse" if self.task.regression else "cross_entropy")
+        return self.loss
+
+    @property
     def runs_user_code(self) -> bool:
-        """Whether the model or the optimizer is the user's own, which may draw from any generator."""
-        return bool(self.user_defined_parts().keys() & {"model", "optimizer"})
+        """Whether what trains is the user's own, which may draw from any generator."""
+        return bool(self.user_defined_parts().keys() - {"task"})
 
     def with_copies(self) -> Settings:
         """The same settings with what is the user's own in copies that one run may do anything to."""

@@ -87,7 +87,8 @@ class Initialisation:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimised: `cross_entropy` of classes; `mse`, `mae`, `huber` or `quantile:Q` of numbers.
+    """What is minimised: `cross_entropy` of classes, or `binary` of two with one output, the logit of the second;
+    `mse`, `mae`, `huber` or `quantile:Q` of numbers.
 
     `q`: the quantile that is predicted.
 
@@ -98,7 +99,7 @@ class Loss:
     kind: str
     q: float | None = None
 
-    OF_CLASSES: ClassVar = ("cross_entropy",)
+    OF_CLASSES: ClassVar = ("cross_entropy", "binary")
     OF_NUMBERS: ClassVar = ("mse", "mae", "huber", "quantile")
 
     @classmethod
@@ -120,6 +121,11 @@ class Loss:
     def of_numbers(self) -> bool:
         """Whether it is one of numbers to be predicted, and not of classes."""
         return self.kind in self.OF_NUMBERS
+
+    @property
+    def one_output(self) -> bool:
+        """Whether it is one of a single output."""
+        return self.of_numbers or self.kind == "binary"
 
     def __str__(self) -> str:
         return self.kind if self.q is None else f"{self.kind}:{self.q!r}"
@@ -211,7 +217,6 @@ def parse_patience(value: object) -> int | None:
 
 
 Patience = Annotated[int | None, BeforeValidator(parse_patience)]
-LossOf = Annotated[Loss, BeforeValidator(Loss.parse)]
 Init = Annotated[Initialisation, BeforeValidator(Initialisation.parse)]
 Interval = Annotated[Every, BeforeValidator(Every.parse)]
 Count = Annotated[int | Literal["all"], BeforeValidator(parse_count)]

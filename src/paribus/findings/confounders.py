@@ -52,9 +52,17 @@ LOSSES = ("train_loss", "validation_loss", "test_loss", "train_loss_jitter")
 
 
 def incomparable(study: StudyRecord) -> tuple[str, ...]:
-    """The losses that arms minimise, where they are different things, whose values nobody can compare; else none."""
-    found = tuple(dict.fromkeys(str(arm.settings.get("loss", "cross_entropy")) for arm in study.arms))
+    """The losses that evaluations tell, where they are different things, whose values nobody can compare; else none."""
+    found = tuple(dict.fromkeys(_told(study, arm) for arm in study.arms))
     return found if len(found) > 1 else ()
+
+
+def _told(study: StudyRecord, arm: ArmRecord) -> str:
+    """Beside a loss of the user's own, and with a network of one output, it is the one that the task has otherwise."""
+    loss = str(arm.settings.get("loss", "cross_entropy"))
+    if "loss.function" in arm.settings:
+        return "mse" if "rmse" in study.metrics else "cross_entropy"
+    return "cross_entropy" if loss == "binary" else loss
 
 
 def confounders(study: StudyRecord) -> list[str]:

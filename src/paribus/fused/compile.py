@@ -45,7 +45,7 @@ _LASTS = {"mlp": "half a minute", "mlp_general": "a minute", "rnn": "half a minu
 def loops_of(settings: Settings) -> str:
     """Which loops train these settings: those of the model, or `mlp_general` for a perceptron that is not plain."""
     model = settings.model
-    if isinstance(model, Mlp) and settings.loss.of_numbers:
+    if isinstance(model, Mlp) and settings.told_loss.of_numbers:
         return "mlp_general"
     if not isinstance(model, Mlp) or not model.hidden:
         return model.name

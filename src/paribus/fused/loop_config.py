@@ -48,8 +48,8 @@ class LoopConfig:
             "interval": settings.eval_every.in_steps(per_epoch),
             "clip": settings.clip or 0.0,
             "l1": settings.l1,
-            "loss_of": NUMBERS_OF_LOSSES[settings.loss.kind],
-            "quantile": settings.loss.q or 0.0,
+            "loss_of": NUMBERS_OF_LOSSES[settings.told_loss.kind],
+            "quantile": settings.told_loss.q or 0.0,
         }
         facts["rates"], rates = _rates(settings, per_epoch)
         rule, chosen = OPTIMIZERS[settings.optimizer.name], settings.optimizer

@@ -117,7 +117,11 @@ class StudySpec(BaseModel):
     def _metric(cls, metric: str, info: ValidationInfo) -> str:
         mistakes = []
         made: Design | None = info.data.get("design")
-        losses = dict.fromkeys(str(one.loss) for one in made.networks) if made else {}
+        losses = (
+            dict.fromkeys(str(one.told_loss).replace("binary", "cross_entropy") for one in made.networks)
+            if made
+            else {}
+        )
         if split_of(metric)[1] == "loss" and len(losses) > 1:
             shared = f", as --metric {PRIMARY[1]}" if "cross_entropy" not in losses else ""
             mistakes.append(

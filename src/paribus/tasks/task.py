@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from paribus.config.loops import LoopSettings
 from paribus.config.settings import Settings
 from paribus.config.tasks import TableData, Tabular, TaskConfig, UserData
+from paribus.config.values import Loss
 from paribus.plan import Plan
 from paribus.records.record import DatasetInfo
 from paribus.tasks.cifar10 import cifar10
@@ -106,6 +107,10 @@ class Task:
     def outputs(self) -> int:
         """How many numbers a model gives for an example: a logit for each class, or the one that is predicted."""
         return self.info.classes if self.target is None else 1
+
+    def outputs_for(self, loss: Loss) -> int:
+        """As `outputs`, with a loss: `binary` wants the logit of the second class alone."""
+        return 1 if loss.one_output else self.outputs
 
     def targets(self, y: Targets, dtype: np.dtype[Any]) -> NDArray[np.generic]:
         """What a loss compares outputs with: classes as they are, numbers scaled and of a type."""

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.backends.torch.inputs import DeviceInputs
-from paribus.backends.torch.losses import told_loss, training_loss
+from paribus.backends.torch.losses import both_logits, told_loss, training_loss
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
 from paribus.backends.torch.optimizers import add_l1, decoupled_decay, make_optimizer
 from paribus.config.models import Mlp as MlpConfig
@@ -80,7 +80,8 @@ class TorchLearner:
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self._clip = settings.clip
         self._loss = training_loss(settings, task, self._dtype, self._device)
-        self._told_loss = told_loss(settings.loss)
+        self._told_loss = told_loss(settings.told_loss)
+        self.binary = settings.told_loss.kind == "binary"
         self._clipping = Clipping(settings.clip)
         one = settings.optimizer
         self._decoupled_decay = one if isinstance(one, Sgd) and one.decoupled and one.weight_decay else None
@@ -99,7 +100,8 @@ class TorchLearner:
         model = settings.model
         if isinstance(model, MlpConfig):
             self._hidden, self._dropout = model.hidden, model.dropout
-        return make_module(model, self._input_shape(settings, task), task.outputs, self._dtype)
+        outputs = task.outputs_for(settings.told_loss)
+        return make_module(model, self._input_shape(settings, task), outputs, self._dtype)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -150,6 +152,10 @@ class TorchLearner:
         return loss.detach()
 
     def _training_logits(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:
+        outputs = self._training_outputs(x, examples, epoch)
+        return both_logits(outputs) if self.binary else outputs
+
+    def _training_outputs(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:
         if not self._dropout:
             logits: Tensor = self._train_forward(x)
             return logits
@@ -162,6 +168,10 @@ class TorchLearner:
 
     def _logits(self, x: Tensor) -> Tensor:
         """Logits of kept examples in evaluation mode, as many at once as fit easily."""
+        outputs = self._outputs(x)
+        return both_logits(outputs) if self.binary else outputs
+
+    def _outputs(self, x: Tensor) -> Tensor:
         if self._data.plain and isinstance(self.model, Mlp) and not self._keeps_statistics:
             logits: Tensor = self.model(x)
             return logits

@@ -29,6 +29,7 @@ from paribus.backends.torch.kept import (
     writes,
 )
 from paribus.backends.torch.learner import TorchLearner
+from paribus.backends.torch.losses import both_logits
 from paribus.config.identity.library import is_library_class
 from paribus.config.models import UserModel
 from paribus.config.settings import Settings, steps_in_epoch
@@ -164,7 +165,8 @@ class UserCodeLearner(TorchLearner):
 
     def try_out(self, size: int) -> Any:
         """What the module gives for the first training examples, as in training."""
-        return self.model(self._data.scaled(self._x[:size].clone()))
+        found = self.model(self._data.scaled(self._x[:size].clone()))
+        return both_logits(found) if self.binary and isinstance(found, Tensor) and found.numel() == size else found
 
     def watches_generators(self) -> bool:
         return self._expected is not None

@@ -163,6 +163,8 @@ def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> NDArray[n
         raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
     if (shape := tuple(logits.shape)) != (wanted := (size, task.outputs)):
         what = "a logit for each class" if task.target is None else "the one number that is predicted (no squeeze)"
+        if learner.binary:
+            wanted, what = (size, 1), "the logit of the second class"
         raise TrialError(
             f"{size} examples give an output of shape {shape}, it has to be {wanted}: a row for each example, {what}"
         )
