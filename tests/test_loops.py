@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -348,6 +349,30 @@ def test_a_loop_that_does_not_load_begins_again(tmp_path: Path) -> None:
     assert study.curves().groupby(["arm", "seed"]).size().tolist() == [4] * 4
 
 
+def test_ctrl_c_that_a_loop_answers_by_an_exit_ends_the_study(tmp_path: Path) -> None:
+    """As Lightning does, which ignores the next one too. An exit of another reason is a run that failed."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def train(seed: int, idea: str) -> float:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            sys.exit(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        compared(train, tmp_path / "s", seeds=2, metric="score")
+    assert signal.getsignal(signal.SIGINT) is before
+    runs = [run for arm in read(tmp_path / "s").arms for run in arm.runs]
+    assert [run.status for run in runs] == [Status.INTERRUPTED]
+
+    def ends(seed: int, idea: str) -> float:
+        sys.exit(3)
+
+    with pytest.warns(UserWarning, match="SystemExit: 3"):
+        compared(ends, tmp_path / "t", seeds=2, metric="score")
+
+
 def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     def train(run: Any, idea: str) -> float:
         run.save({"function": Path("x")})
@@ -368,7 +393,22 @@ def test_steps_go_up() -> None:
     run = paribus.LoopRun(seed=0)
     run.log(step=5, loss=1.0)
     with pytest.raises(ValueError, match="comes after step 5"):
-        run.log(step=5, loss=1.0)
+        run.log(step=4, loss=1.0)
+
+
+def test_numbers_of_one_step_are_one_point(tmp_path: Path) -> None:
+    def train(run: Any, idea: str) -> None:
+        run.log(step=0, val_loss=9.0)
+        for step in range(1, 4):
+            run.log(step=step, epoch=step / 2, train_loss=3.0 / step)
+            run.log(step=step, epoch=step / 2, val_loss=4.0 / step)
+
+    study = compared(train, tmp_path / "s", seeds=2, metric="val_loss")
+    one = study.curves().query("seed == 1 and arm == 'idea=new'")
+    assert one["step"].tolist() == [0, 1, 2, 3]
+    assert one["epoch"].tolist() == [0, 0.5, 1.0, 1.5]
+    assert one["val_loss"].tolist() == [9.0, 4.0, 2.0, 4.0 / 3]
+    assert one["train_loss"].tolist()[1:] == [3.0, 1.5, 1.0]
 
 
 # --- in other processes ---

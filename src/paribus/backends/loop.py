@@ -11,7 +11,9 @@ import math
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,8 +68,8 @@ class LoopBackend(Backend):
             callback.on_run_begin(run)
             try:
                 outcome = self._guarded(run, task, callback, begin)
-            except NotLoadedError:
-                begin, why = None, "its loop does not load what it saved: run.load() goes on from there"
+            except NotLoadedError as error:
+                begin, why = None, str(error) or "its loop does not load what it saved: run.load() goes on from there"
                 again = Outcome(status=Status.INTERRUPTED, epochs=0, error=why, begins_again=True)
                 callback.on_run_end(run, again)
                 callback.on_message(f"seed {run.seed}: {why}: begun again")
@@ -94,9 +96,12 @@ class LoopBackend(Backend):
         began = perf_counter()
         try:
             last = self._call(run, loop_run)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as error:
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
+                return self._raised(error, loop_run)
+            # Lightning answers Ctrl-C by sys.exit(1): it would be a run that failed, and the next would begin
             callback.on_run_end(run, Outcome(status=Status.INTERRUPTED, epochs=0, error="by Ctrl-C or a signal"))
-            raise
+            raise KeyboardInterrupt from None
         except NotLoadedError:
             raise
         except LoopError as error:
@@ -106,9 +111,7 @@ class LoopBackend(Backend):
         except BaseException as error:  # a class of the user's own may be no Exception
             if watched.failed is error:  # no fault of the run's: whoever watches has to know
                 raise
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{_shortened(told(error))} ({where.filename}:{where.lineno})"
-            return Outcome(status=Status.FAILED, epochs=loop_run.epochs, error=reason)
+            return self._raised(error, loop_run)
         seconds = perf_counter() - began
         if run.expected in last:
             self._with.add(missing)
@@ -122,6 +125,11 @@ class LoopBackend(Backend):
         remarks = self._paired(run, own, loop_run, last, seconds) if run.pictures and begin is None else ()
         return Outcome(status=Status.DONE, epochs=loop_run.epochs, remarks=remarks)
 
+    def _raised(self, error: BaseException, loop_run: LoopRun) -> Outcome:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{_shortened(told(error))} ({where.filename}:{where.lineno})"
+        return Outcome(status=Status.FAILED, epochs=loop_run.epochs, error=reason)
+
     def _call(self, run: Run, loop_run: LoopRun) -> dict[str, float]:
         """Once, with everything that belongs to the process as a new process has it."""
         settings = run.user_loop
@@ -129,7 +137,7 @@ class LoopBackend(Backend):
         with self.threads(settings.threads):
             mine = settings.with_copies()
             (state,) = Plan(run.seed).generator_states(0, 1)
-            with isolated(state), _torch_threads(settings.threads):
+            with isolated(state), _signals(), _torch_threads(settings.threads):
                 before = _states()
                 try:
                     returned = mine.loop.thing(**_arguments(mine, loop_run))
@@ -205,6 +213,22 @@ def _arguments(settings: LoopSettings, loop_run: LoopRun) -> dict[str, Any]:
 def _states() -> tuple[Any, ...]:
     torch = sys.modules.get("torch")
     return (*other_states(), None if torch is None else torch.random.get_rng_state().numpy().tobytes())
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """How the signals that end a study are answered, as it was: Lightning ignores Ctrl-C from the first one on."""
+    if threading.current_thread() is not threading.main_thread():  # only it may set that
+        yield
+        return
+    ending = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {one: how for one in ending if (how := signal.getsignal(one)) is not None}  # None: set outside of Python
+    try:
+        yield
+    finally:
+        for one, how in before.items():
+            if signal.getsignal(one) is not how:
+                signal.signal(one, how)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class ReturnedError(LoopError):
 
 
 class NotLoadedError(Exception):
-    """A loop that left a checkpoint begins without having loaded it."""
+    """A loop that left a checkpoint begins without having loaded it, or cannot: then the error says why."""
 
 
 @dataclass
@@ -107,7 +107,8 @@ class LoopRun:
 
     def log(self, *, epoch: float | None = None, step: int | None = None, **metrics: Any) -> None:
         """Numbers at a point of the run, as often as wanted: a curve. `step` is by default how often it was logged, and
-        `epoch` the step. The last value of each is what the run is judged by, unless the loop returns another."""
+        `epoch` the step; what is logged at the step before once more belongs to the same point. The last value of each
+        is what the run is judged by, unless the loop returns another."""
         self._must_go_on("log")
         if not self._loaded:
             raise NotLoadedError
@@ -115,10 +116,13 @@ class LoopRun:
         if not values:
             raise LoopError("run.log was given no metric: run.log(epoch=1, val_loss=0.5)")
         at = self._step + 1 if step is None else int(step)
-        if at <= self._step:
+        if at < self._step:
             raise LoopError(f"run.log(step={at}) comes after step {self._step}: steps go up")
-        self._flush()
-        self._rows, self._step = self._rows + 1, at
+        if self._held is not None and at == self._step:  # libraries log training and validation by turns
+            values = {**self._held.metrics, **values}
+        else:
+            self._flush()
+            self._rows, self._step = self._rows + 1, at
         self._last |= values
         self._epoch = float(at if epoch is None else epoch)
         if not math.isfinite(self._epoch):
