@@ -93,7 +93,7 @@ def test_binary_takes_a_module_of_one_output(tmp_path: Path) -> None:
     [
         ("digits", {}, "loss=binary is of two classes, and digits has 10"),
         ("sine", {}, "loss=binary is one of classes"),
-        ("moons", {"implementation": "fused"}, "implementation=fused has no loss=binary"),
+        ("moons", {"implementation": "fused"}, "loss=binary has no effect with implementation=fused"),
     ],
 )
 def test_binary_is_refused(tmp_path: Path, task: str, more: dict[str, str], told: str) -> None:

@@ -31,7 +31,10 @@ class FusedBackend(Backend):
         predict but for the mlp."""
         found = super().refusals(settings, task)
         if settings.told_loss.kind == "binary":
-            found.append("implementation=fused has no loss=binary: take loss=cross_entropy, or implementation=torch")
+            found.append(
+                "loss=binary has no effect with implementation=fused: its networks have a logit for each class; take "
+                "loss=cross_entropy, or implementation=torch"
+            )
         if settings.told_loss.of_numbers and not isinstance(settings.model, Mlp):
             found.append(
                 f"loss={settings.loss} has no effect with implementation=fused: it has it for model=mlp alone; take "
