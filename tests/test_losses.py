@@ -181,3 +181,11 @@ def test_a_loss_that_is_none_is_refused(tmp_path: Path, loss: Any, told: str) ->
 def test_what_has_no_effect_with_it_is_refused(tmp_path: Path, more: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         paribus.train("moons", loss=focal, epochs=1, out=tmp_path / "s", **more)
+
+
+def test_the_example_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "user-code.md").read_text(encoding="utf-8")
+    example = text.split("## A loss of your own")[1].split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "example", "exec"), {"__name__": "example"})
+    assert "cross_entropy - focal" in capsys.readouterr().out
