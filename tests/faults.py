@@ -937,6 +937,12 @@ FAULTS = [
     ("backends/loop.py", "isinstance(error.__context__, KeyboardInterrupt)", "isinstance(error.__context__, MemoryError)", "test_loops.py::test_ctrl_c_that_a_loop_answers_by_an_exit_ends_the_study"),
     ("backends/loop.py", "if signal.getsignal(one) is not how:", "if False:", "test_loops.py::test_ctrl_c_that_a_loop_answers_by_an_exit_ends_the_study"),
     ("backends/loop_run.py", "if self._held is not None and at == self._step:", "if False:", "test_loops.py::test_numbers_of_one_step_are_one_point"),
+    ("backends/loop_run.py", "if again := sorted(values.keys() & self._held.metrics.keys()):", "if again := []:", "test_loops.py::test_steps_go_up"),
+    ("backends/torch/user_trial.py", "    if not minimised:", "    if False:", "test_losses.py::test_probabilities_are_told_to_be_none_of_the_told_loss"),
+    ("backends/torch/user_code.py", "found.shape in ((size,), (size, 1))", "found.numel() == size", "test_losses.py::test_binary_takes_a_module_of_one_output"),
+    ("config/values.py", 'return "cross_entropy" if loss == "binary" else loss', "return loss", "test_losses.py::test_binary_is_told_as_cross_entropy"),
+    ("findings/confounders.py", 'return "mse" if "rmse" in study.metrics else "cross_entropy"', 'return "cross_entropy"', "test_losses.py::test_numbers_to_predict_are_told_by_the_mean_squared_error"),
+    ("backends/torch/user_code.py", "if self.outside() != other.outside():", "if False:", "test_losses.py::test_a_loss_that_counts_is_trained_the_same_after_an_interruption"),
 ]  # fmt: skip
 
 

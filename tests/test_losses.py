@@ -18,6 +18,7 @@ from paribus.api import Study
 from paribus.byhand.losses import make_loss
 from paribus.config.overrides import SettingsError
 from paribus.config.values import Loss
+from paribus.study.store import StoreError
 from tests.conftest import final_weights
 from tests.test_objectives import Fit
 
@@ -48,6 +49,30 @@ class Counted(nn.Module):
         self.calls += 1
         weights = self.get_buffer("weights")
         return functional.cross_entropy(z, y, weight=weights) * (1 + 0.01 * self.calls)
+
+
+class Stopped(Counted):
+    """Is interrupted at its 20th call, where a file says so."""
+
+    def __init__(self, stop: Path) -> None:
+        super().__init__()
+        self.stop = str(stop)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        if self.calls == 20 and Path(self.stop).exists():
+            raise KeyboardInterrupt
+        return super().forward(z, y)
+
+
+class Row(nn.Module):
+    """One output for each example, in a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.linear(x).T)
 
 
 def _curves(study: Study) -> Any:
@@ -84,8 +109,9 @@ def test_binary_takes_a_module_of_one_output(tmp_path: Path) -> None:
     for number, one in enumerate((lambda: nn.Linear(2, 1), lambda: nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)))):
         study = paribus.train("moons", model=one, loss="binary", lr=1.0, epochs=20, out=tmp_path / f"{number}")
         assert study.table()["test_accuracy"][0] > 0.8
-    with pytest.raises(SettingsError, match=r"\(128, 1\): a row for each example, the logit of the second"):
-        paribus.train("moons", model=lambda: nn.Linear(2, 3), loss="binary", out=tmp_path / "wrong")
+    for wrong, shape in ((lambda: nn.Linear(2, 3), r"\(128, 3\)"), (Row, r"\(1, 128\)")):
+        with pytest.raises(SettingsError, match=shape + r", it has to be \(128, 1\): .*, the logit of the second"):
+            paribus.train("moons", model=wrong, loss="binary", out=tmp_path / "wrong")
 
 
 @pytest.mark.parametrize(
@@ -130,12 +156,49 @@ def test_arms_of_other_losses_are_told_by_one(tmp_path: Path) -> None:
     assert again.table().equals(study.table())
 
 
+def test_numbers_to_predict_are_told_by_the_mean_squared_error(tmp_path: Path) -> None:
+    losses = {"mse": "mse", "smooth": functional.smooth_l1_loss}
+    study = paribus.compare("sine", loss=losses, epochs=3, seeds=2, metric="test_loss", out=tmp_path / "s")
+    assert study.findings.confounders == []
+
+
+def test_binary_is_told_as_cross_entropy(tmp_path: Path) -> None:
+    losses = ["binary", "cross_entropy"]
+    study = paribus.compare("moons", loss=losses, epochs=3, seeds=2, metric="test_loss", out=tmp_path / "s")
+    assert study.findings.confounders == []
+
+
+def test_probabilities_are_told_to_be_none_of_the_told_loss(tmp_path: Path) -> None:
+    def likelihood(p: Tensor, y: Tensor) -> Tensor:
+        return functional.nll_loss(p.log(), y)
+
+    model: Any = lambda: nn.Sequential(nn.Linear(2, 2), nn.Softmax(dim=1))  # noqa: E731
+    mine = paribus.train("moons", model=model, loss=likelihood, epochs=1, out=tmp_path / "a")
+    twice = paribus.train("moons", model=model, epochs=1, out=tmp_path / "b")
+    assert any("not the cross-entropy of these probabilities" in one for one in mine.warnings())
+    assert not any("taken twice" in one for one in mine.warnings())
+    assert any("taken twice" in one for one in twice.warnings())
+
+
+def test_a_loss_that_counts_is_trained_the_same_after_an_interruption(tmp_path: Path) -> None:
+    """What it counts is in no checkpoint: it begins again."""
+    options: dict[str, Any] = {"precision": "float64", "epochs": 6, "hidden": 5, "checkpoint_every": 1e-9}
+    stop = tmp_path / "stop"
+    whole = paribus.train("moons", loss={"counted": Stopped(stop)}, out=tmp_path / "a", **options)
+    stop.touch()
+    with pytest.raises(KeyboardInterrupt):
+        paribus.train("moons", loss={"counted": Stopped(stop)}, out=tmp_path / "b", **options)
+    stop.unlink()
+    resumed = paribus.train("moons", loss={"counted": Stopped(stop)}, out=tmp_path / "b", **options)
+    assert _curves(resumed).equals(_curves(whole))
+
+
 def test_a_changed_loss_is_another(tmp_path: Path) -> None:
     def margin(by: float) -> Any:
         return lambda z, y: functional.multi_margin_loss(z, y, margin=by)
 
     paribus.train("moons", loss={"margin": margin(1.0)}, epochs=1, out=tmp_path / "s")
-    with pytest.raises(Exception, match="the loss changed since it was recorded"):
+    with pytest.raises(StoreError, match="the loss changed since it was recorded"):
         paribus.train("moons", loss={"margin": margin(2.0)}, epochs=1, out=tmp_path / "s")
 
 

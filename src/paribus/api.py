@@ -361,10 +361,10 @@ def compare(
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
     a logit for each class; `optimizer` a function of the parameters, and of `lr` if it has one, that makes a
     `torch.optim.Optimizer`; `loss` a function of the outputs and targets of a batch that gives one number, a tensor; a
-    list or a dict of them (name -> function) is a factor. `metrics`: name -> function of
-    the classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
-    `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
-    `paribus.metric(function, lower=True)` or `higher=True`.
+    list or a dict of them (name -> function) is a factor. `metrics`: name -> function of the classes and those
+    predicted, on every split, or a scorer of scikit-learn's; a second parameter called `probabilities`, `y_score` or
+    `y_proba` gets probabilities. Where a target or tuning is on a function, `paribus.metric(function, lower=True)` or
+    `higher=True`.
 
     A loop of your own: `task` is a function with a parameter `run` (`LoopRun`: the seed, the plan, a log) or `seed`, or
     a list or dict of them; its other parameters are settings. It returns a dict of numbers, or logs them; `metric`

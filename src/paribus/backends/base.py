@@ -17,6 +17,7 @@ import numpy as np
 
 from paribus.config.conflicts import OPTIONAL, beyond
 from paribus.config.loops import LoopSettings
+from paribus.config.losses import UserLoss
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_value
 from paribus.records.record import Outcome
@@ -61,8 +62,8 @@ class Backend(ABC):
 
     `preference`: its place in the order in which `auto` asks, the lowest first; None for one that is taken only by its
     name. `models`, `optimizers`: those that it has, by name; None for all. `features`: the settings of
-    `conflicts.OPTIONAL` that it has. `user_code`: whether it takes a user's module or optimizer. `resumable`: whether
-    its runs leave checkpoints from which they go on. `side_by_side`: whether it trains many runs at once in one
+    `conflicts.OPTIONAL` that it has. `user_code`: whether it takes a user's module, optimizer or loss. `resumable`:
+    whether its runs leave checkpoints from which they go on. `side_by_side`: whether it trains many runs at once in one
     process; others are given a process each. `own_loop`: whether the user's own loop trains, so that nothing is known
     of its data, its evaluations or its metrics before it says so.
     """
@@ -112,6 +113,7 @@ class Backend(ABC):
         """Seconds that a run will train and evaluate for on this machine as it is now, from a few timed steps."""
 
     def _takes_no(self, kind: str, name: str) -> str:
+        """That it cannot have what is the user's own."""
         others = [one.name for one in BACKENDS.values() if one.user_code]
         return (
             f"implementation={self.name} cannot take {kind}={name}, which is your own: "
@@ -120,9 +122,9 @@ class Backend(ABC):
 
     def _lacking(self, settings: Settings) -> Iterator[str]:
         """Models, optimizers and what is the user's own that it does not have."""
-        theirs = settings.user_defined_parts().keys() - {"task"}
-        if "loss" in theirs and not self.user_code:
-            yield self._takes_no("loss", str(settings.flat()["loss"]))
+        theirs = settings.user_defined_parts().keys() & {"model", "optimizer"}
+        if isinstance(settings.loss, UserLoss) and not self.user_code:
+            yield self._takes_no("loss", settings.loss.name)
         for kind, mine in (("model", self.models), ("optimizer", self.optimizers)):
             name = getattr(settings, kind).name
             if kind in theirs and not self.user_code:

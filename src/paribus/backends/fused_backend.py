@@ -27,8 +27,8 @@ class FusedBackend(Backend):
     side_by_side: ClassVar[bool] = True
 
     def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
-        """Also batch normalisation over more examples than the engine has at hand at once, and losses of numbers to
-        predict but for the mlp."""
+        """Also batch normalisation over more examples than the engine has at hand at once, losses of numbers to predict
+        but for the mlp, and a single output for two classes."""
         found = super().refusals(settings, task)
         if settings.told_loss.kind == "binary":
             found.append(

@@ -107,8 +107,8 @@ class LoopRun:
 
     def log(self, *, epoch: float | None = None, step: int | None = None, **metrics: Any) -> None:
         """Numbers at a point of the run, as often as wanted: a curve. `step` is by default how often it was logged, and
-        `epoch` the step; what is logged at the step before once more belongs to the same point. The last value of each
-        is what the run is judged by, unless the loop returns another."""
+        `epoch` the step; other numbers at the same step belong to the same point. The last value of each is what the
+        run is judged by, unless the loop returns another."""
         self._must_go_on("log")
         if not self._loaded:
             raise NotLoadedError
@@ -119,6 +119,8 @@ class LoopRun:
         if at < self._step:
             raise LoopError(f"run.log(step={at}) comes after step {self._step}: steps go up")
         if self._held is not None and at == self._step:  # libraries log training and validation by turns
+            if again := sorted(values.keys() & self._held.metrics.keys()):
+                raise LoopError(f"run.log(step={at}, {again[0]}=...) comes after step {at} of {again[0]}: steps go up")
             values = {**self._held.metrics, **values}
         else:
             self._flush()

@@ -106,9 +106,9 @@ class Settings(Config):
     )
     loss: LossOf = setting(
         Loss("cross_entropy"),
-        "what is minimised, a mean over the batch: cross_entropy of classes, or binary of two, with one output; "
-        "of numbers to predict (scaled by the mean "
-        "and sd of the training rows) mse where nothing is given, mae, huber (squared below 1, linear above), quantile",
+        "what is minimised, a mean over the batch: cross_entropy of classes, or binary of two, with one output; of "
+        "numbers to predict (scaled by the mean and sd of the training rows) mse where nothing is given, mae, huber "
+        "(squared below 1, linear above), quantile",
         "cross_entropy, binary, mse, mae, huber, or quantile:Q with Q between 0 and 1 (as in quantile:0.9)",
     )
     class_weight: Literal["none", "balanced"] = setting(

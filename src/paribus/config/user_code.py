@@ -1,4 +1,4 @@
-"""What is the user's own: a module's factory, an optimizer's, arrays, a metric. The record holds its name and a
+"""What is the user's own: a module's factory, an optimizer's, a loss, arrays, a metric. The record holds its name and a
 fingerprint; the thing itself lives as long as the process."""
 
 from __future__ import annotations

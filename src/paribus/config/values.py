@@ -131,6 +131,15 @@ class Loss:
         return self.kind if self.q is None else f"{self.kind}:{self.q!r}"
 
 
+def told_as(loss: str) -> str:
+    """The loss whose values those of `loss` are: those of binary are cross-entropies.
+
+    >>> told_as("binary"), told_as("mse")
+    ('cross_entropy', 'mse')
+    """
+    return "cross_entropy" if loss == "binary" else loss
+
+
 @dataclass(frozen=True)
 class Every:
     """An interval of epochs (`10`) or of steps (`500steps`).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from paribus.config.values import told_as
 from paribus.findings.meaningless import some
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 
@@ -58,11 +59,10 @@ def incomparable(study: StudyRecord) -> tuple[str, ...]:
 
 
 def _told(study: StudyRecord, arm: ArmRecord) -> str:
-    """Beside a loss of the user's own, and with a network of one output, it is the one that the task has otherwise."""
-    loss = str(arm.settings.get("loss", "cross_entropy"))
+    """Where a loss of the user's own is minimised, it is the one that the task has otherwise."""
     if "loss.function" in arm.settings:
         return "mse" if "rmse" in study.metrics else "cross_entropy"
-    return "cross_entropy" if loss == "binary" else loss
+    return told_as(str(arm.settings.get("loss", "cross_entropy")))
 
 
 def confounders(study: StudyRecord) -> list[str]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, 
 
 from paribus.config.overrides import Listed, Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined
-from paribus.config.values import Value, cores, format_value, plain_number
+from paribus.config.values import Value, cores, format_value, plain_number, told_as
 from paribus.records.claims import Claim
 from paribus.records.metrics import (
     JITTERS,
@@ -117,11 +117,7 @@ class StudySpec(BaseModel):
     def _metric(cls, metric: str, info: ValidationInfo) -> str:
         mistakes = []
         made: Design | None = info.data.get("design")
-        losses = (
-            dict.fromkeys(str(one.told_loss).replace("binary", "cross_entropy") for one in made.networks)
-            if made
-            else {}
-        )
+        losses = dict.fromkeys(told_as(str(one.told_loss)) for one in made.networks) if made else {}
         if split_of(metric)[1] == "loss" and len(losses) > 1:
             shared = f", as --metric {PRIMARY[1]}" if "cross_entropy" not in losses else ""
             mistakes.append(

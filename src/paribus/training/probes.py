@@ -167,10 +167,8 @@ def state_gradients(settings: Settings, model: Model, task: Task) -> NDArray[np.
     if not isinstance(settings.model, RnnConfig) or task.sequence is None:
         return None
     x, y = task.test.x[:_PROBED], task.targets(task.test.y[:_PROBED], np.dtype(np.float64))
-    hand, loss = (
-        Rnn(task.sequence[1], settings.model.hidden, task.outputs_for(settings.told_loss)),
-        make_loss(settings.told_loss),
-    )
+    told = settings.told_loss
+    hand, loss = Rnn(task.sequence[1], settings.model.hidden, task.outputs_for(told)), make_loss(told)
     hand.load(model.weights())
     loss.forward(hand.forward(task.floats(x, np.dtype(np.float64)).reshape(len(x), *task.sequence)), y)
     hand.backward(loss.backward())

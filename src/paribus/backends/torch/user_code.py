@@ -50,7 +50,7 @@ Found = TypeVar("Found")
 
 
 class UserCodeLearner(TorchLearner):
-    """A user's `nn.Module`, or PyTorch's model with a user's optimizer; see `learner.Learner`.
+    """A user's `nn.Module`, or PyTorch's model with a user's optimizer or loss; see `learner.Learner`.
 
     `cautions`: "generators" sets NumPy's and Python's at each step too, which takes longer than a small module's step
     should; without it only if the first step or evaluation draws from them. "evaluation" evaluates copies; without it
@@ -166,7 +166,8 @@ class UserCodeLearner(TorchLearner):
     def try_out(self, size: int) -> Any:
         """What the module gives for the first training examples, as in training."""
         found = self.model(self._data.scaled(self._x[:size].clone()))
-        return both_logits(found) if self.binary and isinstance(found, Tensor) and found.numel() == size else found
+        one_output = self.binary and isinstance(found, Tensor) and found.shape in ((size,), (size, 1))
+        return both_logits(found) if one_output else found
 
     def watches_generators(self) -> bool:
         return self._expected is not None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from paribus.backends.base import Behaviour, Trial
 from paribus.backends.torch.user_code import UserCodeLearner
+from paribus.config.losses import UserLoss
 from paribus.config.models import UserModel
 from paribus.config.settings import Settings
 from paribus.config.user_errors import RAISED, told
@@ -66,21 +67,31 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
         return Trial(refusals=[f"{what}{tried}: {error}"])
     except RAISED as error:  # whatever the user's code raises is the answer
         return Trial(refusals=[f"{what} cannot be trained{tried}: {told(error)}"])
-    remarks = [_probabilities(outputs, evaluated), _left_out(learner)]
+    minimised = not isinstance(settings.loss, UserLoss)
+    remarks = [_probabilities(outputs, evaluated, minimised=minimised), _left_out(learner)]
     return Trial(
         remarks=[f"{what}: {remark}" for remark in remarks if remark is not None],
         behaviour=_behaviour(settings, task, make, sizes[0]),
     )
 
 
-def _probabilities(outputs: list[NDArray[np.floating]], evaluated: NDArray[np.floating]) -> str | None:
+def _probabilities(
+    outputs: list[NDArray[np.floating]], evaluated: NDArray[np.floating], *, minimised: bool
+) -> str | None:
     """What there is to say of outputs that are those of a softmax, in training or in evaluation. Those of a
-    log-softmax are left as they are by another."""
+    log-softmax are left as they are by another. `minimised`: whether the loss that evaluations tell is minimised, and
+    none of the user's own."""
     training = all(map(_sum_to_one, outputs))
     if not training and not _sum_to_one(evaluated):
         return None
     classes = evaluated.shape[1]
     when = "" if training else " in evaluation"
+    if not minimised:
+        return (
+            f"the outputs are probabilities{when}, as after a softmax: none is negative, rows sum to 1. The loss that "
+            "evaluations tell takes a softmax itself, so it is not the cross-entropy of these probabilities. Return "
+            "the logits, and take the softmax in your loss"
+        )
     return (
         f"the outputs are probabilities{when}, as after a softmax: none is negative, rows sum to 1. The loss takes "
         f"a softmax itself, so here it is taken twice: of {classes} classes, such a loss never falls below "
