@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
 
 import hypothesis
 import numpy as np
@@ -27,9 +29,12 @@ from paribus.config.settings import Settings
 from paribus.records.record import Evaluation, Outcome
 from paribus.records.run import Callback, Run
 from paribus.tasks import load
+from paribus.training import sampling
 
 hypothesis.settings.register_profile("paribus", deadline=None)  # no test is right or wrong by a time
 hypothesis.settings.load_profile("paribus")
+
+T = TypeVar("T")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -196,3 +201,42 @@ WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def one_ulp(values: dict[str, np.ndarray], way: str) -> dict[str, np.ndarray]:
     """Every value moved by one unit in the last place."""
     return {name: np.nextafter(value, WAYS[way](value)) for name, value in values.items()}
+
+
+ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "turned around": lambda batch: batch[::-1].copy(),
+    "rolled": lambda batch: np.roll(batch, 1),
+    "every other first": lambda batch: np.concatenate([batch[::2], batch[1::2]]),
+}
+
+
+def drifts(
+    monkeypatch: pytest.MonkeyPatch, where: ModuleType, nudged: Callable[[], T], ordered: Callable[[], T]
+) -> tuple[list[T], list[T]]:
+    """Runs that differ by rounding alone, one list for each of two causes.
+
+    `nudged()` trains with every initial value moved by one unit in the last place, `where` looks `initial_values` up;
+    `ordered()` with the examples of every batch in another order. The first cause acts once, so it tells little of
+    training that magnifies what is added late; the second acts at every step.
+    """
+    plain, batches = where.initial_values, sampling.epochs
+    moved, other = [], []
+    for way in WAYS:
+        with monkeypatch.context() as patch:
+            patch.setattr(where, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
+            moved.append(nudged())
+    for order in ORDERS.values():
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                sampling,
+                "epochs",
+                lambda *arguments, order=order: ([order(rows) for rows in epoch] for epoch in batches(*arguments)),
+            )
+            other.append(ordered())
+    return moved, other
+
+
+def largest_drift(read: Callable[[Any], np.ndarray], *families: tuple[Any, Sequence[Any]]) -> float:
+    """The largest |read(run) - read(undisturbed)| in families of (undisturbed, runs), at least one epsilon."""
+    gaps = [np.abs(read(run) - read(plain)).max() for plain, runs in families for run in runs]
+    return max(float(np.finfo(float).eps), *gaps)

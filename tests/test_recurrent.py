@@ -17,7 +17,7 @@ from paribus.plan import Plan
 from paribus.study.runner import prepare
 from paribus.study.spec import request
 from paribus.tasks import load
-from tests.conftest import WAYS, Recorder, final_weights, norm_gap, one_ulp, settings_of
+from tests.conftest import Recorder, drifts, final_weights, largest_drift, norm_gap, settings_of
 from tests.helpers import make_learner
 
 Fit = Callable[..., Recorder]
@@ -106,14 +106,12 @@ WORDS = [
 @pytest.mark.thinned(2)
 @pytest.mark.parametrize("words", WORDS)
 def test_both_hands_are_one_curve(fit: Fit, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
-    """Within 10 times the drift of one unit in the last place, clipping's meters too."""
+    """Within 10 times the drift that rounding causes, clipping's meters too."""
     hand, auto = (fit(f"{words} implementation={name}", seed=1) for name in ("numpy", "torch"))
-    plain, moved = stepwise.initial_values, []
-    for way in WAYS:
-        monkeypatch.setattr(stepwise, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
-        moved.append(fit(f"{words} implementation=numpy", seed=1))
+    again = lambda: fit(f"{words} implementation=numpy", seed=1)  # noqa: E731
+    moved, ordered = drifts(monkeypatch, stepwise, again, again)
     for read in (lambda run: np.array(run.curve("train_loss")), final_weights):
-        drift = max(np.finfo(float).eps, *(np.abs(read(run) - read(hand)).max() for run in moved))
+        drift = largest_drift(read, (hand, [*moved, *ordered]))
         assert np.abs(read(hand) - read(auto)).max() <= 10 * drift
     start = initial_values(
         {name: value.shape for name, value in hand.outcomes[0].weights.items()},

@@ -21,7 +21,7 @@ from paribus.records.record import Status
 from paribus.records.run import Run
 from paribus.tasks import load
 from paribus.training import sampling
-from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
+from tests.conftest import Recorder, drifts, final_weights, largest_drift, settings_of
 from tests.helpers import make_learner
 
 Fit = Callable[..., Recorder]
@@ -101,22 +101,20 @@ def test_the_loop_is_a_plain_pytorch_loop_with_pytorchs_schedule(fit: Fit, word:
 @pytest.mark.thinned(4)
 @pytest.mark.parametrize("task", ["moons", "circles", "blobs"])
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lion"])
-def test_curves_part_no_faster_than_one_ulp_makes_them(
+def test_curves_part_no_faster_than_rounding_makes_them(
     fit: Fit, monkeypatch: pytest.MonkeyPatch, optimizer: str, task: str
 ) -> None:
-    """Within 10 times the drift that one unit in the last place of every initial value causes in the same test, the
-    largest of three ways: a run takes up some directions and damps others. (Lion moves by the sign of a number alone: a
+    """Within 10 times the drift that rounding causes in the same test, in the initial values or at every step, the
+    largest of six ways: a run takes up some directions and damps others. (Lion moves by the sign of a number alone: a
     last bit that turns one is a whole step, on one backend or another; `test_optimizers` has its trajectory.)"""
     hidden = "hidden=20x20" if optimizer == "muon" else ""
     words = f"task={task} optimizer={optimizer} {hidden} epochs=150 precision=float64"
     one, *others = (fit(f"{words} implementation={name}", seed=1) for name in IMPLEMENTATIONS)
-    plain, moved = stepwise.initial_values, []
-    for way in WAYS:
-        monkeypatch.setattr(stepwise, "initial_values", lambda *arguments, way=way: one_ulp(plain(*arguments), way))
-        moved.append(fit(f"{words} implementation=numpy", seed=1))
-        assert not np.array_equal(final_weights(one), final_weights(moved[-1]))
-    loss, *nudged = (np.array(run.curve("train_loss")) for run in (one, *moved))
-    drift = max(np.finfo(float).eps, *(np.abs(values - loss).max() for values in nudged))
+    again = lambda: fit(f"{words} implementation=numpy", seed=1)  # noqa: E731
+    moved, ordered = drifts(monkeypatch, stepwise, again, again)
+    assert not any(np.array_equal(final_weights(one), final_weights(run)) for run in (*moved, *ordered))
+    loss = np.array(one.curve("train_loss"))
+    drift = largest_drift(lambda run: np.array(run.curve("train_loss")), (one, [*moved, *ordered]))
     for other in others:
         assert np.abs(np.array(other.curve("train_loss")) - loss).max() <= 10 * drift
 
@@ -306,7 +304,7 @@ def test_training_imports_neither_dynamo_nor_scikit_learn() -> None:
     """Each takes a second, as long as PyTorch itself."""
     code = """
 import sys
-from tests.conftest import WAYS, Recorder, final_weights, one_ulp, settings_of
+from tests.conftest import Recorder, settings_of
 from paribus.tasks import load
 from paribus.backends.dispatch import train
 from paribus.records.run import Run
