@@ -930,6 +930,11 @@ FAULTS = [
     ("backends/loop.py", "isinstance(error.__context__, KeyboardInterrupt)", "isinstance(error.__context__, MemoryError)", "test_loops.py::test_ctrl_c_that_a_loop_answers_by_an_exit_ends_the_study"),
     ("backends/loop.py", "if signal.getsignal(one) is not how:", "if False:", "test_loops.py::test_ctrl_c_that_a_loop_answers_by_an_exit_ends_the_study"),
     ("backends/loop_run.py", "if self._held is not None and at == self._step:", "if False:", "test_loops.py::test_numbers_of_one_step_are_one_point"),
+    ("backends/program.py", "if _seen(one) not in (None, before.get(one))", "if _seen(one) is not None", "test_loops.py::test_a_program_may_write_event_files"),
+    ("backends/program_events.py", "if name in came_from:", "if False:", "test_loops.py::test_a_program_may_write_event_files"),
+    ("backends/program_events.py", "if folder.name in SPLITS else tag", "if False else tag", "test_loops.py::test_a_program_may_write_event_files"),
+    ("backends/program_events.py", "if glob.has_magic(str(path)):", "if False:", "test_loops.py::test_a_program_may_write_event_files"),
+    ("backends/program.py", "    if not alone:", "    if False:", "test_loops.py::test_a_program_may_write_event_files"),
 ]  # fmt: skip
 
 
