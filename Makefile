@@ -28,10 +28,11 @@ browser:
 		{ [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install chromium; } > /dev/null 2>&1 || \
 		echo "no chromium here (apt-get install chromium): the tests of the page in a browser will be skipped"
 
-# Lightning, skorch and JAX beside Paribus, each for a moment: that they run, and learn.
+# Lightning, skorch and JAX beside Paribus, each for a moment: that they run, and learn. And training loops of other
+# libraries as studies: the examples of docs/other-libraries.md, interrupted and killed too.
 peers: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
-	$(BIN)/pytest tests/test_bench.py
+	$(BIN)/pytest tests/test_bench.py tests/test_other_libraries.py
 	$(BIN)/paribus bench moons lr=0.3 epochs=50 --rounds 1 --peers
 
 # Plants faults in copies of the code, and demands that the tests named beside each go red. All take the better part of

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from typer.testing import CliRunner
 
 import paribus
@@ -837,3 +840,56 @@ def test_a_file_of_metrics_is_this_runs(tmp_path: Path, monkeypatch: Any) -> Non
     CliRunner().invoke(app, [*words, "--seeds", "1"])
     (run,) = read(Path("t")).arms[0].runs
     assert (run.status, len(run.curve["m"])) == (Status.DONE, 1)
+
+
+def write_events(folder: Path, seed: int, kind: str) -> None:
+    for split in {"splits": ("train", "validation"), "two": ("a", "b")}.get(kind, (".",)):
+        writer = EventFileWriter(str(folder / split))
+        for step in (10, 20, 30):
+            values = {"val/loss": 0.5 * (1 + seed) / step, "epoch": step / 10}
+            if kind != "nothing":
+                found = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+                writer.add_event(Event(step=step, wall_time=1.0, summary=Summary(value=found)))
+        writer.close()
+
+
+WRITES_EVENTS = """
+import shutil, sys
+shutil.copytree(f"made/{sys.argv[1]}", sys.argv[2], dirs_exist_ok=True)
+if sys.argv[3] == "printed":
+    print('{"val_loss": 1.0}')
+"""
+
+
+@pytest.mark.parametrize("kind", ["one", "pattern", "splits", "two", "printed", "nothing", "old"])
+def test_a_program_may_write_event_files(kind: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("events.py").write_text(WRITES_EVENTS)
+    for seed in (0, 1):
+        write_events(Path("made") / str(seed), seed, kind)
+    line = f"{sys.executable} events.py {{seed}} {{output}} {kind}"
+    metric = "validation_val_loss" if kind == "splits" else "val_loss"
+    reads = "{output}/*tfevents*" if kind == "pattern" else "{output}"
+    if kind == "old":  # of another run: it is not read
+        assert [*Path("made").rglob("*tfevents*")]
+        line, reads = f"{sys.executable} -c pass {{seed}}", "made"
+    words = ["train", "--command", line, "--metric", metric, "--lower", "--metrics-file", reads, "--out", "s"]
+    result = CliRunner().invoke(app, [*words, "--seeds", "2" if kind == "one" else "1", "--quiet"])
+    (arm,) = read(Path("s")).arms
+    told = {
+        "two": "val_loss is in ",
+        "printed": "it printed metrics as lines of JSON, and wrote ",
+        "nothing": "it said no metric",
+        "old": "it ended, and did not write TensorBoard's event files in ",
+    }
+    if kind in told:
+        assert result.exit_code == 3
+        assert str(arm.runs[0].error).startswith(told[kind])
+        return
+    assert result.exit_code == 0, result.output
+    for run in arm.runs:
+        assert run.curve["step"].tolist() == [10, 20, 30]
+        expected = [float(str(np.float32(0.5 * (1 + run.seed) / step))) for step in (10, 20, 30)]
+        assert run.curve[metric].tolist() == expected
+        if kind != "splits":
+            assert run.curve["epoch"].tolist() == [1, 2, 3]

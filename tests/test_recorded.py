@@ -205,9 +205,11 @@ def test_dir_shows_the_api_alone() -> None:
         "compare",
         "data",
         "judge",
+        "lightning",
         "metric",
         "open",
         "train",
+        "transformers",
     }
 
 

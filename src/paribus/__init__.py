@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from paribus import lightning, transformers
     from paribus.api import LoopRun, Scored, Study, compare, data, judge, metric, open, train  # noqa: A004 (as gzip.open)
 
     __version__: str
 
-__all__ = ["LoopRun", "Scored", "Study", "__version__", "compare", "data", "judge", "metric", "open", "train"]
+__all__ = [
+    "LoopRun", "Scored", "Study", "__version__", "compare", "data", "judge", "lightning", "metric", "open", "train",
+    "transformers",
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:
@@ -23,6 +27,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("paribus")
+    if name in ("lightning", "transformers"):  # for loops of these libraries, which are not imported by that
+        from importlib import import_module
+
+        return import_module(f"paribus.{name}")
     if name in __all__:
         from paribus import api
 

@@ -120,7 +120,10 @@ CommandLine = Annotated[
     ),
 ]
 MetricsFile = Annotated[
-    str | None, typer.Option(help="A file that --command writes its metrics into (JSON, CSV): {output}/metrics.json.")
+    str | None,
+    typer.Option(
+        help="What --command writes its metrics into: a file (JSON, CSV), or a folder of TensorBoard's events."
+    ),
 ]
 Timeout = Annotated[float | None, typer.Option(help="Seconds after which a run is ended, and failed.")]
 Retries = Annotated[int, typer.Option(help="How often --command is started again where it fails.", min=0)]

@@ -30,6 +30,7 @@ from time import monotonic
 from typing import IO, Any, ClassVar
 
 from paribus.backends.loop_run import LoopError, LoopRun, ReturnedError
+from paribus.backends.program_events import event_files, event_rows
 from paribus.config.overrides import SettingsError
 from paribus.config.user_code import UserDefined
 from paribus.config.values import format_value
@@ -49,7 +50,8 @@ LOG = "output.txt"
 
 @dataclass(frozen=True)
 class Program:
-    """A command line. `reads`: a file with the metrics, in which places are filled as in the command; `timeout`:
+    """A command line. `reads`: a file with the metrics, or a folder or a pattern of TensorBoard's event files, in which
+    places are filled as in the command; `timeout`:
     seconds after which it is ended; `retries`: how often it is started again where it fails; `shell`: whether a shell
     reads it.
 
@@ -79,12 +81,10 @@ class Program:
         if _PLACE.search(self.command.replace("{seed}", "")) or self.reads:
             values["output"] = str(run.output)
         path = None if self.reads is None else Path(_filled(self.reads, values))
-        before = None if path is None else _seen(path)
+        before = {} if path is None else {one: _seen(one) for one in (path, *(event_files(path) or ()))}
         output = self._carried_out(run, values)
         if path is not None:
-            if _seen(path) in (None, before):
-                raise LoopError(f"it ended, and did not write {path}, from which its metrics are to be read")
-            for row in _rows_of(path):
+            for row in _written(path, before, alone=not run.epochs):
                 _log(run, row)
         if not run.epochs:
             hint = "; one that stands in the middle of a line is not read" if output.inside else ""
@@ -265,6 +265,24 @@ def _log(run: LoopRun, row: Mapping[str, Any]) -> None:
     metrics = {name: one for name, one in row.items() if name not in _TIMES}
     if metrics:
         run.log(epoch=row.get("epoch"), step=int(row["step"]) if "step" in row else None, **metrics)
+
+
+def _written(path: Path, before: Mapping[Path, Any], *, alone: bool) -> Iterator[dict[str, Any]]:
+    """What stands in the file, or in the event files, that were written since. `alone`: it printed no metric."""
+    events = event_files(path)
+    files = [one for one in ([path] if events is None else events) if _seen(one) not in (None, before.get(one))]
+    if not files:
+        what = "" if events is None else " TensorBoard's event files in"
+        raise LoopError(f"it ended, and did not write{what} {path}, from which its metrics are to be read")
+    if events is None:
+        yield from _rows_of(path)
+        return
+    if not alone:
+        raise LoopError(
+            f"it printed metrics as lines of JSON, and wrote {files[0]}: leave --metrics-file out, or these"
+        )
+    for row in event_rows(files):
+        yield _plain(row)
 
 
 def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
