@@ -81,7 +81,7 @@ def test_a_backend_trains_with_every_optimizer_that_it_claims(backend: str, opti
 LOSSES = {"cross_entropy": "moons", "mse": "sine", "mae": "sine", "huber": "friedman", "quantile:0.9": "diabetes"}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [name for name, one in BACKENDS.items() if one.models != ()])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("model", ["mlp", "rnn"])
 def test_a_backend_minimises_every_loss_that_it_claims(backend: str, loss: str, model: str) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from paribus.backends.loop_run import LoopRun
+from paribus.config.estimators import estimator_defined
 from paribus.config.loops import argument_values, parameters
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
-from paribus.config.user_code import UserDefined, user_defined
+from paribus.config.user_code import UserDefined, is_estimator, user_defined
 from paribus.config.values import Value, format_value, listed_values
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
@@ -662,6 +663,12 @@ def _choices(kind: str, choice: Choice) -> list[UserDefined | str]:
     for name, one in pairs:
         if isinstance(one, str) and name in (None, one):
             found.append(one)
+        elif kind == "model" and is_estimator(one):
+            found.append(estimator_defined(one, name))
+        elif kind == "model" and isinstance(one, type) and hasattr(one, "get_params"):
+            raise SettingsError(
+                [f"model={one.__name__} is a class of estimators: give an estimator, as in {one.__name__}()"]
+            )
         elif callable(one) and not _is_module(one):
             found.append(user_defined(one, name))
         else:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from paribus.config.models import Cnn, Mlp, UserModel
+from paribus.config.models import Cnn, Mlp, UserEstimator, UserModel
 from paribus.config.optimizers import Muon, OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
@@ -76,6 +76,9 @@ def _of_optimizer(optimizer: object, given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(model, UserEstimator):
+        yield from _of_estimator(model, given)
+        return
     if isinstance(model, UserModel) and given.get("init", "default") not in ("default", Initialisation("default")):
         yield f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
     if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
@@ -87,6 +90,17 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name}={format_value(value)} has no effect with hidden=none: there is no hidden layer"
     if not isinstance(model, Cnn | UserModel | None) and given.get("memory") == "channels_last":
         yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
+
+
+def _of_estimator(model: UserEstimator, given: Mapping[str, Any]) -> Iterator[str]:
+    """Those of other models are told of already."""
+    for name, value in given.items():
+        if not model.counts(name) and not name.startswith("model."):
+            shown = getattr(value, "name", None) or format_value(plain_value(value))
+            yield (
+                f"{name.rpartition('.')[2]}={shown} has no effect with model={model.name}: it is for networks, and an "
+                "estimator of scikit-learn's is fitted by parameters of its own; give it these"
+            )
 
 
 def _of_muon(settings: Settings) -> Iterator[str]:

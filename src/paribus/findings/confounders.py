@@ -10,9 +10,9 @@ from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 Fact = Callable[[ArmRecord, RunRecord], str | None]
 
 
-def _steps(_: ArmRecord, run: RunRecord) -> str | None:
-    """Early stopping is told by itself (`early`)."""
-    if run.reported_by is not None:
+def _steps(arm: ArmRecord, run: RunRecord) -> str | None:
+    """Early stopping is told by itself (`early`); an estimator has no steps."""
+    if run.reported_by is not None or arm.whole_fit:
         return None
     return f"{run.curve['step'][-1]:g} steps" if run.status is Status.DONE and run.curve else None
 
