@@ -8,8 +8,8 @@ the plan's.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
@@ -36,6 +36,7 @@ from paribus.training.meters import Meters
 from paribus.training.metrics import Metrics
 from paribus.training.probes import boundary, confusion, surest_mistakes
 from paribus.training.scoring import Answers, as_array
+from paribus.training.threads import all_threads
 
 _MOST_SAID = 300
 
@@ -75,13 +76,9 @@ class EstimatorBackend(Backend):
             remarks.append(f"{called}: it has no predict_proba: its loss is missing, its accuracy counts")
         return Trial(remarks=remarks)
 
-    @contextmanager
-    def threads(self, count: int) -> Iterator[None]:
+    def threads(self, count: int) -> AbstractContextManager[None]:
         """Of OpenMP too, which boosting uses; `n_jobs` is the user's."""
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(limits=count):
-            yield
+        return all_threads(count)
 
     def train(self, runs: Sequence[Run], load: Load, callback: Callback, *, workers: int) -> list[Outcome]:  # noqa: ARG002
         """One after another, however many workers there are: other processes are for more."""
@@ -289,13 +286,7 @@ def _other_kind(estimator: Any, called: str, task: Task) -> str | None:
     if kinds[other] and not kinds[needed]:
         want = "classifier" if needed == "classes" else "regressor"
         return f"{called} predicts {other}, and {task.info.name} has {needed} to predict: take a {want}"
-    from sklearn.base import BaseEstimator
-
-    if (
-        not any(kinds.values())
-        and isinstance(estimator, BaseEstimator)
-        and type(estimator).__module__[:8] == "sklearn."
-    ):
+    if not any(kinds.values()) and type(estimator).__module__.startswith("sklearn."):
         return f"{called} is neither a classifier nor a regressor: there is nothing to compare"
     return None
 

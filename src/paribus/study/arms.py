@@ -136,7 +136,9 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     spellings: list[str] = []
     for combination in product(*parsed.values()):
         values = dict(zip(parsed, combination, strict=True))
-        mistakes += _listed_in_vain(values, factors)
+        if vain := _listed_in_vain(values, factors):
+            mistakes += vain
+            continue
         if mixed:
             values = _that_count(values)
         try:
