@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,6 +34,7 @@ from paribus.config.estimators import estimator_defined, random_states
 from paribus.config.overrides import SettingsError
 from paribus.findings.confounders import confounders
 from paribus.findings.findings import Findings
+from paribus.findings.summary import values
 from paribus.records.record import Outcome, Status
 from paribus.records.run import Run
 from paribus.report.page.page import page
@@ -42,6 +44,8 @@ from paribus.tasks import Task, load
 from paribus.tasks.pool import Targets
 from paribus.training.scoring import Answers
 from tests.conftest import Recorder
+
+ROOT = Path(__file__).parent.parent
 
 
 def ran(estimator: Any, task: str = "moons", seed: int = 3, **more: Any) -> tuple[Task, Outcome, Recorder]:
@@ -91,15 +95,16 @@ def test_numbers_are_predicted_and_scored_as_by_hand() -> None:
     assert abs(data.train.x.mean(axis=0)).max() < 1e-12  # standardised, as for networks
 
 
+@hypothesis.settings(max_examples=15)
 @given(
     missing=st.sets(st.integers(0, 3), min_size=1, max_size=2), wanted=st.sampled_from(["forest", "tree", "pipeline"])
 )
 def test_classes_that_training_lacks_have_probability_0_in_their_column(missing: set[int], wanted: str) -> None:
-    settings = resolve({"task": "digits", "task.classes": 4, "model": estimator_defined(MODELS[wanted])})
-    task = load(settings, 0)
+    chosen = resolve({"task": "digits", "task.classes": 4, "model": estimator_defined(MODELS[wanted])})
+    task = load(chosen, 0)
     there = np.flatnonzero(~np.isin(task.train.y, list(missing)))[:60]
     task = replace(task, train=replace(task.train, x=task.train.x[there], y=task.train.y[there]))
-    fitted = Fitted.of(settings, task, 1)
+    fitted = Fitted.of(chosen, task, 1)
     answers = fitted.outputs(task.test.x)
     assert isinstance(answers, Answers)
     assert answers.probabilities is not None
@@ -109,7 +114,7 @@ def test_classes_that_training_lacks_have_probability_0_in_their_column(missing:
     assert not answers.probabilities[:, sorted(missing)].any()
     assert set(answers.predicted.tolist()) <= set(left)
     loss = sklearns_log_loss(task.test.y, answers.probabilities, labels=range(4))
-    assert fitted.scores(settings, "test", answers)["test_loss"] == pytest.approx(loss, 1e-12)
+    assert fitted.scores(chosen, "test", answers)["test_loss"] == pytest.approx(loss, 1e-12)
 
 
 MODELS = {
@@ -122,17 +127,18 @@ MODELS = {
 def test_every_random_state_is_the_seed_and_one_that_was_given_is_said(tmp_path: Path, capsys: Any) -> None:
     bagged = BaggingClassifier(DecisionTreeClassifier(random_state=5), n_estimators=3)
     study = paribus.train(
-        "moons", model={"bagged": make_pipeline(StandardScaler(), bagged)}, seeds=2, out=tmp_path / "s"
+        "moons", model={"bagged": make_pipeline(StandardScaler(), bagged)}, noise=0.4, seeds=2, out=tmp_path / "s"
     )
     line = "model=bagged: baggingclassifier__estimator__random_state=5 is not used: every run has its own seed there"
     assert line in capsys.readouterr().err
     assert line in " ".join(str(study).split())
-    data = load(resolve({"task": "moons", "model": estimator_defined(bagged)}), 0)
+    data = load(resolve({"task": "moons", "task.noise": 0.4, "model": estimator_defined(bagged)}), 0)
     for seed, score in study.table().set_index("seed")["test_accuracy"].items():
         mine = make_pipeline(
             StandardScaler(), BaggingClassifier(DecisionTreeClassifier(random_state=seed), 3, random_state=seed)
         )
         assert score == mine.fit(data.train.x, data.train.y).score(data.test.x, data.test.y)
+    assert study.table()["test_accuracy"].nunique() == 2
 
 
 def test_metrics_of_the_users_get_what_the_estimator_answers(tmp_path: Path) -> None:
@@ -223,6 +229,9 @@ def test_nothing_is_fitted_twice_and_another_parameter_is_another_study(
     assert "2 of 2 runs are recorded already" in capsys.readouterr().err
     with pytest.raises(StoreError, match=r"the model of arm .* changed|the model changed"):
         paribus.train("moons", model={"tree": DecisionTreeClassifier(max_depth=4)}, seeds=2, out=tmp_path / "s")
+
+
+def test_the_version_of_a_library_is_part_of_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     before = estimator_defined(make_pipeline(DecisionTreeClassifier()))
     monkeypatch.setattr("sklearn.__version__", "99")
     assert estimator_defined(make_pipeline(DecisionTreeClassifier())) != before
@@ -334,6 +343,32 @@ def test_what_does_not_go_with_an_estimator_is_refused(
     with pytest.raises(SettingsError, match=message):
         call(task, **more, out=tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_of_timed_studies_no_time_of_an_epoch_is_told(tmp_path: Path) -> None:
+    models = {"net": MLPClassifier((3,), max_iter=12), "tree": DecisionTreeClassifier()}
+    paribus.compare("moons", model=models, seeds=1, validation=0.2, out=tmp_path / "s")
+    record = read(tmp_path / "s")
+    arms = [replace(arm, runs=[replace(run, timed=True) for run in arm.runs]) for arm in record.arms]
+    record = replace(record, arms=arms, timing=True)
+    for arm in record.arms:
+        for name in ("seconds_per_epoch", "seconds_per_evaluation", "train_loss_jitter", "best_test_accuracy"):
+            assert values(record, arm, name) == [None]
+        assert values(record, arm, "peak_memory_mb") != [None]
+    (line,) = confounders(record)
+    assert line.startswith("model=net, model=tree: fitted as a whole, so that no time per epoch")
+
+
+def test_the_documents_example_is_carried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "user-code.md").read_text(encoding="utf-8")
+    (example,) = [
+        block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "RandomForestRegressor" in block
+    ]
+    names: dict[str, Any] = {}
+    exec(example.replace("n_estimators=100", "n_estimators=3").replace("epochs=20", "epochs=1"), names)
+    assert names["study"].table()["test_rmse"].notna().all()
+    assert names["study"].table()["arm"].nunique() == 3
 
 
 def test_an_estimator_keeps_predictions_and_no_weights() -> None:

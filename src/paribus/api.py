@@ -359,11 +359,11 @@ def compare(
     every mistake before anything is trained.
 
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
-    a logit for each class; `optimizer` a function of the parameters, and of `lr` if it has one, that makes a
-    `torch.optim.Optimizer`; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of
-    the classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
-    `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
-    `paribus.metric(function, lower=True)` or `higher=True`.
+    a logit for each class, or an estimator of scikit-learn's; `optimizer` a function of the parameters, and of `lr` if
+    it has one, that makes a `torch.optim.Optimizer`; a list or a dict of them (name -> function) is a factor.
+    `metrics`: name -> function of the classes and those predicted, on every split, or a scorer of scikit-learn's; a
+    second parameter called `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a
+    function, `paribus.metric(function, lower=True)` or `higher=True`.
 
     A loop of your own: `task` is a function with a parameter `run` (`LoopRun`: the seed, the plan, a log) or `seed`, or
     a list or dict of them; its other parameters are settings. It returns a dict of numbers, or logs them; `metric`

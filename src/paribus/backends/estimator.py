@@ -123,9 +123,29 @@ class EstimatorBackend(Backend):
             pictures = {} if run.hidden_test else fitted.pictured(wanted=run.pictures)
         if run.pictures:
             _tell(warned, f"model={run.network.model.name}", callback)
-        losses = fitted.losses
-        rows = [_row(i, fitted.seconds * i / len(losses), {"train_loss": one}) for i, one in enumerate(losses[:-1], 1)]
-        rows.append(_row(max(len(losses), 1), fitted.seconds, found, eval_seconds=seconds, meters=meters.read()))
+        losses, taken = fitted.losses, meters.read()
+        rows = [
+            Evaluation(
+                step=i,
+                epoch=float(i),
+                train_seconds=fitted.seconds * i / len(losses),
+                eval_seconds=0.0,
+                metrics={"train_loss": one},
+                meters=taken,
+            )
+            for i, one in enumerate(losses[:-1], 1)
+        ]
+        last = max(len(losses), 1)
+        rows.append(
+            Evaluation(
+                step=last,
+                epoch=float(last),
+                train_seconds=fitted.seconds,
+                eval_seconds=seconds,
+                metrics=found,
+                meters=taken,
+            )
+        )
         predictions = None
         if "predictions" in run.keep and not run.hidden_test:
             predictions = fitted.predictions(outputs["test"])
@@ -295,23 +315,6 @@ def _names_labels(estimator: Any) -> bool:
     """Whether a parameter is by the user's own labels, as `class_weight={"yes": 5, "no": 1}` is."""
     parameters = estimator.get_params(deep=True).items()
     return any(name.rpartition("__")[2] == "class_weight" and isinstance(one, Mapping) for name, one in parameters)
-
-
-def _row(
-    epoch: int,
-    seconds: float,
-    metrics: Mapping[str, float],
-    eval_seconds: float = 0.0,
-    meters: Mapping[str, float] | None = None,
-) -> Evaluation:
-    return Evaluation(
-        step=epoch,
-        epoch=float(epoch),
-        train_seconds=seconds,
-        eval_seconds=eval_seconds,
-        metrics=metrics,
-        meters=meters or {},
-    )
 
 
 def _tell(warned: Sequence[warnings.WarningMessage], called: str, callback: Callback) -> None:

@@ -65,6 +65,11 @@ def confounders(study: StudyRecord) -> list[str]:
     found = []
     if losses := incomparable(study):
         found.append(f"The losses of arms are different things ({', '.join(losses)}): no difference of them is told")
+    if study.timing and (whole := [arm.name or study.name for arm in study.arms if arm.whole_fit]):
+        found.append(
+            f"{some(whole)}: fitted as a whole, so that no time per epoch or evaluation is told; the seconds of a fit "
+            "are train_seconds of the curves"
+        )
     for name, (fact, settings) in FACTS.items():
         if any(factor.partition(".")[0] in settings for factor in study.factors):
             continue

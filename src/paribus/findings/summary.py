@@ -25,7 +25,7 @@ from paribus.records.metrics import (
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 
 _SAME_GAP = 0.01
-OF_EPOCHS = ("seconds_per_epoch", *JITTERS, *TO_TARGET)
+OF_EPOCHS = ("seconds_per_epoch", "seconds_per_evaluation", "best_test_accuracy", *JITTERS, *TO_TARGET)
 """What an estimator has none of, as it is fitted as a whole."""
 
 _OF_CURVES = ("step", "epoch", "train_seconds", "eval_seconds")
