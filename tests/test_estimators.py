@@ -34,6 +34,7 @@ from paribus.config.estimators import estimator_defined, random_states
 from paribus.config.overrides import SettingsError
 from paribus.findings.confounders import confounders
 from paribus.findings.findings import Findings
+from paribus.findings.meaningless import meaningless
 from paribus.findings.summary import values
 from paribus.records.record import Outcome, Status
 from paribus.records.run import Run
@@ -343,6 +344,21 @@ def test_what_does_not_go_with_an_estimator_is_refused(
     with pytest.raises(SettingsError, match=message):
         call(task, **more, out=tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("split", ["fixed", "by_seed"])
+def test_that_seeds_make_no_difference_is_said(split: str, tmp_path: Path) -> None:
+    models = {"lr": LogisticRegression(), "svc": LinearSVC(), "forest": RandomForestClassifier(5)}
+    paribus.compare("moons", model=models, noise=0.3, seeds=3, split=split, out=tmp_path / "s")
+    found = [line for line in meaningless(read(tmp_path / "s")) if "exactly the same scores" in line]
+    if split == "by_seed":
+        assert found == []
+        return
+    one, other = found
+    assert one.startswith("model=lr: all 3 seeds give exactly the same scores, it draws nothing that matters: ")
+    assert other.startswith(
+        "model=svc: all 3 seeds give exactly the same scores, as of an estimator that draws nothing: "
+    )
 
 
 def test_of_timed_studies_no_time_of_an_epoch_is_told(tmp_path: Path) -> None:
