@@ -83,7 +83,7 @@ LOSSES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [name for name, one in BACKENDS.items() if one.models != ()])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("model", ["mlp", "rnn"])
 def test_a_backend_minimises_every_loss_that_it_claims(backend: str, loss: str, model: str) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from paribus.backends.loop_run import LoopRun
+from paribus.config.estimators import estimator_defined
 from paribus.config.loops import argument_values, parameters
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
-from paribus.config.user_code import UserDefined, user_defined
+from paribus.config.user_code import UserDefined, is_estimator, user_defined
 from paribus.config.values import Value, format_value, listed_values
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
@@ -359,12 +360,12 @@ def compare(
     every mistake before anything is trained.
 
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
-    a logit for each class; `optimizer` a function of the parameters, and of `lr` if it has one, that makes a
-    `torch.optim.Optimizer`; `loss` a function of the outputs and targets of a batch that gives one number, a tensor; a
-    list or a dict of them (name -> function) is a factor. `metrics`: name -> function of the classes and those
-    predicted, on every split, or a scorer of scikit-learn's; a second parameter called `probabilities`, `y_score` or
-    `y_proba` gets probabilities. Where a target or tuning is on a function, `paribus.metric(function, lower=True)` or
-    `higher=True`.
+    a logit for each class, or an estimator of scikit-learn's; `optimizer` a function of the parameters, and of `lr` if
+    it has one, that makes a `torch.optim.Optimizer`; `loss` a function of the outputs and targets of a batch that gives
+    one number, a tensor; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of the
+    classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
+    `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
+    `paribus.metric(function, lower=True)` or `higher=True`.
 
     A loop of your own: `task` is a function with a parameter `run` (`LoopRun`: the seed, the plan, a log) or `seed`, or
     a list or dict of them; its other parameters are settings. It returns a dict of numbers, or logs them; `metric`
@@ -675,6 +676,12 @@ def _choices(kind: str, choice: Choice) -> list[UserDefined | str]:
     for name, one in pairs:
         if isinstance(one, str) and name in (None, one):
             found.append(one)
+        elif kind == "model" and is_estimator(one):
+            found.append(estimator_defined(one, name))
+        elif kind == "model" and isinstance(one, type) and hasattr(one, "get_params"):
+            raise SettingsError(
+                [f"model={one.__name__} is a class of estimators: give an estimator, as in {one.__name__}()"]
+            )
         elif callable(one) and (kind == "loss" or not _is_module(one)):
             found.append(user_defined(one, name))
         else:

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from paribus.config.base import Config
 from paribus.config.conflicts import OPTIONAL, beyond
 from paribus.config.loops import LoopSettings
 from paribus.config.losses import UserLoss
@@ -62,8 +63,10 @@ class Backend(ABC):
 
     `preference`: its place in the order in which `auto` asks, the lowest first; None for one that is taken only by its
     name. `models`, `optimizers`: those that it has, by name; None for all. `features`: the settings of
-    `conflicts.OPTIONAL` that it has. `user_code`: whether it takes a user's module, optimizer or loss. `resumable`:
-    whether its runs leave checkpoints from which they go on. `side_by_side`: whether it trains many runs at once in one
+    `conflicts.OPTIONAL` that it has. `user_code`: the settings of what is the user's own that it takes. `resumable`:
+    whether its runs leave checkpoints from which they go on. `in_epochs`: whether it trains epoch by epoch, so that
+    epochs to a target are counted and a rate is tuned. `keeps`: what a record may hold beside the curve.
+    `side_by_side`: whether it trains many runs at once in one
     process; others are given a process each. `own_loop`: whether the user's own loop trains, so that nothing is known
     of its data, its evaluations or its metrics before it says so.
     """
@@ -73,8 +76,10 @@ class Backend(ABC):
     models: ClassVar[tuple[str, ...] | None] = None
     optimizers: ClassVar[tuple[str, ...] | None] = None
     features: ClassVar[frozenset[str]] = frozenset()
-    user_code: ClassVar[bool] = False
+    user_code: ClassVar[frozenset[type[Config]]] = frozenset()
     resumable: ClassVar[bool] = False
+    in_epochs: ClassVar[bool] = True
+    keeps: ClassVar[frozenset[str]] = frozenset({"weights", "predictions", "best"})
     side_by_side: ClassVar[bool] = False
     own_loop: ClassVar[bool] = False
 
@@ -110,11 +115,12 @@ class Backend(ABC):
 
     @abstractmethod
     def estimate(self, settings: Settings, task: Task) -> float:
-        """Seconds that a run will train and evaluate for on this machine as it is now, from a few timed steps."""
+        """Seconds that a run will train and evaluate for on this machine as it is now, from a few timed steps; NaN
+        where nothing short of a whole run tells."""
 
-    def _takes_no(self, kind: str, name: str) -> str:
+    def _takes_no(self, kind: str, name: str, own: type[Config]) -> str:
         """That it cannot have what is the user's own."""
-        others = [one.name for one in BACKENDS.values() if one.user_code]
+        others = [one.name for one in BACKENDS.values() if own in one.user_code]
         return (
             f"implementation={self.name} cannot take {kind}={name}, which is your own: "
             f"take implementation={others[0]}, or leave it out"
@@ -123,15 +129,16 @@ class Backend(ABC):
     def _lacking(self, settings: Settings) -> Iterator[str]:
         """Models, optimizers and what is the user's own that it does not have."""
         theirs = settings.user_defined_parts().keys() & {"model", "optimizer"}
-        if isinstance(settings.loss, UserLoss) and not self.user_code:
-            yield self._takes_no("loss", settings.loss.name)
+        if isinstance(settings.loss, UserLoss) and UserLoss not in self.user_code:
+            yield self._takes_no("loss", settings.loss.name, UserLoss)
         for kind, mine in (("model", self.models), ("optimizer", self.optimizers)):
-            name = getattr(settings, kind).name
-            if kind in theirs and not self.user_code:
-                yield self._takes_no(kind, name)
+            config = getattr(settings, kind)
+            name, own = config.name, type(config)
+            if kind in theirs and own not in self.user_code:
+                yield self._takes_no(kind, name, own)
             elif kind not in theirs and mine is not None and name not in mine:
                 yield (
-                    f"implementation={self.name} has no {name}: it has {_listed(mine)}; "
+                    f"implementation={self.name} has no {name}: it has {_listed(mine) if mine else 'none by name'}; "
                     f"take {_others(kind, name)}, or leave it out"
                 )
 

@@ -43,7 +43,6 @@ class LoopBackend(Backend):
     """The user's function, once for each run."""
 
     name: ClassVar[str] = LOOP
-    user_code: ClassVar[bool] = True
     resumable: ClassVar[bool] = True
     own_loop: ClassVar[bool] = True
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from paribus.config.losses import UserLoss
-from paribus.config.models import Cnn, Mlp, UserModel
+from paribus.config.models import Cnn, Mlp, UserEstimator, UserModel
 from paribus.config.optimizers import Muon, OptimizerConfig, Sgd, UserOptimizer
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
 from paribus.config.stopping import OF_CLASSES, OF_NUMBERS
+from paribus.config.user_code import UserDefined
 from paribus.config.values import Initialisation, format_value, plain_value
 
 OPTIONAL: dict[str, tuple[str, ...]] = {
@@ -77,6 +78,9 @@ def _of_optimizer(optimizer: object, given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(model, UserEstimator):
+        yield from _of_estimator(model, given)
+        return
     if isinstance(model, UserModel) and given.get("init", "default") not in ("default", Initialisation("default")):
         yield f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
     if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
@@ -88,6 +92,18 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{name}={format_value(value)} has no effect with hidden=none: there is no hidden layer"
     if not isinstance(model, Cnn | UserModel | None) and given.get("memory") == "channels_last":
         yield f"memory=channels_last has no effect with model={model.name}: its inputs are no images"  # type: ignore[attr-defined]
+
+
+def _of_estimator(model: UserEstimator, given: Mapping[str, Any]) -> Iterator[str]:
+    """Those of other models are told of already."""
+    for name, value in given.items():
+        minimised = name == "loss" and (isinstance(value, UserDefined) or value == "binary")
+        if (minimised or not model.counts(name)) and not name.startswith("model."):
+            shown = getattr(value, "name", None) or format_value(plain_value(value))
+            yield (
+                f"{name.rpartition('.')[2]}={shown} has no effect with model={model.name}: it is for networks, and an "
+                "estimator of scikit-learn's is fitted by parameters of its own; give it these"
+            )
 
 
 def _of_muon(settings: Settings) -> Iterator[str]:

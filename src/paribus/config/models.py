@@ -12,11 +12,25 @@ Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "leaky_relu", "e
 
 
 class ModelConfig(Config):
-    """The sizes of a model."""
+    """The sizes of a model. `takes`: the settings of a run that count of it beside its own and the task's, None for
+    all."""
 
     summary: ClassVar[str]
+    takes: ClassVar[frozenset[str] | None] = None
 
     name: str
+
+    @classmethod
+    def counts(cls, name: str) -> bool:
+        """Whether a setting, by its full name, counts of such a model: those of any other kind of model do not.
+
+        >>> UserEstimator.counts("task.noise"), UserEstimator.counts("model.hidden"), Mlp.counts("epochs")
+        (True, False, True)
+        """
+        kind, _, own = name.partition(".")
+        if cls.takes is None or kind == "task":
+            return True
+        return name in cls.takes or (kind == "model" and (not own or own in cls.model_fields))
 
 
 class Mlp(ModelConfig):
@@ -99,6 +113,20 @@ class UserModel(ModelConfig):
     summary = "an nn.Module of your own, in Python"
 
     factory: UserDefined
+
+
+class UserEstimator(UserModel):
+    """An estimator of scikit-learn's, or one that is like it: it is fitted as a whole, by its own parameters. `kind`
+    stands in a record, and tells such an arm from others. `loss` is what is measured of it."""
+
+    summary = "an estimator of scikit-learn's, in Python"
+    takes = frozenset({"implementation", "loss", "validation", "split", "eval_train", "threads"})
+
+    kind: Literal["estimator"] = "estimator"
+
+
+ESTIMATOR = "model.kind"
+"""The recorded setting that only an estimator's arm has."""
 
 
 MODELS: dict[str, type[ModelConfig]] = {"mlp": Mlp, "cnn": Cnn, "rnn": Rnn, "lstm": Lstm, "gru": Gru}

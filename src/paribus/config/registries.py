@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from paribus.config.base import Config
 from paribus.config.losses import UserLoss
-from paribus.config.models import MODELS, UserModel
+from paribus.config.models import MODELS, UserEstimator, UserModel
 from paribus.config.optimizers import OPTIMIZERS, UserOptimizer
 from paribus.config.tasks import TASKS, TableData, UserData
-from paribus.config.user_code import UserDefined, UserTable
+from paribus.config.user_code import UserDefined, UserTable, is_estimator
 
 REGISTRIES: dict[str, dict[str, type[Config]]] = {
     "task": dict(TASKS),
@@ -28,4 +28,6 @@ USER_DEFINED: dict[str, tuple[type[Config], str]] = {
 
 def own_config(kind: str, chosen: UserDefined) -> type[Config]:
     """The settings of a thing of the user's: of a table it has those of its columns, too."""
+    if kind == "model" and is_estimator(chosen.thing):
+        return UserEstimator
     return TableData if isinstance(chosen, UserTable) else USER_DEFINED[kind][0]

@@ -177,7 +177,7 @@ class Settings(Config):
     )
 
     def flat(self) -> dict[str, Value]:
-        """Every setting under its full dotted name, each value in its canonical spelling."""
+        """Every setting that counts under its full dotted name, each value in its canonical spelling."""
         words: dict[str, Value] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -187,7 +187,7 @@ class Settings(Config):
                 words.update({f"{name}.{field}": plain_value(getattr(value, field)) for field in fields})
             else:
                 words[name] = plain_value(value)
-        return words
+        return {name: value for name, value in words.items() if self.model.counts(name)}
 
     def user_defined_parts(self) -> dict[str, UserDefined]:
         """What in these settings is the user's own: `task`, `model`, `optimizer`, as far as they are."""

@@ -117,6 +117,18 @@ def user_defined(thing: Callable[..., Any], name: str | None = None) -> UserDefi
     )
 
 
+def is_estimator(thing: object) -> bool:
+    """Whether it is an estimator as scikit-learn's are: an object that can be fitted, predicts, and tells its
+    parameters.
+
+    >>> from sklearn.svm import SVC
+    >>> is_estimator(SVC()), is_estimator(SVC), is_estimator(len)
+    (True, False, False)
+    """
+    named = (getattr(thing, name, None) for name in ("fit", "predict", "get_params"))
+    return not isinstance(thing, type) and all(map(callable, named))
+
+
 def code_fingerprint(thing: object) -> str:
     """SHA-256 of what a function, class or object does, as far as its code and the values that it holds tell.
 

@@ -11,9 +11,9 @@ from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord
 Fact = Callable[[ArmRecord, RunRecord], str | None]
 
 
-def _steps(_: ArmRecord, run: RunRecord) -> str | None:
-    """Early stopping is told by itself (`early`)."""
-    if run.reported_by is not None:
+def _steps(arm: ArmRecord, run: RunRecord) -> str | None:
+    """Early stopping is told by itself (`early`); an estimator has no steps."""
+    if run.reported_by is not None or arm.whole_fit:
         return None
     return f"{run.curve['step'][-1]:g} steps" if run.status is Status.DONE and run.curve else None
 
@@ -73,6 +73,11 @@ def confounders(study: StudyRecord) -> list[str]:
     found = []
     if losses := incomparable(study):
         found.append(f"The losses of arms are different things ({', '.join(losses)}): no difference of them is told")
+    if study.timing and (whole := [arm.name or study.name for arm in study.arms if arm.whole_fit]):
+        found.append(
+            f"{some(whole)}: fitted as a whole, so that no time per epoch or evaluation is told; the seconds of a fit "
+            "are train_seconds of the curves"
+        )
     for name, (fact, settings) in FACTS.items():
         if any(factor.partition(".")[0] in settings for factor in study.factors):
             continue

@@ -46,7 +46,7 @@ def meaningless(study: StudyRecord) -> list[str]:
         split = split_of(study.primary_metric)[0] or "test"
         for told in (
             _untrained(runs, counts),
-            _constant(runs),
+            _constant(runs, whole_fit=arm.whole_fit),
             _guessing(runs, counts, metric),
             _guessing_numbers(runs, f"{split}_r2"),
             _one(runs, counts, study),
@@ -116,19 +116,26 @@ def _guesses(run: RunRecord, counts: Counts, near: float = _NEAR) -> bool:
     return bool(run.curve["train_loss"][-1] >= guessing * (1 - near))
 
 
-def _constant(runs: Sequence[RunRecord]) -> str | None:
+def _constant(runs: Sequence[RunRecord], *, whole_fit: bool = False) -> str | None:
     """Runs of different seeds with exactly the same curves. An accuracy may well be the same, a loss is not: without
-    one nothing is said."""
+    one nothing is said; but of an estimator, which often draws nothing, that it looks like this."""
     if len({run.seed for run in runs}) < 2:
         return None
     names = [name for name in runs[0].curve if split_of(name)[0] and split_of(name)[1] != "seconds"]
-    if not any(run.curve[name].any() for run in runs for name in names if split_of(name)[1] == "loss"):
+    lossless = not any(run.curve[name].any() for run in runs for name in names if split_of(name)[1] == "loss")
+    if lossless and not whole_fit:
         return None  # no loss is there, or all came to one of 0, whatever they began at
     for run in runs[1:]:
         if not all(
             name in run.curve and np.array_equal(runs[0].curve[name], run.curve[name], equal_nan=True) for name in names
         ):
             return None
+    if whole_fit:
+        certain = "as of an estimator that draws nothing" if lossless else "it draws nothing that matters"
+        return (
+            f"all {len(runs)} seeds give exactly the same scores, {certain}: then it is one fit, recorded {len(runs)} "
+            "times, and its interval and p-values mean nothing; with split=by_seed each seed has other rows"
+        )
     return (
         f"all {len(runs)} seeds give exactly the same curves: nothing in it depends on the seed. It is one run, "
         f"recorded {len(runs)} times, and its interval and p-values mean nothing"

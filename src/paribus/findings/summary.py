@@ -25,6 +25,9 @@ from paribus.records.metrics import (
 from paribus.records.record import ArmRecord, RunRecord, Status, StudyRecord, Target
 
 _SAME_GAP = 0.01
+OF_EPOCHS = ("seconds_per_epoch", "seconds_per_evaluation", "best_test_accuracy", *JITTERS, *TO_TARGET)
+"""What an estimator has none of, as it is fitted as a whole."""
+
 _OF_CURVES = ("step", "epoch", "train_seconds", "eval_seconds")
 
 
@@ -140,5 +143,7 @@ def metrics(study: StudyRecord) -> list[str]:
 
 def values(study: StudyRecord, arm: ArmRecord, metric: str) -> list[float | None]:
     """A metric of an arm, one value for each seed of the study."""
+    if arm.whole_fit and metric in OF_EPOCHS:
+        return [None] * len(study.seeds)
     runs = {run.seed: run for run in arm.runs}
     return [value(runs[seed], metric, study.target) if seed in runs else None for seed in study.seeds]

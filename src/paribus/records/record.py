@@ -11,6 +11,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.config.models import ESTIMATOR
 from paribus.config.values import Value
 from paribus.records.checkpoint import Best
 from paribus.records.claims import Claim, Written
@@ -235,6 +236,11 @@ class ArmRecord:
     name: str
     settings: Mapping[str, Value]
     runs: list[RunRecord]
+
+    @property
+    def whole_fit(self) -> bool:
+        """Whether it is an estimator, which is fitted as a whole: its steps and epochs are none of a network's."""
+        return ESTIMATOR in self.settings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from math import prod
 
 from paribus.backends.dispatch import resolve
 from paribus.config.loops import LoopSettings
+from paribus.config.models import UserEstimator
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
+from paribus.config.registries import own_config
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined, UserTable
 from paribus.config.values import Value, apart_from_tasks, format_overrides, format_value, plain_number
@@ -129,10 +131,16 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     factors = [name for name, values in parsed.items() if len(values) > 1]
     if (count := prod(map(len, parsed.values()))) > MOST_ARMS:
         raise SettingsError([*mistakes, f"{count:,} arms are too many: a study has at most {MOST_ARMS:,}"])
+    mixed = len({_estimator(one) is not None for one in parsed.get("model", ())}) > 1
     arms: list[Arm] = []
     spellings: list[str] = []
     for combination in product(*parsed.values()):
         values = dict(zip(parsed, combination, strict=True))
+        if vain := _listed_in_vain(values, factors):
+            mistakes += vain
+            continue
+        if mixed:
+            values = _that_count(values)
         try:
             settings = resolve(values)
         except SettingsError as error:
@@ -157,6 +165,36 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
         )
     distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
     return Design(factors, arms, given=frozenset(parsed))
+
+
+def _estimator(model: Given | None) -> type[UserEstimator] | None:
+    """The settings of an estimator of the user's; None of any other model."""
+    config = own_config("model", model) if isinstance(model, UserDefined) else None
+    return config if config is not None and issubclass(config, UserEstimator) else None
+
+
+def _that_count(values: Mapping[str, Given]) -> dict[str, Given]:
+    """What is given beside networks and estimators counts of an estimator only as far as it has such a setting. A loss
+    that only networks can minimise is not what is measured of it."""
+    if (config := _estimator(values.get("model"))) is None:
+        return dict(values)
+    loss = values.get("loss")
+    of_networks = {"loss"} if isinstance(loss, UserDefined) or loss == "binary" else set()
+    return {name: value for name, value in values.items() if config.counts(name) and name not in of_networks}
+
+
+def _listed_in_vain(values: Mapping[str, Given], factors: Sequence[str]) -> list[str]:
+    """Factors that make no difference to an estimator: its arms would be one, said to be several. What it minimises
+    is its own, too."""
+    model = values.get("model")
+    if (config := _estimator(model)) is None or not isinstance(model, UserDefined):
+        return []
+    return [
+        f"{name.rpartition('.')[2]} is a factor, and makes no difference to model={model.name}, an estimator of "
+        "scikit-learn's: give one value, or make a study of the networks alone"
+        for name in factors
+        if not config.counts(name) or name == "loss"
+    ]
 
 
 def _same(meant: Mapping[str, Given], flat: Mapping[str, Value]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from time import monotonic
 
@@ -29,7 +30,8 @@ def expected(request: StudySpec) -> Expected:
         backend = backend_of(arm.settings)
         seconds = last if missing else None  # of many arms not all are timed
         if missing and not backend.own_loop and (last is None or monotonic() < until):
-            last = seconds = backend.estimate(arm.network, load(arm.network, request.seeds[0]))
+            timed = backend.estimate(arm.network, load(arm.network, request.seeds[0]))
+            last = seconds = None if math.isnan(timed) else timed
         arms.append(ExpectedArm(arm.name, missing, seconds))
         at_once = cores() if backend.side_by_side and not request.timing else 1
         total += missing * (seconds or 0.0) / (request.jobs or at_once)

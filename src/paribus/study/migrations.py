@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paribus.config.loops import CODE
+from paribus.config.models import ESTIMATOR, UserEstimator
 from paribus.config.registries import REGISTRIES, USER_DEFINED
 from paribus.config.settings import Settings, common_settings
 from paribus.config.tasks import TableData
@@ -103,6 +104,8 @@ def _defaults(flat: Mapping[str, Value]) -> Flat:
         for name, info in config.model_fields.items() if config else ():
             if name != "name" and not info.is_required():
                 found[f"{kind}.{name}"] = plain_value(info.default)
+    if ESTIMATOR in flat:
+        return {name: value for name, value in found.items() if UserEstimator.counts(name)}
     return found
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.config.loops import CODE
+from paribus.config.models import ESTIMATOR
 from paribus.config.stopping import MONITORS
 from paribus.config.values import Value, apart_from_tasks
 from paribus.plan import MAX_SEED
@@ -391,7 +392,7 @@ def by_seed(runs: Mapping[int, RunRecord]) -> list[RunRecord]:
 def _most_evaluations(flat: Mapping[str, Value], info: DatasetInfo) -> int:
     """One after each step; a step has one example or more, or there are as many as `steps_per_epoch` says. A user's
     loop reports as often as it likes."""
-    if CODE in flat:
+    if CODE in flat or ESTIMATOR in flat:
         return _MOST_REPORTS
     given = flat.get("steps_per_epoch")
     steps = max(info.train, 1, given if isinstance(given, int) else 0)

@@ -103,16 +103,18 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
             mistakes.append(f"--metric {request.metric} is not measured: allowed is {', '.join(metrics)}")
         if request.target is not None and request.target.metric not in watched:
             mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(watched)}")
-        if mistake := sampling.mistake(settings, len(task.train)):
+        backend = backend_of(settings)
+        mistakes += _beyond(request, arm)
+        if backend.in_epochs and (mistake := sampling.mistake(settings, len(task.train))):
             mistakes.append(mistake)
         if "best" in request.keep and not settings.validation:
             mistakes.append("--keep best needs a validation split to be best on: give one, as in validation=0.1")
         mistakes += model_mistakes(settings, task)
-        if note := sampling.note(settings, len(task.train)):
+        if backend.in_epochs and (note := sampling.note(settings, len(task.train))):
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
         if not mistakes and settings not in tried:
-            trial = backend_of(settings).tried(settings, task)
+            trial = backend.tried(settings, task)
             trial = replace(trial, remarks=[*trial.remarks, *task.remarks])
             mistakes += trial.refusals
             notes += trial.remarks
@@ -121,6 +123,22 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
     if mistakes:
         raise SettingsError(mistakes)
     return [*_of_tables(done_with), *notes]
+
+
+def _beyond(request: StudySpec, arm: Arm) -> list[str]:
+    """What the study asks for that the arm's backend does not have."""
+    backend, called = backend_of(arm.settings), arm.name or f"model={arm.network.model.name}"
+    found = [
+        f"--keep {what} cannot be had of {called}, which has none; give --keep {' or '.join(sorted(backend.keeps))}, "
+        "or leave it out"
+        for what in sorted(request.keep - backend.keeps)
+    ]
+    if request.target is not None and not backend.in_epochs:
+        found.append(
+            f"--target {request.target} counts epochs, and {called} is fitted as a whole: leave the target out, or "
+            "compare networks alone by it"
+        )
+    return found
 
 
 def _of_tables(done_with: Mapping[tuple[str, ...], str]) -> list[str]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from paribus.backends.base import backend_of
 from paribus.backends.dispatch import resolve
 from paribus.config.overrides import Listed, SettingsError, full_name
 from paribus.config.settings import Settings
@@ -161,6 +162,13 @@ def _mistakes_of_arms(design: Design, names: Sequence[str]) -> list[str]:
         f"{name.rpartition('.')[2]} is tuned and a factor: list its values in one of the two"
         for name in names
         if name in design.factors
+    ]
+    mistakes += [
+        f"{arm.name or arm.network.model.name} cannot be tuned: it is an estimator of scikit-learn's, which has no "
+        f"{', '.join(name.rpartition('.')[2] for name in names)}; a GridSearchCV of it chooses its own parameters on "
+        "training rows, and --tune is for a study of networks alone"
+        for arm in design.arms
+        if not backend_of(arm.settings).in_epochs
     ]
     if "validation" in design.factors or len({arm.settings.validation for arm in design.arms}) > 1:
         mistakes.append("validation is a factor: every arm is tuned on the same validation split; give it once")

@@ -21,13 +21,13 @@ from paribus.training.randomness import (
     set_torch_generator,
     untouched_torch_generator,
 )
-from paribus.training.scoring import softmax, value
+from paribus.training.scoring import Answers, softmax, value
 
 __all__ = ["Metrics", "measure", "refusal", "softmax"]
 
 
 def measure(
-    metrics: Sequence[UserDefined], logits: NDArray[np.floating], y: Targets, labels: Sequence[Any] = ()
+    metrics: Sequence[UserDefined], logits: NDArray[np.floating] | Answers, y: Targets, labels: Sequence[Any] = ()
 ) -> dict[str, float]:
     """Each metric of a split: of the classes, and of those predicted or their probabilities (`scoring.value`).
 
@@ -55,7 +55,7 @@ class Metrics:
         return bool(self._metrics)
 
     def measured(
-        self, logits: Mapping[str, NDArray[np.floating]], *, step: int, watched: bool = False
+        self, logits: Mapping[str, NDArray[np.floating] | Answers], *, step: int, watched: bool = False
     ) -> dict[str, float]:
         """Each on every split, `test_recall`, on arrays of its own, under generators that belong to (seed, step).
 
@@ -84,9 +84,11 @@ class Metrics:
             self._draws = drawn
         return found
 
-    def _in_units(self, logits: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Logits as they are, and numbers as the data have them."""
-        return logits if self._task.target is None else self._task.predicted(logits)[:, None].astype(np.float64)
+    def _in_units(self, logits: NDArray[np.floating] | Answers) -> NDArray[np.floating] | Answers:
+        """Logits and answers as they are, and numbers as the data have them."""
+        if self._task.target is None or isinstance(logits, Answers):
+            return logits
+        return self._task.predicted(logits)[:, None].astype(np.float64)
 
 
 def refusal(metric: UserDefined, task: Task) -> str | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import math
 import re
 import sys
 import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -41,9 +43,31 @@ _UNCLEAR = re.compile(r"(?:^|_)(?:prob(?:a|as|s|abilit(?:y|ies))?|scores?|logits
 """Names of a second parameter that ask for more than predicted classes, but not in which form."""
 
 
-def value(metric: Any, logits: NDArray[np.floating], y: Targets, labels: Sequence[Any] = ()) -> float:
-    """A metric's value on a split. `y`: class numbers; `labels`: what the user calls them, if anything. Or `y`: floats,
-    and `logits` (examples, 1) the numbers predicted, both in the data's units.
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a classifier that has no logits answers for a split: class numbers (examples,); probabilities (examples,
+    classes), and what scikit-learn's `decision_function` gives, None where it has none."""
+
+    predicted: NDArray[np.int64]
+    classes: int
+    probabilities: NDArray[np.floating] | None = None
+    decision: NDArray[np.floating] | None = None
+
+    @property
+    def methods(self) -> set[str]:
+        """Those of scikit-learn's that such a classifier has."""
+        there = {"predict_proba": self.probabilities, "decision_function": self.decision}
+        return {"predict", *(name for name, one in there.items() if one is not None)}
+
+
+class _NotAnsweredError(Exception):
+    """A metric asks for what the classifier does not give."""
+
+
+def value(metric: Any, logits: NDArray[np.floating] | Answers, y: Targets, labels: Sequence[Any] = ()) -> float:
+    """A metric's value on a split, NaN where it asks for probabilities and there are none. `y`: class numbers;
+    `labels`: what the user calls them, if anything. Or `y`: floats, and `logits` (examples, 1) the numbers predicted,
+    both in the data's units.
 
     Raises ValueError for a function that cannot be given what it asks for, and whatever the function itself raises.
 
@@ -54,17 +78,26 @@ def value(metric: Any, logits: NDArray[np.floating], y: Targets, labels: Sequenc
     if isinstance(metric, str):
         raise ValueError(f'{metric!r} is a name, no function: give sklearn.metrics.get_scorer("{metric}")')
     if y.dtype.kind == "f":
+        assert not isinstance(logits, Answers)
         return _of_numbers(metric, logits[:, 0].astype(np.float64), y.copy())
-    names_labels = _names_labels(metric, labels or range(logits.shape[1]))
-    classes = _as_array(labels) if names_labels and labels else np.arange(logits.shape[1])
+    count = logits.classes if isinstance(logits, Answers) else logits.shape[1]
+    names_labels = _names_labels(metric, labels or range(count))
+    classes = as_array(labels) if names_labels and labels else np.arange(count)
+    try:
+        return _of_classes(metric, logits, y, classes)
+    except _NotAnsweredError:
+        return math.nan
+
+
+def _of_classes(metric: Any, logits: NDArray[np.floating] | Answers, y: Targets, classes: NDArray[Any]) -> float:
     truth = classes[y]  # a copy: the function may write into it
     if is_scorer(metric):
         return _scored(metric, logits, truth, classes)
     second = [*inspect.signature(metric).parameters, "", ""][1]
     if second == PROBABILITIES:
-        return float(metric(truth, softmax(logits)))
+        return float(metric(truth, _probabilities(logits)))
     if _is_sklearns(metric, _OF_PROBABILITIES):
-        return float(metric(truth, softmax(logits), **_columns(metric, classes)))
+        return float(metric(truth, _probabilities(logits), **_columns(metric, classes)))
     if response := _RESPONSES.get(second):
         return _scored(_scorer(metric, response, classes), logits, truth, classes)
     if _UNCLEAR.search(second):
@@ -77,7 +110,17 @@ def value(metric: Any, logits: NDArray[np.floating], y: Targets, labels: Sequenc
             f"it gets predicted classes and calls {calls}, which takes probabilities or scores: call its second "
             "parameter y_score for scikit-learn's form, or probabilities for those of every class"
         )
-    return float(metric(truth, classes[logits.argmax(axis=1)]))
+    predicted = logits.predicted if isinstance(logits, Answers) else logits.argmax(axis=1)
+    return float(metric(truth, classes[predicted]))
+
+
+def _probabilities(logits: NDArray[np.floating] | Answers) -> NDArray[np.floating]:
+    """Of every class, for a function that may write into them."""
+    if not isinstance(logits, Answers):
+        return softmax(logits)
+    if logits.probabilities is None:
+        raise _NotAnsweredError
+    return logits.probabilities.copy()
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -125,7 +168,7 @@ def _names_labels(metric: Any, labels: Sequence[Any]) -> bool:
     return bool(named)
 
 
-def _as_array(labels: Sequence[Any]) -> NDArray[Any]:
+def as_array(labels: Sequence[Any]) -> NDArray[Any]:
     """Labels as scikit-learn takes them: numbers or text; others one by one, as they are."""
     if all(isinstance(label, int) for label in labels) or all(isinstance(label, str) for label in labels):
         return np.array(labels)
@@ -215,7 +258,7 @@ def _scorer(metric: Any, response: str, classes: NDArray[Any]) -> Any:
     return make_scorer(metric, response_method=response, **_columns(metric, classes))
 
 
-def _scored(scorer: Any, logits: NDArray[np.floating], truth: NDArray[Any], classes: NDArray[Any]) -> float:
+def _scored(scorer: Any, logits: NDArray[np.floating] | Answers, truth: NDArray[Any], classes: NDArray[Any]) -> float:
     function, given = getattr(scorer, "_score_func", None), _given(scorer)
     multi_class = inspect.signature(function).parameters.get("multi_class") if callable(function) else None
     if len(classes) > 2 and multi_class is not None and given.get("multi_class", multi_class.default) == "raise":
@@ -224,6 +267,11 @@ def _scored(scorer: Any, logits: NDArray[np.floating], truth: NDArray[Any], clas
             'multi_class="ovr") or get_scorer("roc_auc_ovr")'
         )
     asked = getattr(scorer, "_response_method", "predict")
+    if isinstance(logits, Answers):
+        if not {asked} & logits.methods if isinstance(asked, str) else not logits.methods.intersection(asked):
+            raise _NotAnsweredError
+        rows = np.arange(len(truth))[:, None]
+        return float(scorer(_answering()(classes, logits), rows, truth))
     decides = set([asked] if isinstance(asked, str) else asked) == {"decision_function"}
     return float(scorer(_classifiers()[decides](classes), logits, truth))
 
@@ -238,6 +286,35 @@ def _regressor() -> Callable[[], Any]:
             return predicted[:, 0]
 
     return Regressor
+
+
+@functools.cache
+def _answering() -> Callable[..., Any]:
+    """A classifier whose inputs are the rows' numbers, and that has what the one that answered has."""
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils.metaestimators import available_if
+
+    def has(method: str) -> Any:
+        return available_if(lambda self: method in self.answers.methods)
+
+    class Answering(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+        def __init__(self, classes: NDArray[Any], answers: Answers) -> None:
+            self.classes = self.classes_ = classes
+            self.answers = answers
+
+        def predict(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+            found: NDArray[Any] = self.classes_[self.answers.predicted[rows[:, 0]]]
+            return found
+
+        @has("predict_proba")  # type: ignore[untyped-decorator]
+        def predict_proba(self, rows: NDArray[np.int64]) -> Any:
+            return self.answers.probabilities[rows[:, 0]]  # type: ignore[index]  # it is there
+
+        @has("decision_function")  # type: ignore[untyped-decorator]
+        def decision_function(self, rows: NDArray[np.int64]) -> Any:
+            return self.answers.decision[rows[:, 0]]  # type: ignore[index]  # as above
+
+    return Answering
 
 
 @functools.cache

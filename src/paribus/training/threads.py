@@ -1,4 +1,4 @@
-"""How many threads NumPy's arithmetic takes."""
+"""How many threads the arithmetic of NumPy and of compiled libraries takes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ def blas_threads(count: int) -> Iterator[None]:
     """`count` threads for BLAS inside the block, as many as before after it: it makes the initial values of every
     backend."""
     with _pools(len(sys.modules)).limit(limits=count, user_api="blas"):
+        yield
+
+
+@contextmanager
+def all_threads(count: int) -> Iterator[None]:
+    """`count` threads for BLAS and OpenMP inside the block, as many as before after it."""
+    with _pools(len(sys.modules)).limit(limits=count):
         yield
 
 

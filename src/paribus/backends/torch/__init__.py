@@ -8,9 +8,12 @@ from typing import ClassVar
 
 from paribus.backends.base import Trial
 from paribus.backends.stepwise import StepwiseBackend
+from paribus.config.base import Config
 from paribus.config.conflicts import OPTIONAL
 from paribus.config.cuda import sees_cuda
-from paribus.config.models import Mlp
+from paribus.config.losses import UserLoss
+from paribus.config.models import Mlp, UserModel
+from paribus.config.optimizers import UserOptimizer
 from paribus.config.settings import Settings
 from paribus.plan import Plan
 from paribus.tasks import Task
@@ -24,7 +27,7 @@ class TorchBackend(StepwiseBackend):
     name: ClassVar[str] = "torch"
     preference: ClassVar[int | None] = 2
     features: ClassVar[frozenset[str]] = frozenset(OPTIONAL)
-    user_code: ClassVar[bool] = True
+    user_code: ClassVar[frozenset[type[Config]]] = frozenset((UserLoss, UserModel, UserOptimizer))
 
     def settled(self, settings: Settings) -> Settings:
         """On a GPU where there is one, but for small perceptrons, whose steps are too short to send away."""

@@ -112,6 +112,8 @@ def _line(run: Run, row: Evaluation) -> str:
         return f"seed {run.seed}, epoch {row.epoch:g}, {name} {row.metrics[name]:.4g}"
     split = "validation" if run.hidden_test else "test"
     shown = metric_named(f"{split}_rmse" if run.network.task.regression else f"{split}_accuracy")
+    if shown.name not in row.metrics:  # of an estimator's own curve
+        return f"seed {run.seed}, epoch {row.epoch:g}"
     value = shown.format.scale * row.metrics[shown.name]
     told = f"{value:.1f}" if shown.percent else f"{value:.4g}"
     return f"seed {run.seed}, epoch {row.epoch:g}, {shown.words} {told}{shown.format.suffix}"
