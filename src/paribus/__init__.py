@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paribus.api import LoopRun, Scored, Study, compare, data, judge, metric, open, train  # noqa: A004 (as gzip.open)
+    from paribus.checking.api import check
 
     __version__: str
 
-__all__ = ["LoopRun", "Scored", "Study", "__version__", "compare", "data", "judge", "metric", "open", "train"]
+__all__ = ["LoopRun", "Scored", "Study", "__version__", "check", "compare", "data", "judge", "metric", "open", "train"]
 
 
 def __dir__() -> list[str]:
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("paribus")
+    if name == "check":
+        from paribus.checking.api import check
+
+        return check
     if name in __all__:
         from paribus import api
 

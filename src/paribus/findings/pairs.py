@@ -51,7 +51,9 @@ class Pairs:
         first, second = (np.asarray(one, dtype=np.float64) for one in (a, b))
         exponent = max(math.frexp(np.abs(np.concatenate([first, second])).max(initial=0.0))[1], _LEAST_EXPONENT)
         scaled, other = np.ldexp(first, -exponent), np.ldexp(second, -exponent)
-        tiny = np.finfo(float).smallest_subnormal  # next to 0, where eps of a score is no number: as written, and scaled
+        tiny = np.finfo(
+            float
+        ).smallest_subnormal  # next to 0, where eps of a score is no number: as written, and scaled
         smallest = max(np.ldexp(tiny, -exponent), tiny)
         least = np.maximum(np.finfo(float).eps * (np.abs(scaled) + np.abs(other)), smallest)
         own = np.ldexp(digits(first), -exponent) + np.ldexp(digits(second), -exponent)
