@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paribus.checking.build import NotBuilt, adapter, made, of_loss, of_object, of_pair
+from paribus.checking.build import NotBuiltError, adapter, made, of_loss, of_object, of_pair
 from paribus.checking.compare import Comparison
 from paribus.checking.discover import Found, find, read_names
 from paribus.checking.inputs import operation_of
@@ -86,7 +86,7 @@ def check_found(found: Found, generators: Generators) -> Checked:
     """One thing; what it raises is its own verdict, and never ours."""
     try:
         return _checked(found, generators)
-    except NotBuilt as error:
+    except NotBuiltError as error:
         return Checked(name=found.name, verdict=UNCHECKED, notes=(str(error),))
     except FAILS as error:
         return Checked(name=found.name, verdict=UNCHECKED, notes=(f"it raises {told(error)}; {adapter(found.name)}",))

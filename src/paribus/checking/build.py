@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ from paribus.config.user_errors import told
 Made = tuple[Operation, Callable[[int], dict[str, Any]]]
 
 
-class NotBuilt(Exception):
+class NotBuiltError(Exception):
     """Why a thing cannot be checked, in one sentence, and what helps."""
 
 
@@ -29,7 +28,7 @@ def adapter(name: str) -> str:
 
 def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
     """An object of a class: by its parameters' names, else by trying sizes."""
-    wanted = required(cls) if cls.__init__ is not object.__init__ else []
+    wanted = required(cls) if "__init__" in {key for one in cls.__mro__[:-1] for key in vars(one)} else []
     if wanted is None:
         wanted = []
     reasons = []
@@ -40,7 +39,7 @@ def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
         except FAILS as error:
             reasons.append(told(error))
     what = f"{name}({', '.join(wanted)})" if wanted else f"{name}()"
-    raise NotBuilt(
+    raise NotBuiltError(
         f"{what} cannot be made ({reasons[0] if reasons else 'its arguments are not known'}); {adapter(name)}"
     )
 
@@ -60,7 +59,7 @@ def of_object(thing: Any, name: str, op: str | None, generators: Generators) -> 
     """An object with forward and backward, with inputs of a shape that it takes."""
     forward = getattr(thing, "forward", None) or thing
     wanted = required(forward)
-    names = ["x"] if not wanted else wanted
+    names = wanted or ["x"]
     _spread(kept.parameters(thing), kept.looks_learned(thing), op)
     operation = ClassOperation(thing, generators, _settings(thing))
     return operation, _fitting(operation, names, op, name)
@@ -82,7 +81,31 @@ def _spread(params: dict[str, Array], declared: bool, op: str | None) -> None:  
 
 
 def _learnable(name: str) -> bool:
-    return name.lower() in {"w", "b", "weight", "bias", "weights", "biases", "gamma", "beta", "u", "v", "wx", "wh", "wxh", "whh", "bh", "kernel", "kernels", "filters"}  # fmt: skip
+    return name.lower() in {
+        "w",
+        "b",
+        "weight",
+        "bias",
+        "weights",
+        "biases",
+        "gamma",
+        "beta",
+        "u",
+        "v",
+        "wx",
+        "wh",
+        "wxh",
+        "whh",
+        "bh",
+        "kernel",
+        "kernels",
+        "filters",
+    }
+
+
+def _kinds(kinds: tuple[str, ...], shape: tuple[int, ...], inputs: int) -> tuple[str, ...]:
+    """What a second input may be: of one number an example, a column of them comes first."""
+    return kinds[:1] if inputs == 1 else ("column", *kinds) if shape == (1,) else kinds
 
 
 def _fitting(operation: Operation, names: list[str], op: str | None, name: str) -> Callable[[int], dict[str, Any]]:
@@ -90,7 +113,7 @@ def _fitting(operation: Operation, names: list[str], op: str | None, name: str) 
     kinds = ("classes", "onehot", "numbers") if op != "mean_squared" else ("numbers",)
     reasons = []
     for shape in shapes(op):
-        for kind in kinds if len(names) > 1 else kinds[:1]:
+        for kind in _kinds(kinds, shape, len(names)):
             try:
                 given = values(op, names, shape, 5, kind)
                 y = operation.forward(given, operation.params)
@@ -100,7 +123,7 @@ def _fitting(operation: Operation, names: list[str], op: str | None, name: str) 
             if isinstance(y, np.ndarray | np.floating | float | int) and np.asarray(y).dtype.kind in "fiu":
                 return lambda batch, shape=shape, kind=kind: values(op, names, shape, batch, kind)  # type: ignore[misc]
             reasons.append(f"forward returns {type(y).__name__}")
-    raise NotBuilt(f"forward of {name} takes none of the inputs that were tried ({reasons[0]}); {adapter(name)}")
+    raise NotBuiltError(f"forward of {name} takes none of the inputs that were tried ({reasons[0]}); {adapter(name)}")
 
 
 _WEIGHTS: dict[str | None, dict[str, tuple[int, ...]]] = {
@@ -110,7 +133,7 @@ _WEIGHTS: dict[str | None, dict[str, tuple[int, ...]]] = {
     "norm": {"gamma": (FEATURES,), "beta": (FEATURES,)},
     "norm2": {"gamma": (2,), "beta": (2,)},
 }
-_GIVEN = {
+_GIVEN: dict[str, dict[str, Any]] = {
     "conv": {"stride": 1, "pad": 1, "padding": 1},
     "pool": {"pool_height": 2, "pool_width": 2, "stride": 2, "kernel": 2, "size": 2},
     "drop": {"mode": "train", "p": 0.6, "seed": 0, "dropout_param": None},
@@ -124,16 +147,17 @@ def of_pair(pair: tuple[Any, Any], name: str, op: str | None, generators: Genera
     reasons = []
     key = "norm2" if op == "batch_norm_2d" else "norm" if op and "norm" in op else op
     for turned in (False, True):
-        params, given, inputs = dict[str, Array](), dict[str, Any](), []
+        params, given, inputs = dict[str, Array](), dict[str, Any](), list[str]()
         for one in names:
             shape = _shape_of(one, key)
             if shape is not None:
                 rng = np.random.default_rng(len(params) + 1)
-                shape = shape[::-1] if turned and len(shape) == 2 else shape  # noqa: PLR2004
+                shape = shape[::-1] if turned and len(shape) == 2 else shape
                 low = 0.5 if key and "norm" in key else -1.0
                 params[one] = rng.uniform(low, 1.5, shape)
             elif "param" in one or "config" in one or one in {"cfg", "kw", "opts"}:
-                given[one] = dict(next((v for k, v in _GIVEN.items() if op and k in op), {}))
+                known: dict[str, Any] = next((v for k, v in _GIVEN.items() if op and k in op), {})
+                given[one] = dict(known)
             elif inputs and (size := size_for(one, op)) is not None and not one.startswith(("h", "prev")):
                 given[one] = size
             else:
@@ -141,14 +165,30 @@ def of_pair(pair: tuple[Any, Any], name: str, op: str | None, generators: Genera
         operation = PairOperation(pair, generators, params, {"given": given})
         try:
             return operation, _fitting(operation, inputs or ["x"], op, name)
-        except NotBuilt as error:
+        except NotBuiltError as error:
             reasons.append(error)
     raise reasons[0]
 
 
 def _shape_of(name: str, key: str | None) -> tuple[int, ...] | None:
     known = _WEIGHTS.get(key, {})
-    spelled = {"weight": "w", "weights": "w", "bias": "b", "biases": "b", "theta": "w", "kernel": "w", "wxh": "wx", "whh": "wh", "bh": "b", "scale": "gamma", "shift": "beta", "w_x": "wx", "w_h": "wh", "u": "wx", "filters": "w"}  # fmt: skip
+    spelled = {
+        "weight": "w",
+        "weights": "w",
+        "bias": "b",
+        "biases": "b",
+        "theta": "w",
+        "kernel": "w",
+        "wxh": "wx",
+        "whh": "wh",
+        "bh": "b",
+        "scale": "gamma",
+        "shift": "beta",
+        "w_x": "wx",
+        "w_h": "wh",
+        "u": "wx",
+        "filters": "w",
+    }
     lower = name.lower()
     if key and "norm" in key:
         spelled |= {"w": "gamma", "b": "beta", "weight": "gamma", "bias": "beta"}

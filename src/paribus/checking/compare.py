@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,11 @@ class Comparison:
             dy = self._upstream(y, batch)
             passed = self.operation.passed(inputs, params, dy)
         except FAILS as error:
-            why = ("batch-size", "it works at one batch size alone: a shape is broadcast or reshaped by accident") if at else None  # fmt: skip
+            why = (
+                ("batch-size", "it works at one batch size alone: a shape is broadcast or reshaped by accident")
+                if at
+                else None
+            )
             self._depart(f"output{at}", f"it raises {told(error)}", why)
             return True
         self._written(passed.changed, dict(inputs), before)
@@ -114,7 +118,7 @@ class Comparison:
             slopes = slopes[: max(1, len(passed.inputs))]
         kept = [name for name in params if passed.params.get(name) is not None or self._declared]
         for name, found in [(n, passed.inputs.get(n)) for n in slopes] + [(n, passed.params.get(n)) for n in kept]:
-            self._tensor(name, found, inputs, y, dy, at)
+            self._tensor(name, found, inputs, y=y, dy=dy, at=at)
         return len(self.departures) > before
 
     @property
@@ -132,7 +136,11 @@ class Comparison:
                     self.notes.append(note)
             elif len(self.departures) == before:
                 what = "input" if name in inputs else "parameter"
-                self._depart(f"{what} {name}", "it has other numbers after the call", ("in-place", f"forward changes its {what} in place: work on a copy, as in {name} = {name}.copy()"))  # fmt: skip
+                self._depart(
+                    f"{what} {name}",
+                    "it has other numbers after the call",
+                    ("in-place", f"forward changes its {what} in place: work on a copy, as in {name} = {name}.copy()"),
+                )
 
     def _true(self, name: str, inputs: Mapping[str, Any], dy: Any) -> Array:
         at = {**{n: v for n, v in inputs.items() if isinstance(v, np.ndarray)}, **self.operation.params}
@@ -144,16 +152,30 @@ class Comparison:
 
         return central(total, at, name, STEP_32 if self.single else STEP)
 
-    def _tensor(self, name: str, found: Any, inputs: Mapping[str, Any], y: Any, dy: Any, at: str) -> None:
+    def _tensor(self, name: str, found: Any, inputs: Mapping[str, Any], *, y: Any, dy: Any, at: str) -> None:
         what = f"gradient of the {'input' if name in inputs else 'parameter'} {name}{at}"
         shape = np.shape(inputs[name] if name in inputs else self.operation.params[name])
         if found is None:
-            self._depart(what, "there is none", ("missing", "backward does not return it, or does not store it under the parameter's name"))  # fmt: skip
+            self._depart(
+                what,
+                "there is none",
+                ("missing", "backward does not return it, or does not store it under the parameter's name"),
+            )
             return
         mine = np.asarray(found)
         true = self._true(name, inputs, dy)
         ones = self._true(name, inputs, np.ones(np.shape(y))) if not alike_shape(mine, true, self.tolerance) else None
-        case = Case(op=self.op, tensor=name, inputs=inputs, params=self.operation.params, y=y, dy=dy, settings=self.operation.settings, tolerance=max(1e-4, self.tolerance), ones=ones)  # fmt: skip
+        case = Case(
+            op=self.op,
+            tensor=name,
+            inputs=inputs,
+            params=self.operation.params,
+            y=y,
+            dy=dy,
+            settings=self.operation.settings,
+            tolerance=max(1e-4, self.tolerance),
+            ones=ones,
+        )
         if mine.shape != shape:
             self._depart(what, f"shape {mine.shape}, it should be {shape}", shape_reason(case, mine, true))
             return
@@ -181,13 +203,24 @@ class Comparison:
                 if resets:
                     self.notes.append("gradients add up over calls, until they are set to 0 (there is a method for it)")
                     return
-                self._depart(f"gradient of the parameter {name}", "a second call gives twice the gradient", ("accumulated", "the gradient is added to that of the call before: += where = is meant, or it is never set to 0"))  # fmt: skip
+                self._depart(
+                    f"gradient of the parameter {name}",
+                    "a second call gives twice the gradient",
+                    (
+                        "accumulated",
+                        "the gradient is added to that of the call before: += where = is meant, or it is never set to 0",
+                    ),
+                )
                 return
         if self.op == "dropout":
             return
         for name, one in once.inputs.items():
             if one is not None and not alike(np.asarray(second.inputs[name]), np.asarray(one), 1e-4):
-                self._depart(f"gradient of the input {name}", "a second call gives another one", ("state", "something is kept from the call before"))  # fmt: skip
+                self._depart(
+                    f"gradient of the input {name}",
+                    "a second call gives another one",
+                    ("state", "something is kept from the call before"),
+                )
                 return
 
     def _another(self) -> None:
@@ -196,7 +229,10 @@ class Comparison:
         y = self.operation.forward(a, self.operation.params)
         dy = self._upstream(y, self.batches[0])
         once = self.operation.passed(a, self.operation.params, dy)
-        other = {name: one * 1.37 + 0.01 if isinstance(one, np.ndarray) and one.dtype.kind == "f" else one for name, one in a.items()}  # fmt: skip
+        other = {
+            name: one * 1.37 + 0.01 if isinstance(one, np.ndarray) and one.dtype.kind == "f" else one
+            for name, one in a.items()
+        }
         if self.op == "dropout":
             return
         try:
@@ -207,13 +243,24 @@ class Comparison:
             for name, one in [*once.inputs.items(), *once.params.items()]:
                 mine = after.inputs.get(name, after.params.get(name))
                 if one is not None and mine is not None and not alike(np.asarray(mine), np.asarray(one), 1e-4):
-                    self._depart(f"gradient of {name}", "it is another one after a second forward", ("cache", "a second forward overwrites the cache of the first: it is shared (a global, or an attribute of the class)"))  # fmt: skip
+                    self._depart(
+                        f"gradient of {name}",
+                        "it is another one after a second forward",
+                        (
+                            "cache",
+                            "a second forward overwrites the cache of the first: it is shared (a global, or an attribute of the class)",
+                        ),
+                    )
                     return
         dz = self._upstream(self.operation.forward(b, self.operation.params), self.batches[-1])
         try:
             self.operation.again(a, b, (dy, dz))
         except FAILS as error:
-            self._depart("output", f"a batch of another size after the first raises {told(error)}", ("batch-size", "something is kept from the first batch, as its size"))  # fmt: skip
+            self._depart(
+                "output",
+                f"a batch of another size after the first raises {told(error)}",
+                ("batch-size", "something is kept from the first batch, as its size"),
+            )
 
     def _extremes(self, inputs: Mapping[str, Any]) -> None:
         if not np.issubdtype(np.asarray(next(iter(inputs.values()))).dtype, np.floating):
@@ -232,8 +279,14 @@ class Comparison:
                 continue
             finite = np.isfinite(y).all() if self.op != "log_softmax" else not np.isnan(y).any()
             if not finite and self.op is not None:
-                words = "exp overflows: subtract the largest number of each row first" if self.op and "softmax" in self.op else "exp overflows: use a form that does not divide infinity by infinity"  # fmt: skip
-                self._depart("output", f"for {what} it is {'NaN' if np.isnan(y).any() else 'infinite'}", ("overflow", words))  # fmt: skip
+                words = (
+                    "exp overflows: subtract the largest number of each row first"
+                    if self.op and "softmax" in self.op
+                    else "exp overflows: use a form that does not divide infinity by infinity"
+                )
+                self._depart(
+                    "output", f"for {what} it is {'NaN' if np.isnan(y).any() else 'infinite'}", ("overflow", words)
+                )
                 return
 
 

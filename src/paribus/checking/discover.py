@@ -51,7 +51,9 @@ def read_names(file: str) -> tuple[str, dict[str, Any]]:
         with redirect_stdout(sys.stderr):  # --json is alone on standard output
             spec.loader.exec_module(module)
     except EOFError:
-        raise SettingsError([f"{file} asks for input when it is imported: put that under if __name__ == '__main__':"]) from None  # fmt: skip
+        raise SettingsError(
+            [f"{file} asks for input when it is imported: put that under if __name__ == '__main__':"]
+        ) from None
     except (SyntaxError, *FAILS) as error:
         raise SettingsError([f"{file} cannot be imported: {told(error)}"]) from None
     finally:
@@ -105,7 +107,7 @@ def _pair(name: str, own: Mapping[str, Any]) -> tuple[str] | None:
         if a in name and other in own and not isinstance(own[name], type):
             return (other,)
     for other in (f"{name}_backward", f"{name}_grad", f"d_{name}", f"d{name}", f"backward_{name}"):
-        if other in own and len(required(own[other]) or []) == 2 and not isinstance(own[name], type):  # noqa: PLR2004
+        if other in own and len(required(own[other]) or []) == 2 and not isinstance(own[name], type):
             return (other,)
     return None
 
@@ -120,7 +122,9 @@ def _of_class(name: str, cls: type) -> Found:
         return Found(name=name, shape="module", thing=cls)
     if getattr(cls, "__abstractmethods__", None):
         return Found(name=name, shape="unknown", thing=cls, why="it is abstract")
-    if hasattr(cls, "backward") and (hasattr(cls, "forward") or hasattr(cls, "__call__")):
+    if hasattr(cls, "backward") and (
+        any("__call__" in vars(one) or "forward" in vars(one) for one in cls.__mro__[:-1])
+    ):
         if hasattr(cls, "__add__") and hasattr(cls, "__mul__"):
             return Found(name=name, shape="scalar", thing=cls)
         if any(
@@ -142,8 +146,8 @@ def _raises(function: Any) -> bool:
 
 def _of_function(name: str, function: Any) -> Found:
     names = required(function) or []
-    if rule_of(name) and len(names) >= 2:  # noqa: PLR2004
+    if rule_of(name) and len(names) >= 2:
         return Found(name=name, shape="rule", thing=function)
-    if any(word in name.lower() for word in ("loss", "entropy", "nll", "mse", "bce")) and len(names) == 2:  # noqa: PLR2004
+    if any(word in name.lower() for word in ("loss", "entropy", "nll", "mse", "bce")) and len(names) == 2:
         return Found(name=name, shape="loss", thing=function)
     return Found(name=name, shape="unknown", thing=function, why=f"a function without a {name}_backward beside it")

@@ -32,7 +32,7 @@ def forward_reason(
 
 
 def _candidates(op: str, right: Any, x: Array, params: Mapping[str, Array]) -> Iterator[tuple[Any, str, str]]:
-    if op == "softmax" and x.ndim == 2:  # noqa: PLR2004
+    if op == "softmax" and x.ndim == 2:
         yield softmax(x, 0), "axis", "it is normalised over the batch (axis 0): the classes are axis 1"
         e = np.exp(x)
         yield e / e.sum(), "axis", "it is normalised over all numbers: sum over the classes alone (axis 1, keepdims)"
@@ -46,9 +46,13 @@ def _candidates(op: str, right: Any, x: Array, params: Mapping[str, Array]) -> I
         yield same, "variance", "the variance is divided by n - 1: PyTorch normalises by the one divided by n"
         axes = tuple(range(1, x.ndim)) if not other else tuple(i for i in range(x.ndim) if i != 1)
         centred = x - x.mean(axes, keepdims=True)
-        yield centred / (x.var(axes, keepdims=True) + 1e-5) * scale + shift, "root", "it is divided by the variance: the square root is missing"  # fmt: skip
+        yield (
+            centred / (x.var(axes, keepdims=True) + 1e-5) * scale + shift,
+            "root",
+            "it is divided by the variance: the square root is missing",
+        )
     if op == "linear":
-        biases = [one for one in params.values() if one.ndim != 2]  # noqa: PLR2004
+        biases = [one for one in params.values() if one.ndim != 2]
         if biases:
             yield right - biases[0].ravel(), "bias", "the bias is not added"
     if op in {"convolution"}:

@@ -58,7 +58,8 @@ def off_kinks(rng: np.random.Generator, *shape: int) -> Array:
     """Numbers at least 0.1 from 0 and 0.01 from each other: no step of a difference crosses a kink."""
     size = int(np.prod(shape))
     amounts = 0.1 + 1.6 * (rng.permutation(size) + 0.5 + 0.3 * rng.uniform(size=size)) / size
-    return (amounts * rng.choice([-1.0, 1.0], size)).reshape(shape)
+    found: Array = (amounts * rng.choice([-1.0, 1.0], size)).reshape(shape)
+    return found
 
 
 def shapes(op: str | None) -> list[tuple[int, ...]]:
@@ -68,7 +69,7 @@ def shapes(op: str | None) -> list[tuple[int, ...]]:
         return [image, rows, (HEIGHT, WIDTH, CHANNELS)]
     if op == "rnn_step":
         return [(OUT,)]
-    return [rows, image, (3, FEATURES)]
+    return [rows, image, (3, FEATURES), (1,)]
 
 
 def values(
@@ -95,6 +96,8 @@ def _second(op: str | None, first: Array, kind: str, rng: np.random.Generator) -
     classes = (np.arange(batch) * 2 + 1) % first.shape[1]
     if op == "binary_cross_entropy":
         return rng.integers(0, 2, first.shape).astype(float)
+    if kind == "column":
+        return off_kinks(rng, batch)
     if kind == "classes":
         return classes
     if kind == "onehot":
@@ -120,11 +123,20 @@ _SIZES: tuple[tuple[str, Callable[[str | None], Any]], ...] = (
     (r"^(w|weights?|kernels?_?w|gamma|scale)$", lambda op: _weight(op)),
     (r"^(b|bias|beta|shift)$", lambda op: _bias(op)),
     (r"hidden|^h(_?dim)?$|state_?(size|dim)", lambda op: FEATURES),
-    (r"^(in|c_?in|in_?c)$|in_?ch|in_?planes|input_?channels|channels_?in|^c$|^channels$|depth|in_?depth", lambda op: CHANNELS),
+    (
+        r"^(in|c_?in|in_?c)$|in_?ch|in_?planes|input_?channels|channels_?in|^c$|^channels$|depth|in_?depth",
+        lambda op: CHANNELS,
+    ),
     (r"^f$|filters|out_?ch|channels_?out|c_?out|out_?c|out_?planes", lambda op: OUT),
     (r"out|n_?out|fan_?out|^m$|^o$|classes|^k_out$|units_?out", lambda op: OUT),
-    (r"^in|n_?in|_in$|fan_?in|nin|input|size_in", lambda op: OUT if op == "rnn_step" else CHANNELS if op in IMAGES else FEATURES),
-    (r"kernel|filter|^k$|^ksize$|pool|window|^hh$|^ww$|^size$", lambda op: 2 if op and "pool" in op else 3 if op in IMAGES else FEATURES),
+    (
+        r"^in|n_?in|_in$|fan_?in|nin|input|size_in",
+        lambda op: OUT if op == "rnn_step" else CHANNELS if op in IMAGES else FEATURES,
+    ),
+    (
+        r"kernel|filter|^k$|^ksize$|pool|window|^hh$|^ww$|^size$",
+        lambda op: 2 if op and "pool" in op else 3 if op in IMAGES else FEATURES,
+    ),
     (r"strid|^s$", lambda op: 2 if op and "pool" in op else 1),
     (r"pad", lambda op: 1 if op == "convolution" else 0),
     (r"^(p|rate|prob|drop.*|p_drop|ratio)$|drop", lambda op: 0.4),
@@ -134,7 +146,7 @@ _SIZES: tuple[tuple[str, Callable[[str | None], Any]], ...] = (
     (r"momentum", lambda op: 0.9),
     (r"^eps|epsilon", lambda op: 1e-5),
     (r"shape", lambda op: (CHANNELS, HEIGHT, WIDTH) if op in IMAGES else (FEATURES,)),
-)  # fmt: skip
+)
 
 
 def _units(op: str | None) -> int:

@@ -29,7 +29,7 @@ def _of_x(f: Callable[[Array], Any]) -> Callable[[list[Any], Mapping[str, Array]
 
 def _linear(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
     x = inputs[0].reshape(len(inputs[0]), -1)
-    weight = next(one for one in params.values() if one.ndim == 2)  # noqa: PLR2004
+    weight = next(one for one in params.values() if one.ndim == 2)
     bias = sum(one.ravel() for one in params.values() if one is not weight)
     turned = weight if weight.shape[0] == x.shape[1] else weight.T
     return {"": x @ turned + bias}
@@ -66,7 +66,8 @@ def _softmax_entropy(inputs: list[Any], params: Mapping[str, Array], settings: M
 
 
 def _squared(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
-    return reductions((inputs[0] - inputs[1]) ** 2, len(inputs[0]))
+    z, t = inputs[:2]
+    return reductions((z - t.reshape(z.shape)) ** 2, len(z))
 
 
 def _binary(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
@@ -113,7 +114,7 @@ def convolved(x: Array, weight: Array, padding: int, stride: int) -> Array:
 
 
 def _convolution(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
-    weight = next(one for one in params.values() if one.ndim == 4)  # noqa: PLR2004
+    weight = next(one for one in params.values() if one.ndim == 4)
     bias = sum(one.reshape(1, -1, 1, 1) for one in params.values() if one is not weight)
     found = {}
     for padding in range(3):
@@ -128,11 +129,13 @@ def _convolution(inputs: list[Any], params: Mapping[str, Array], settings: Mappi
 def _pool(reduce: Callable[..., Array]) -> Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], Variants]:
     def value(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
         view = np.lib.stride_tricks.sliding_window_view
-        return {
-            f"{k} x {k}, stride {s}": reduce(view(inputs[0], (k, k), axis=(2, 3))[:, :, ::s, ::s], axis=(-2, -1))
-            for k in (2, 3)
-            for s in (1, 2, 3)
-        }
+        found = {}
+        for k, s, p in ((2, 2, 0), (2, 1, 0), (3, 1, 0), (3, 2, 0), (3, 3, 0), (3, 2, 1), (3, 1, 1)):
+            edge = -np.inf if reduce is np.max else 0.0
+            framed = np.pad(inputs[0], ((0, 0), (0, 0), (p, p), (p, p)), constant_values=edge)
+            windows = view(framed, (k, k), axis=(2, 3))[:, :, ::s, ::s]
+            found[f"{k} x {k}, stride {s}, padding {p}"] = reduce(windows, axis=(-2, -1))
+        return found
 
     return value
 
@@ -141,7 +144,7 @@ def _rnn(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, 
     x, h = inputs[:2]
     total = sum(one.ravel() for one in params.values() if one.size == h.shape[1])
     for one in params.values():
-        if one.ndim == 2 and one.size != h.shape[1]:  # noqa: PLR2004
+        if one.ndim == 2 and one.size != h.shape[1]:
             if set(one.shape) == {x.shape[1], h.shape[1]}:
                 total = total + x @ (one if one.shape[0] == x.shape[1] else one.T)
             else:

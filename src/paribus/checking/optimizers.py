@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from paribus.checking.build import NotBuilt, adapter
+from paribus.checking.build import NotBuiltError, adapter
 from paribus.checking.differences import Array
 from paribus.checking.isolation import FAILS, Generators
 from paribus.checking.result import DEPARTS, RIGHT, Checked, Departure
@@ -17,8 +17,16 @@ from paribus.config.user_errors import told
 
 STEPS, LR = 4, 0.1
 Path = list[dict[str, Array]]
-Rule = Callable[[Array, Array, dict[str, Any], int], Array]  # theta, g, state, t from 1 -> theta
-_NAMES = (("adamw", r"adamw"), ("adam", r"adam"), ("rmsprop", r"rms"), ("adagrad", r"adagrad"), ("nesterov", r"nesterov|nag\b"), ("momentum", r"moment"), ("sgd", r"sgd|gradient_?descent|\bgd\b|step|update"))  # fmt: skip
+Rule = Callable[[Array, Array, dict[str, Any], int], Any]  # theta, g, state, t from 1 -> theta
+_NAMES = (
+    ("adamw", r"adamw"),
+    ("adam", r"adam"),
+    ("rmsprop", r"rms"),
+    ("adagrad", r"adagrad"),
+    ("nesterov", r"nesterov|nag\b"),
+    ("momentum", r"moment"),
+    ("sgd", r"sgd|gradient_?descent|\bgd\b|step|update"),
+)
 
 
 def rule_of(name: str) -> str | None:
@@ -50,8 +58,17 @@ def _sgd(k: float = 1.0) -> Rule:
     return lambda p, g, s, t: p - k * LR * g
 
 
-def _momentum(m: float, *, inner: float = LR, outer: float = 1.0, damp: float = 1.0, keep: bool = True, sign: float = -1, look: bool = False) -> Rule:  # fmt: skip
-    def rule(p: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+def _momentum(
+    m: float,
+    *,
+    inner: float = LR,
+    outer: float = 1.0,
+    damp: float = 1.0,
+    keep: bool = True,
+    sign: float = -1,
+    look: bool = False,
+) -> Rule:
+    def rule(p: Array, g: Array, s: dict[str, Any], t: int) -> Any:
         v = m * s.get("v", 0.0) + damp * inner * g
         if keep:
             s["v"] = v
@@ -60,8 +77,17 @@ def _momentum(m: float, *, inner: float = LR, outer: float = 1.0, damp: float = 
     return rule
 
 
+def _velocity(m: float, inner: float, outer: float, *, stale: bool = False) -> Rule:
+    def rule(p: Array, g: Array, s: dict[str, Any], t: int) -> Any:
+        before = s.get("v", 0.0)
+        s["v"] = m * before - inner * g
+        return p + outer * (before if stale else s["v"])
+
+    return rule
+
+
 def _adam(b1: float, b2: float, eps: float = 1e-8, **wrong: Any) -> Rule:
-    def rule(p: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+    def rule(p: Array, g: Array, s: dict[str, Any], t: int) -> Any:
         if wrong.get("swapped"):
             one, two = b2, b1
         else:
@@ -80,8 +106,10 @@ def _adam(b1: float, b2: float, eps: float = 1e-8, **wrong: Any) -> Rule:
     return rule
 
 
-def _squares(decay: float, eps: float, *, root: bool = True, ema: bool = True, squared: bool = True, sign: float = 1) -> Rule:  # fmt: skip
-    def rule(p: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+def _squares(
+    decay: float, eps: float, *, root: bool = True, ema: bool = True, squared: bool = True, sign: float = 1
+) -> Rule:
+    def rule(p: Array, g: Array, s: dict[str, Any], t: int) -> Any:
         q = g * g if squared else np.abs(g)
         s["v"] = v = decay * s.get("v", 0.0) + (1 - decay) * q if ema else s.get("v", 0.0) + q
         return p - sign * LR * g / ((np.sqrt(v) if root else v) + eps)
@@ -129,12 +157,24 @@ def wrong(rule: str) -> Iterator[tuple[Path, str, str]]:
                 "shared-state",
                 "the parameters share one velocity: each wants its own",
             )
-            yield follow(lambda p, g, s, t, m=m: (s.update(v=m * s.get("v", 0.0) - LR * g), p - s["v"])[1]), "sign", "the sign of the velocity is wrong"  # type: ignore[misc]  # fmt: skip
-            yield follow(lambda p, g, s, t, m=m: (s.update(v=m * s.get("v", 0.0) - LR * g), p + m * s["v"])[1]), "factor", "the step is the velocity times the momentum"  # type: ignore[misc]  # fmt: skip
+            yield (
+                follow(_velocity(m, LR, -1)),
+                "sign",
+                "the sign of the velocity is wrong",
+            )
+            yield (
+                follow(_velocity(m, LR, m)),
+                "factor",
+                "the step is the velocity times the momentum",
+            )
             yield follow(_momentum(1 - m)), "swapped", "1 - momentum stands where momentum is meant"
             yield follow(_momentum(1.0)), "decay", "the velocity does not decay: it is not multiplied by the momentum"
             yield follow(_momentum(-m)), "sign", "the sign of the momentum is wrong"
-            yield follow(lambda p, g, s, t, m=m: (s.update(v=m * s.get("v", 0.0) + g, o=s.get("v", 0.0)), p - LR * s["o"])[1]), "stale", "the step is made with the velocity of the step before"  # type: ignore[misc]  # fmt: skip
+            yield (
+                follow(_velocity(m, 1.0, LR, stale=True)),
+                "stale",
+                "the step is made with the velocity of the step before",
+            )
     if rule in {"momentum", "nesterov"}:
         yield follow(_sgd()), "state", "it is plain gradient descent: the velocity is not kept from step to step"
     if rule in {"adam", "adamw"}:
@@ -165,12 +205,12 @@ def _wrong_adams(b2: float) -> Iterator[tuple[Path, str, str]]:
         ({"undamped_v": True}, "factor", "the factor 1 - beta2 is missing"),
         ({"forgets": True}, "state", "the moments are not kept from step to step"),
     ):
-        yield follow(_adam(0.9, b2, **options)), code, words  # type: ignore[arg-type]
+        yield follow(_adam(0.9, b2, **options)), code, words
     yield follow(_adam(0.9, b2), shared=True), "shared-state", "the parameters share one state: each wants its own"
     plain = _adam(0.9, b2)
     yield follow(lambda p, g, s, t: p + (plain(p, g, s, t) - p) / LR), "learning-rate", "the learning rate is forgotten"
 
-    def counted_for_each(p: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+    def counted_for_each(p: Array, g: Array, s: dict[str, Any], t: int) -> Any:
         return plain(p, g, s, 2 * t - (p.ndim > 1))
 
     yield follow(counted_for_each), "step-count", "the step t is counted up for each parameter: once a step is meant"
@@ -178,7 +218,14 @@ def _wrong_adams(b2: float) -> Iterator[tuple[Path, str, str]]:
 
 def _values(name: str) -> Any:
     lower = name.lower()
-    for pattern, value in ((r"^(lr|eta|learning_?rate|alpha|step_?size|rate)$", LR), (r"beta_?1|^b1$", 0.9), (r"beta_?2|^b2$", 0.999), (r"betas", (0.9, 0.999)), (r"eps", 1e-8), (r"moment|^mu$|^m$|rho|gamma|decay|^beta$", 0.9)):  # fmt: skip
+    for pattern, value in (
+        (r"^(lr|eta|learning_?rate|alpha|step_?size|rate)$", LR),
+        (r"beta_?1|^b1$", 0.9),
+        (r"beta_?2|^b2$", 0.999),
+        (r"betas", (0.9, 0.999)),
+        (r"eps", 1e-8),
+        (r"moment|^mu$|^m$|rho|gamma|decay|^beta$", 0.9),
+    ):
         if re.search(pattern, lower):
             return value
     return None
@@ -220,7 +267,7 @@ def _of_class(cls: type, form: str) -> Path:
         if isinstance(returned, dict | list) and len(returned) == len(params):
             held = returned
         if any(not np.array_equal(given[n], g[n]) for n in g):
-            raise _Written
+            raise _WrittenError
         now = held.values() if form == "dict" else held
         path.append({n: np.array(v) for n, v in zip(params, now, strict=True)})
     return path
@@ -229,11 +276,15 @@ def _of_class(cls: type, form: str) -> Path:
 def _learning_rate(thing: Any) -> dict[str, Any]:
     import inspect
 
-    names = [n for n in inspect.signature(thing).parameters if n.lower() in {"lr", "eta", "learning_rate", "alpha", "step_size"}]  # fmt: skip
+    names = [
+        n
+        for n in inspect.signature(thing).parameters
+        if n.lower() in {"lr", "eta", "learning_rate", "alpha", "step_size"}
+    ]
     return {names[0]: LR} if names else {}
 
 
-class _Written(Exception):
+class _WrittenError(Exception):
     """The gradient has other numbers after the step."""
 
 
@@ -254,19 +305,23 @@ def _of_function(function: Any, form: str) -> Path:
         given = {n: v.copy() for n, v in g.items()}
         if form == "array":
             for n in params:
-                returned = function(*_filled(plain, params[n], given[n]), **lr, **({configured[0]: states[n]} if configured else {}))  # fmt: skip
+                returned = function(
+                    *_filled(plain, params[n], given[n]), **lr, **({configured[0]: states[n]} if configured else {})
+                )
                 if isinstance(returned, tuple):
                     params[n], states[n] = returned[0], returned[1]
                 elif isinstance(returned, np.ndarray):
                     params[n] = returned
         else:
             slope = given if form == "dict" else list(given.values())
-            returned = function(*_filled(plain, held, slope), **lr, **({configured[0]: states["all"]} if configured else {}))  # fmt: skip
+            returned = function(
+                *_filled(plain, held, slope), **lr, **({configured[0]: states["all"]} if configured else {})
+            )
             first = returned[0] if isinstance(returned, tuple) else returned
             if isinstance(first, dict | list) and len(first) == len(params):
                 held = first
         if any(not np.array_equal(given[n], g[n]) for n in g):
-            raise _Written
+            raise _WrittenError
         now = params.values() if form == "array" else held.values() if form == "dict" else held
         path.append({n: np.array(v) for n, v in zip(params, now, strict=True)})
     return path
@@ -283,15 +338,20 @@ def _close(a: Path, b: Path, tolerance: float) -> bool:
 
 
 def check_rule(thing: Any, name: str, generators: Generators) -> Checked:
-    """An update rule over four steps. NotBuilt where it cannot be driven."""
+    """An update rule over four steps. NotBuiltError where it cannot be driven."""
     rule = rule_of(name) or "sgd"
     reasons = []
     for form in ("dict", "list") if isinstance(thing, type) else ("dict", "list", "array"):
         generators.set_back()
         try:
             path = (_of_class if isinstance(thing, type) else _of_function)(thing, form)
-        except _Written:
-            why = Departure(tensor="the gradient", how="it has other numbers after a step", reason="the step changes the gradient in place: work on a copy", code="in-place")  # fmt: skip
+        except _WrittenError:
+            why = Departure(
+                tensor="the gradient",
+                how="it has other numbers after a step",
+                reason="the step changes the gradient in place: work on a copy",
+                code="in-place",
+            )
             return Checked(name=name, verdict=DEPARTS, taken=rule, departures=(why,))
         except FAILS as error:
             reasons.append(told(error))
@@ -305,7 +365,7 @@ def check_rule(thing: Any, name: str, generators: Generators) -> Checked:
             reasons.append("no parameter moves")
             continue
         return _judged(path, rule, name)
-    raise NotBuilt(f"{name} takes no step as it was called ({reasons[0]}); {adapter(name)}")
+    raise NotBuiltError(f"{name} takes no step as it was called ({reasons[0]}); {adapter(name)}")
 
 
 def _judged(path: Path, rule: str, name: str) -> Checked:
@@ -324,9 +384,17 @@ def _judged(path: Path, rule: str, name: str) -> Checked:
     step = next((i for i, one in enumerate(path) if not _close([one], [best[1][i]], tolerance)), 0)
     which = next(n for n in begin if not np.allclose(path[step][n], best[1][step][n], rtol=tolerance, atol=tolerance))
     if why is None and step > 0:
-        why = ("state", f"the first {step} step{'s are' if step > 1 else ' is'} right, the next is not: something that is kept between steps is wrong")  # fmt: skip
+        why = (
+            "state",
+            f"the first {step} step{'s are' if step > 1 else ' is'} right, the next is not: something that is kept between steps is wrong",
+        )
     gap = float(np.abs(path[step][which] - best[1][step][which]).max())
-    departure = Departure(tensor=f"parameter {which} after step {step + 1}", how=f"off by {gap:.3g}", reason=why and why[1], code=why and why[0])  # fmt: skip
+    departure = Departure(
+        tensor=f"parameter {which} after step {step + 1}",
+        how=f"off by {gap:.3g}",
+        reason=why and why[1],
+        code=why and why[0],
+    )
     return Checked(name=name, verdict=DEPARTS, taken=rule, departures=(departure,), notes=notes)
 
 

@@ -31,7 +31,7 @@ class Case:
     @property
     def x(self) -> Array:
         """The first input."""
-        return next(iter(self.inputs.values()))  # type: ignore[no-any-return]
+        return next(iter(self.inputs.values()))
 
 
 def shape_reason(case: Case, mine: Array, true: Array) -> Reason | None:
@@ -83,24 +83,46 @@ def _factor(case: Case, mine: Array, true: Array) -> Reason | None:
     parts = case.x.size / n
     known = [
         (-1.0, "sign", "the sign is wrong: it is -1 times the right one"),
-        (float(n), "batch-size", f"it is {n} times too large, the batch size: a sum over the batch where a mean is meant (divide by the batch size once)"),
-        (1 / n, "batch-size", f"it is {n} times too small, the batch size: it is divided by the batch size, which the upstream gradient already has in it"),
+        (
+            float(n),
+            "batch-size",
+            f"it is {n} times too large, the batch size: a sum over the batch where a mean is meant (divide by the batch size once)",
+        ),
+        (
+            1 / n,
+            "batch-size",
+            f"it is {n} times too small, the batch size: it is divided by the batch size, which the upstream gradient already has in it",
+        ),
         (-float(n), "batch-size", "it is -1 times the batch size too large: sign and mean are forgotten"),
         (2.0, "factor-2", "it is 2 times the right one: a factor 2 too many"),
         (0.5, "factor-2", "it is half the right one: a factor 2 is forgotten, as of the derivative of a square"),
-        (float(parts), "count", f"it is {parts:g} times too large, the numbers of an example: a sum where a mean is meant"),
-        (1 / parts, "count", f"it is {parts:g} times too small, the numbers of an example: a mean where a sum is meant"),
+        (
+            float(parts),
+            "count",
+            f"it is {parts:g} times too large, the numbers of an example: a sum where a mean is meant",
+        ),
+        (
+            1 / parts,
+            "count",
+            f"it is {parts:g} times too small, the numbers of an example: a mean where a sum is meant",
+        ),
         (n * parts, "count", "it is as many times too large as there are numbers: a sum where a mean is meant"),
         (1 / (n * parts), "count", "it is as many times too small as there are numbers: a mean where a sum is meant"),
-    ]  # fmt: skip
+    ]
     if isinstance(p, float) and 0 < p < 1:
-        known += [(one, "keep-scale", "the scale of dropout, 1 / (1 - p), is forgotten or there twice") for one in (1 - p, 1 / (1 - p), p, 1 / p, p / (1 - p), (1 - p) / p)]  # fmt: skip
+        known += [
+            (one, "keep-scale", "the scale of dropout, 1 / (1 - p), is forgotten or there twice")
+            for one in (1 - p, 1 / (1 - p), p, 1 / p, p / (1 - p), (1 - p) / p)
+        ]
     out = np.size(case.y) / n if np.ndim(case.y) else 0
     if case.op in {"convolution", "max_pool", "average_pool"} and out:
         pixels = float(np.prod(np.shape(case.y)[2:]))
         known += [(1 / pixels, "mean-sum", "it is divided by the number of pixels: a mean where a sum is meant")]
         known += [(1 / pixels / n, "mean-sum", "it is a mean over examples and pixels where a sum is meant")]
-        known += [(4.0, "window", "it is 4 times too large, the size of the window"), (0.25, "window", "it is 4 times too small, the size of the window")]  # fmt: skip
+        known += [
+            (4.0, "window", "it is 4 times too large, the size of the window"),
+            (0.25, "window", "it is 4 times too small, the size of the window"),
+        ]
     for value, code, words in known:
         if np.isclose(k, value, rtol=1e-4):
             return code, words
@@ -109,17 +131,17 @@ def _factor(case: Case, mine: Array, true: Array) -> Reason | None:
 
 def _candidates(case: Case, mine: Array, true: Array) -> Iterator[tuple[Any, str, str]]:
     """What common mistakes would have given."""
-    dy, x, y = case.dy, case.x, case.y
+    dy, x = case.dy, case.x
     yield from _of_parameters(case, true)
     if case.tensor in case.params or np.ndim(dy) == 0:
         yield from _of_losses(case)
         return
+    yield from _of_operation(case)
     if np.shape(dy) == np.shape(x):
         yield from _pointwise(case, true)
     if case.ones is not None and np.shape(case.ones) == mine.shape:
         words = "the upstream gradient is not multiplied in: a forgotten chain factor (dout)"
         yield case.ones, "chain", words
-    yield from _of_operation(case)
     if case.ones is not None and case.ones.any() and alike(mine, true * 0 + mine.mean(axis=0), 1e-9) and len(x) > 1:
         yield mine, "axis", "it is the same for every example: it is summed or averaged over the batch"
 
@@ -152,13 +174,21 @@ def _of_parameters(case: Case, true: Array) -> Iterator[tuple[Any, str, str]]:
         bare = "the derivative of tanh, 1 - h^2, is forgotten"
         dz = dy * (1 - case.y**2)
         for one in [*inputs, case.y]:
-            for product, code, words in ((one.T @ dy, "chain", bare), (one.T @ dz, "cache", "it is made with another tensor: the new state or the input where the previous state is meant"), (one.T @ (dy * (1 - case.y)), "chain", "the derivative of tanh is 1 - h^2, not 1 - h")):  # fmt: skip
+            for product, code, words in (
+                (one.T @ dy, "chain", bare),
+                (
+                    one.T @ dz,
+                    "cache",
+                    "it is made with another tensor: the new state or the input where the previous state is meant",
+                ),
+                (one.T @ (dy * (1 - case.y)), "chain", "the derivative of tanh is 1 - h^2, not 1 - h"),
+            ):
                 yield product, code, words
                 yield product.T, code, words
         yield dy.sum(0), "chain", bare
-    if case.op == "linear" and true.ndim == 2:  # noqa: PLR2004
+    if case.op == "linear" and true.ndim == 2:
         rows = x.reshape(len(x), -1)
-        last = np.outer(rows[-1], dy[-1]) if np.ndim(dy) == 2 else None  # noqa: PLR2004
+        last = np.outer(rows[-1], dy[-1]) if np.ndim(dy) == 2 else None
         if last is not None:
             words = "only the last example is in it: = where += is meant"
             yield last, "not-summed", words
@@ -223,7 +253,7 @@ def _of_operation(case: Case) -> Iterator[tuple[Any, str, str]]:
     if case.op == "convolution":
         yield from _of_convolution(case)
     if case.op == "rnn_step":
-        weights = [one for one in case.params.values() if one.ndim == 2]  # noqa: PLR2004
+        weights = [one for one in case.params.values() if one.ndim == 2]
         for weight in weights:
             for turned in (weight, weight.T):
                 if turned.shape[0] == np.shape(dy)[1]:
@@ -234,7 +264,7 @@ def _of_operation(case: Case) -> Iterator[tuple[Any, str, str]]:
                         "the matrix is the wrong one, or wants to be transposed",
                     )
                     yield (dy * (1 - y)) @ turned, "chain", "the derivative of tanh is 1 - h^2, not 1 - h"
-    if case.op in {"max_pool", "average_pool"} and np.ndim(dy) == 4:  # noqa: PLR2004
+    if case.op in {"max_pool", "average_pool"} and np.ndim(dy) == 4:
         k = np.shape(x)[2] // np.shape(dy)[2]
         if k * np.shape(dy)[2] == np.shape(x)[2]:
             spread = dy.repeat(k, 2).repeat(k, 3)[:, :, : x.shape[2], : x.shape[3]]
@@ -250,9 +280,9 @@ def _of_operation(case: Case) -> Iterator[tuple[Any, str, str]]:
                     "the gradient is spread over the window, as of a mean: it belongs to the winner alone",
                 )
     if case.op == "linear":
-        weight = next((one for one in case.params.values() if one.ndim == 2), None)  # noqa: PLR2004
-        if weight is not None and np.ndim(dy) == 2:  # noqa: PLR2004
-            turned = weight if weight.shape[0] == np.shape(dy)[1] else weight.T
+        matrix = next((one for one in case.params.values() if one.ndim == 2), None)
+        if matrix is not None and np.ndim(dy) == 2:
+            turned = matrix if matrix.shape[0] == np.shape(dy)[1] else matrix.T
             ones = np.ones_like(dy) @ turned
             if ones.shape == np.shape(x):
                 yield ones, "chain", "the upstream gradient is forgotten"
@@ -283,17 +313,21 @@ def _of_norms(case: Case) -> Iterator[tuple[Any, str, str]]:
 def _of_convolution(case: Case) -> Iterator[tuple[Any, str, str]]:
     from paribus.checking.known import convolved
 
-    weight = next((one for one in case.params.values() if one.ndim == 4), None)  # noqa: PLR2004
-    if weight is None or np.ndim(case.dy) != 4:  # noqa: PLR2004
+    weight = next((one for one in case.params.values() if one.ndim == 4), None)
+    if weight is None or np.ndim(case.dy) != 4:
         return
     crop = weight.shape[2] - 1 - (np.shape(case.dy)[2] - case.x.shape[2] + weight.shape[2] - 1) // 2
     if crop >= 0:
-        yield convolved(case.dy, weight.transpose(1, 0, 2, 3), crop, 1), "flip", "the kernels are not turned by 180 degrees for the gradient of the input"  # fmt: skip
+        yield (
+            convolved(case.dy, weight.transpose(1, 0, 2, 3), crop, 1),
+            "flip",
+            "the kernels are not turned by 180 degrees for the gradient of the input",
+        )
 
 
 def _of_losses(case: Case) -> Iterator[tuple[Any, str, str]]:
     x, values = case.x, [one for one in case.inputs.values() if isinstance(one, np.ndarray)]
-    if case.tensor in case.params or len(values) < 2 or x.ndim != 2:  # noqa: PLR2004
+    if case.tensor in case.params or len(values) < 2 or x.ndim != 2:
         return
     t = values[1]
     if t.ndim == 1 and t.dtype.kind in "iu":

@@ -20,7 +20,9 @@ def against(things: list[Checked], found: list[Found], reference: str, generator
     home, names = read_names(reference)
     others = {one.name: one for one in find(names, home)}
     if not set(others) & {one.name for one in found}:
-        raise SettingsError([f"{reference} has nothing of the same name as what is checked: it has {', '.join(others) or 'nothing'}"])  # fmt: skip
+        raise SettingsError(
+            [f"{reference} has nothing of the same name as what is checked: it has {', '.join(others) or 'nothing'}"]
+        )
     theirs = Generators(names)
     judged = []
     for checked, one in zip(things, found, strict=True):
@@ -57,7 +59,10 @@ def _beside(checked: Checked, mine: Found, theirs: Found, own: Generators, other
     (a, _), (b, make) = made_of
     values = list(make(5).values())
     try:
-        y = a.forward(dict(zip(mine_names(made_of[0][1]), values, strict=True)), b.params if a.params.keys() == b.params.keys() else a.params)  # fmt: skip
+        y = a.forward(
+            dict(zip(mine_names(made_of[0][1]), values, strict=True)),
+            b.params if a.params.keys() == b.params.keys() else a.params,
+        )
         solution = b.forward(make(5), b.params)
     except FAILS:
         return checked

@@ -26,7 +26,7 @@ _OPERATIONS: tuple[tuple[str, str, Callable[[Any, Any], Any]], ...] = (
     ("a + a (used twice)", "__add__", lambda a, b: a + a),
     ("a * b + a (used twice)", "__mul__", lambda a, b: a * b + a),
     ("(a * b) * (a * b) (a chain)", "__mul__", lambda a, b: _squared(a * b)),
-)  # fmt: skip
+)
 
 
 def _squared(c: Any) -> Any:
@@ -43,7 +43,13 @@ def check_scalar(cls: type, name: str) -> Checked:
             found += list(_departures(cls, what, f))[:1]
         except FAILS as error:
             notes.append(f"{what} was not checked: it raises {told(error)}")
-    return Checked(name=name, verdict=DEPARTS if found else RIGHT, taken="a scalar with gradients", departures=tuple(found[:4]), notes=tuple(notes))  # fmt: skip
+    return Checked(
+        name=name,
+        verdict=DEPARTS if found else RIGHT,
+        taken="a scalar with gradients",
+        departures=tuple(found[:4]),
+        notes=tuple(notes),
+    )
 
 
 def _departures(cls: type, what: str, f: Callable[[Any, Any], Any]) -> Iterator[Departure]:
@@ -63,9 +69,17 @@ def _departures(cls: type, what: str, f: Callable[[Any, Any], Any]) -> Iterator[
         if abs(mine - true) > 1e-5 * max(1.0, abs(true)):
             why = None
             if "twice" in what or "chain" in what:
-                why = ("accumulated", "a value that is used twice gets the gradient of one use alone: += where = stands, or the order of backward")  # fmt: skip
+                why = (
+                    "accumulated",
+                    "a value that is used twice gets the gradient of one use alone: += where = stands, or the order of backward",
+                )
             elif abs(mine + true) < 1e-5:
                 why = ("sign", "the sign is wrong: it is -1 times the right one")
             elif mine == 0:
                 why = ("zero", "it gets no gradient")
-            yield Departure(tensor=f"{what}: gradient of {operand}", how=f"it is {mine:.4g}, it should be {true:.4g}", reason=why and why[1], code=why and why[0])  # fmt: skip
+            yield Departure(
+                tensor=f"{what}: gradient of {operand}",
+                how=f"it is {mine:.4g}, it should be {true:.4g}",
+                reason=why and why[1],
+                code=why and why[0],
+            )

@@ -103,7 +103,7 @@ class ClassOperation(Operation):
         wanted = required(thing.backward)
         mine = copied(inputs)
         if np.ndim(dy) == 0:  # a loss: backward(), backward(p, t) or backward(1.0)
-            given = list(mine.values()) if wanted and len(wanted) >= 2 else [1.0] if wanted else []  # noqa: PLR2004
+            given = list(mine.values()) if wanted and len(wanted) >= 2 else [1.0] if wanted else []
             return thing.backward(*given), mine
         dy = np.array(dy)
         before = dy.copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _GRADS = ("grads", "gradients", "_grads", "_gradients", "grad", "dparams", "d_pa
 _SPELLED = ("d{}", "d_{}", "grad_{}", "{}_grad", "{}_gradient", "grad{}", "g_{}", "{}grad", "del{}", "delta_{}")
 
 
-def is_array(value: object) -> bool:
+def is_array(value: object) -> TypeGuard[Array]:
     """An array of real numbers, of one number at least."""
     return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 0
 
@@ -35,11 +35,11 @@ def _items(thing: object, names: tuple[str, ...]) -> dict[str, Any] | None:
 def _held(value: object) -> Array | None:
     """The array itself, or that of an object with .data or .value and .grad."""
     if is_array(value):
-        return value  # type: ignore[return-value]
+        return value
     for name in ("data", "value"):
         inner = getattr(value, name, None)
         if hasattr(value, "grad") and is_array(inner):
-            return inner  # type: ignore[no-any-return]
+            return inner
     return None
 
 

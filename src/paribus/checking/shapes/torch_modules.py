@@ -28,7 +28,10 @@ class TorchOperation(Operation):
     def _run(self, inputs: Mapping[str, Any], params: Mapping[str, Array]) -> tuple[Any, list[Any], dict[str, Any]]:
         self._generators.set_back()
         torch.manual_seed(0)
-        given = [torch.tensor(v, requires_grad=v.dtype.kind == "f") if isinstance(v, np.ndarray) else v for v in inputs.values()]  # fmt: skip
+        given = [
+            torch.tensor(v, requires_grad=v.dtype.kind == "f") if isinstance(v, np.ndarray) else v
+            for v in inputs.values()
+        ]
         weights = {n: torch.tensor(v, requires_grad=True) for n, v in params.items()}
         if self._apply is not None:
             return self._apply(*given), given, weights

@@ -1,0 +1,184 @@
+"""What `paribus check` says of planted mistakes, and of correct code in many styles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import paribus
+from paribus.checking.api import check_file
+from paribus.config.overrides import SettingsError
+from tests.check import Case, cases
+
+TUNED, RIGHT = cases("tuned_mistakes.txt"), cases("tuned_right.txt")
+
+
+def written(tmp_path: Path, source: str) -> str:
+    path = tmp_path / "mine.py"
+    path.write_text(source, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("case", TUNED, ids=lambda case: case.name)
+def test_a_planted_mistake_is_found_with_its_reason(case: Case, tmp_path: Path) -> None:
+    found = check_file(written(tmp_path, case.source))
+    assert found.status == 1
+    assert found.things[0].departures[0].code in case.codes, str(found)
+
+
+@pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.name)
+def test_correct_code_in_any_style_is_right(case: Case, tmp_path: Path) -> None:
+    found = check_file(written(tmp_path, case.source))
+    assert found.status == 0, str(found)
+    assert ("float32" in str(found)) == ("float32" in case.name)
+
+
+def test_what_is_not_recognised_is_listed_and_nothing_checked_is_status_2(tmp_path: Path) -> None:
+    found = check_file(written(tmp_path, "def helper(a):\n    return a\n"))
+    assert found.status == 2
+    assert [(one.name, one.verdict) for one in found.things] == [("helper", "not checked")]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("input()", "asks for input"),
+        ("def f(:", "SyntaxError"),
+        ("exit(3)", "SystemExit"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_has_one_clear_line(source: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=said) as raised:
+        check_file(written(tmp_path, source))
+    assert len(raised.value.mistakes) == 1
+
+
+def test_a_class_that_cannot_be_made_is_made_by_the_adapter(tmp_path: Path) -> None:
+    source = (
+        "class ReLU:\n"
+        "    def __init__(self, *, secret):\n        assert secret == 'x'\n"
+        "    def forward(self, x):\n        self.m = x > 0\n        return x * self.m\n"
+        "    def backward(self, d):\n        return d * self.m\n"
+    )
+    without = check_file(written(tmp_path, source))
+    assert without.status == 2
+    assert "def paribus_check(): return ReLU(" in without.things[0].notes[0]
+    assert check_file(written(tmp_path, source + "def paribus_check():\n    return ReLU(secret='x')\n")).right
+
+
+def test_the_command_is_deterministic_and_exits_by_the_verdict(tmp_path: Path) -> None:
+    file = written(tmp_path, "print('hello')\n" + TUNED[0].source)
+    command = [sys.executable, "-m", "paribus", "check", file, "--json"]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(2)]
+    assert [one.returncode for one in runs] == [1, 1]
+    assert runs[0].stdout == runs[1].stdout
+    assert json.loads(runs[0].stdout)["things"][0]["departures"][0]["code"] == "transpose"
+
+
+def test_a_solution_beside_it_says_what_is_meant(tmp_path: Path) -> None:
+    layer = (
+        "class Thing:\n"
+        "    def forward(self, x):\n        self.x = x\n        return {k} * x ** 2\n"
+        "    def backward(self, d):\n        return 2 * {k} * self.x * d\n"
+    )
+    mine = written(tmp_path, layer.format(k=3))
+    (tmp_path / "solution.py").write_text(layer.format(k=4), encoding="utf-8")
+    assert check_file(mine).right
+    assert check_file(mine, tmp_path / "solution.py").things[0].departures[0].code == "reference"
+
+
+def test_a_scalar_that_forgets_to_add_up() -> None:
+    class Value:
+        def __init__(self, data, children=()):
+            self.data, self.grad, self._back, self._prev = data, 0.0, lambda: None, children
+
+        def __add__(self, other):
+            out = Value(self.data + other.data, (self, other))
+
+            def back() -> None:
+                self.grad = out.grad
+                other.grad = out.grad
+
+            out._back = back
+            return out
+
+        def backward(self) -> None:
+            self.grad = 1.0
+            self._back()
+
+    assert [one.code for one in paribus.check(Value).things[0].departures] == ["accumulated"]
+
+
+def test_modules_and_functions_of_pytorch() -> None:
+    import torch
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, dy):
+            return 2 * ctx.saved_tensors[0] ** 2 * dy
+
+    found = paribus.check(Cube)
+    assert (
+        found.things[0].departures[0].reason
+        == "it is 0.6667 times the right one, everywhere: a constant factor too many or forgotten"
+    )
+    for layer in (
+        torch.nn.Linear(4, 3),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(2, 3, 3),
+        torch.nn.BatchNorm1d(4),
+        torch.nn.MaxPool2d(2),
+    ):
+        assert paribus.check(layer).right, str(paribus.check(layer))
+
+
+def test_the_models_by_hand_are_right() -> None:
+    from paribus.byhand import activations, convolution, layers, losses, norms
+
+    every = [
+        layers.Linear,
+        layers.SoftmaxCrossEntropy,
+        convolution.Conv2d,
+        convolution.MaxPool2d,
+        convolution.BatchNorm2d,
+    ]
+    for cls in [
+        *every,
+        convolution.Flatten,
+        norms.BatchNorm1d,
+        norms.LayerNorm,
+        losses.MeanSquared,
+        *activations.ACTIVATIONS.values(),
+    ]:
+        found = paribus.check(cls)
+        assert found.right, str(found)
+
+
+def test_the_callers_generators_are_as_they_were() -> None:
+    np.random.seed(5)  # noqa: NPY002
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert paribus.check({"Dropout": _Dropout}).right
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+class _Dropout:
+    def __init__(self, p: float = 0.4) -> None:
+        self.p = p
+
+    def forward(self, x):
+        self.mask = np.random.rand(*x.shape) > self.p  # noqa: NPY002
+        return x * self.mask / (1 - self.p)
+
+    def backward(self, d):
+        return d * self.mask / (1 - self.p)
