@@ -182,3 +182,12 @@ class _Dropout:
 
     def backward(self, d):
         return d * self.mask / (1 - self.p)
+
+
+def test_mistakes_that_were_written_afterwards_are_found(tmp_path: Path) -> None:
+    found = [(case, check_file(written(tmp_path, case.source))) for case in cases("fresh_mistakes.txt")]
+    assert [case.name for case, one in found if one.status != 1] == []
+    named = [case.name for case, one in found if one.things[0].departures[0].code in case.codes]
+    assert len(found) == 30
+    assert len(named) >= 27
+    assert [case.name for case in cases("fresh_right.txt") if check_file(written(tmp_path, case.source)).status] == []
