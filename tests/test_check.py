@@ -191,3 +191,75 @@ def test_mistakes_that_were_written_afterwards_are_found(tmp_path: Path) -> None
     assert len(found) == 30
     assert len(named) >= 27
     assert [case.name for case in cases("fresh_right.txt") if check_file(written(tmp_path, case.source)).status] == []
+
+
+def test_known_values_are_those_of_pytorch() -> None:
+    import torch
+    from torch.nn import functional
+
+    from paribus.checking.inputs import values
+    from paribus.checking.known import variants
+
+    rng = np.random.default_rng(3)
+    w, b, k = rng.normal(size=(3, 4)), rng.normal(size=3), rng.normal(size=(3, 2, 3, 3))
+    scale, shift = rng.normal(size=4), rng.normal(size=4)
+    norm, affine = {"gamma": scale, "beta": shift}, [torch.tensor(scale), torch.tensor(shift)]
+    wx, wh, h = rng.normal(size=(3, 4)), rng.normal(size=(4, 4)), rng.normal(size=4)
+    cell = torch.nn.RNNCell(3, 4).double()
+    state = {"weight_ih": wx.T, "weight_hh": wh.T, "bias_ih": h, "bias_hh": 0 * h}
+    cell.load_state_dict({name: torch.tensor(one) for name, one in state.items()})
+    image, rows = (2, 4, 6), (4,)
+    for op, params, variant, shape, theirs in (
+        ("linear", {"w": w, "b": b}, "", rows, lambda x: functional.linear(x, torch.tensor(w), torch.tensor(b))),
+        ("relu", {}, "", rows, functional.relu),
+        ("sigmoid", {}, "", rows, torch.sigmoid),
+        ("tanh", {}, "", rows, torch.tanh),
+        ("softmax", {}, "", rows, lambda x: functional.softmax(x, 1)),
+        ("log_softmax", {}, "", rows, lambda x: functional.log_softmax(x, 1)),
+        ("softmax_cross_entropy", {}, "", rows, functional.cross_entropy),
+        ("cross_entropy", {}, "", rows, lambda p, t: functional.nll_loss(p.log(), t)),
+        ("binary_cross_entropy", {}, "the mean over all numbers", rows, functional.binary_cross_entropy),
+        ("mean_squared", {}, "the mean over all numbers", rows, functional.mse_loss),
+        ("batch_norm", norm, "", rows, lambda x: functional.batch_norm(x, None, None, *affine, training=True)),
+        ("layer_norm", norm, "", rows, lambda x: functional.layer_norm(x, (4,), *affine)),
+        ("convolution", {"k": k, "b": b}, "padding 1, stride 2", image,
+         lambda x: functional.conv2d(x, torch.tensor(k), torch.tensor(b), 2, 1)),
+        ("max_pool", {}, "3 x 3, stride 2, padding 1", image, lambda x: functional.max_pool2d(x, 3, 2, 1)),
+        ("average_pool", {}, "2 x 2, stride 2, padding 0", image, lambda x: functional.avg_pool2d(x, 2)),
+        ("rnn_step", {"wx": wx, "wh": wh, "b": h}, "", (3,), cell),
+    ):  # fmt: skip
+        two = op == "rnn_step" or "entropy" in op or op == "mean_squared"
+        given = list(
+            values(op, ["x", "y"][: 1 + two], shape, 5, "numbers" if op == "mean_squared" else "classes").values()
+        )
+        found = variants(op, given, params, {})
+        assert found is not None, op
+        expected = theirs(*map(torch.tensor, given)).detach().numpy()
+        np.testing.assert_allclose(found[variant], expected, rtol=1e-12, atol=1e-14, err_msg=op)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "options"),
+    [
+        ("sgd", "SGD", {}),
+        ("momentum", "SGD", {"momentum": 0.9}),
+        ("nesterov", "SGD", {"momentum": 0.9, "nesterov": True}),
+        ("adam", "Adam", {}),
+        ("rmsprop", "RMSprop", {}),
+        ("adagrad", "Adagrad", {}),
+    ],
+)
+def test_known_rules_are_those_of_pytorch(rule: str, name: str, options: dict[str, float]) -> None:
+    import torch
+
+    from paribus.checking.optimizers import LR, right, start
+
+    params, slopes = start()
+    theirs = {key: torch.tensor(one, requires_grad=True) for key, one in params.items()}
+    optimizer = getattr(torch.optim, name)(theirs.values(), lr=LR, **options)
+    for g in slopes:
+        for key, one in theirs.items():
+            one.grad = torch.tensor(g[key])
+        optimizer.step()
+    ends = [path[-1] for _, path in right(rule)]
+    assert any(all(np.allclose(end[k], theirs[k].detach().numpy(), rtol=1e-10) for k in end) for end in ends)
