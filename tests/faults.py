@@ -928,7 +928,7 @@ FAULTS = [
     ("study/toml.py", 'if key != "task.arrays"', "if key", "test_tables.py::test_a_study_file_repeats_it_and_jobs_and_kills_change_nothing"),
     ("study/matching.py", "list(dict.fromkeys(line for _, line in changed))", "[line for _, line in changed]", "test_tables.py::test_the_same_data_train_nothing_again_and_others_are_another_study"),
     ("checking/compare.py", "second = self.operation.passed(inputs, self.operation.params, dy, times=2)", "second = once", "test_check.py::test_a_planted_mistake_is_found_with_its_reason"),
-    ("checking/compare.py", "return 5e-3 if self.single else 2e-6", "return 2e-6", "test_check.py"),
+    ("checking/compare.py", "STEP_32 if self.single else STEP)", "STEP)", "test_check.py::test_correct_code_in_any_style_is_right"),
     ("checking/reasons.py", "np.where(dy > 0, dy, 0),", "np.where(dy > 9, dy, 0),", "test_check.py"),
     ("checking/isolation.py", "        np.random.set_state(legacy)", "        pass", "test_check.py::test_the_callers_generators_are_as_they_were"),
     ("checking/result.py", "return 2 if not self.checked else 0 if self.right else 1", "return 0 if self.right or not self.checked else 1", "test_check.py::test_what_is_not_recognised_is_listed_and_nothing_checked_is_status_2"),
