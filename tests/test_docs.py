@@ -37,3 +37,12 @@ def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
+
+
+def test_the_examples_of_check_run() -> None:
+    text = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+    scope: dict[str, object] = {"__name__": "notebook"}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, scope)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paribus import lightning, transformers
     from paribus.api import LoopRun, Scored, Study, compare, data, judge, metric, open, train  # noqa: A004 (as gzip.open)
+    from paribus.checking.api import check
 
     __version__: str
 
 __all__ = [
-    "LoopRun", "Scored", "Study", "__version__", "compare", "data", "judge", "lightning", "metric", "open", "train",
-    "transformers",
+    "LoopRun", "Scored", "Study", "__version__", "check", "compare", "data", "judge", "lightning", "metric", "open",
+    "train", "transformers",
 ]  # fmt: skip
 
 
@@ -31,6 +32,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"paribus.{name}")
+    if name == "check":
+        from paribus.checking.api import check
+
+        return check
     if name in __all__:
         from paribus import api
 

@@ -557,6 +557,20 @@ def judge(
 
 
 @app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="A Python file, or one thing of it.", metavar="FILE[:NAME]")],
+    reference: Annotated[
+        str | None, typer.Option(help="A file that is right, with things of the same names.", metavar="FILE")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hand-written layers, losses and optimizers: where they depart, and the likely mistake."""
+    from paribus.commands import check_code
+
+    check_code(file, reference, as_json=as_json)
+
+
+@app.command()
 def live(
     runs: Annotated[Path, typer.Argument(help="A study's folder, or one that holds several.", metavar="RUNS")],
     port: Annotated[int, typer.Option(min=1, max=65000, help="The first port to try.")] = 6006,

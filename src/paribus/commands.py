@@ -376,6 +376,24 @@ def write_report(runs: list[Path], out: Path | None, *, title: str | None, files
     print("written: " + "  ".join(map(str, written)))
 
 
+def check_code(word: str, reference: str | None, *, as_json: bool) -> NoReturn:
+    """Check what a file has; exit status 0 right, 1 something departs, 2 nothing was checked."""
+    from paribus.checking.api import check_file
+    from paribus.config.overrides import SettingsError
+
+    try:
+        found = check_file(word, reference)
+    except SettingsError as error:
+        refuse(error.mistakes)
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_data(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        from paribus.checking.table import check_table
+
+        console_().print(check_table(found))
+    raise typer.Exit(found.status)
+
+
 def _page_of(scores: Path) -> Path:
     """Where the page of scores goes: beside a table, into a folder."""
     if str(scores) == "-":
