@@ -283,4 +283,4 @@ def test_names_and_shapes() -> None:
 
 def test_the_models_know_only_their_sizes() -> None:
     for kind in (Rnn, TorchRnn, Lstm, Gru):
-        assert list(inspect.signature(kind).parameters) == ["inputs", "hidden", "classes", "dtype"]
+        assert list(inspect.signature(kind).parameters) == ["inputs", "hidden", "classes", "dtype", "every_step"]

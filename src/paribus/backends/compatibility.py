@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 from paribus.config.architecture import cnn_layers
-from paribus.config.models import RECURRENT, Cnn, Mlp
+from paribus.config.models import RECURRENT, Cnn, Mlp, UserModel
 from paribus.config.settings import Settings
 from paribus.tasks import Task
 from paribus.training.sampling import smallest_batch
@@ -22,6 +22,11 @@ def model_mistakes(settings: Settings, task: Task) -> list[str]:
             f"model={settings.model.name} takes sequences, and an example of {task.info.name} has shape "
             f"{task.info.input_shape}: take another model, or data of shape (examples, steps) or (examples, steps, "
             "inputs)"
+        )
+    if task.steps is not None and not isinstance(settings.model, (*RECURRENT, UserModel)):
+        found.append(
+            f"model={settings.model.name} predicts one class for an example, and {task.info.name} has one for each of "
+            f"{task.steps} steps: take model=rnn, lstm or gru, or a module of your own"
         )
     if task.image is None:
         shape = task.info.input_shape

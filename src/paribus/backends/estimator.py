@@ -67,6 +67,9 @@ class EstimatorBackend(Backend):
     def tried(self, settings: Settings, task: Task) -> Trial:
         """What can be told without a fit: whether it is of the kind that the data need, and what has to be said."""
         estimator, called = _of(settings), f"model={settings.model.name}"
+        if task.steps is not None:
+            several = f"{task.info.name} has a class for each of {task.steps} steps: take model=rnn, lstm or gru"
+            return Trial(refusals=[f"{called} predicts one class for an example, and {several}"])
         if refusal := _other_kind(estimator, called, task):
             return Trial(refusals=[refusal])
         remarks = []

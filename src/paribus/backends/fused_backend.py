@@ -28,7 +28,7 @@ class FusedBackend(Backend):
 
     def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
         """Also batch normalisation over more examples than the engine has at hand at once, losses of numbers to predict
-        but for the mlp, and a single output for two classes."""
+        but for the mlp, a single output for two classes, and a class for each step."""
         found = super().refusals(settings, task)
         if settings.told_loss.kind == "binary":
             found.append(
@@ -39,6 +39,11 @@ class FusedBackend(Backend):
             found.append(
                 f"loss={settings.loss} has no effect with implementation=fused: it has it for model=mlp alone; take "
                 "implementation=torch"
+            )
+        if settings.task.per_step:
+            found.append(
+                f"implementation=fused reads a sequence out after its last step, and {settings.task.name} has a class "
+                "for each step: take implementation=torch"
             )
         if isinstance(settings.model, Mlp) and settings.model.norm == "batch" and settings.batch_size > _AT_ONCE:
             found.append(

@@ -53,7 +53,8 @@ def _cnn(settings: Settings, task: Task) -> Made:
 def _rnn(settings: Settings, task: Task) -> Made:
     assert isinstance(settings.model, RnnConfig)
     assert task.sequence is not None
-    return partial(Rnn, task.sequence[1], settings.model.hidden, task.outputs_for(settings.told_loss)), task.sequence
+    outputs, every_step = task.outputs_for(settings.told_loss), task.steps is not None
+    return partial(Rnn, task.sequence[1], settings.model.hidden, outputs, every_step=every_step), task.sequence
 
 
 MODELS: dict[type[ModelConfig], Callable[[Settings, Task], Made]] = {MlpConfig: _mlp, CnnConfig: _cnn, RnnConfig: _rnn}
@@ -76,7 +77,7 @@ class NumpyLearner:
         told = settings.told_loss
         self._told = make_loss(told)
         self.loss = make_loss(told, task.class_weights()) if settings.class_weight != "none" else self._told
-        self._binary = told.kind == "binary"
+        self._binary, self._per_step = told.kind == "binary", task.steps is not None
         make = OPTIMIZERS[settings.optimizer.name]
         self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
         self._rate, self._clip = self.optimizer.lr, settings.clip
@@ -100,8 +101,12 @@ class NumpyLearner:
     def step(self, examples: Indices, epoch: int) -> float:
         x, y = self._x[examples], self._y[examples]
         logits = self.model.forward(x, self._keep(examples, epoch) if self.model.dropped else ())
-        loss = self.loss.forward(logits, y, self._settings.label_smoothing)
-        gradients = self.model.backward(self.loss.backward())
+        if self._per_step:  # of each example and each step a row
+            loss = self.loss.forward(_rows(logits), y.ravel(), self._settings.label_smoothing)
+            gradients = self.model.backward(self.loss.backward().reshape(logits.shape))
+        else:
+            loss = self.loss.forward(logits, y, self._settings.label_smoothing)
+            gradients = self.model.backward(self.loss.backward())
         if self._settings.l1:
             add_l1(gradients, self.model.parameters, self._settings.l1)
         if self._clip is not None:
@@ -118,7 +123,7 @@ class NumpyLearner:
         looked_at = len(x) if split != "train" or self._settings.eval_train == "all" else self._settings.eval_train
         logits, y = self._logits(x[:looked_at]), y[:looked_at]
         return Scores(
-            self._told.forward(logits, y),
+            self._told.forward(logits, y.ravel()),
             measured(self._task, self._both(logits), self._task.splits[split].y[:looked_at]),
             lambda: self._both(logits if looked_at >= len(x) else self._logits(x)),
         )
@@ -132,7 +137,8 @@ class NumpyLearner:
         at_once = self.model.at_once(x)
         parts = [self.model.forward(x[i : i + at_once]) for i in range(0, max(1, len(x)), at_once)]
         self.model.train()
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        found = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return _rows(found) if self._per_step else found
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
         return self._both(self._logits(self._inputs(x)))
@@ -170,6 +176,11 @@ class NumpyLearner:
         for name, array in {**self.model.parameters, **self.model.buffers}.items():
             array[...] = parts["model"][name]
         self.optimizer.restore(parts["optimizer"])
+
+
+def _rows(outputs: Array) -> Array:
+    """(examples, steps, outputs) -> (examples steps, outputs)."""
+    return outputs.reshape(-1, outputs.shape[-1])
 
 
 class NumpyBackend(StepwiseBackend):

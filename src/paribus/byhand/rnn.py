@@ -18,7 +18,8 @@ class Rnn:
     """h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b_h) for t = 1, ..., T, from h(0) = 0;  o = W_ph h(T) + b_o, the logits.
 
     Parameters: `w_hx` (hidden, inputs), `w_hh` (hidden, hidden), `b_h` (hidden,), `w_ph` (classes, hidden), `b_o`
-    (classes,), at 0 until they are loaded. The loss L is taken from o alone, once, after the last step.
+    (classes,), at 0 until they are loaded. The loss L is taken from o alone, once, after the last step. With
+    `every_step` there is an o(t) = W_ph h(t) + b_o for each t, and L is taken from all of them.
 
     Backward, with a row for each example and z(t) for the argument of tanh, from dL/do:
 
@@ -30,6 +31,8 @@ class Rnn:
         dW_hh   = sum over t of dz(t)^T h(t-1)
         db_h    = sum over t and examples of dz(t)
 
+    With `every_step`, dW_ph and db_o are sums over t too, and dh(t-1) = dz(t) W_hh + do(t-1) W_ph.
+
     Every h(t) and dz(t) is kept: 2 T examples hidden numbers.
 
     Source: P. J. Werbos, Backpropagation through time: what it does and how to do it (Proc. IEEE 1990).
@@ -39,9 +42,20 @@ class Rnn:
     {'w_hx': (3, 1), 'w_hh': (3, 3), 'b_h': (3,), 'w_ph': (10, 3), 'b_o': (10,)}
     >>> model.forward(np.ones((5, 4, 1))).shape
     (5, 10)
+    >>> Rnn(inputs=1, hidden=3, classes=10, every_step=True).forward(np.ones((5, 4, 1))).shape
+    (5, 4, 10)
     """
 
-    def __init__(self, inputs: int, hidden: int, classes: int, dtype: type[np.floating] = np.float64) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        classes: int,
+        dtype: type[np.floating] = np.float64,
+        *,
+        every_step: bool = False,
+    ) -> None:
+        self._every = every_step
         shapes = {
             "w_hx": (hidden, inputs),
             "w_hh": (hidden, hidden),
@@ -62,7 +76,7 @@ class Rnn:
             parameter[...] = values[name]
 
     def forward(self, x: Array, keep: Sequence[NDArray[np.bool_]] = ()) -> Array:  # noqa: ARG002 (nothing is dropped)
-        """Logits (examples, classes) for x (examples, T, inputs)."""
+        """Logits (examples, classes) for x (examples, T, inputs); with `every_step` (examples, T, classes)."""
         w_hx, w_hh, b_h, w_ph, b_o = self.parameters.values()
         self._x = np.ascontiguousarray(x.swapaxes(0, 1))  # (T, examples, inputs): a step's rows lie together
         steps, examples, _ = self._x.shape
@@ -74,25 +88,31 @@ class Rnn:
             now += np.matmul(before, w_hh.T, out=carried)
             np.tanh(now, out=now)
         self._h = h
-        logits: Array = h[-1] @ w_ph.T + b_o
+        read = h[1:].swapaxes(0, 1) if self._every else h[-1]
+        logits: Array = read @ w_ph.T + b_o
         return logits
 
     def backward(self, dlogits: Array) -> dict[str, Array]:
-        """dL/d(parameter) for every parameter, from dL/do (examples, classes) of the last `forward`."""
+        """dL/d(parameter) for every parameter, from dL/do of the last `forward`, of the shape of its logits."""
         w_hh, w_ph = self.parameters["w_hh"], self.parameters["w_ph"]
         before, h = self._h[:-1], self._h[1:]
         dz = np.empty_like(h)
-        self._dh_last = dh = dlogits @ w_ph
+        # where nothing is read out before the last step, h(t) is felt through h(t+1) alone
+        felt = dlogits.swapaxes(0, 1) if self._every else dlogits[None]
+        read = h if self._every else h[-1:]
+        self._dh_last = dh = felt[-1] @ w_ph
         for t in range(len(h) - 1, -1, -1):
             np.multiply(dh, 1 - h[t] * h[t], out=dz[t])
             dh = dz[t] @ w_hh
+            if self._every and t > 0:
+                dh += felt[t - 1] @ w_ph
         self._dz, self._w_hh = dz, w_hh.copy()
         return {
             "w_hx": _rows(dz).T @ _rows(self._x),
             "w_hh": _rows(dz).T @ _rows(before),
             "b_h": _rows(dz).sum(axis=0),
-            "w_ph": dlogits.T @ h[-1],
-            "b_o": dlogits.sum(axis=0),
+            "w_ph": _rows(np.ascontiguousarray(felt)).T @ _rows(read),
+            "b_o": felt.sum(axis=(0, 1)),
         }
 
     def at_once(self, x: Array) -> int:

@@ -29,6 +29,11 @@ class TaskConfig(Config):
         """Whether the targets are numbers to predict, and not classes."""
         return False
 
+    @property
+    def per_step(self) -> bool:
+        """Whether the targets are a class for each step of a sequence."""
+        return False
+
 
 class Tabular(TaskConfig):
     """A task whose test split is held out here, from examples with features."""
@@ -274,6 +279,11 @@ class UserData(Tabular):
     def regression(self) -> bool:
         """Whether they were taken as numbers to predict."""
         return numbers_to_predict(self.arrays)
+
+    @property
+    def per_step(self) -> bool:
+        """Of a table no row has several targets."""
+        return getattr(getattr(self.arrays.thing, "y", None), "ndim", 1) > 1
 
 
 def numbers_to_predict(data: UserDefined) -> bool:

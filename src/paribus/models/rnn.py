@@ -1,4 +1,5 @@
-"""Recurrent networks in PyTorch: the report's cell, the LSTM and the GRU, each read out after the last step."""
+"""Recurrent networks in PyTorch: the report's cell, the LSTM and the GRU, each read out after the last step, or after
+every one."""
 
 from __future__ import annotations
 
@@ -28,14 +29,17 @@ class Rnn(nn.Module):
 
     A loop over time of PyTorch's operations; W_hx x(t) is one product for all steps. Parameters: `w_hx`
     (hidden, inputs), `w_hh` (hidden, hidden), `b_h` (hidden,), `w_ph` (classes, hidden), `b_o` (classes,), unset until
-    they are loaded.
+    they are loaded. `every_step`: logits are W_ph h(t) + b_o for each t.
 
     >>> Rnn(1, 3, 10)(torch.zeros(5, 4, 1)).shape
     torch.Size([5, 10])
     """
 
-    def __init__(self, inputs: int, hidden: int, classes: int, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, inputs: int, hidden: int, classes: int, dtype: torch.dtype = torch.float32, *, every_step: bool = False
+    ) -> None:
         super().__init__()
+        self._every = every_step
         self.w_hx = nn.Parameter(torch.empty(hidden, inputs, dtype=dtype))
         self.w_hh = nn.Parameter(torch.empty(hidden, hidden, dtype=dtype))
         self.b_h = nn.Parameter(torch.empty(hidden, dtype=dtype))
@@ -43,8 +47,9 @@ class Rnn(nn.Module):
         self.b_o = nn.Parameter(torch.empty(classes, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (examples, classes) for x (examples, T, inputs)."""
-        return self.read(self.states(x)[-1])
+        """Logits (examples, classes) for x (examples, T, inputs); with `every_step` (examples, T, classes)."""
+        states = self.states(x)
+        return self.read(torch.stack(states, dim=1) if self._every else states[-1])
 
     def states(self, x: Tensor) -> list[Tensor]:
         """h(1), ..., h(T), each (examples, hidden), for x (examples, T, inputs)."""
@@ -76,17 +81,18 @@ class _UnsetGru(nn.GRU):
 
 
 class _ReadOut(nn.Module):
-    """One of PyTorch's recurrent layers, and a linear layer on h(T)."""
+    """One of PyTorch's recurrent layers, and a linear layer on h(T), or on every h(t)."""
 
-    def __init__(self, recurrent: nn.RNNBase, classes: int, dtype: torch.dtype) -> None:
+    def __init__(self, recurrent: nn.RNNBase, classes: int, dtype: torch.dtype, *, every_step: bool) -> None:
         super().__init__()
+        self._every = every_step
         self.recurrent = recurrent
         self.linear = Linear(recurrent.hidden_size, classes, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (examples, classes) for x (examples, T, inputs)."""
+        """Logits (examples, classes) for x (examples, T, inputs); with `every_step` (examples, T, classes)."""
         outputs, _ = self.recurrent(x)  # (examples, T, hidden)
-        return self.read(outputs[:, -1])
+        return self.read(outputs if self._every else outputs[:, -1])
 
     def read(self, h: Tensor) -> Tensor:
         """Logits (examples, classes) from a state h (examples, hidden)."""
@@ -108,8 +114,11 @@ class Lstm(_ReadOut):
     torch.Size([5, 10])
     """
 
-    def __init__(self, inputs: int, hidden: int, classes: int, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(_UnsetLstm(inputs, hidden, batch_first=True, dtype=dtype), classes, dtype)
+    def __init__(
+        self, inputs: int, hidden: int, classes: int, dtype: torch.dtype = torch.float32, *, every_step: bool = False
+    ) -> None:
+        recurrent = _UnsetLstm(inputs, hidden, batch_first=True, dtype=dtype)
+        super().__init__(recurrent, classes, dtype, every_step=every_step)
 
     def states(self, x: Tensor) -> list[Tensor]:
         """h(1), ..., h(T), each (examples, hidden), step by step with the same weights."""
@@ -133,8 +142,11 @@ class Gru(_ReadOut):
     torch.Size([5, 10])
     """
 
-    def __init__(self, inputs: int, hidden: int, classes: int, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(_UnsetGru(inputs, hidden, batch_first=True, dtype=dtype), classes, dtype)
+    def __init__(
+        self, inputs: int, hidden: int, classes: int, dtype: torch.dtype = torch.float32, *, every_step: bool = False
+    ) -> None:
+        recurrent = _UnsetGru(inputs, hidden, batch_first=True, dtype=dtype)
+        super().__init__(recurrent, classes, dtype, every_step=every_step)
 
     def states(self, x: Tensor) -> list[Tensor]:
         """h(1), ..., h(T), each (examples, hidden), step by step with the same weights."""

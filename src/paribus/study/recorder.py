@@ -150,11 +150,11 @@ class Recorder(Callback):
 
 
 def _class_counts(task: Task) -> dict[str, list[int]]:
-    """Of each split."""
+    """Of each split; where each step has a class, of all steps."""
     return {
-        name: np.bincount(split.y, minlength=task.info.classes).tolist()
+        name: np.bincount(split.y.ravel(), minlength=task.info.classes).tolist()
         for name, split in task.splits.items()
-        if split.y.dtype.kind in "iu" and split.y.ndim == 1 and len(split)
+        if split.y.dtype.kind in "iu" and len(split)
     }
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ def data(
     `data(x, y)`: inputs, a row for each example (arrays, tensors, a pandas frame), and their classes (any labels) or
     numbers to predict. Floats are numbers to predict (a regression), but for whole ones that look like classes, as 0.0
     and 1.0; whole numbers, booleans and text are classes. `kind="regression"` or `"classification"` says it otherwise.
+    `kind="steps"`: y has a class for each step of a sequence, shape (examples, steps), and x (examples, steps) or
+    (examples, steps, inputs).
     `data(frame, target="column")`: a frame that holds both; `data("table.csv", target="column")`: a file of one. A
     frame that has text, dates or gaps is a table: its columns are encoded when it is split, by the training rows alone,
     and what was done with each is said before training. `drop`: columns that are left out; `keep`: columns that would
@@ -75,8 +77,8 @@ def data(
     >>> data(np.zeros((3, 2)), [0.5, 1.5, 2.5]).thing.classes  # numbers to predict
     0
     """
-    if kind not in (None, "classification", "regression"):
-        raise ValueError(f'kind={kind!r} is not allowed: kind is "classification" or "regression"')
+    if kind not in (None, *get_args(get_args(Kind)[0])):
+        raise ValueError(f'kind={kind!r} is not allowed: kind is "classification", "regression" or "steps"')
     if not str(name).strip():
         raise ValueError(f"name={name!r} is not allowed: data have a name")
     if y is not None and target is not None:
@@ -91,7 +93,7 @@ def data(
     target = _one_column(x, target)
     own, labels = _pair(x, y, target, "the data", channels=channels, kind=kind)
     numeric = labels.kind == _labels.AMOUNTS
-    alike: Kind = "regression" if numeric else "classification"
+    alike: Kind = "regression" if numeric else "steps" if kind == "steps" else "classification"
     found, parts = own.x, [labels]
     if test is not None:
         held_out, test_labels = _pair(
@@ -101,12 +103,15 @@ def data(
             raise ValueError(f"the test data have inputs of shape {held_out.x.shape[1:]}, the others {own.x.shape[1:]}")
         found, parts = np.concatenate([own.x, held_out.x]), [labels, test_labels]
     numbers, names = (
-        (_labels.as_amounts(parts), ()) if numeric else _labels.as_classes(parts, asked=kind == "classification")
+        (_labels.as_amounts(parts), ())
+        if numeric
+        else _labels.as_classes(parts, asked=kind in ("classification", "steps"))
     )
     for doubt in own.doubts:
         warnings.warn(doubt, DataWarning, stacklevel=2)
     found.flags.writeable = numbers.flags.writeable = False
-    notes = [*own.notes, *(["y taken as numbers to predict"] if numeric else [])]
+    steps = [f"a class for each of {numbers.shape[1]} steps"] if kind == "steps" else []
+    notes = [*own.notes, *(["y taken as numbers to predict"] if numeric else steps)]
     source = "; ".join([f"given in Python ({type(x).__name__}, {len(numbers)} examples)", *notes])
     pool = Pool(
         x=found,
@@ -213,7 +218,19 @@ def _pair(x: Any, y: Any, target: Any, what: str, *, channels: Channels, kind: K
     own = _inputs.read(x, f"x of {what}", channels)
     if len(own.x) != len(labels):
         raise ValueError(f"{what} have {len(own.x)} rows of x and {len(labels)} classes in y: one class for each row")
+    if kind == "steps":
+        _check_steps(own, labels, what)
     return _aligned(x, y, own, labels, what)
+
+
+def _check_steps(own: Inputs, labels: Labels, what: str) -> None:
+    """That x and y have as many steps."""
+    shape, steps = own.x.shape[1:], labels.places.shape[1]
+    if len(shape) not in (1, 2) or shape[0] != steps:
+        raise ValueError(
+            f"{what} have examples of shape {shape} and {steps} labels each: a class for each step goes with x of "
+            "shape (examples, steps) or (examples, steps, inputs)"
+        )
 
 
 def _split_off(frame: Any, target: Any, what: str) -> tuple[Any, Any]:
@@ -263,11 +280,14 @@ def _read(dataset: Any, what: str, channels: Channels, kind: Kind) -> tuple[Inpu
             )
         pictures = pictures or is_picture(pair[0])
         rows.append(_inputs.copied(pair[0], f"x of item {n} of {what}"))
-        labels.append(_label(pair[1], f"y of item {n} of {what}"))
+        labels.append(pair[1] if kind == "steps" else _label(pair[1], f"y of item {n} of {what}"))
     if not rows:
         raise ValueError(f"{what} are no data set of pairs: each item is (x, y), and there is none")
     found = _inputs.read(_inputs.stacked(rows, f"x of {what}"), f"x of {what}", channels, pictures=pictures)
-    return found, _labels.read(labels, f"y of {what}", kind)
+    read = _labels.read(labels, f"y of {what}", kind)
+    if kind == "steps":
+        _check_steps(found, read, what)
+    return found, read
 
 
 def _label(label: Any, what: str) -> Any:

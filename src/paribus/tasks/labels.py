@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from paribus.tasks.foreign import counted, is_frame, plain, refuse_missing
 
-Kind = Literal["classification", "regression"] | None
-"""What targets are taken for; None: what they look like."""
+Kind = Literal["classification", "regression", "steps"] | None
+"""What targets are taken for, `steps`: a class for each step of a sequence; None: what they look like."""
 
 AMOUNTS = "numbers to predict"
 
@@ -33,8 +33,8 @@ _ROWS_WITHOUT_GAPS = 2
 
 @dataclass(frozen=True)
 class Labels:
-    """The different values of y, and for each row the place of its value among them. `kind`: numbers, text, the name
-    of another type, or AMOUNTS."""
+    """The different values of y, and for each row the place of its value among them, shape (rows,), or of its values,
+    (rows, steps). `kind`: numbers, text, the name of another type, or AMOUNTS."""
 
     values: list[Any]
     places: NDArray[np.int64]
@@ -53,6 +53,8 @@ def read(y: Any, what: str, kind: Kind = None) -> Labels:
     >>> read([1, 1.0, True, 0], "y").values, read([0.5, 2.0, 0.5], "y").kind
     ([1, 0], 'numbers to predict')
     """
+    if kind == "steps":
+        return _of_steps(y, what)
     if kind == "regression" or (kind is None and _look_like_amounts(y)):
         return _amounts(y, what)
     found = _flat(y, what)
@@ -69,6 +71,30 @@ def read(y: Any, what: str, kind: Kind = None) -> Labels:
     distinct = {one: place for place, one in enumerate(dict.fromkeys(classes))}
     places = np.array([distinct[one] for one in classes], dtype=np.int64)
     return Labels(list(distinct), places, next(iter(kinds), "numbers"))
+
+
+def _of_steps(y: Any, what: str) -> Labels:
+    """A label for each step of each row."""
+    rows = y.detach().cpu().numpy() if hasattr(y, "detach") else y.to_numpy() if is_frame(y) else y
+    if isinstance(rows, list | tuple):
+        rows = [one.detach().cpu().numpy() if hasattr(one, "detach") else one for one in rows]
+        if any(isinstance(one, str | bytes) or not hasattr(one, "__len__") for one in rows):
+            raise ValueError(f'{what} holds one label a row, and kind="steps" takes one for each step: leave kind out')
+        lengths = sorted({len(one) for one in rows})
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{what} has rows of {lengths[0]} to {lengths[-1]} labels: sequences are of one length; cut them, or "
+                "fill them up with a class of its own"
+            )
+        flat: Any = [label for one in rows for label in one]
+        shape: tuple[int, ...] = (len(rows), lengths[0] if lengths else 0)
+    else:
+        array = plain(rows, what)
+        shape, flat = array.shape, array.ravel()
+    if len(shape) != 2:
+        raise ValueError(f'{what} has shape {shape}: kind="steps" takes a label for each step, shape (examples, steps)')
+    found = read(flat, what, "classification")
+    return Labels(found.values, found.places.reshape(shape), found.kind)
 
 
 def _look_like_amounts(y: Any) -> bool:
@@ -231,7 +257,8 @@ def _refuse_shape(what: str, shape: tuple[int, ...], found: NDArray[Any] | None)
         cure = "y[:, 0]"
         if found is not None and found.dtype.kind in "biuf" and ((found == 0) | (found == 1)).all():
             cure = "y.argmax(axis=1)"
-    raise ValueError(f"{what} has shape {shape}: one class for each example, as in {cure}")
+    steps = ', or kind="steps" where each step of a sequence has one' if cure == "y[:, 0]" else ""
+    raise ValueError(f"{what} has shape {shape}: one class for each example, as in {cure}{steps}")
 
 
 def _missing(one: Any) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Targets = NDArray[Any]
-"""Classes, int64, or numbers to predict, float64; shape (examples,)."""
+"""Classes, int64, or numbers to predict, float64; shape (examples,), or (examples, steps) of a class for each step."""
 
 Arrays = tuple[NDArray[np.float64], Targets]
 

@@ -50,7 +50,7 @@ Inputs = NDArray[np.floating] | NDArray[np.uint8]
 @dataclass(frozen=True)
 class Split:
     """Inputs, shape (examples, *input_shape), float64, float32 or, of images, bytes; classes 0, 1, ..., int64, or
-    numbers to predict in the data's units, float64, shape (examples,)."""
+    numbers to predict in the data's units, float64, shape (examples,); of a class for each step (examples, steps)."""
 
     x: Inputs
     y: Targets
@@ -104,6 +104,11 @@ class Task:
         return self.info.input_shape == (2,) and self.encoding is None and self.target is None
 
     @property
+    def steps(self) -> int | None:
+        """How many classes an example has, one for each step of a sequence; None where it has one."""
+        return self.train.y.shape[1] if self.train.y.ndim > 1 else None
+
+    @property
     def outputs(self) -> int:
         """How many numbers a model gives for an example: a logit for each class, or the one that is predicted."""
         return self.info.classes if self.target is None else 1
@@ -119,10 +124,11 @@ class Task:
         return ((y - self.target.mean) / self.target.sd).astype(dtype)
 
     def predicted(self, outputs: NDArray[np.floating]) -> Targets:
-        """From outputs (examples, outputs): the class with the largest logit, or numbers in the data's units."""
+        """From outputs, a row for each example or each of its steps: the class with the largest logit, of the shape of
+        the targets; or numbers in the data's units."""
         if self.target is None:
             classes: Targets = outputs.argmax(axis=1)
-            return classes
+            return classes if self.steps is None else classes.reshape(-1, self.steps)
         numbers: Targets = outputs[:, 0].astype(np.float64) * self.target.sd + self.target.mean
         return numbers
 
@@ -150,9 +156,10 @@ class Task:
     def class_weights(self) -> NDArray[np.float64]:
         """Of each class examples / (classes x examples of the class), of the training split; 1 of one without examples
         (as `sklearn.utils.class_weight.compute_class_weight("balanced", ...)`)."""
-        counts = np.bincount(self.train.y.astype(np.int64), minlength=self.info.classes)
+        y = self.train.y.astype(np.int64).ravel()
+        counts = np.bincount(y, minlength=self.info.classes)
         there = np.count_nonzero(counts)
-        return np.where(counts > 0, len(self.train) / (there * np.maximum(counts, 1)), 1.0)
+        return np.where(counts > 0, len(y) / (there * np.maximum(counts, 1)), 1.0)
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -59,7 +59,8 @@ class Learner(Protocol):
         """How well a split is predicted, in evaluation mode."""
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
-        """The outputs for each input, in evaluation mode: logits (inputs, classes), or scaled numbers (inputs, 1)."""
+        """The outputs for each input, in evaluation mode: logits (inputs, classes), or scaled numbers (inputs, 1). Of a
+        class for each step: a row for each step of each input."""
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters, and of what else a model keeps, as running statistics."""

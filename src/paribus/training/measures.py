@@ -31,7 +31,7 @@ def of_sums(squares: float, absolutes: float, y: Targets) -> dict[str, float]:
 
 
 def measured(task: Task, outputs: NDArray[np.floating], y: Targets) -> dict[str, float]:
-    """Of a model's outputs for examples with targets y: accuracy, or rmse, mae and r2 in the data's units."""
+    """Of a model's outputs, a row for each number in targets y: accuracy, or rmse, mae and r2 in the data's units."""
     if task.target is None:
-        return {"accuracy": float((outputs.argmax(axis=1) == y).mean())}
+        return {"accuracy": float((outputs.argmax(axis=1) == y.ravel()).mean())}
     return of_predictions(task.predicted(outputs), y)

@@ -77,7 +77,7 @@ class Metrics:
                 before = (other_states(), process_settings()) if self._draws is None else None
                 # of a copy: what it counts, or draws from a generator of its own, begins anew each time
                 own = metric if metric.name in self._shared else metric.copy()
-                values = measure([own], predicted, self._task.splits[name].y, self._task.labels)
+                values = measure([own], predicted, self._task.splits[name].y.ravel(), self._task.labels)
                 found[f"{name}_{metric.name}"] = values[metric.name]
                 drawn = drawn or (before is not None and (other_states(), process_settings()) != before)
         if self._draws is None:
@@ -97,12 +97,13 @@ def refusal(metric: UserDefined, task: Task) -> str | None:
     for name, split in task.splits.items():
         if name == "train":  # the largest, and the last that lacks a class
             continue
-        perfect = split.y[:, None]
+        y = split.y.ravel()
+        perfect = y[:, None]
         if task.target is None:
             perfect = np.where(perfect == np.arange(task.info.classes), 5.0, 0.0)
         try:
             with isolated(0):
-                measure([metric.copy()], perfect, split.y, task.labels)
+                measure([metric.copy()], perfect, y, task.labels)
         except RAISED as error:  # whatever the user's code raises is the answer
             where = "" if name == "test" else f" on the {name} split"
             return f"metric {metric.name} cannot be computed{where}: {told(error)}"

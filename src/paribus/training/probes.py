@@ -125,7 +125,7 @@ def pictures(
 ) -> Pictures:
     """What a page shows of a run that is done. `begun`: `state_gradients` of its initial values."""
     confused, mistakes = None, None
-    if task.image is not None and task.target is None:
+    if task.image is not None and task.target is None and task.steps is None:
         logits = np.concatenate(
             [model.logits(task.test.x[i : i + _AT_ONCE]) for i in range(0, len(task.test), _AT_ONCE)]
         )
@@ -160,11 +160,12 @@ def surest_mistakes(logits: NDArray[np.floating], task: Task) -> Mistakes:
 
 
 def state_gradients(settings: Settings, model: Model, task: Task) -> NDArray[np.float64] | None:
-    """|dL/dh(t)| for each t, over the first test sequences, of the recurrent network; None of other models.
+    """|dL/dh(t)| for each t, over the first test sequences, of the recurrent network with a loss after its last step;
+    None of other models.
 
     How far back the loss is felt: see `byhand.rnn.Rnn.state_gradient_norms`.
     """
-    if not isinstance(settings.model, RnnConfig) or task.sequence is None:
+    if not isinstance(settings.model, RnnConfig) or task.sequence is None or task.steps is not None:
         return None
     x, y = task.test.x[:_PROBED], task.targets(task.test.y[:_PROBED], np.dtype(np.float64))
     told = settings.told_loss

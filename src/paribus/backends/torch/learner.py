@@ -66,6 +66,7 @@ class TorchLearner:
         self._dtype, self._plan, self._settings, self._task = DTYPES[settings.precision], plan, settings, task
         self._bf16 = settings.precision == "bf16"
         self._device = torch.device(settings.device)
+        self._per_step = task.steps is not None
         self._hidden: tuple[int, ...] = ()
         self._dropout = 0.0
         self._data = DeviceInputs(settings, task, plan, self._input_shape(settings, task), self._dtype)
@@ -101,7 +102,8 @@ class TorchLearner:
         if isinstance(model, MlpConfig):
             self._hidden, self._dropout = model.hidden, model.dropout
         outputs = task.outputs_for(settings.told_loss)
-        return make_module(model, self._input_shape(settings, task), outputs, self._dtype)
+        every_step = task.steps is not None
+        return make_module(model, self._input_shape(settings, task), outputs, self._dtype, every_step=every_step)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in self._parameters.items()}
@@ -138,7 +140,7 @@ class TorchLearner:
                 logits = self._training_logits(x, examples, epoch).float()
         else:
             logits = self._training_logits(x, examples, epoch)
-        loss = self._loss(logits, y)
+        loss = self._loss(logits, y.flatten() if self._per_step else y)
         for parameter in self._parameters.values():
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
@@ -152,8 +154,12 @@ class TorchLearner:
         return loss.detach()
 
     def _training_logits(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:
-        outputs = self._training_outputs(x, examples, epoch)
-        return both_logits(outputs) if self.binary else outputs
+        return self._as_logits(self._training_outputs(x, examples, epoch))
+
+    def _as_logits(self, outputs: Tensor) -> Tensor:
+        """A row for each example, or each step of each; of two classes that have one output, a logit for each."""
+        rows = outputs.flatten(0, 1) if self._per_step else outputs
+        return both_logits(rows) if self.binary else rows
 
     def _training_outputs(self, x: Tensor, examples: Indices, epoch: int) -> Tensor:
         if not self._dropout:
@@ -168,8 +174,7 @@ class TorchLearner:
 
     def _logits(self, x: Tensor) -> Tensor:
         """Logits of kept examples in evaluation mode, as many at once as fit easily."""
-        outputs = self._outputs(x)
-        return both_logits(outputs) if self.binary else outputs
+        return self._as_logits(self._outputs(x))
 
     def _outputs(self, x: Tensor) -> Tensor:
         if self._data.plain and isinstance(self.model, Mlp) and not self._keeps_statistics:
@@ -187,7 +192,7 @@ class TorchLearner:
     def evaluate(self, split: str) -> Scores:
         x, y = self._data.splits[split]
         looked_at = len(x) if split != "train" or self._settings.eval_train == "all" else self._settings.eval_train
-        y = y[:looked_at]
+        y = y[:looked_at].flatten() if self._per_step else y[:looked_at]
         with self._without_gradients():
             logits = self._logits(x[:looked_at])
             loss = self._told_loss(logits, y).item()

@@ -28,8 +28,10 @@ def input_shape(model: ModelConfig, task: Task) -> tuple[int, ...]:
     return (math.prod(task.info.input_shape) * (10 if task.encoding == "onehot" else 1),)
 
 
-def make_module(model: ModelConfig, inputs: tuple[int, ...], classes: int, dtype: torch.dtype) -> nn.Module:
-    """The module, its parameters unset."""
+def make_module(
+    model: ModelConfig, inputs: tuple[int, ...], classes: int, dtype: torch.dtype, *, every_step: bool = False
+) -> nn.Module:
+    """The module, its parameters unset. `every_step`: whether a recurrent one gives logits for each step."""
     match model:
         case Mlp():
             sizes = [*inputs, *model.hidden, classes]
@@ -38,11 +40,11 @@ def make_module(model: ModelConfig, inputs: tuple[int, ...], classes: int, dtype
             channels, height, width = inputs
             return CnnModule((channels, height, width), classes, model.width, dtype)
         case Rnn():
-            return rnn.Rnn(inputs[1], model.hidden, classes, dtype)
+            return rnn.Rnn(inputs[1], model.hidden, classes, dtype, every_step=every_step)
         case Lstm():
-            return rnn.Lstm(inputs[1], model.hidden, classes, dtype)
+            return rnn.Lstm(inputs[1], model.hidden, classes, dtype, every_step=every_step)
         case Gru():
-            return rnn.Gru(inputs[1], model.hidden, classes, dtype)
+            return rnn.Gru(inputs[1], model.hidden, classes, dtype, every_step=every_step)
     raise NotImplementedError(model.name)
 
 

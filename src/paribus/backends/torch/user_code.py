@@ -166,6 +166,10 @@ class UserCodeLearner(TorchLearner):
     def try_out(self, size: int) -> Any:
         """What the module gives for the first training examples, as in training."""
         found = self.model(self._data.scaled(self._x[:size].clone()))
+        steps = self._task.steps
+        wide = 1 if self.binary else self._task.outputs
+        if steps is not None and isinstance(found, Tensor) and found.shape == (size, steps, wide):
+            found, size = found.flatten(0, 1), size * steps
         one_output = self.binary and isinstance(found, Tensor) and found.shape in ((size,), (size, 1))
         return both_logits(found) if one_output else found
 

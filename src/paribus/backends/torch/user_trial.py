@@ -172,13 +172,14 @@ def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> NDArray[n
     logits = learner.try_out(size)
     if not isinstance(logits, Tensor):
         raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
-    if (shape := tuple(logits.shape)) != (wanted := (size, task.outputs)):
+    if (shape := tuple(logits.shape)) != (size * (task.steps or 1), task.outputs):
+        rows = (size,) if task.steps is None else (size, task.steps)
+        wanted = (*rows, 1 if learner.binary else task.outputs)
         what = "a logit for each class" if task.target is None else "the one number that is predicted (no squeeze)"
         if learner.binary:
-            wanted, what = (size, 1), "the logit of the second class"
-        raise TrialError(
-            f"{size} examples give an output of shape {shape}, it has to be {wanted}: a row for each example, {what}"
-        )
+            what = "the logit of the second class"
+        each = "a row for each example" if task.steps is None else "a row for each example and each step"
+        raise TrialError(f"{size} examples give an output of shape {shape}, it has to be {wanted}: {each}, {what}")
     if not logits.requires_grad:
         raise TrialError(
             "its output has no gradient: it may be computed under torch.no_grad(), through NumPy, or with .detach()"
