@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -426,3 +430,46 @@ def test_an_estimator_keeps_predictions_and_no_weights() -> None:
     assert outcome.predictions is not None
     assert outcome.predictions.shape == (360,)
     assert outcome.weights is None
+
+
+KILLED = """
+import os, signal, sys
+import paribus
+from sklearn.ensemble import RandomForestClassifier
+
+class Forest(RandomForestClassifier):
+    def fit(self, x, y):
+        super().fit(x, y)
+        if self.random_state == 3 and "KILL" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+if __name__ == "__main__":
+    study = paribus.compare(
+        "moons", model={"mlp": "mlp", "forest": Forest(10)}, implementation="auto", epochs=5, seeds=6, out=sys.argv[1],
+    )
+    print(study.differences("test_accuracy").to_json())
+"""
+
+
+def test_a_study_of_a_forest_and_a_network_that_is_killed_goes_on_to_the_same_verdict(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a fit, of the whole process."""
+    script = tmp_path / "study.py"
+    script.write_text(KILLED)
+
+    def carried_out(folder: str, **more: str) -> tuple[int, str]:
+        command = [sys.executable, str(script), str(tmp_path / folder)]
+        done = subprocess.run(
+            command, env={**os.environ, **more}, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        )
+        return done.returncode, done.stdout
+
+    assert carried_out("s", KILL="1")[0] == -signal.SIGKILL
+    done = [run.status for arm in read(tmp_path / "s").arms for run in arm.runs]
+    assert Status.DONE in done
+    assert len(done) < 12 or done.count(Status.DONE) < 12
+    resumed, whole = carried_out("s"), carried_out("t")
+    assert resumed == whole
+    assert '"verdict":{"0":"b higher"' in whole[1]
+    scores = [paribus.open(tmp_path / one).table()["test_accuracy"].to_numpy() for one in "st"]
+    np.testing.assert_array_equal(*scores)
