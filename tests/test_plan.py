@@ -6,6 +6,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chi2, chisquare, kstest, spearmanr
 
 from paribus.plan import MAX_SEED, Plan, Stream, philox
@@ -27,6 +29,23 @@ def test_philox_gives_the_published_answers(counter: str, key: str, answer: str)
     k0, k1 = words(key)
     c0, c1, c2, c3 = words(counter)
     assert philox((c0, c1, c2, c3), (k0, k1)).tolist() == words(answer)
+
+
+@given(
+    st.lists(st.integers(0, 2**32 - 1), min_size=4, max_size=4), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)
+)
+def test_philox_of_one_is_that_of_one_among_others(counter: list[int], seed: int, stream: int) -> None:
+    """Arrays and single numbers are computed by different code; so are keys that are arrays."""
+    c0, c1, c2, c3 = counter
+    alone = philox((c0, c1, c2, c3), (seed, stream))
+    assert (philox((np.array([0, c0]), c1, c2, c3), (seed, stream))[1] == alone).all()
+    assert (philox((c0, c1, c2, c3), (seed, np.array([0, stream, 5])))[1] == alone).all()
+    assert philox((np.array([[c0]]), c1, c2, c3), (seed, stream)).shape == (1, 1, 4)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(1, 60))
+def test_the_order_of_an_epoch_alone_is_that_among_others(seed: int, epoch: int, n: int) -> None:
+    assert (Plan(seed).permutations(epoch, 3, n)[0] == Plan(seed).permutations(epoch, 1, n)[0]).all()
 
 
 def test_philox_of_arrays_is_philox_of_each() -> None:

@@ -58,8 +58,8 @@ class Stream(IntEnum):
     MODULE = 7
 
 
-def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: tuple[int, int]) -> Words:
-    """Philox 4x32-10: four random 32-bit words for each counter, shape `(*broadcast(counter), 4)`.
+def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: tuple[int, ArrayLike]) -> Words:
+    """Philox 4x32-10: four random 32-bit words for each counter, shape `(*broadcast(counter, key), 4)`.
 
     Ten rounds of (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0 c0)), with the key
     raised by the Weyl constants between rounds. Counters and keys are whole numbers from 0 to 2^32 - 1.
@@ -69,25 +69,39 @@ def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: tupl
     >>> [f"{word:08x}" for word in philox((0, 0, 0, 0), (0, 0))]
     ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
+    counters = [np.asarray(c, dtype=np.uint64) for c in counter]
+    k0, k1 = key[0], np.asarray(key[1], dtype=np.uint64)
+    # of one counter: a hundred calls of NumPy take ten times as long as Python's own numbers
+    if all(c.size == 1 for c in (*counters, k1)):
+        words = np.array(_one([int(c.reshape(())) for c in counters], (k0, int(k1.reshape(())))), dtype=np.uint32)
+        return words.reshape(*np.broadcast_shapes(*(c.shape for c in (*counters, k1))), 4)
     # In place and contiguous: new arrays each round, or the strides of a broadcast, take three times as long.
-    c0, c1, c2, c3 = (
-        c.copy(order="C") for c in np.broadcast_arrays(*(np.asarray(c, dtype=np.uint64) for c in counter))
-    )
+    c0, c1, c2, c3 = (c.copy(order="C") for c in np.broadcast_arrays(*counters, k1)[:4])
     first, second = np.empty_like(c0), np.empty_like(c0)
-    k0, k1 = key
     for _ in range(_ROUNDS):
         np.multiply(c0, _MULTIPLIERS[0], out=first)
         np.multiply(c2, _MULTIPLIERS[1], out=second)
         np.bitwise_xor(np.right_shift(second, _HALF, out=c0), c1, out=c0)
         np.bitwise_xor(c0, np.uint64(k0), out=c0)
         np.bitwise_xor(np.right_shift(first, _HALF, out=c2), c3, out=c2)
-        np.bitwise_xor(c2, np.uint64(k1), out=c2)
+        np.bitwise_xor(c2, k1, out=c2)
         np.bitwise_and(second, _LOW, out=c1)
         np.bitwise_and(first, _LOW, out=c3)
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + np.uint64(_WEYL[1])) & _LOW
+    found = np.empty((*c0.shape, 4), dtype=np.uint32)
+    found[..., 0], found[..., 1], found[..., 2], found[..., 3] = c0, c1, c2, c3
+    return found
+
+
+def _one(counter: list[int], key: tuple[int, int]) -> tuple[int, int, int, int]:
+    """`philox` of one counter."""
+    (c0, c1, c2, c3), (k0, k1) = counter, key
+    for _ in range(_ROUNDS):
+        first, second = c0 * int(_MULTIPLIERS[0]), c2 * int(_MULTIPLIERS[1])
+        c0, c2 = (second >> 32) ^ c1 ^ k0, (first >> 32) ^ c3 ^ k1
+        c1, c3 = second & 0xFFFFFFFF, first & 0xFFFFFFFF
         k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    words = np.empty((*c0.shape, 4), dtype=np.uint32)
-    words[..., 0], words[..., 1], words[..., 2], words[..., 3] = c0, c1, c2, c3
-    return words
+    return c0, c1, c2, c3
 
 
 @dataclass(frozen=True)
@@ -213,15 +227,21 @@ class Plan:
         Two records with the same hash were trained on the same plan; code that draws otherwise has another hash.
         """
         digest = hashlib.sha256(f"paribus plan {PLAN_VERSION} seed {self.seed}".encode())
-        for stream in Stream:
-            if stream > Stream.SPLIT:
-                continue  # what came later has left every plan as it was
-            digest.update(philox((np.arange(16), 0, 0, 0), (self.seed, stream)).astype("<u4").tobytes())
+        streams = [
+            stream for stream in Stream if stream <= Stream.SPLIT
+        ]  # what came later has left every plan as it was
+        words = philox((np.arange(16), 0, 0, 0), (self.seed, np.array(streams, dtype=np.uint64)[:, None]))
+        digest.update(words.astype("<u4").tobytes())  # stream after stream
         digest.update(self.permutations(0, 1, 101).astype("<i8").tobytes())
         return digest.hexdigest()
 
     def _permutations(self, stream: Stream, first_epoch: int, epochs: int, n: int) -> Indices:
         jumps = self._bounded(stream, first_epoch, epochs, np.arange(1, n + 1), purpose=0).T
+        if epochs == 1:  # numbers of Python's swap faster than arrays of one
+            alone, to = list(range(n)), jumps[:, 0].tolist()
+            for i in range(n - 1, 0, -1):
+                alone[i], alone[to[i]] = alone[to[i]], alone[i]
+            return np.array([alone], dtype=np.int64)
         # One column an epoch: the epochs swap at once, so that no Python loop runs over epochs times examples.
         orders = np.repeat(np.arange(n)[:, None], epochs, axis=1)
         flat, targets = orders.reshape(-1), jumps * epochs + np.arange(epochs)

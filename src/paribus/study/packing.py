@@ -64,11 +64,20 @@ def unpacked_size(blob: bytes) -> int:
     >>> unpacked_size(pack({"loss": np.array([2.0, 1.5])}))
     16
     """
+    return _size(_head(blob))
+
+
+def _head(blob: bytes) -> list[tuple[str, str, list[int]]]:
+    """What the first line says that is packed."""
     try:
         head, _, _ = zlib.decompressobj().decompress(blob, _MOST_HEAD).partition(b"\n")
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    return sum(math.prod(shape) * np.dtype(kind).itemsize for _, kind, shape in _described(head))
+    return _described(head)
+
+
+def _size(described: list[tuple[str, str, list[int]]]) -> int:
+    return sum(math.prod(shape) * np.dtype(kind).itemsize for _, kind, shape in described)
 
 
 def _described(head: bytes) -> list[tuple[str, str, list[int]]]:
@@ -94,15 +103,16 @@ def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
     >>> unpack(pack({"loss": np.array([2.0, 1.5])}))
     {'loss': array([2. , 1.5])}
     """
-    stream, size = zlib.decompressobj(), unpacked_size(blob)
+    stream, described = zlib.decompressobj(), _head(blob)
+    size = _size(described)
     try:
         whole = stream.decompress(blob, size + _MOST_HEAD)
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    head, _, body = whole.partition(b"\n")
+    _, _, body = whole.partition(b"\n")
     if not stream.eof or stream.unused_data or len(body) != size:
         raise ValueError("it holds not as much as it says")
-    return _arrays(_described(head), body)
+    return _arrays(described, body)
 
 
 def _arrays(described: list[tuple[str, str, list[int]]], body: bytes) -> dict[str, NDArray[Any]]:

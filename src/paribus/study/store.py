@@ -484,8 +484,9 @@ class Store:
     def end(self, run: int, outcome: Outcome) -> None:
         """Record how a run ended, its curve in one chunk, and what was kept of it."""
         with self.transaction():
+            several = self._rows[run] > 0
             self.flush(run)
-            curve = self._curves("WHERE run = ?", (run,)).get(run)
+            curve = self._curves("WHERE run = ?", (run,)).get(run) if several else None
             if curve:
                 self._db.execute("DELETE FROM chunks WHERE run = ?", (run,))
                 self._db.execute("INSERT INTO chunks VALUES (?, 0, ?)", (run, pack(curve)))
