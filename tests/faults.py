@@ -979,6 +979,15 @@ FAULTS = [
     ("backends/fused_backend.py", "if settings.task.per_step:", "if False:", "test_steps.py::test_what_cannot_have_it_is_refused"),
     ("tasks/arrays.py", "if len(shape) not in (1, 2) or shape[0] != steps:", "if False:", "test_steps.py::test_targets_that_are_none_are_refused"),
     ("training/metrics.py", "self._task.splits[name].y.ravel(), self._task.labels", "self._task.splits[name].y[..., -1].ravel(), self._task.labels", "test_steps.py::test_a_study_learns_what_came_a_step_before"),
+    ("training/vitals.py", "steps = (epoch - before[0]) * self._per_epoch", "steps = epoch * self._per_epoch", "test_vitals.py"),
+    ("training/vitals.py", "squared = 2 * of_whole - of_half", "squared = of_whole", "test_vitals.py"),
+    ("training/vitals.py", "return 1.0\n", "return np.nan\n", "test_vitals.py"),
+    ("training/vitals.py", "found |= {f\"vitals.weights.{name}\": value for name, value in self._before[1].items()}", "pass", "test_vitals.py::test_a_run_that_goes_on_has_the_looks_of_one_in_one_piece"),
+    ("backends/torch/look.py", "x.movedim(1, -1) if units_first else x", "x", "test_vitals.py::test_what_a_convolution_is_given_are_its_channels"),
+    ("backends/torch/learner.py", "model = copied(self.model).train()", "model = self.model.train()", "test_vitals.py::test_looking_changes_nothing"),
+    ("backends/torch/user_code.py", "self._looked(copied(self.model).eval(), x, y)", "self._looked(self.model.train(), x, y)", "test_vitals.py::test_looking_changes_nothing_of_a_users_module"),
+    ("backends/stepwise.py", "return replace(outcome, pictures=probes.of_diverged())", "return outcome", "test_vitals.py"),
+    ("backends/fused_runner.py", "return diverged if self.probes is None else replace(diverged, pictures=self.probes.of_diverged())", "return diverged", "test_vitals.py::test_it_is_recorded_and_read_again_also_of_a_run_that_diverged"),
 ]  # fmt: skip
 
 

@@ -127,7 +127,8 @@ class _Training:
         """How it ended, with what is to be kept of it."""
         state = engine.run[0]
         if state["ended"] != steps.DONE:
-            return _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
+            diverged = _diverged(int(state["step"]), int(state["steps_per_epoch"]), int(state["ended"]))
+            return diverged if self.probes is None else replace(diverged, pictures=self.probes.of_diverged())
         outcome = Outcome(status=Status.DONE, epochs=self.run.settings.epochs, best=self.best)
         if self.run.hidden_test:
             return outcome

@@ -25,6 +25,7 @@ from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
+from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Caution, Learner, Scores
@@ -145,6 +146,9 @@ class NumpyLearner:
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         return {name: value.copy() for name, value in {**self.model.parameters, **self.model.buffers}.items()}
+
+    def look(self, x: Inputs, y: Targets) -> None:  # noqa: ARG002 (known by its weights, or by autograd)
+        return
 
     def clipping(self) -> dict[str, float]:
         return self._clipping.read()

@@ -125,7 +125,7 @@ class StepwiseBackend(Backend):
     def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, cautions: frozenset[Caution]) -> Outcome:
         settings = run.network.with_copies()
         learner = self.make_learner(settings, task, plan, cautions=cautions)
-        probes = Probes(run.network, task, learner, wanted=run.pictures)
+        probes = Probes(run.network, task, learner, wanted=run.pictures, look=learner.look)
 
         def evaluated(row: Evaluation) -> None:
             try:
@@ -173,6 +173,8 @@ class StepwiseBackend(Backend):
         finally:
             meters.close()
         learner.confirm()
+        if outcome.status is Status.DIVERGED:
+            return replace(outcome, pictures=probes.of_diverged())
         if outcome.status is not Status.DONE or run.hidden_test:
             return outcome
         last = boundary(learner, task)

@@ -16,6 +16,7 @@ from paribus.config.values import Value
 from paribus.records.checkpoint import Best
 from paribus.records.claims import Claim, Written
 from paribus.records.metrics import DERIVED_METRICS, Direction, Metric, metric_named, split_of
+from paribus.records.vitals import Vitals
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,15 @@ class Pictures:
     """What a page shows of one run beside its curves, each None where the task has none.
 
     `confusion[t, p]`: how many test examples of class t were taken for p; `state_gradients` (2, time steps): the norm
-    of the loss's gradient with respect to each h(t), before the first step and after the last.
+    of the loss's gradient with respect to each h(t), before the first step and after the last; `vitals`: what the
+    network was like on its way, of a run that diverged too.
     """
 
     frames: Frames | None = None
     confusion: NDArray[np.int64] | None = None
     mistakes: Mistakes | None = None
     state_gradients: NDArray[np.float64] | None = None
+    vitals: Vitals | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from paribus.config.values import Value
 from paribus.plan import MAX_SEED
 from paribus.records.metrics import MEASURED, OF_NUMBERS, Metric
 from paribus.records.record import Boundary, Pictures
+from paribus.records.vitals import Vitals
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # without tab and new lines, which a name may have
@@ -147,7 +148,24 @@ def pictures(found: Pictures) -> Pictures:
             raise WrongError(f"{len(images)} images have as many classes and probabilities")
     if gradients is not None and shaped(_numbers(gradients), 2).shape[0] != 2:
         raise WrongError(f"gradients before and after have the shape {gradients.shape}")
+    if found.vitals is not None:
+        _vitals(found.vitals)
     return found
+
+
+def _vitals(found: Vitals) -> None:
+    """Looks and layers of one number."""
+    looks, layers = len(_finite(shaped(found.epochs, 1))), len(found.layers)
+    of_outputs = {"loss", "outputs", "certain", "one_class", "noise"}
+    for name, array in vars(found).items():
+        if name == "names":
+            wanted: tuple[int, ...] = array.shape if array.dtype == np.uint8 and array.ndim == 1 else ()
+        elif name in ("inputs", "neighbours"):
+            wanted = (3,) if name == "inputs" else (2,)
+        else:
+            wanted = (looks,) if name == "epochs" or name in of_outputs else (looks, layers)
+        if _numbers(array).shape != wanted:
+            raise WrongError(f"{name} of {looks} looks at {layers} layers has the shape {array.shape}")
 
 
 def _extent(array: NDArray[Any]) -> NDArray[Any]:

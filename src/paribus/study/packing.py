@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.records.record import Curve, Evaluation, Frames, Mistakes, Outcome, Pictures
+from paribus.records.vitals import Vitals
 
 _MOST_HEAD = 2**20
 """Bytes of a first line, which names columns."""
@@ -166,7 +167,7 @@ def pack_pictures(pictures: Pictures) -> dict[str, NDArray[Any]]:
 
 def unpack_pictures(arrays: Mapping[str, NDArray[Any]]) -> Pictures:
     """What `pack_pictures` packed."""
-    parts: dict[str, dict[str, NDArray[Any]]] = {"frames": {}, "mistakes": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {"frames": {}, "mistakes": {}, "vitals": {}}
     for key, array in arrays.items():
         part, _, name = key.partition(".")
         if name:
@@ -176,4 +177,5 @@ def unpack_pictures(arrays: Mapping[str, NDArray[Any]]) -> Pictures:
         arrays.get("confusion"),
         Mistakes(**parts["mistakes"]) if parts["mistakes"] else None,
         arrays.get("state_gradients"),
+        Vitals(**parts["vitals"]) if parts["vitals"] else None,
     )

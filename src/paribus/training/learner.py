@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paribus.plan import Indices
+from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs
+from paribus.training.vitals import Look
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Learner(Protocol):
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters, and of what else a model keeps, as running statistics."""
+
+    def look(self, x: Inputs, y: Targets) -> Look | None:
+        """At its layers over examples: see `vitals.LookAt`. None of models that are known by their weights."""
 
     def clipping(self) -> Mapping[str, float]:
         """What clipping did since this was asked last: `Clipping.read`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from paribus.records.record import Boundary, Frames, Mistakes, Pictures
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
 from paribus.training.metrics import softmax
+from paribus.training.vitals import LookAt, Looks
 
 _POINTS = 120
 _MARGIN = 0.1
@@ -89,27 +91,41 @@ class Probes:
     """What is read off a run on its way, for the pictures of its page. Made at the initial values; `wanted`: whether
     anything is to be read at all."""
 
-    def __init__(self, settings: Settings, task: Task, model: Model, *, wanted: bool) -> None:
+    def __init__(
+        self, settings: Settings, task: Task, model: Model, *, wanted: bool, look: LookAt | None = None
+    ) -> None:
         self.wanted, self._settings, self._task, self._model = wanted, settings, task, model
         self._snapshots = Snapshots(evaluations(settings, len(task.train)))
+        self._looks = Looks(settings, task, model.weights, look)
         self._begun = state_gradients(settings, model, task) if wanted else None
+        if wanted:
+            self._looks.take(0.0)
 
     def look(self, epoch: float) -> None:
         """At an evaluation."""
         if self.wanted:
             self._snapshots.look(epoch, self._model, self._task)
+            self._looks.at_evaluation(epoch)
 
     def pictures(self, epoch: float, last: Boundary | None) -> Pictures:
         """Of a run that is done. `last`: its boundary now."""
         if not self.wanted:
             return Pictures()
         frames = self._snapshots.frames(epoch, last)
-        return pictures(self._settings, self._model, self._task, self._begun, frames)
+        self._looks.take(epoch)
+        return replace(
+            pictures(self._settings, self._model, self._task, self._begun, frames), vitals=self._looks.vitals()
+        )
+
+    def of_diverged(self) -> Pictures:
+        """Of a run that diverged: how it was until then."""
+        return Pictures(vitals=self._looks.vitals()) if self.wanted else Pictures()
 
     def state(self) -> bytes:
         """For a checkpoint: what was read until then."""
         content = io.BytesIO()
-        np.savez(content, **self._snapshots.state())  # type: ignore[arg-type]  # arrays by any name
+        arrays = self._snapshots.state() | self._looks.state()
+        np.savez(content, **arrays)  # type: ignore[arg-type]  # arrays by any name
         return content.getvalue()
 
     def restore(self, state: bytes) -> None:
@@ -118,6 +134,7 @@ class Probes:
             return
         with np.load(io.BytesIO(state), allow_pickle=False) as found:
             self._snapshots.restore(dict(found))
+            self._looks.restore(dict(found))
 
 
 def pictures(

@@ -38,7 +38,7 @@ class DeviceInputs:
         if self._encoding is not None:
             self._kept_shape = task.info.input_shape
         self.splits = {
-            name: (self.to_device(split.x), self._targets(task, split.y)) for name, split in task.splits.items()
+            name: (self.to_device(split.x), self.targets(task, split.y)) for name, split in task.splits.items()
         }
         self.x, self.y = self.splits["train"]
         as_kept = self._augmentation is None and self._scale is None and self._encoding is None
@@ -46,7 +46,7 @@ class DeviceInputs:
         self._padded = self.x if self._augmentation is None else self._augmentation.padded(self.x)
         self._draws: EpochDraws | None = None
 
-    def _targets(self, task: Task, y: Targets) -> Tensor:
+    def targets(self, task: Task, y: Targets) -> Tensor:
         """Classes, or scaled numbers of the run's type."""
         if task.target is None:
             return torch.from_numpy(y.copy()).to(self.device)

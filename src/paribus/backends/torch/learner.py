@@ -16,6 +16,8 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.backends.torch.inputs import DeviceInputs
+from paribus.backends.torch.kept import copied
+from paribus.backends.torch.look import look
 from paribus.backends.torch.losses import both_logits, told_loss, training_loss
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
 from paribus.backends.torch.optimizers import add_l1, decoupled_decay, make_optimizer
@@ -25,10 +27,12 @@ from paribus.config.settings import Settings
 from paribus.models.mlp import Mlp
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
+from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Scores
 from paribus.training.measures import measured
+from paribus.training.vitals import Look
 
 _NUMPYS: list[Any] = [
     np.ndarray,
@@ -40,6 +44,9 @@ _NUMPYS: list[Any] = [
 ]
 """What NumPy's numbers and arrays are pickled with: people give an optimizer `lr=np.float64(0.1)`. None of it runs
 anything."""
+
+_LOOKED_AT = 32
+"""Of each half of the examples that are looked at, so many are: a convolution keeps a million numbers of each."""
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
 
@@ -215,6 +222,22 @@ class TorchLearner:
             for name, value in self.model.state_dict().items()
             if not name.endswith("num_batches_tracked")
         }
+
+    def look(self, x: Inputs, y: Targets) -> Look | None:
+        """With the statistics of the examples where it normalises by those of a batch, as a step does; nothing is
+        dropped."""
+        model = copied(self.model).train()
+        for module in model.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.eval()
+        return self._looked(model, x, y)
+
+    def _looked(self, model: nn.Module, x: Inputs, y: Targets) -> Look:
+        most = _LOOKED_AT
+        targets = self._data.targets(self._task, y[:most])
+        flat = targets.flatten() if self._per_step else targets
+        inputs = self._data.scaled(self._data.to_device(x[:most].copy()))
+        return look(model, inputs, self._as_logits, lambda z: self._told_loss(z, flat))
 
     def clipping(self) -> dict[str, float]:
         return self._clipping.read()

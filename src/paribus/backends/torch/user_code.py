@@ -38,10 +38,12 @@ from paribus.config.user_copies import filled_caches
 from paribus.config.user_errors import RAISED, told
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
+from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs
 from paribus.training.isolation import isolated, process_settings
 from paribus.training.learner import EVERY_CAUTION, BeginAgain, Caution, Scores
 from paribus.training.randomness import other_states, set_generators, set_torch_generator
+from paribus.training.vitals import Look
 
 _PROBED = 8
 _PYTORCHS_OWN = set(vars(torch.optim.SGD([torch.zeros(1)], lr=1.0)))
@@ -101,6 +103,17 @@ class UserCodeLearner(TorchLearner):
 
     def evaluate(self, split: str) -> Scores:
         return self._evaluated(lambda: super(UserCodeLearner, self).evaluate(split))
+
+    def look(self, x: Inputs, y: Targets) -> Look | None:
+        """In evaluation, which is known to change nothing outside of the module; None of one that cannot be copied, or
+        looked at, as that is nothing that training needs."""
+        if not isinstance(self._settings.model, UserModel):
+            return super().look(x, y)
+        with isolated(self._plan.evaluation_state(self._steps_done)):
+            try:
+                return self._looked(copied(self.model).eval(), x, y)
+            except RAISED:  # whatever the user's code raises
+                return None
 
     def logits(self, x: Inputs) -> NDArray[np.floating]:
         return self._evaluated(lambda: super(UserCodeLearner, self).logits(x))
