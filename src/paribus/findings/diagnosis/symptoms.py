@@ -1,0 +1,294 @@
+"""What shows that something is wrong: for each symptom a function of one run.
+
+Every threshold stands in `THRESHOLDS`; `benchmarks/diagnosis.py` shows on planted faults and healthy runs what they
+find, and what they find in vain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from paribus.findings.diagnosis.case import Case
+
+THRESHOLDS: dict[str, float] = {
+    "vanishing: spread of the last layer's inputs over that of the data, at the start": 0.03,
+    "vanishing: gradient of the first layer over that of the last, at the start": 1e-3,
+    "vanishing: share of training without learning": 0.1,
+    "exploding: sd of the outputs at the start": 20.0,
+    "dead: share of a layer's units": 0.5,
+    "saturated: share of a layer's values": 0.5,
+    "aligned: mean |cosine| of a layer's units at the start": 0.999,
+    "chance: share of the loss of guessing that was learned": 0.02,
+    "rate too high: median rise over median fall of the train loss": 0.5,
+    "rate too high: share of evaluations at which it rises": 0.3,
+    "rate too low: share of what was learned that the last quarter brought": 0.2,
+    "rate too low: movement over the whole run, in sizes of the weights": 0.05,
+    "still improving: share of what was learned that the last quarter brought": 0.05,
+    "overfitting: rise of the loss from its lowest, as a share of it": 0.1,
+    "overfitting: share of training after the lowest": 0.2,
+    "shuffled: how much more often than by chance neighbours agree, of what they could": 0.05,
+    "unscaled: largest |mean| or sd of a feature": 10.0,
+    "one class: share of the predictions": 0.995,
+    "one class: share of the most frequent class": 0.9,
+    "clipping: share of steps": 0.98,
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one run shows. `layer` and `epoch`: where and when, None where it is nowhere in particular."""
+
+    evidence: str
+    layer: str | None = None
+    epoch: float | None = None
+
+
+def vanishing(case: Case) -> Found | None:
+    vitals = case.vitals
+    if vitals is None or len(vitals.layers) < 2 or not _plateau(case):
+        return None
+    spread, gradient = vitals.spread[0], vitals.gradient[0]
+    seen = np.flatnonzero(np.isfinite(spread))
+    if len(seen) > 1 and spread[seen[0]] > 0:
+        ratio = spread[seen[-1]] / spread[seen[0]]
+        if ratio < THRESHOLDS["vanishing: spread of the last layer's inputs over that of the data, at the start"]:
+            weak = seen[1:][np.argmin(spread[seen[1:]] / spread[seen[:-1]])]
+            return Found(
+                f"at the start {vitals.layers[seen[-1]]} is given values of sd {spread[seen[-1]]:.2g}, and the data "
+                f"have {spread[seen[0]]:.2g}; most is lost before {vitals.layers[weak]}; {_stood(case)}",
+                vitals.layers[weak],
+                0.0,
+            )
+    if (
+        gradient[-1] > 0
+        and gradient[0] / gradient[-1]
+        < THRESHOLDS["vanishing: gradient of the first layer over that of the last, at the start"]
+    ):
+        return Found(
+            f"at the start the gradient of {vitals.layers[0]} is {gradient[0]:.2g}, that of {vitals.layers[-1]} "
+            f"{gradient[-1]:.2g} (root mean square); {_stood(case)}",
+            vitals.layers[0],
+            0.0,
+        )
+    return None
+
+
+def _plateau(case: Case) -> bool:
+    return case.plateau >= THRESHOLDS["vanishing: share of training without learning"]
+
+
+def _stood(case: Case) -> str:
+    share = case.plateau
+    return "nothing was learned" if share == 1 else f"nothing was learned in the first {share:.0%} of training"
+
+
+def exploding(case: Case) -> Found | None:
+    vitals = case.vitals
+    if vitals is None or not len(vitals.outputs):
+        return None
+    if vitals.outputs[0] > THRESHOLDS["exploding: sd of the outputs at the start"] or not np.isfinite(
+        vitals.outputs[0]
+    ):
+        spread = vitals.spread[0]
+        grown = int(np.nanargmax(spread)) if np.isfinite(spread).any() else 0
+        return Found(
+            f"before the first step the outputs have sd {vitals.outputs[0]:.3g} and the loss is {vitals.loss[0]:.3g}; "
+            f"{vitals.layers[grown]} is given values of sd {spread[grown]:.3g}",
+            vitals.layers[grown],
+            0.0,
+        )
+    return None
+
+
+def dead(case: Case) -> Found | None:
+    return _units(case, "dead", "dead: share of a layer's units", "of the units that {layer} is given, {share:.0%} are "
+                  "the same for every example")  # fmt: skip
+
+
+def saturated(case: Case) -> Found | None:
+    """At the start; or later, of a run that learned little: a cell that remembers is at an end, too."""
+    looks = (-1, 0) if case.badly else (0,)
+    return _units(case, "saturated", "saturated: share of a layer's values", "of the values that {layer} is given, "
+                  "{share:.0%} are at an end of their activation", looks)  # fmt: skip
+
+
+def _units(case: Case, name: str, threshold: str, told: str, looks: Sequence[int] = (-1, 0)) -> Found | None:
+    if case.vitals is None:
+        return None
+    for look in looks:
+        values = case.hidden(name, look)
+        if len(values) and np.isfinite(values).any() and np.nanmax(values) > THRESHOLDS[threshold]:
+            place = int(np.nanargmax(values))
+            layer, epoch = case.layer(place + 1), float(case.vitals.epochs[look])
+            return Found(told.format(layer=layer, share=values[place]) + f" at epoch {epoch:g}", layer, epoch)
+    return None
+
+
+def aligned(case: Case) -> Found | None:
+    vitals = case.vitals
+    if vitals is None or len(vitals.layers) < 2:
+        return None
+    values = vitals.aligned[0][:-1]  # of the last layer the units are the classes
+    if (
+        np.isfinite(values).any()
+        and np.nanmax(values) > THRESHOLDS["aligned: mean |cosine| of a layer's units at the start"]
+    ):
+        place = int(np.nanargmax(values))
+        return Found(
+            f"the units of {vitals.layers[place]} begin with the same weights, up to a factor: they get the same "
+            "gradients, and stay one unit",
+            vitals.layers[place],
+            0.0,
+        )
+    return None
+
+
+def chance(case: Case) -> Found | None:
+    learned = case.learned
+    if case.diverged or not len(learned) or not np.isfinite(learned[-1]):
+        return None
+    if learned.max() < THRESHOLDS["chance: share of the loss of guessing that was learned"]:
+        return Found(
+            f"the train loss is {case.curve('train_loss')[-1]:.4g} at the end, and that of guessing {case.guess:.4g}"
+        )
+    return None
+
+
+def too_high(case: Case) -> Found | None:
+    loss = case.curve("train_loss")
+    if case.diverged or len(loss) < 8:
+        return None
+    steps = np.diff(loss[len(loss) // 4 :])
+    rises, falls = steps[steps > 0], -steps[steps < 0]
+    if not len(rises) or not len(falls):
+        return None
+    share, ratio = len(rises) / len(steps), float(np.median(rises) / np.median(falls))
+    scale = float(np.median(rises)) / max(float(np.median(loss)), 1e-12)
+    if (
+        share > THRESHOLDS["rate too high: share of evaluations at which it rises"]
+        and ratio > THRESHOLDS["rate too high: median rise over median fall of the train loss"]
+        and scale > 0.1
+    ):
+        return Found(
+            f"the train loss rises at {share:.0%} of the evaluations, by {float(np.median(rises)):.2g} in the median, "
+            f"where it is {float(np.median(loss)):.2g}"
+        )
+    return None
+
+
+def _late(case: Case) -> float:
+    """The share of what the training loss fell by that the last quarter brought; NaN where that is not known."""
+    loss = case.curve("train_loss")
+    if case.diverged or len(loss) < 4 or not loss[0] > loss[-1]:
+        return np.nan
+    return float((loss[-1 - len(loss) // 4] - loss[-1]) / (loss[0] - loss[-1]))
+
+
+def too_low(case: Case) -> Found | None:
+    late, vitals = _late(case), case.vitals
+    if vitals is None or not late > THRESHOLDS["rate too low: share of what was learned that the last quarter brought"]:
+        return None
+    if len(vitals.epochs) < 2 or not np.isfinite(vitals.update[1:]).any():
+        return None
+    per_epoch = float(case.curve("step")[-1] / case.curve("epoch")[-1])
+    moved = np.nanmax(
+        np.nansum(vitals.update[1:] * (np.diff(vitals.epochs) * per_epoch)[:, None], axis=0) / vitals.weight[0]
+    )
+    if moved < THRESHOLDS["rate too low: movement over the whole run, in sizes of the weights"]:
+        return Found(
+            f"in the whole training no layer's weights moved by more than {moved:.1%} of their size, and {late:.0%} of "
+            "what was learned came in the last quarter"
+        )
+    return None
+
+
+def improving(case: Case) -> Found | None:
+    late, loss = _late(case), case.curve("train_loss")
+    if not late > THRESHOLDS["still improving: share of what was learned that the last quarter brought"]:
+        return None
+    held = next((case.curve(name) for name in ("validation_loss", "test_loss") if len(case.curve(name))), loss)
+    if held.argmin() < len(held) - 1 - len(held) // 10:
+        return None
+    return Found(f"the train loss still falls: the last quarter brought {late:.0%} of all that it fell by")
+
+
+def overfitting(case: Case) -> Found | None:
+    for name in ("validation_loss", "test_loss"):
+        held, train = case.curve(name), case.curve("train_loss")
+        if case.diverged or len(held) < 5 or not np.isfinite(held).all():
+            continue
+        best = int(held.argmin())
+        rise = float(held[-1] / held[best] - 1) if held[best] > 0 else 0.0
+        after = 1 - (best + 1) / len(held)
+        if (
+            rise > THRESHOLDS["overfitting: rise of the loss from its lowest, as a share of it"]
+            and after > THRESHOLDS["overfitting: share of training after the lowest"]
+            and train[-1] < train[best]
+        ):
+            epoch = float(case.curve("epoch")[best])
+            told = f"the {name.replace('_', ' ')} is lowest at epoch {epoch:g} ({held[best]:.3g}) and ends at"
+            return Found(f"{told} {held[-1]:.3g}, while the train loss falls on", None, epoch)
+    return None
+
+
+def overlap(case: Case) -> Found | None:
+    task = case.run.task
+    if not task.overlap:
+        return None
+    return Found(f"{task.overlap} of {task.test} test examples stand in the training split too")
+
+
+def shuffled(case: Case) -> Found | None:
+    vitals = case.vitals
+    if vitals is None or not np.isfinite(vitals.neighbours).all() or not case.transfers_nothing:
+        return None
+    agree, chance = vitals.neighbours
+    if (
+        chance < 0.9
+        and (agree - chance) / (1 - chance)
+        < THRESHOLDS["shuffled: how much more often than by chance neighbours agree, of what they could"]
+    ):
+        return Found(
+            f"a training example has the class of its nearest neighbour in {agree:.0%} of the cases, and would by "
+            f"chance in {chance:.0%}"
+        )
+    return None
+
+
+def unscaled(case: Case) -> Found | None:
+    if case.vitals is None:
+        return None
+    mean, largest, smallest = case.vitals.inputs
+    limit = THRESHOLDS["unscaled: largest |mean| or sd of a feature"]
+    if mean > limit or largest > limit:
+        return Found(f"the largest mean of a feature is {mean:.3g}, their sd go from {smallest:.3g} to {largest:.3g}")
+    return None
+
+
+def one_class(case: Case) -> Found | None:
+    vitals, counts = case.vitals, case.counts.get("train", ())
+    if vitals is None or case.diverged or not len(vitals.one_class) or not sum(counts):
+        return None
+    share = vitals.one_class[-1]
+    if (
+        share > THRESHOLDS["one class: share of the predictions"]
+        and max(counts) / sum(counts) < THRESHOLDS["one class: share of the most frequent class"]
+    ):
+        return Found(f"{share:.0%} of {256} training examples are taken for one class", None, float(vitals.epochs[-1]))
+    return None
+
+
+def clipping(case: Case) -> Found | None:
+    share = case.curve("clipped_share")
+    if len(share) and share.min() > THRESHOLDS["clipping: share of steps"]:
+        return Found(f"the gradient is clipped in at least {share.min():.0%} of the steps of every interval")
+    return None
+
+
+def diverged(case: Case) -> Found | None:
+    if not case.diverged:
+        return None
+    return Found(case.run.error or "its loss was no number", None, float(case.run.epochs))

@@ -1,0 +1,112 @@
+"""One table: the symptom, from what it comes, what would cure it, and where that is described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from paribus.findings.diagnosis import symptoms
+from paribus.findings.diagnosis.case import Case
+from paribus.findings.diagnosis.symptoms import Found
+
+Change = Mapping[str, str]
+"""Settings by full name, as words of a command: one thing to try."""
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One row: `shows` looks at a run; `cause` in words; `cures` from its settings, the likeliest first, of settings
+    that its backend may refuse; `source`: where it is described. `explains`: codes that are nothing beside it."""
+
+    code: str
+    shows: Callable[[Case], Found | None]
+    cause: str
+    cures: Callable[[Case], Sequence[Change]]
+    source: str
+    explains: tuple[str, ...] = ()
+
+
+def _lr(case: Case, factor: float) -> Change:
+    rate = case.settings.get("optimizer.lr")
+    return {"optimizer.lr": f"{float(rate) * factor:.6g}"} if isinstance(rate, int | float) else {}
+
+
+def _given(*changes: Change) -> list[Change]:
+    return [change for change in changes if change]
+
+
+_RATE = "an update moves the weights further than the loss's slope holds"
+TABLE: tuple[Symptom, ...] = (
+    Symptom(
+        "unscaled-inputs", symptoms.unscaled,
+        "inputs far from 0, or of very different size, make the loss steep in some directions and flat in others",
+        lambda _: [{"task.standardise": "true"}],
+        "LeCun et al., Efficient BackProp (1998), 4.3", ("diverged", "exploding-signal", "rate-too-high", "saturated-units"),
+    ),
+    Symptom(
+        "aligned-units", symptoms.aligned, "all units of a layer begin alike, as with initial values that are all one number",
+        lambda _: [{"init": "kaiming_normal"}, {"init": "default"}],
+        "Goodfellow, Bengio and Courville, Deep Learning (2016), 8.4", ("plateau-at-chance", "vanishing-signal", "majority-class-only", "dead-units"),
+    ),
+    Symptom(
+        "vanishing-signal", symptoms.vanishing, "initial values that are too small, or an activation that flattens, let the "
+        "signal die out from layer to layer",
+        lambda case: [{"init": "kaiming_normal"}, {"model.norm": "batch"}] if case.settings.get("model") == "mlp" else [{"init": "kaiming_normal"}],
+        "Glorot and Bengio (2010); He et al. (2015)", ("plateau-at-chance", "dead-units", "majority-class-only", "rate-too-low", "still-improving"),
+    ),
+    Symptom(
+        "exploding-signal", symptoms.exploding, "initial values that are too large let the signal grow from layer to layer",
+        lambda _: [{"init": "kaiming_normal"}, {"init": "xavier_uniform"}],
+        "Glorot and Bengio (2010); He et al. (2015)", ("diverged", "saturated-units", "rate-too-high", "dead-units"),
+    ),
+    Symptom(
+        "diverged", symptoms.diverged, _RATE,
+        lambda case: _given(_lr(case, 0.1), {"clip": "1"}, _lr(case, 0.01)),
+        "Goodfellow, Bengio and Courville, Deep Learning (2016), 11.4.1", ("rate-too-high", "dead-units"),
+    ),
+    Symptom(
+        "saturated-units", symptoms.saturated, "the activation is at its end, where it has no slope",
+        lambda case: [{"init": "kaiming_normal"}, {"model.activation": "relu"}] if case.settings.get("model") == "mlp" else [{"init": "kaiming_normal"}],
+        "LeCun et al., Efficient BackProp (1998), 4.4",
+    ),
+    Symptom(
+        "dead-units", symptoms.dead, "units that give every example 0 have no gradient any more",
+        lambda case: _given(_lr(case, 0.1), {"model.activation": "leaky_relu"}) if case.settings.get("model") == "mlp" else _given(_lr(case, 0.1)),
+        "Lu et al., Dying ReLU and initialization (2019)", ("plateau-at-chance", "majority-class-only"),
+    ),
+    Symptom(
+        "label-noise-or-shuffle", symptoms.shuffled, "the labels have little to do with the inputs: shuffled, or joined to the wrong rows",
+        lambda _: [], "the test of Cover and Hart's nearest neighbour (1967)", ("plateau-at-chance", "overfitting"),
+    ),
+    Symptom(
+        "clipping-always", symptoms.clipping, "the clip is below what gradients are, so the rate is what it makes of it",
+        lambda case: [{"clip": "none"}, {"clip": f"{10 * float(str(case.settings.get('clip', 1)))}"}] if case.settings.get("clip") not in (None, "none") else [],
+        "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks (2013)", ("rate-too-low", "still-improving"),
+    ),
+    Symptom(
+        "rate-too-high", symptoms.too_high, _RATE, lambda case: _given(_lr(case, 0.1), _lr(case, 0.3)),
+        "Smith (2017), Cyclical learning rates, 3.3",
+    ),
+    Symptom(
+        "rate-too-low", symptoms.too_low, "the steps are too small for so few of them", lambda case: _given(_lr(case, 10), _lr(case, 100)),
+        "Smith (2017), Cyclical learning rates, 3.3", ("plateau-at-chance", "still-improving", "majority-class-only"),
+    ),
+    Symptom(
+        "majority-class-only", symptoms.one_class, "the classes are not equally frequent, and nothing but that was learned",
+        lambda case: _given({"class_weight": "balanced"}, _lr(case, 10)), "He and Garcia, Learning from imbalanced data (2009)", ("plateau-at-chance",),
+    ),
+    Symptom(
+        "plateau-at-chance", symptoms.chance, "nothing was learned, and no layer shows why", lambda case: _given(_lr(case, 10), _lr(case, 0.1)),
+        "own",
+    ),
+    Symptom(
+        "overfitting", symptoms.overfitting, "what is learned after that holds of the training split alone",
+        lambda case: [{"patience": "5", "validation": "0.2"}, {"optimizer.weight_decay": "0.001"}],
+        "Prechelt, Early stopping, but when? (1998)",
+    ),
+    Symptom(
+        "still-improving", symptoms.improving, "training ended before it was done",
+        lambda case: [{"epochs": str(2 * int(str(case.settings.get("epochs", 10))))}], "own",
+    ),
+    Symptom("train-test-overlap", symptoms.overlap, "the test score is in part one of what was trained on", lambda _: [], "own"),
+)  # fmt: skip
