@@ -19,11 +19,13 @@ from torch import nn
 
 import paribus
 from paribus.backends.dispatch import resolve, train
+from paribus.config.estimators import estimator_defined
 from paribus.config.settings import Settings
+from paribus.config.user_code import user_defined
 from paribus.findings.findings import Findings
 from paribus.plan import MAX_SEED, Plan
 from paribus.records.checkpoint import Checkpoint
-from paribus.records.record import Fits, Outcome, Pictures, Residuals, StudyRecord
+from paribus.records.record import Outcome, Pictures, StudyRecord
 from paribus.records.run import Callback, Run
 from paribus.report.files.files import write_files
 from paribus.report.page.figures_regression import fit_figures, residual_figures
@@ -35,9 +37,10 @@ from paribus.study.packing import pack, pack_pictures, unpack, unpack_pictures
 from paribus.study.runner import carry_out
 from paribus.tasks import Task, load
 from paribus.training.fits import MOST_ROWS, FitCurves, residuals
+from paribus.training.probes import Probes
 from tests.conftest import Recorder, settings_of
 from tests.helpers import ask
-from tests.test_page import made, view_of
+from tests.test_page import made, of_numbers, view_of
 
 WORDS = "task=sine hidden=6 epochs=12 lr=0.1 batch_size=64 implementation="
 BACKENDS = ("numpy", "torch", "fused")
@@ -129,8 +132,8 @@ LOOKED_AT: dict[str, Callable[[], Settings]] = {
     "dropout and early stopping": lambda: settings_of(
         "task=diabetes epochs=9 dropout=0.2 validation=0.2 patience=2 implementation=torch"
     ),
-    "own module": lambda: resolve({"task": "sine", "model": Noisy, "epochs": 6}),
-    "estimator": lambda: resolve({"task": "sine", "model": LinearRegression()}),
+    "own module": lambda: resolve({"task": "sine", "model": user_defined(Noisy), "epochs": 6}),
+    "estimator": lambda: resolve({"task": "sine", "model": estimator_defined(LinearRegression())}),
 }
 
 
@@ -151,7 +154,7 @@ def test_a_run_that_is_looked_at_is_the_same_to_the_last_bit(name: str) -> None:
 
 
 def test_an_estimator_is_looked_at_at_its_end_alone() -> None:
-    settings = resolve({"task": "sine", "model": LinearRegression()})
+    settings = resolve({"task": "sine", "model": estimator_defined(LinearRegression())})
     outcome, _ = ended(settings)
     task, fits, left = load(settings, 3), outcome.pictures.fits, outcome.pictures.residuals
     assert fits is not None
@@ -175,6 +178,29 @@ def test_with_early_stopping_the_last_fit_is_that_of_the_evaluation_that_is_repo
     assert fits.epochs[-1] == best
     assert (np.diff(fits.epochs) > 0).all()
     np.testing.assert_allclose(fits.predicted[-1], network(outcome, task, fits.x[:, None]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_stops_within_an_epoch_has_its_last_fit_there() -> None:
+    """As early stopping leaves it where a module of the user's cannot go back to an earlier evaluation."""
+    settings = settings_of(WORDS + "numpy")
+    task = load(settings, 0)
+
+    class Model:
+        def logits(self, x: np.ndarray) -> np.ndarray:
+            return x
+
+        def weights(self) -> dict[str, np.ndarray]:
+            return {}
+
+    probes = Probes(settings, task, Model(), Plan(0), wanted=True)
+    for epoch in (0.5, 1.0, 1.5):
+        probes.look(epoch)
+    again = Probes(settings, task, Model(), Plan(0), wanted=True)
+    again.restore(probes.state())
+    for one in (probes, again):
+        fits = one.pictures(1, None).fits
+        assert fits is not None
+        assert fits.epochs.tolist() == [0.5, 1.0, 1.5]
 
 
 @pytest.mark.parametrize("implementation", ["numpy", "torch"])
@@ -299,24 +325,13 @@ def test_residuals_are_of_the_rows_drawn_and_their_middle_of_all(seed: int, n: i
 # --- as it is stored -------------------------------------------------------------------------------------------------
 
 
-def pictured(k: int, rng: np.random.Generator, rows: int = 40, curves: int = 4, spread: float = 0.1) -> Pictures:
-    """Of arm k: predictions that are `spread` off."""
-    x = np.sort(rng.uniform(-3, 3, rows))
-    y, grid = np.sin(x), np.linspace(-3, 3, 200)
-    predicted = y + spread * rng.standard_normal(rows)
-    left = Residuals(np.arange(rows), predicted, y, np.quantile(y - predicted, [0.05, 0.95]))
-    epochs = np.array([1.0, 2.0, 6.0, 20.0, 60.0, 120.0])[-curves:]
-    shapes = np.stack([(i + 1) / curves * np.sin(grid + 0.1 * k) for i in range(curves)])
-    return Pictures(residuals=left, fits=Fits(grid, epochs, shapes, x, y, np.sin(grid)))
-
-
 def a_study(arms: int = 2, **more: Any) -> StudyRecord:
-    return made([f"arm {i}" for i in range(arms)], pictured=lambda k, rng: {"pictures": pictured(k, rng, **more)})
+    return made([f"arm {i}" for i in range(arms)], pictured=lambda k, rng: of_numbers(k, rng, **more))
 
 
 def test_pictures_are_read_as_they_were_written() -> None:
-    rng = np.random.default_rng(0)
-    for given_ in (pictured(0, rng), replace(pictured(0, rng), fits=None), replace(pictured(0, rng), residuals=None)):
+    whole = of_numbers(0, np.random.default_rng(0))["pictures"]
+    for given_ in (whole, replace(whole, fits=None), replace(whole, residuals=None)):
         before = pack_pictures(given_)
         found = kinds.pictures(unpack_pictures(unpack(pack(before))))
         after = pack_pictures(found)
@@ -348,7 +363,7 @@ WRONG: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_no_picture_is_refused(name: str) -> None:
     key, change = WRONG[name]
-    arrays = pack_pictures(pictured(0, np.random.default_rng(0)))
+    arrays = pack_pictures(of_numbers(0, np.random.default_rng(0))["pictures"])
     assert kinds.pictures(unpack_pictures(arrays)) is not None
     with pytest.raises(kinds.WrongError):
         kinds.pictures(unpack_pictures({**arrays, key: change(arrays[key])}))
@@ -380,7 +395,7 @@ def test_the_page_draws_the_residuals_as_computed_by_hand() -> None:
 
 
 def test_arms_whose_residuals_are_of_other_sizes_have_axes_of_their_own() -> None:
-    study = made(["a", "b"], pictured=lambda k, rng: {"pictures": pictured(k, rng, spread=0.01 + k)})
+    study = made(["a", "b"], pictured=lambda k, rng: of_numbers(k, rng, spread=0.01 + k))
     figures, note = residual_figures(study, view_of(study).labels)
     assert all("range" not in one.layout["yaxis"] for one in figures)
     assert "Each arm has axes of its own" in note
@@ -415,7 +430,7 @@ def test_the_page_draws_every_fit_the_last_the_strongest() -> None:
 
 
 def test_epochs_that_differ_between_arms_stand_in_the_captions() -> None:
-    study = made(["a", "b"], pictured=lambda k, rng: {"pictures": pictured(k, rng, curves=1 + 3 * k)})
+    study = made(["a", "b"], pictured=lambda k, rng: of_numbers(k, rng, curves=1 + 3 * k))
     figures, note, legend = fit_figures(study, view_of(study).labels, Columns())
     assert [key.label for key in legend] == ["early", "last", "without noise"]
     assert [one.caption.rpartition(": ")[2] for one in figures] == ["at its end", "epochs 6, 20, 60, 120"]
