@@ -23,6 +23,7 @@ from paribus.records.checkpoint import Checkpoint
 from paribus.records.metrics import metric_named
 from paribus.records.record import Evaluation, StudyRecord
 from paribus.records.run import Callback, Run
+from paribus.report.series import boundary_frames
 from paribus.report.show import as_json
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
@@ -299,3 +300,20 @@ def test_what_makes_no_sense_is_refused(words: str, told: str) -> None:
 
 def test_auto_takes_torch() -> None:
     assert settings_of("task=moons validation=0.2 patience=3").implementation == "torch"
+
+
+# --- its pictures ----------------------------------------------------------------------------------------------------
+
+
+def test_the_last_boundary_is_told_at_the_evaluation_that_it_is_of(tmp_path: Path) -> None:
+    words = "moons hidden=8 epochs=48 eval_every=1 lr=0.5 validation=0.3 patience=4 implementation=numpy"
+    run = carry_out(ask(tmp_path / "s", words, seeds="1")).arms[0].runs[0]
+    best, frames, shown = run.curve["epoch"][run.reported], run.pictures.frames, boundary_frames(run)
+    assert best < run.epochs < 48  # and frames were taken after it
+    assert frames is not None
+    assert run.boundary is not None
+    assert shown is not None
+    assert frames.epochs[-1] == best
+    assert (np.diff(frames.epochs) > 0).all()
+    np.testing.assert_array_equal(frames.classes[-1], run.boundary.classes)
+    assert shown[1][-1][0] == best

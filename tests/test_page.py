@@ -21,9 +21,11 @@ from paribus.records.record import (
     Boundary,
     Candidate,
     DatasetInfo,
+    Fits,
     Frames,
     Mistakes,
     Pictures,
+    Residuals,
     RunRecord,
     Status,
     StudyRecord,
@@ -117,6 +119,18 @@ def of_images(i: int, rng: np.random.Generator) -> dict[str, Any]:
 
 def of_sequences(i: int, rng: np.random.Generator) -> dict[str, Any]:
     return {"pictures": Pictures(state_gradients=rng.random((2, 8)) * [[0.0] + [1.0] * 7, [1.0] * 8])}
+
+
+def of_numbers(
+    i: int, rng: np.random.Generator, rows: int = 40, curves: int = 4, spread: float = 0.1
+) -> dict[str, Any]:
+    """Predictions of a sine that are `spread` off, and curves that come near to it."""
+    x, grid = np.sort(rng.uniform(-3, 3, rows)), np.linspace(-3, 3, 200)
+    predicted = np.sin(x) + spread * rng.standard_normal(rows)
+    left = Residuals(np.arange(rows), predicted, np.sin(x), np.quantile(np.sin(x) - predicted, [0.05, 0.95]))
+    epochs = np.array([1.0, 2.0, 6.0, 20.0, 60.0, 120.0])[-curves:]
+    shapes = np.stack([(k + 1) / curves * np.sin(grid + 0.1 * i) for k in range(curves)])
+    return {"pictures": Pictures(residuals=left, fits=Fits(grid, epochs, shapes, x, np.sin(x), np.sin(grid)))}
 
 
 def by_length() -> StudyRecord:

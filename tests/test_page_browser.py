@@ -27,6 +27,7 @@ from tests.test_page import (
     in_the_plane,
     made,
     of_images,
+    of_numbers,
     with_tuning,
 )
 
@@ -56,8 +57,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     plane = made(["adam", "sgd", "rmsprop"], seeds=8, pictured=in_the_plane, name="in the plane", margin=0.01)
     images = made(["cnn", "mlp"], factor="model", pictured=of_images, name="images")
+    numbers = made(["a", "b"], pictured=of_numbers, name="numbers")
     studies = {
-        "all": [plane, images, by_length(), with_tuning()],
+        "all": [plane, images, by_length(), with_tuning(), numbers],
+        "numbers": [numbers],
         "plane": [plane],
         "large": [made(["a", "b", "c", "d"], seeds=25, evaluations=150, pictured=in_the_plane)],
         "evil": [evil()],
@@ -128,7 +131,7 @@ def held(opened: Opened, what: str, name: str, study: int = 0) -> Any:
 
 
 @pytest.mark.thinned(2)
-@pytest.mark.parametrize(("page", "most"), [("all", 25), ("scores", 4)])
+@pytest.mark.parametrize(("page", "most"), [("all", 29), ("scores", 4)])
 @pytest.mark.parametrize(("width", "schemes"), SCREENS)
 def test_everything_is_drawn_without_a_word_or_a_request(
     browser: Any, pages: dict[str, Path], width: int, schemes: tuple[str, str], page: str, most: int
@@ -165,8 +168,9 @@ def test_a_large_study_opens_with_the_figures_in_sight_alone(browser: Any, pages
         assert opened.troubles == []
 
 
-def test_every_trace_of_a_figure_is_drawn(browser: Any, pages: dict[str, Path]) -> None:
-    with Opened(browser, pages["plane"]) as opened:
+@pytest.mark.parametrize("page", ["plane", "numbers"])
+def test_every_trace_of_a_figure_is_drawn(browser: Any, pages: dict[str, Path], page: str) -> None:
+    with Opened(browser, pages[page]) as opened:
         opened.through()
         told = json.loads(opened.of("document.getElementById('s0-data').textContent"))["figures"]
         for name, spec in told.items():

@@ -19,6 +19,7 @@ What stands at which coordinates is part of the plan's version. Change it, and `
 | tune    | a trial's place | setting // 2, trial, 0, 0             | 2 for each value |
 | module  | at a step       | step % 2^32, step // 2^32, 0, 0       | 2 for the state  |
 | module  | at evaluation   | step % 2^32, step // 2^32, 1, 0       | 2 for the state  |
+| picture | rank of a row   | row, 0, 0, 0                          | 2 for the rank   |
 
 Reference: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011), and its library Random123.
 """
@@ -56,6 +57,7 @@ class Stream(IntEnum):
     SPLIT = 5
     TUNE = 6
     MODULE = 7
+    PICTURE = 8
 
 
 def philox(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: tuple[int, ArrayLike]) -> Words:
@@ -219,6 +221,18 @@ class Plan:
     def _states(self, step: NDArray[np.uint64], evaluation: int) -> list[int]:
         words = philox((step & _LOW, step >> _HALF, evaluation, 0), (self.seed, Stream.MODULE)).astype(np.uint64)
         return ((words[:, 0] << _HALF) | words[:, 1]).tolist()  # type: ignore[no-any-return]
+
+    def pictured_rows(self, n: int, most: int) -> Indices:
+        """Which of `n` rows a picture shows, ascending: all, or `most` of them, every subset as likely as another.
+
+        Each row has a rank of 64 random bits; those with the least ranks are taken.
+
+        >>> Plan(0).pictured_rows(3, 5).tolist(), len(Plan(0).pictured_rows(10_000, 500))
+        ([0, 1, 2], 500)
+        """
+        words = philox((np.arange(n), 0, 0, 0), (self.seed, Stream.PICTURE)).astype(np.uint64)
+        ranks = (words[:, 0] << _HALF) | words[:, 1]
+        return np.sort(np.argsort(ranks, kind="stable")[:most])
 
     @lru_cache(maxsize=256)  # noqa: B019 (a plan is a number): every arm asks
     def hash(self) -> str:

@@ -30,6 +30,7 @@ from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs, Split
+from paribus.training.fits import FitCurves, residuals
 from paribus.training.isolation import isolated
 from paribus.training.measures import measured
 from paribus.training.meters import Meters
@@ -123,7 +124,7 @@ class EstimatorBackend(Backend):
             if metrics:
                 found |= metrics.measured(outputs, step=1)
             seconds = perf_counter() - begun
-            pictures = {} if run.hidden_test else fitted.pictured(wanted=run.pictures)
+            pictures = {} if run.hidden_test else fitted.pictured(plan, wanted=run.pictures)
         if run.pictures:
             _tell(warned, f"model={run.network.model.name}", callback)
         losses, taken = fitted.losses, meters.read()
@@ -233,10 +234,14 @@ class Fitted:
         """Nothing that a picture is made of."""
         return {}
 
-    def pictured(self, *, wanted: bool) -> dict[str, Any]:
-        """What a page draws of it: boundary and, where it is `wanted`, classes that are confused."""
+    def pictured(self, plan: Plan, *, wanted: bool) -> dict[str, Any]:
+        """What a page draws of it: boundary and, where it is `wanted`, classes that are confused, or how numbers are
+        predicted. Of what it was on the way nothing can be had."""
         found: dict[str, Any] = {"boundary": boundary(self, self.task)}
-        if not wanted or self.task.image is None or self.task.target is not None:
+        if wanted and self.task.target is not None:
+            fits = FitCurves(1, self.task).fits(1.0, self._predicted, plan)
+            return {**found, "pictures": Pictures(residuals=residuals(self._predicted, self.task, plan), fits=fits)}
+        if not wanted or self.task.image is None:
             return found
         test, answers = self.task.test, self.outputs(self.task.test.x)
         assert isinstance(answers, Answers)
@@ -245,6 +250,9 @@ class Fitted:
         if chances is not None and (chances.argmax(axis=1) == answers.predicted).all():
             mistakes = surest_mistakes(np.log(np.clip(chances, np.finfo(np.float64).tiny, 1)), self.task)
         return {**found, "pictures": Pictures(None, confused, mistakes, None)}
+
+    def _predicted(self, x: Inputs) -> Targets:
+        return self.predictions(self.outputs(x))
 
     def _classes(self) -> NDArray[np.int64]:
         """The class numbers of its columns; those that the training rows lack have none."""

@@ -56,7 +56,7 @@ class _Training:
                 values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
                 engine.load(values)
                 self.engine = engine
-                self.probes = Probes(settings, self.task, engine, wanted=self.run.pictures)
+                self.probes = Probes(settings, self.task, engine, Plan(self.run.seed), wanted=self.run.pictures)
                 more, looks = True, self._wants_looks()
                 while more and not stop.is_set():
                     more = engine.advance(to_evaluation=looks)

@@ -125,7 +125,7 @@ class StepwiseBackend(Backend):
     def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, cautions: frozenset[Caution]) -> Outcome:
         settings = run.network.with_copies()
         learner = self.make_learner(settings, task, plan, cautions=cautions)
-        probes = Probes(run.network, task, learner, wanted=run.pictures, look=learner.look)
+        probes = Probes(run.network, task, learner, plan, wanted=run.pictures, look=learner.look)
 
         def evaluated(row: Evaluation) -> None:
             try:

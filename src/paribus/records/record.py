@@ -138,18 +138,51 @@ class Mistakes:
 
 
 @dataclass(frozen=True)
+class Residuals:
+    """How numbers of the test split were predicted, in the data's units: of `rows` (those of the test split that are
+    drawn, ascending) what was `predicted` and `measured`; `middle`: the two ends between which the middle 90 % of the
+    residuals of all test rows lie."""
+
+    rows: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    measured: NDArray[np.float64]
+    middle: NDArray[np.float64]
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Measured minus predicted: above 0 the prediction was too low."""
+        return self.measured - self.predicted
+
+
+@dataclass(frozen=True)
+class Fits:
+    """What a model of one input predicts on the way: `predicted[k, i]` at the input `x[i]`, at `epochs[k]`, in the
+    data's units. `rows_x`, `rows_y`: inputs and measured numbers of test rows; `truth[i]`: the number without noise at
+    `x[i]`, no entries where nobody knows it. Inputs are as the model gets them."""
+
+    x: NDArray[np.float64]
+    epochs: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    rows_x: NDArray[np.float64]
+    rows_y: NDArray[np.float64]
+    truth: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Pictures:
     """What a page shows of one run beside its curves, each None where the task has none.
 
     `confusion[t, p]`: how many test examples of class t were taken for p; `state_gradients` (2, time steps): the norm
-    of the loss's gradient with respect to each h(t), before the first step and after the last; `vitals`: what the
-    network was like on its way, of a run that diverged too.
+    of the loss's gradient with respect to each h(t), before the first step and after the last; `residuals` and `fits`:
+    of numbers to predict; `vitals`: what the network was like on its way, of a run that diverged too.
     """
 
     frames: Frames | None = None
     confusion: NDArray[np.int64] | None = None
     mistakes: Mistakes | None = None
     state_gradients: NDArray[np.float64] | None = None
+    residuals: Residuals | None = None
+    fits: Fits | None = None
     vitals: Vitals | None = None
 
 

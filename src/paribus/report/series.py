@@ -13,7 +13,7 @@ from paribus.config.values import Value, format_value
 from paribus.findings.findings import Findings
 from paribus.findings.sweeps import Sweep
 from paribus.records.metrics import MEASURED
-from paribus.records.record import ArmRecord, Mistakes, RunRecord, StudyRecord
+from paribus.records.record import ArmRecord, Fits, Mistakes, Residuals, RunRecord, StudyRecord
 from paribus.report.files.curves import COLOURS
 from paribus.report.terminal.over import called
 
@@ -21,6 +21,8 @@ ACCURACY = MEASURED["accuracy"]
 LENGTH = "task.length"
 MOST_PANELS = 12
 MOST_FRAMES = 60
+Range = tuple[float, float] | None
+_MOST_TIMES = 5
 _SHADE = 70  # of 255: how opaque a predicted class is
 
 
@@ -122,6 +124,54 @@ def gradients(study: StudyRecord, labels: Mapping[str, str]) -> list[tuple[Panel
     ]
 
 
+def residuals(study: StudyRecord, labels: Mapping[str, str]) -> list[tuple[Panel, Residuals]]:
+    """Residuals of each arm's first run that has them."""
+    found = panels(study, labels, lambda run: run.pictures.residuals is not None)
+    return [(panel, panel.run.pictures.residuals) for panel in found if panel.run.pictures.residuals is not None]
+
+
+def fits(study: StudyRecord, labels: Mapping[str, str]) -> list[tuple[Panel, Fits]]:
+    """What each arm's first run predicts over its one input, where it has one."""
+    found = panels(study, labels, lambda run: run.pictures.fits is not None)
+    return [(panel, panel.run.pictures.fits) for panel in found if panel.run.pictures.fits is not None]
+
+
+def strengths(curves: int) -> list[float]:
+    """How opaque each of so many curves is, from the first to the last.
+
+    >>> strengths(3), strengths(1)
+    ([0.4, 0.625, 1.0], [1.0])
+    """
+    return [0.4 + 0.45 * k / (curves - 1) for k in range(curves - 1)] + [1.0] if curves > 1 else [1.0] * curves
+
+
+def common_range(ends: Sequence[tuple[float, float]]) -> Range:
+    """The ends of an axis that several panels share, with a margin; None where one panel spans over five times as much
+    as another, which nobody could read then, or where there is nothing to span.
+
+    >>> common_range([(0.0, 1.0), (-1.0, 1.0)]), common_range([(0.0, 1.0), (0.0, 6.0)])
+    ((-1.1, 1.1), None)
+    """
+    there = [one for one in ends if np.isfinite(one).all() and one[0] < one[1]]
+    sizes = [high / 2 - low / 2 for low, high in there]
+    if not there or max(sizes) > _MOST_TIMES * min(sizes):
+        return None
+    low, high = min(low for low, _ in there), max(high for _, high in there)
+    margin = 0.1 * (high / 2 - low / 2)
+    return low - margin, high + margin
+
+
+def drawn_rows(counts: Sequence[tuple[int, int]]) -> str:
+    """That some rows of the test split are drawn and others are not; nothing where all are. `counts`: how many, of how
+    many, in each panel.
+
+    >>> drawn_rows([(500, 4000), (80, 80)]), drawn_rows([(80, 80)])
+    ('Drawn are 500 of 4,000 test rows, which the plan chose: the same for every arm.', '')
+    """
+    some = [f"{drawn:,} of {count:,}" for drawn, count in dict.fromkeys(counts) if drawn < count]
+    return f"Drawn are {' and '.join(some)} test rows, which the plan chose: the same for every arm." if some else ""
+
+
 def tried(study: StudyRecord, labels: Mapping[str, str]) -> tuple[str, list[Series]]:
     """What tuning tried, where it tuned one number: the setting's name, and of each arm the mean score of each value,
     in order; a value whose runs did not all end has none."""
@@ -172,7 +222,9 @@ def boundary_frames(run: RunRecord) -> tuple[NDArray[np.float64], list[tuple[flo
     if frames is None or not len(frames.epochs):
         return None if last is None else (last.extent, [(float(run.epochs), last.classes)])
     found = list(zip(frames.epochs.tolist(), frames.classes, strict=True))
-    if last is not None and run.epochs > found[-1][0] and np.array_equal(last.extent, frames.extent):
+    # early stopping leaves a run at an earlier evaluation: its last boundary is that one's, which stands there
+    ended = last is not None and run.reported_by is None and run.epochs > found[-1][0]
+    if last is not None and ended and np.array_equal(last.extent, frames.extent):
         found.append((float(run.epochs), last.classes))
     kept = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST_FRAMES)).round().astype(int))
     return frames.extent, [found[k] for k in kept]

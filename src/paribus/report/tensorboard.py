@@ -33,6 +33,7 @@ from paribus.records.files import leads_out, replacing
 from paribus.records.metrics import METERS, split_of
 from paribus.records.record import ArmRecord, RunRecord, Status
 from paribus.report.files.curves import arm_picture
+from paribus.report.files.regression import run_pictures
 from paribus.study.names import folder_name
 from paribus.study.reading import read
 from paribus.study.store import FILE, StoreError
@@ -101,7 +102,7 @@ class Events:
                 return  # written whole by an earlier writer
             self._fresh(place)
             self._write(place, 0, run.started, _session_start(arm, run))
-            self._picture(arm, run, place, called, step=0)
+            self._picture(arm, run, place, called, step=0, done=False)
             self._begun[key] = 0
         for i in range(self._begun[key], rows):
             seconds = run.curve["train_seconds"][i] + run.curve["eval_seconds"][i]
@@ -109,7 +110,7 @@ class Events:
             self._write(place, int(run.curve["step"][i]), run.started + float(seconds), _scalars(scalars))
         self._begun[key] = rows
         if ended and place in self._files:
-            self._picture(arm, run, place, called, step=int(run.curve["step"][-1]) if rows else 0)
+            self._picture(arm, run, place, called, step=int(run.curve["step"][-1]) if rows else 0, done=True)
             self._write(place, 0, time.time(), _session_end(run))
             self._files.pop(place).close()
             self._rows[key] = rows
@@ -146,13 +147,16 @@ class Events:
                 if place / name in self._files:
                     self._files.pop(place / name).close()
 
-    def _picture(self, arm: ArmRecord, run: RunRecord, place: Path, called: str, *, step: int) -> None:
-        """Of the arm's first run: the data as the run begins, and its decision boundary when it is done."""
+    def _picture(self, arm: ArmRecord, run: RunRecord, place: Path, called: str, *, step: int, done: bool) -> None:
+        """Of the arm's first run: the data as the run begins, and its decision boundary when it is done; of numbers to
+        predict, when it is done, residuals and fitted curve."""
         if run is not arm.runs[0]:
             return
         content = arm_picture(called, run)
         if content is not None:
             self._write(place, step, time.time(), _image("data and decision boundary", content))
+        for title, png in run_pictures(called, run) if done else ():
+            self._write(place, step, time.time(), _image(title, png))
 
     def _fresh(self, place: Path) -> None:
         if place in self._files:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paribus.config.values import Value
 from paribus.plan import MAX_SEED
 from paribus.records.metrics import MEASURED, OF_NUMBERS, Metric
-from paribus.records.record import Boundary, Pictures
+from paribus.records.record import Boundary, Fits, Pictures, Residuals
 from paribus.records.vitals import Vitals
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -150,7 +150,29 @@ def pictures(found: Pictures) -> Pictures:
         raise WrongError(f"gradients before and after have the shape {gradients.shape}")
     if found.vitals is not None:
         _vitals(found.vitals)
+    if found.residuals is not None:
+        _residuals(found.residuals)
+    if found.fits is not None:
+        _fits(found.fits)
     return found
+
+
+def _residuals(found: Residuals) -> None:
+    """Predictions need not be finite; rows and what was measured are."""
+    drawn = (_whole(found.rows), _numbers(found.predicted), _finite(found.measured))
+    if any(shaped(one, 1).shape != found.rows.shape for one in drawn) or _numbers(found.middle).shape != (2,):
+        raise WrongError(f"residuals have the shapes {[one.shape for one in (*drawn, found.middle)]}")
+
+
+def _fits(found: Fits) -> None:
+    """Predictions need not be finite; inputs and what was measured are."""
+    x, epochs, predicted = _finite(shaped(found.x, 1)), _finite(shaped(found.epochs, 1)), _numbers(found.predicted)
+    if not len(epochs) or not len(x) or predicted.shape != (len(epochs), len(x)):
+        raise WrongError(f"fits at {len(epochs)} epochs and {len(x)} inputs have the shape {predicted.shape}")
+    if _finite(shaped(found.rows_x, 1)).shape != _finite(shaped(found.rows_y, 1)).shape:
+        raise WrongError(f"{len(found.rows_x)} inputs have {len(found.rows_y)} numbers")
+    if shaped(_numbers(found.truth), 1).shape not in (x.shape, (0,)):
+        raise WrongError(f"{len(x)} inputs have {len(found.truth)} numbers without noise")
 
 
 def _vitals(found: Vitals) -> None:

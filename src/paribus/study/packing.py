@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.records.record import Curve, Evaluation, Frames, Mistakes, Outcome, Pictures
+from paribus.records.record import Curve, Evaluation, Fits, Frames, Mistakes, Outcome, Pictures, Residuals
 from paribus.records.vitals import Vitals
 
 _MOST_HEAD = 2**20
@@ -167,15 +167,18 @@ def pack_pictures(pictures: Pictures) -> dict[str, NDArray[Any]]:
 
 def unpack_pictures(arrays: Mapping[str, NDArray[Any]]) -> Pictures:
     """What `pack_pictures` packed."""
-    parts: dict[str, dict[str, NDArray[Any]]] = {"frames": {}, "mistakes": {}, "vitals": {}}
+    kinds: dict[str, Any] = {
+        "frames": Frames,
+        "mistakes": Mistakes,
+        "residuals": Residuals,
+        "fits": Fits,
+        "vitals": Vitals,
+    }
+    parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in kinds}
     for key, array in arrays.items():
         part, _, name = key.partition(".")
         if name:
             parts[part][name] = array
-    return Pictures(
-        Frames(**parts["frames"]) if parts["frames"] else None,
-        arrays.get("confusion"),
-        Mistakes(**parts["mistakes"]) if parts["mistakes"] else None,
-        arrays.get("state_gradients"),
-        Vitals(**parts["vitals"]) if parts["vitals"] else None,
-    )
+    made = {part: kinds[part](**values) for part, values in parts.items() if values}
+    whole: dict[str, Any] = {name: arrays[name] for name in ("confusion", "state_gradients") if name in arrays}
+    return Pictures(**made, **whole)

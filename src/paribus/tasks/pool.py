@@ -30,7 +30,8 @@ class Pool:
     data call class 0, 1, ...; empty where nobody named them; `remark`: what there is to say of how they were taken.
 
     Of a table x has no columns: `encode` makes them, fitted on the training rows that it is given, and `identity` is
-    the fingerprint of the columns as they are. `remarks`: what has to be said of the data beside any result."""
+    the fingerprint of the columns as they are. `remarks`: what has to be said of the data beside any result;
+    `function`: the numbers to predict of inputs, without noise, where it is known."""
 
     x: NDArray[np.floating] | NDArray[np.uint8]
     y: Targets
@@ -44,6 +45,7 @@ class Pool:
     encode: Callable[[NDArray[np.int64]], Encoded] | None = None
     identity: str = ""
     remarks: tuple[str, ...] = ()
+    function: Callable[[NDArray[np.floating] | NDArray[np.uint8]], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paribus.config.tasks import Diabetes, Friedman, Sine
 from paribus.tasks.pool import Arrays, Pool, cached
@@ -64,4 +65,8 @@ def sine(settings: Sine) -> Pool:
     y = np.sin(x[:, 0]) + settings.noise * generator.standard_normal(settings.n)
     x.flags.writeable = y.flags.writeable = False
     source = f"sin(x) + {settings.noise:g} noise, {settings.n} examples, random_state={settings.random_state}"
-    return Pool(x=x, y=y, classes=0, source=source)
+    return Pool(x=x, y=y, classes=0, source=source, function=_sine)
+
+
+def _sine(x: NDArray[np.floating] | NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.sin(x[:, 0].astype(np.float64))

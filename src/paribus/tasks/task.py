@@ -83,7 +83,8 @@ class Task:
     `encoding`: of digits; `labels`: what the user's own data call class 0, 1, ..., empty where nobody named them;
     `notes`: what was done with a table's columns, or how data were taken; `remarks`: what has to be said of the data
     beside any result;
-    `target`: how numbers to predict are scaled, None of classes.
+    `target`: how numbers to predict are scaled, None of classes; `function`: the numbers to predict of inputs, without
+    noise, where it is known and inputs are as it takes them.
     """
 
     train: Split
@@ -97,6 +98,15 @@ class Task:
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     target: TargetScale | None = None
+    function: Callable[[Inputs], NDArray[np.float64]] | None = None
+
+    @property
+    def on_a_line(self) -> bool:
+        """Whether an example is one number with a number to predict, and so what a model predicts can be drawn as a
+        curve. An input of two values stands for something, as yes and no: there is nothing between them."""
+        if self.info.input_shape != (1,) or self.encoding is not None or self.target is None:
+            return False
+        return self.train.x.dtype.kind == "f" and len(np.unique(self.train.x)) > 2
 
     @property
     def in_plane(self) -> bool:
@@ -265,6 +275,7 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         target=_target_scale(splits["train"].y, settings.name) if settings.regression else None,
         notes=(*([pool.remark] if pool.remark else []), *notes),
         remarks=pool.remarks,
+        function=None if tabular is not None and tabular.standardise else pool.function,
     )
 
 

@@ -151,6 +151,7 @@ class _Clock:
             self._learner.confirm()
             if (why := self._learner.doubt()) is None:
                 self._learner.restore(self._reported)
+                self._watch.probes.went_back(self._patience.step / self._per_epoch)
             else:
                 self._watch.not_restored(why)
         return Outcome(status=Status.DONE, epochs=epochs, best=self.best)

@@ -14,9 +14,11 @@ from paribus.byhand.losses import make_loss
 from paribus.byhand.rnn import Rnn
 from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings, evaluations
+from paribus.plan import Plan
 from paribus.records.record import Boundary, Frames, Mistakes, Pictures
 from paribus.tasks import Task
 from paribus.tasks.task import Inputs
+from paribus.training.fits import FitCurves, residuals
 from paribus.training.metrics import softmax
 from paribus.training.vitals import LookAt, Looks
 
@@ -66,8 +68,8 @@ class Snapshots:
             self._taken.append((epoch, found))
 
     def frames(self, epoch: float, last: Boundary | None) -> Frames | None:
-        """All of them, and the last."""
-        taken = [*(one for one in self._taken if one[0] != epoch), *([(epoch, last)] if last is not None else [])]
+        """Those before `epoch`, and the last."""
+        taken = [*(one for one in self._taken if one[0] < epoch), *([(epoch, last)] if last is not None else [])]
         return _frames(taken) if taken else None
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -92,39 +94,61 @@ class Probes:
     anything is to be read at all."""
 
     def __init__(
-        self, settings: Settings, task: Task, model: Model, *, wanted: bool, look: LookAt | None = None
+        self,
+        settings: Settings,
+        task: Task,
+        model: Model,
+        plan: Plan,
+        *,
+        wanted: bool,
+        look: LookAt | None = None,
     ) -> None:
-        self.wanted, self._settings, self._task, self._model = wanted, settings, task, model
-        self._snapshots = Snapshots(evaluations(settings, len(task.train)))
+        self.wanted, self._settings, self._task, self._model, self._plan = wanted, settings, task, model, plan
+        count = evaluations(settings, len(task.train))
+        self._snapshots, self._curves = Snapshots(count), FitCurves(count, task)
         self._looks = Looks(settings, task, model.weights, look)
+        self._at: float | None = None  # the epoch of the model as it stands, as far as evaluations tell
         self._begun = state_gradients(settings, model, task) if wanted else None
         if wanted:
             self._looks.take(0.0)
 
     def look(self, epoch: float) -> None:
         """At an evaluation."""
+        self._at = epoch
         if self.wanted:
             self._snapshots.look(epoch, self._model, self._task)
             self._looks.at_evaluation(epoch)
+            self._curves.look(epoch, self._predicted)
+
+    def went_back(self, epoch: float) -> None:
+        """The model is again what it was at this earlier evaluation, as early stopping leaves it."""
+        self._at = epoch
 
     def pictures(self, epoch: float, last: Boundary | None) -> Pictures:
-        """Of a run that is done. `last`: its boundary now."""
+        """Of a run that is done. `last`: its boundary now; `epoch`: how many it completed, where no evaluation told."""
         if not self.wanted:
             return Pictures()
-        frames = self._snapshots.frames(epoch, last)
-        self._looks.take(epoch)
-        return replace(
-            pictures(self._settings, self._model, self._task, self._begun, frames), vitals=self._looks.vitals()
-        )
+        at = epoch if self._at is None else self._at
+        self._looks.take(at)
+        found = pictures(self._settings, self._model, self._task, self._begun, self._snapshots.frames(at, last))
+        found = replace(found, vitals=self._looks.vitals())
+        if self._task.target is None:
+            return found
+        fits = self._curves.fits(at, self._predicted, self._plan)
+        return replace(found, residuals=residuals(self._predicted, self._task, self._plan), fits=fits)
 
     def of_diverged(self) -> Pictures:
         """Of a run that diverged: how it was until then."""
         return Pictures(vitals=self._looks.vitals()) if self.wanted else Pictures()
 
+    def _predicted(self, x: Inputs) -> NDArray[np.generic]:
+        return self._task.predicted(self._model.logits(x))
+
     def state(self) -> bytes:
         """For a checkpoint: what was read until then."""
         content = io.BytesIO()
-        arrays = self._snapshots.state() | self._looks.state()
+        at = {} if self._at is None else {"at": np.array(self._at)}
+        arrays = {**self._snapshots.state(), **self._curves.state(), **self._looks.state(), **at}
         np.savez(content, **arrays)  # type: ignore[arg-type]  # arrays by any name
         return content.getvalue()
 
@@ -133,8 +157,11 @@ class Probes:
         if not state:
             return
         with np.load(io.BytesIO(state), allow_pickle=False) as found:
-            self._snapshots.restore(dict(found))
-            self._looks.restore(dict(found))
+            held = dict(found)
+        self._snapshots.restore(held)
+        self._curves.restore(held)
+        self._at = float(held["at"]) if "at" in held else None
+        self._looks.restore(held)
 
 
 def pictures(

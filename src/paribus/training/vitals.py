@@ -80,8 +80,8 @@ class Looks:
             self.take(epoch)
 
     def take(self, epoch: float) -> None:
-        """Look now, once at an epoch."""
-        if any(row["epochs"] == epoch for row in self._rows):
+        """Look now, where no look was taken then or later: early stopping goes back to what was looked at."""
+        if self._rows and epoch <= self._rows[-1]["epochs"]:
             return
         with np.errstate(all="ignore"):
             halves = [one for one in self._halves() if one is not None]

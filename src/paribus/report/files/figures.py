@@ -13,6 +13,7 @@ import numpy as np
 from paribus.findings.findings import Findings
 from paribus.records.record import RunRecord, StudyRecord
 from paribus.report.files.curves import COLOURS, curves, data, in_reach, printable
+from paribus.report.files.regression import draw_fits, draw_residuals
 from paribus.report.page.figures import MARKS, MOST_ROWS
 from paribus.report.page.text import View, amount
 from paribus.report.series import MOST_PANELS, Panel, Series, budgets, by_length, gradients, panels, swept, tried
@@ -37,6 +38,8 @@ def figures(view: View) -> Iterator[tuple[str, Figure]]:
         ("differences", lambda: _forest(view)),
         ("curves", lambda: curves(findings)),
         ("boundary", lambda: data(findings)),
+        ("fitted-curve", lambda: _fits(study, labels)),
+        ("residuals", lambda: _residuals(study, labels)),
         ("confusion", lambda: _confusions(study, labels)),
         ("mistakes", lambda: _mistakes(study, labels)),
         ("sweeps", lambda: _swept(findings)),
@@ -145,6 +148,24 @@ def _confusions(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:
         axis.set_ylabel("class")
         axis.set_title(_plain(f"{panel.label}, seed {panel.run.seed}", 40), fontsize=9)
     return made[0]
+
+
+def _residuals(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:
+    made = _panels(study, labels, lambda run: run.pictures.residuals is not None, 4.2)
+    for panel, axis in made[1] if made else []:
+        assert panel.run.pictures.residuals is not None
+        draw_residuals(axis, panel.run.pictures.residuals)
+        axis.set_title(_plain(f"{panel.label}, seed {panel.run.seed}", 40), fontsize=9)
+    return made[0] if made else None
+
+
+def _fits(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:
+    made = _panels(study, labels, lambda run: run.pictures.fits is not None, 4.2)
+    for panel, axis in made[1] if made else []:
+        assert panel.run.pictures.fits is not None
+        draw_fits(axis, panel.run.pictures.fits)
+        axis.set_title(_plain(f"{panel.label}, seed {panel.run.seed}", 40), fontsize=9)
+    return made[0] if made else None
 
 
 def _mistakes(study: StudyRecord, labels: Mapping[str, str]) -> Figure | None:

@@ -29,13 +29,15 @@ DASHES = ("solid", "8px,5px", "2px,3px", "12px,4px,2px,4px", "16px,4px")
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """An entry of a legend: the line or the mark that stands for a label. `arm`: the one that it hides and shows."""
+    """An entry of a legend: the line or the mark that stands for a label. `arm`: the one that it hides and shows;
+    `strength`: how opaque it is."""
 
     label: str
     style: int
     dash: str = ""
     symbol: str = ""
     arm: int | None = None
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -216,6 +216,7 @@ def _confusion(panel: Panel, counts: NDArray[np.int64] | None) -> Figure:
             "xaxis": {"title": {"text": "taken for"}, **plain},
             "yaxis": {"title": {"text": "class"}, "autorange": "reversed", "scaleanchor": "x", **plain},
         },
+        facts={"captioned": True},
     )
 
 

@@ -41,6 +41,7 @@ from paribus.report.page.figures import (
     tuned,
 )
 from paribus.report.page.figures_over import sweep_figures, task_figures
+from paribus.report.page.figures_regression import fit_figures, residual_figures
 from paribus.report.page.json import Columns, to_json
 from paribus.report.page.parts import Group, Mistake, Section, Tuning
 from paribus.report.page.scores import effect_groups, section_of_scores
@@ -241,6 +242,12 @@ def _pictures(findings: Findings, labels: dict[str, str], columns: Columns) -> I
             "larger the share."
         )
         yield Group(title="Confusion", note=note + _some(study, matrices), figures=matrices)
+    curves, note, legend = fit_figures(study, labels, columns)
+    if curves:
+        yield Group(title="Fitted curve", note=note + _some(study, curves), figures=curves, legend=legend)
+    left, note = residual_figures(study, labels)
+    if left:
+        yield Group(title="Residuals", note=note + _some(study, left), figures=left)
     by_length = lengths(findings)
     if by_length is not None:
         yield Group(title="Accuracy by length", note=by_length.caption, figures=[by_length], legend=by_length.legend)
