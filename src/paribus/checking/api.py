@@ -11,12 +11,11 @@ from paribus.checking.build import NotBuiltError, adapter, made, of_loss, of_obj
 from paribus.checking.compare import Comparison
 from paribus.checking.discover import Found, find, read_names
 from paribus.checking.inputs import operation_of
-from paribus.checking.isolation import FAILS, Generators, callers_generators
+from paribus.checking.isolation import Generators, UsersError, callers_generators
 from paribus.checking.optimizers import check_rule
 from paribus.checking.result import UNCHECKED, Checked, CheckResult
 from paribus.checking.scalars import check_scalar
 from paribus.config.overrides import SettingsError, near_miss
-from paribus.config.user_errors import told
 
 __all__ = ["check", "check_file"]
 
@@ -83,13 +82,13 @@ def _several(names: dict[str, Any], found: list[Found] | None = None) -> CheckRe
 
 
 def check_found(found: Found, generators: Generators) -> Checked:
-    """One thing; what it raises is its own verdict, and never ours."""
+    """One thing. What its code raises is told; an error of ours is raised."""
     try:
         return _checked(found, generators)
     except NotBuiltError as error:
         return Checked(name=found.name, verdict=UNCHECKED, notes=(str(error),))
-    except FAILS as error:
-        return Checked(name=found.name, verdict=UNCHECKED, notes=(f"it raises {told(error)}; {adapter(found.name)}",))
+    except UsersError as error:
+        return Checked(name=found.name, verdict=UNCHECKED, notes=(f"it raises {error}; {adapter(found.name)}",))
 
 
 def _checked(found: Found, generators: Generators) -> Checked:

@@ -9,10 +9,9 @@ import numpy as np
 
 from paribus.checking.differences import Array
 from paribus.checking.inputs import FEATURES, OUT, operation_of, shapes, size_for, values
-from paribus.checking.isolation import FAILS, Generators
+from paribus.checking.isolation import Generators, UsersError, called
 from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation, LossFunction, Operation, PairOperation, required
-from paribus.config.user_errors import told
 
 Made = tuple[Operation, Callable[[int], dict[str, Any]]]
 
@@ -35,9 +34,9 @@ def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
     for arguments in _arguments(wanted, op):
         generators.set_back()
         try:
-            return cls(*arguments)
-        except FAILS as error:
-            reasons.append(told(error))
+            return called(cls, *arguments)
+        except UsersError as error:
+            reasons.append(str(error))
     what = f"{name}({', '.join(wanted)})" if wanted else f"{name}()"
     raise NotBuiltError(
         f"{what} cannot be made ({reasons[0] if reasons else 'its arguments are not known'}); {adapter(name)}"
@@ -114,11 +113,11 @@ def _fitting(operation: Operation, names: list[str], op: str | None, name: str) 
     reasons = []
     for shape in shapes(op):
         for kind in _kinds(kinds, shape, len(names)):
+            given = values(op, names, shape, 5, kind)
             try:
-                given = values(op, names, shape, 5, kind)
                 y = operation.forward(given, operation.params)
-            except FAILS as error:
-                reasons.append(told(error))
+            except UsersError as error:
+                reasons.append(str(error))
                 continue
             if isinstance(y, np.ndarray | np.floating | float | int) and np.asarray(y).dtype.kind in "fiu":
                 return lambda batch, shape=shape, kind=kind: values(op, names, shape, batch, kind)  # type: ignore[misc]

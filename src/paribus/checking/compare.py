@@ -1,4 +1,4 @@
-"""One operation against central differences and, where it is known, against its formula."""
+"""One operation against central differences and, where it is known, against its formula and PyTorch's autograd."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from paribus.checking.differences import STEP, STEP_32, Array, alike, central, distance
-from paribus.checking.inputs import LOSSES, extremes
-from paribus.checking.isolation import FAILS
-from paribus.checking.known import BY_BEHAVIOUR, Variants, matching, variants
+from paribus.checking.autograd import Exact, differentiated
+from paribus.checking.differences import STEP, STEP_32, Array, alike, central, distance, extrapolated
+from paribus.checking.inputs import LOSSES
+from paribus.checking.isolation import UsersError
+from paribus.checking.known import BY_BEHAVIOUR, Variants, closest, matching, variants
 from paribus.checking.reasons import Case, reason, shape_reason
 from paribus.checking.result import DEPARTS, RIGHT, Checked, Departure
 from paribus.checking.shapes.operation import ClassOperation, Operation, PairOperation
-from paribus.config.user_errors import told
+from paribus.checking.witnesses import COARSE_32, Witnesses
 
 Make = Callable[[int], dict[str, Any]]
 BATCHES = (5, 1, 7)
@@ -28,21 +29,30 @@ class Comparison:
         self.departures: list[Departure] = []
         self.notes: list[str] = []
         self.single = False  # float32
+        self.witnesses = Witnesses()
+        self._exact: dict[int, Exact | None] = {}  # by batch size
         self.batches = tuple(one for one in BATCHES if one > 1 or op not in {"batch_norm", "batch_norm_2d"})
 
     def result(self) -> Checked:
         """The verdict."""
         try:
             self._all()
-        except FAILS as error:
-            self._depart("output", f"it raises {told(error)}", None)
+        except UsersError as error:
+            self.depart("output", f"it raises {error}", None)
         taken = (self.op or "an operation of your own").replace("_", " ")
         verdict = DEPARTS if self.departures else RIGHT
         return Checked(
-            name=self.name, verdict=verdict, taken=taken, departures=tuple(self.departures), notes=tuple(self.notes)
+            name=self.name,
+            verdict=verdict,
+            taken=taken,
+            decided_by=self.witnesses.decided_by,
+            differences=self.witnesses.largest if verdict == RIGHT else {},
+            departures=tuple(self.departures),
+            notes=tuple(self.notes),
         )
 
-    def _depart(self, tensor: str, how: str, why: tuple[str, str] | None) -> None:
+    def depart(self, tensor: str, how: str, why: tuple[str, str] | None) -> None:
+        """`why`: a code and words."""
         code, words = why or (None, None)
         self.departures.append(Departure(tensor=tensor, how=how, reason=words, code=code))
 
@@ -58,7 +68,9 @@ class Comparison:
                 return
         self._twice(first)
         self._another()
-        self._extremes(first)
+        from paribus.checking.extremes import at_the_ends
+
+        at_the_ends(self, first)
 
     @property
     def tolerance(self) -> float:
@@ -79,7 +91,7 @@ class Comparison:
             return
         name = matching(found, y, 1e-3 if self.single else 1e-5)
         if name is None:
-            self._depart("output", _far(y, next(iter(found.values()))), self._forward_reason(found, inputs, y))
+            self.depart("output", _far(y, next(iter(found.values()))), self._forward_reason(found, inputs, y))
         elif name and self.op in LOSSES:
             self.notes.append(f"the loss is {name}" if "PyTorch" in name else f"the loss is that {name}")
 
@@ -88,7 +100,8 @@ class Comparison:
 
         return forward_reason(self.op or "", found, list(inputs.values()), self.operation.params, y)
 
-    def _upstream(self, y: Any, batch: int) -> Any:
+    def upstream(self, y: Any, batch: int) -> Any:
+        """A random upstream gradient, away from 0; 1 for a loss."""
         if np.ndim(y) == 0:
             return np.array(1.0)
         rng = np.random.default_rng([batch, 3])
@@ -100,15 +113,15 @@ class Comparison:
         at = f" at batch size {batch}" if batch != self.batches[0] else ""
         try:
             y = self.operation.forward(inputs, params)
-            dy = self._upstream(y, batch)
+            dy = self.upstream(y, batch)
             passed = self.operation.passed(inputs, params, dy)
-        except FAILS as error:
+        except UsersError as error:
             why = (
                 ("batch-size", "it works at one batch size alone: a shape is broadcast or reshaped by accident")
                 if at
                 else None
             )
-            self._depart(f"output{at}", f"it raises {told(error)}", why)
+            self.depart(f"output{at}", f"it raises {error}", why)
             return True
         self._written(passed.changed, dict(inputs), before)
         slopes = [name for name, one in inputs.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"]
@@ -118,7 +131,7 @@ class Comparison:
             slopes = slopes[: max(1, len(passed.inputs))]
         kept = [name for name in params if passed.params.get(name) is not None or self._declared]
         for name, found in [(n, passed.inputs.get(n)) for n in slopes] + [(n, passed.params.get(n)) for n in kept]:
-            self._tensor(name, found, inputs, y=y, dy=dy, at=at)
+            self._tensor(name, found, inputs, y=y, dy=dy, batch=batch)
         return len(self.departures) > before
 
     @property
@@ -136,33 +149,54 @@ class Comparison:
                     self.notes.append(note)
             elif len(self.departures) == before:
                 what = "input" if name in inputs else "parameter"
-                self._depart(
+                self.depart(
                     f"{what} {name}",
                     "it has other numbers after the call",
                     ("in-place", f"forward changes its {what} in place: work on a copy, as in {name} = {name}.copy()"),
                 )
 
-    def _true(self, name: str, inputs: Mapping[str, Any], dy: Any) -> Array:
+    def _true(self, name: str, inputs: Mapping[str, Any], dy: Any, *, finer: bool = False) -> Array:
         at = {**{n: v for n, v in inputs.items() if isinstance(v, np.ndarray)}, **self.operation.params}
 
-        def total(values: Mapping[str, Array]) -> float:
+        def value(values: Mapping[str, Array]) -> Any:
             moved = {n: values.get(n, v) for n, v in inputs.items()}
-            y = self.operation.forward(moved, {n: values[n] for n in self.operation.params})
-            return float(np.sum(np.asarray(y, float) * dy))
+            return self.operation.forward(moved, {n: values[n] for n in self.operation.params})
 
-        return central(total, at, name, STEP_32 if self.single else STEP)
+        if finer:
+            return extrapolated(value, at, name, dy, 16 * STEP)
+        return central(value, at, name, dy, STEP_32 if self.single else STEP)
 
-    def _tensor(self, name: str, found: Any, inputs: Mapping[str, Any], *, y: Any, dy: Any, at: str) -> None:
+    def _by_autograd(self, name: str, inputs: Mapping[str, Any], y: Any, dy: Any) -> Array | None:
+        """The gradient of the known operation; None where none is known whose output is this one to 1e-10."""
+        batch = len(next(iter(inputs.values())))
+        if batch not in self._exact:
+            op, params, settings = self.op or "", self.operation.params, self.operation.settings
+            known = variants(op, list(inputs.values()), params, settings)
+            variant = closest(known, y) if known else None
+            exact = None if variant is None else differentiated(op, variant, inputs, params, settings=settings, dy=dy)
+            same = exact is not None and distance(np.asarray(y, float), exact.y) <= 1e-10
+            self._exact[batch] = exact if same else None
+        exact = self._exact[batch]
+        return None if exact is None else exact.slopes.get(name)
+
+    def _tensor(self, name: str, found: Any, inputs: Mapping[str, Any], *, y: Any, dy: Any, batch: int) -> None:
+        at = f" at batch size {batch}" if batch != self.batches[0] else ""
         what = f"gradient of the {'input' if name in inputs else 'parameter'} {name}{at}"
         shape = np.shape(inputs[name] if name in inputs else self.operation.params[name])
         if found is None:
-            self._depart(
+            self.depart(
                 what,
                 "there is none",
                 ("missing", "backward does not return it, or does not store it under the parameter's name"),
             )
             return
-        mine = np.asarray(found)
+        try:
+            mine = np.asarray(found)
+        except ValueError:  # rows of several lengths
+            mine = np.asarray(None)
+        if mine.dtype.kind not in "fiub":
+            self.depart(what, f"it is no array of numbers: it is {type(found).__name__}", None)
+            return
         true = self._true(name, inputs, dy)
         ones = self._true(name, inputs, np.ones(np.shape(y))) if not alike_shape(mine, true, self.tolerance) else None
         case = Case(
@@ -177,24 +211,38 @@ class Comparison:
             ones=ones,
         )
         if mine.shape != shape:
-            self._depart(what, f"shape {mine.shape}, it should be {shape}", shape_reason(case, mine, true))
+            self.depart(what, f"shape {mine.shape}, it should be {shape}", shape_reason(case, mine, true))
             return
         single = mine.dtype == np.float32
         if single or self.single:
             note = "it computes in float32, though it was given float64: compared at float32's tolerance"
             if note not in self.notes:
                 self.notes.append(note)
-        if alike(mine, true, 5e-3 if self.single else 1e-5 if not single else 1e-4):
+        if single or self.single:
+            judged = self.witnesses.judge_single(mine, true, COARSE_32 if self.single else 1e-4)
+        else:
+            judged = self.witnesses.judge(
+                mine,
+                true,
+                lambda: self._true(name, inputs, dy, finer=True),
+                lambda: self._by_autograd(name, inputs, y, dy),
+            )
+        if judged.right:
+            if judged.small:
+                self.notes.append(
+                    f"{what}: off by {judged.small:.0e} of the largest, as by an epsilon that backward has and forward has not"
+                )
             return
+        true = judged.true
         why = reason(case, mine, true)
         if at and why is None:
             why = ("batch-size", "it is right at another batch size: a shape is broadcast by accident")
-        self._depart(what, _far(mine, true), why)
+        self.depart(what, _far(mine, true), why)
 
     def _twice(self, inputs: Mapping[str, Any]) -> None:
         """The same twice: gradients must not add up, nor must anything else be kept."""
         y = self.operation.forward(inputs, self.operation.params)
-        dy = self._upstream(y, self.batches[0])
+        dy = self.upstream(y, self.batches[0])
         once = self.operation.passed(inputs, self.operation.params, dy)
         second = self.operation.passed(inputs, self.operation.params, dy, times=2)
         resets = isinstance(self.operation, ClassOperation) and self.operation.resets
@@ -203,7 +251,7 @@ class Comparison:
                 if resets:
                     self.notes.append("gradients add up over calls, until they are set to 0 (there is a method for it)")
                     return
-                self._depart(
+                self.depart(
                     f"gradient of the parameter {name}",
                     "a second call gives twice the gradient",
                     (
@@ -216,7 +264,7 @@ class Comparison:
             return
         for name, one in once.inputs.items():
             if one is not None and not alike(np.asarray(second.inputs[name]), np.asarray(one), 1e-4):
-                self._depart(
+                self.depart(
                     f"gradient of the input {name}",
                     "a second call gives another one",
                     ("state", "something is kept from the call before"),
@@ -227,7 +275,7 @@ class Comparison:
         """A second forward elsewhere, and another batch size on the same object."""
         a, b = self.make(self.batches[0]), self.make(self.batches[-1])
         y = self.operation.forward(a, self.operation.params)
-        dy = self._upstream(y, self.batches[0])
+        dy = self.upstream(y, self.batches[0])
         once = self.operation.passed(a, self.operation.params, dy)
         other = {
             name: one * 1.37 + 0.01 if isinstance(one, np.ndarray) and one.dtype.kind == "f" else one
@@ -237,13 +285,13 @@ class Comparison:
             return
         try:
             after = self.operation.after_another(a, other, dy)
-        except FAILS:
+        except UsersError:
             after = None
         if after is not None:
             for name, one in [*once.inputs.items(), *once.params.items()]:
                 mine = after.inputs.get(name, after.params.get(name))
                 if one is not None and mine is not None and not alike(np.asarray(mine), np.asarray(one), 1e-4):
-                    self._depart(
+                    self.depart(
                         f"gradient of {name}",
                         "it is another one after a second forward",
                         (
@@ -252,42 +300,15 @@ class Comparison:
                         ),
                     )
                     return
-        dz = self._upstream(self.operation.forward(b, self.operation.params), self.batches[-1])
+        dz = self.upstream(self.operation.forward(b, self.operation.params), self.batches[-1])
         try:
             self.operation.again(a, b, (dy, dz))
-        except FAILS as error:
-            self._depart(
+        except UsersError as error:
+            self.depart(
                 "output",
-                f"a batch of another size after the first raises {told(error)}",
+                f"a batch of another size after the first raises {error}",
                 ("batch-size", "something is kept from the first batch, as its size"),
             )
-
-    def _extremes(self, inputs: Mapping[str, Any]) -> None:
-        if not np.issubdtype(np.asarray(next(iter(inputs.values()))).dtype, np.floating):
-            return
-        first = next(iter(inputs))
-        for what, x in extremes(self.op, np.asarray(inputs[first])).items():
-            given = {**inputs, first: x}
-            try:
-                y = np.asarray(self.operation.forward(given, self.operation.params), float)
-            except FAILS as error:
-                self.notes.append(f"for {what} it raises {told(error)}")
-                continue
-            if self.op == "cross_entropy":
-                if not np.isfinite(y).all():
-                    self.notes.append(f"for {what} the loss is {float(y):g}: log 0")
-                continue
-            finite = np.isfinite(y).all() if self.op != "log_softmax" else not np.isnan(y).any()
-            if not finite and self.op is not None:
-                words = (
-                    "exp overflows: subtract the largest number of each row first"
-                    if self.op and "softmax" in self.op
-                    else "exp overflows: use a form that does not divide infinity by infinity"
-                )
-                self._depart(
-                    "output", f"for {what} it is {'NaN' if np.isnan(y).any() else 'infinite'}", ("overflow", words)
-                )
-                return
 
 
 def alike_shape(mine: Array, true: Array, tolerance: float) -> bool:

@@ -23,6 +23,8 @@ _NAMES = (
     ("leaky_relu", r"leaky"),
     ("elu", r"\belu|^elu"),
     ("gelu", r"gelu"),
+    ("silu", r"silu|swish"),
+    ("softplus", r"soft_?plus"),
     ("relu", r"relu|rectif"),
     ("sigmoid", r"sigmoid|logistic"),
     ("tanh", r"tanh"),
@@ -109,7 +111,20 @@ def extremes(op: str | None, x: Array) -> dict[str, Array]:
     """Inputs at the ends: large ones, and for logarithms of probabilities an exact 0."""
     if op == "cross_entropy":
         return {"a probability of exactly 0": np.eye(x.shape[1])[np.zeros(len(x), int)]}
-    if op in {"relu", "leaky_relu", "softmax", "log_softmax", "softmax_cross_entropy", "sigmoid", "tanh", "elu", None}:
+    if op in {
+        "relu",
+        "leaky_relu",
+        "softmax",
+        "log_softmax",
+        "softmax_cross_entropy",
+        "sigmoid",
+        "tanh",
+        "elu",
+        "gelu",
+        "silu",
+        "softplus",
+        None,
+    }:
         large = np.where(np.arange(x.size).reshape(x.shape) % 2 == 0, 1000.0, -1000.0)
         return {"inputs of 1000 and -1000": large, "inputs of 1000 and 999": np.where(large > 0, 1000.0, 999.0)}
     return {}

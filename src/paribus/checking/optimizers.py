@@ -10,10 +10,9 @@ import numpy as np
 
 from paribus.checking.build import NotBuiltError, adapter
 from paribus.checking.differences import Array
-from paribus.checking.isolation import FAILS, Generators
+from paribus.checking.isolation import Generators, UsersError, called
 from paribus.checking.result import DEPARTS, RIGHT, Checked, Departure
 from paribus.checking.shapes.operation import required
-from paribus.config.user_errors import told
 
 STEPS, LR = 4, 0.1
 Path = list[dict[str, Array]]
@@ -247,7 +246,7 @@ def _filled(names: list[str], params: Any, grads: Any) -> list[Any]:
         elif (value := _values(name)) is not None:
             filled.append(value)
         else:
-            raise TypeError(f"what {name} is, is not known")
+            raise NotBuiltError(f"what {name} is, is not known")
     return filled
 
 
@@ -257,13 +256,13 @@ def _of_class(cls: type, form: str) -> Path:
     held: Any = params if form == "dict" else list(params.values())
     wanted = required(cls) or []
     lr = {} if any(_values(one) == LR for one in wanted) else _learning_rate(cls)
-    optimizer = cls(*_filled(wanted, held, None), **lr)
+    optimizer = called(cls, *_filled(wanted, held, None), **lr)
     step = next(getattr(optimizer, one) for one in ("step", "update", "__call__", "apply") if hasattr(optimizer, one))
     path = []
     for g in slopes:
         given = {n: v.copy() for n, v in g.items()}
         slope = given if form == "dict" else list(given.values())
-        returned = step(*_filled(required(step) or [], held, slope))
+        returned = called(step, *_filled(required(step) or [], held, slope))
         if isinstance(returned, dict | list) and len(returned) == len(params):
             held = returned
         if any(not np.array_equal(given[n], g[n]) for n in g):
@@ -305,8 +304,11 @@ def _of_function(function: Any, form: str) -> Path:
         given = {n: v.copy() for n, v in g.items()}
         if form == "array":
             for n in params:
-                returned = function(
-                    *_filled(plain, params[n], given[n]), **lr, **({configured[0]: states[n]} if configured else {})
+                returned = called(
+                    function,
+                    *_filled(plain, params[n], given[n]),
+                    **lr,
+                    **({configured[0]: states[n]} if configured else {}),
                 )
                 if isinstance(returned, tuple):
                     params[n], states[n] = returned[0], returned[1]
@@ -314,8 +316,8 @@ def _of_function(function: Any, form: str) -> Path:
                     params[n] = returned
         else:
             slope = given if form == "dict" else list(given.values())
-            returned = function(
-                *_filled(plain, held, slope), **lr, **({configured[0]: states["all"]} if configured else {})
+            returned = called(
+                function, *_filled(plain, held, slope), **lr, **({configured[0]: states["all"]} if configured else {})
             )
             first = returned[0] if isinstance(returned, tuple) else returned
             if isinstance(first, dict | list) and len(first) == len(params):
@@ -353,8 +355,8 @@ def check_rule(thing: Any, name: str, generators: Generators) -> Checked:
                 code="in-place",
             )
             return Checked(name=name, verdict=DEPARTS, taken=rule, departures=(why,))
-        except FAILS as error:
-            reasons.append(told(error))
+        except (UsersError, NotBuiltError) as error:
+            reasons.append(str(error))
             continue
         begin = start()[0]
         if (

@@ -8,7 +8,7 @@ import numpy as np
 
 from paribus.checking.compare import _far
 from paribus.checking.discover import Found, find, read_names
-from paribus.checking.isolation import FAILS, Generators
+from paribus.checking.isolation import Generators, UsersError
 from paribus.checking.result import DEPARTS, UNCHECKED, Checked, Departure
 from paribus.config.overrides import SettingsError
 
@@ -64,7 +64,7 @@ def _beside(checked: Checked, mine: Found, theirs: Found, own: Generators, other
             b.params if a.params.keys() == b.params.keys() else a.params,
         )
         solution = b.forward(make(5), b.params)
-    except FAILS:
+    except UsersError:
         return checked
     if a.params.keys() != b.params.keys():
         note = f"the parameters have other names than the solution's ({', '.join(b.params)}): outputs are not compared"
