@@ -108,11 +108,20 @@ def _checked(found: Found, generators: Generators) -> Checked:
         operation, make = of_pair(thing, name, op, generators)
     elif found.shape == "loss":
         operation, make = of_loss(thing, name, op, generators)
-    elif found.shape == "object":
-        operation, make = of_object(thing, name, op, generators)
     else:
-        operation, make = of_object(made(thing, name, op, generators), name, op, generators)
+        if found.shape != "object":
+            thing = made(thing, name, op, generators)
+        network = None if op == "rnn_step" else _network(thing, name, generators)
+        if network is not None:
+            return network
+        operation, make = of_object(thing, name, op, generators)
     return Comparison(name, op, operation, make).result()
+
+
+def _network(thing: Any, name: str, generators: Generators) -> Checked | None:
+    from paribus.checking.networks.compare import check_network
+
+    return check_network(thing, name, generators)
 
 
 def _is_module(thing: Any) -> bool:

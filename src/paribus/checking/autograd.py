@@ -78,6 +78,11 @@ def differentiated(
     )
 
 
+def applied(op: str, variant: str, x: Any) -> Any:
+    """An activation of a tensor."""
+    return _KNOWN[op]([x], {}, {})[variant]()
+
+
 def _tensor(value: Any) -> Any:
     import torch
 

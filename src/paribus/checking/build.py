@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from paribus.checking.differences import Array
-from paribus.checking.inputs import FEATURES, OUT, operation_of, shapes, size_for, values
+from paribus.checking.inputs import FEATURES, HIDDEN, OUT, operation_of, shapes, size_for, values
 from paribus.checking.isolation import Generators, UsersError, called
 from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation, LossFunction, Operation, PairOperation, required
@@ -31,10 +34,13 @@ def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
     if wanted is None:
         wanted = []
     reasons = []
-    for arguments in _arguments(wanted, op):
+    sized = _sizes_with_defaults(cls) if op is None else []
+    tries = [dict(zip(sized, one, strict=True)) for one in _network_arguments(sized)]
+    by_place: list[tuple[list[Any], dict[str, Any]]] = [(one, {}) for one in _arguments(wanted, op)]
+    for arguments, named in [*(([], one) for one in tries), *by_place]:
         generators.set_back()
         try:
-            return called(cls, *arguments)
+            return called(cls, *arguments, **named)
         except UsersError as error:
             reasons.append(str(error))
     what = f"{name}({', '.join(wanted)})" if wanted else f"{name}()"
@@ -43,7 +49,44 @@ def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
     )
 
 
+_NETWORK_SIZES: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    (r"sizes|dims|shape|architecture|^layers$|layer_?units|^units$|neurons", ([FEATURES, HIDDEN, OUT],)),
+    (r"hidden|^h$|^h_?(dim|size|units)$|^n_?h$|width|middle", (HIDDEN, [HIDDEN])),
+    (r"class|out|^n_?o$|^k$|^c$|^n_?y$|target", (OUT,)),
+    (r"^n_?in|^in|input|feature|^n_?i$|^d$|^dim$|^n_?x$", (FEATURES,)),
+    (r"scale|std|sigma", (0.5,)),
+    (r"^(lr|eta|learning_?rate|alpha)$", (0.1,)),
+    (r"activation|nonlinearity", ("relu", "tanh")),
+)
+"""What a network's constructor is given, by the names of its parameters; the first is the likeliest."""
+
+
+def _network_arguments(names: list[str]) -> Iterator[list[Any]]:
+    """Where a name says that there are hidden units, or a list of sizes."""
+    several = [next((v for pattern, v in _NETWORK_SIZES if re.search(pattern, one.lower())), None) for one in names]
+    if not any(re.search(pattern, one.lower()) for pattern, _ in _NETWORK_SIZES[:2] for one in names):
+        return
+    filled = [v or (size_for(n, None),) for n, v in zip(names, several, strict=True)]
+    if all(one[0] is not None for one in filled):
+        yield from map(list, product(*filled))
+
+
+def _sizes_with_defaults(cls: type) -> list[str]:
+    """The names of a network's sizes that have a default, as 784: small ones are checked sooner, and as well."""
+    try:
+        known = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    sized = [
+        one.name for one in known if isinstance(one.default, int | list | tuple) and not isinstance(one.default, bool)
+    ]
+    sized = [one for one in sized if any(re.search(pattern, one.lower()) for pattern, _ in _NETWORK_SIZES[:4])]
+    return sized if any(re.search(pattern, one.lower()) for pattern, _ in _NETWORK_SIZES[:2] for one in sized) else []
+
+
 def _arguments(names: list[str], op: str | None) -> Iterator[list[Any]]:
+    if op is None:
+        yield from _network_arguments(names)
     guessed = [size_for(name, op) for name in names]
     if all(one is not None for one in guessed):
         yield guessed

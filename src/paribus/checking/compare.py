@@ -29,6 +29,7 @@ class Comparison:
         self.departures: list[Departure] = []
         self.notes: list[str] = []
         self.single = False  # float32
+        self.input_optional = False  # whether backward may leave out the gradient of the input
         self.witnesses = Witnesses()
         self._exact: dict[int, Exact | None] = {}  # by batch size
         self.batches = tuple(one for one in BATCHES if one > 1 or op not in {"batch_norm", "batch_norm_2d"})
@@ -91,7 +92,7 @@ class Comparison:
             return
         name = matching(found, y, 1e-3 if self.single else 1e-5)
         if name is None:
-            self.depart("output", _far(y, next(iter(found.values()))), self._forward_reason(found, inputs, y))
+            self.depart("output", far(y, next(iter(found.values()))), self._forward_reason(found, inputs, y))
         elif name and self.op in LOSSES:
             self.notes.append(f"the loss is {name}" if "PyTorch" in name else f"the loss is that {name}")
 
@@ -129,6 +130,8 @@ class Comparison:
             slopes = slopes[:1]  # a loss: nobody asks for the gradient of the targets
         elif len(passed.inputs) < len(slopes):
             slopes = slopes[: max(1, len(passed.inputs))]
+        if self.input_optional:
+            slopes = [name for name in slopes if passed.inputs.get(name) is not None]
         kept = [name for name in params if passed.params.get(name) is not None or self._declared]
         for name, found in [(n, passed.inputs.get(n)) for n in slopes] + [(n, passed.params.get(n)) for n in kept]:
             self._tensor(name, found, inputs, y=y, dy=dy, batch=batch)
@@ -237,7 +240,7 @@ class Comparison:
         why = reason(case, mine, true)
         if at and why is None:
             why = ("batch-size", "it is right at another batch size: a shape is broadcast by accident")
-        self.depart(what, _far(mine, true), why)
+        self.depart(what, far(mine, true), why)
 
     def _twice(self, inputs: Mapping[str, Any]) -> None:
         """The same twice: gradients must not add up, nor must anything else be kept."""
@@ -316,7 +319,8 @@ def alike_shape(mine: Array, true: Array, tolerance: float) -> bool:
     return mine.shape == true.shape and alike(mine, true, max(tolerance, 1e-5))
 
 
-def _far(mine: Any, true: Any) -> str:
+def far(mine: Any, true: Any) -> str:
+    """How wrong, in words: as a share of the largest number, and where it is worst."""
     if np.shape(mine) != np.shape(true):
         return f"shape {np.shape(mine)}, it should be {np.shape(true)}"
     a, b = np.asarray(mine, float), np.asarray(true, float)

@@ -15,18 +15,27 @@ STEP, STEP_32 = 6e-6, 1e-2
 
 
 def central(
-    f: Callable[[Mapping[str, Array]], Any], at: Mapping[str, Array], name: str, dy: Any, step: float = STEP
+    f: Callable[[Mapping[str, Array]], Any],
+    at: Mapping[str, Array],
+    name: str,
+    dy: Any,
+    step: float = STEP,
+    *,
+    places: Array | None = None,
 ) -> Array:
     """d(sum of f dy)/d(at[name]), of its shape: the sum of (f(a + h) - f(a - h)) dy / 2h, number by number.
 
     The values are subtracted before they are summed: the sum of many numbers would round away what one of them changes.
+
+    `places`: numbers, in the order of memory, of which alone it is taken; the others are 0.
 
     >>> central(lambda v: v["x"] ** 2, {"x": np.array([1.0, 3.0])}, "x", np.ones(2)).round(6).tolist()
     [2.0, 6.0]
     """
     values = {key: np.array(value) for key, value in at.items()}
     slopes = np.zeros(values[name].shape)
-    for i in np.ndindex(slopes.shape):
+    every = range(slopes.size) if places is None else places
+    for i in (np.unravel_index(int(one), slopes.shape) for one in every):
         before = values[name][i]
         values[name][i] = before + step
         above = np.array(f(values), float)

@@ -40,7 +40,7 @@ _NAMES = (
 
 LOSSES = {"softmax_cross_entropy", "cross_entropy", "binary_cross_entropy", "mean_squared"}
 IMAGES = {"batch_norm_2d", "convolution", "max_pool", "average_pool", "pool", "flatten"}
-FEATURES, OUT, CHANNELS, HEIGHT, WIDTH, CLASSES = 4, 3, 2, 4, 6, 3
+FEATURES, HIDDEN, OUT, CHANNELS, HEIGHT, WIDTH, CLASSES = 4, 5, 3, 2, 4, 6, 3
 
 
 def operation_of(name: str) -> str | None:

@@ -24,7 +24,8 @@ class Checked:
     """One thing: its verdict, what it was taken for, what departs, and what is worth knowing without being wrong.
 
     `decided_by`: "PyTorch's autograd" or "central differences"; `differences`: of what is right, the largest difference
-    from each that was asked, as a share of the largest number of its tensor.
+    from each that was asked, as a share of the largest number of its tensor. `curves`: of a network, the
+    loss at each step, its own and that of its PyTorch twin.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Checked:
     differences: Mapping[str, float] = field(default_factory=dict)
     departures: tuple[Departure, ...] = ()
     notes: tuple[str, ...] = ()
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
