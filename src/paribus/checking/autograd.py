@@ -124,24 +124,39 @@ def _reductions(each: Value, examples: int, prefix: str = "") -> Variants:
     }
 
 
+def _weighted(each: Value, t: Tensor, params: Mapping[str, Tensor], prefix: str = "") -> Variants:
+    weights = next((one for one in params.values() if one.shape == t.shape[1:]), None)
+    if weights is None:
+        return _reductions(each, len(t), prefix)
+    w = t @ weights.detach()
+    return {
+        prefix: lambda: (w * each()).sum() / w.sum(),
+        f"{prefix}weighted, over the examples": lambda: (w * each()).sum() / len(t),
+    }
+
+
+def _of_numbers(name: str) -> Callable[..., Variants]:
+    def value(inputs: list[Any], params: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Variants:
+        z, t = inputs[0], inputs[1].reshape(inputs[0].shape)
+        return _reductions(lambda: getattr(_functional(), name)(z, t, reduction="none"), len(z))
+
+    return value
+
+
 def _entropy(inputs: list[Any], params: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Variants:
     p, t = inputs[0], _targets(inputs[1], inputs[0])
-    of_p = _reductions(lambda: -(t * p.log()).sum(1), len(p))
-    return of_p | _reductions(lambda: -(t * p.log_softmax(1)).sum(1), len(p), "of logits; ")
+    of_p = _weighted(lambda: -(t * p.log()).sum(1), t, params)
+    of_z = _weighted(lambda: -(t * p.log_softmax(1)).sum(1), t, params, "of logits; ")
+    return of_p | of_z | _weighted(lambda: -(t * p).sum(1), t, params, "of log-probabilities; ")
 
 
 def _softmax_entropy(inputs: list[Any], params: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Variants:
     z, t = inputs[0], _targets(inputs[1], inputs[0])
-    return _reductions(lambda: _functional().cross_entropy(z, t, reduction="none"), len(z))
-
-
-def _squared(inputs: list[Any], params: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Variants:
-    z, t = inputs[0], inputs[1].reshape(inputs[0].shape)
-    return _reductions(lambda: _functional().mse_loss(z, t, reduction="none"), len(z))
+    return _weighted(lambda: _functional().cross_entropy(z, t, reduction="none"), t, params)
 
 
 def _binary(inputs: list[Any], params: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Variants:
-    p, t = inputs[:2]
+    p, t = inputs[0], inputs[1].reshape(inputs[0].shape).double()
     of_p = _reductions(lambda: -(t * p.log() + (1 - t) * (1 - p).log()), len(p))
     logits = lambda: _functional().binary_cross_entropy_with_logits(p, t, reduction="none")  # noqa: E731
     return of_p | _reductions(logits, len(p), "of logits; ")
@@ -224,6 +239,7 @@ def _gelu(inputs: list[Any], params: Mapping[str, Tensor], settings: Mapping[str
 
 _KNOWN: dict[str, Callable[..., Variants]] = {
     "linear": _linear,
+    "identity": _of_x(lambda f, x: x * 1.0),
     "relu": _of_x(lambda f, x: f.relu(x)),
     "sigmoid": _of_x(lambda f, x: x.sigmoid()),
     "tanh": _of_x(lambda f, x: x.tanh()),
@@ -238,7 +254,9 @@ _KNOWN: dict[str, Callable[..., Variants]] = {
     "cross_entropy": _entropy,
     "softmax_cross_entropy": _softmax_entropy,
     "binary_cross_entropy": _binary,
-    "mean_squared": _squared,
+    "mean_squared": _of_numbers("mse_loss"),
+    "mean_absolute": _of_numbers("l1_loss"),
+    "huber": _of_numbers("huber_loss"),
     "batch_norm": _norm(per_example=False),
     "batch_norm_2d": _norm(per_example=False),
     "layer_norm": _norm(per_example=True),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from paribus.checking.differences import Array
-from paribus.checking.inputs import FEATURES, HIDDEN, OUT, operation_of, shapes, size_for, values
+from paribus.checking.inputs import FEATURES, HIDDEN, LOSSES, OF_NUMBERS, OUT, operation_of, shapes, size_for, values
 from paribus.checking.isolation import Generators, UsersError, called
 from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation, LossFunction, Operation, PairOperation, required
@@ -29,20 +29,30 @@ def adapter(name: str) -> str:
 
 
 def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
-    """An object of a class: by its parameters' names, else by trying sizes."""
+    """An object of a class: by its parameters' names, else by trying sizes. NotBuiltError where none can be made."""
+    return next(all_made(cls, name, op, generators))
+
+
+def all_made(cls: type, name: str, op: str | None, generators: Generators) -> Iterator[Any]:
+    """Objects of a class, the likeliest first. NotBuiltError where there is none."""
     wanted = required(cls) if "__init__" in {key for one in cls.__mro__[:-1] for key in vars(one)} else []
     if wanted is None:
         wanted = []
-    reasons = []
+    reasons, some = [], False
     sized = _sizes_with_defaults(cls) if op is None else []
     tries = [dict(zip(sized, one, strict=True)) for one in _network_arguments(sized)]
     by_place: list[tuple[list[Any], dict[str, Any]]] = [(one, {}) for one in _arguments(wanted, op)]
     for arguments, named in [*(([], one) for one in tries), *by_place]:
         generators.set_back()
         try:
-            return called(cls, *arguments, **named)
+            thing = called(cls, *arguments, **named)
         except UsersError as error:
             reasons.append(str(error))
+            continue
+        some = True
+        yield thing
+    if some:
+        return
     what = f"{name}({', '.join(wanted)})" if wanted else f"{name}()"
     raise NotBuiltError(
         f"{what} cannot be made ({reasons[0] if reasons else 'its arguments are not known'}); {adapter(name)}"
@@ -102,7 +112,8 @@ def of_object(thing: Any, name: str, op: str | None, generators: Generators) -> 
     forward = getattr(thing, "forward", None) or thing
     wanted = required(forward)
     names = wanted or ["x"]
-    _spread(kept.parameters(thing), kept.looks_learned(thing), op)
+    if op not in LOSSES:  # what a loss holds, as weights of classes, has values that mean something
+        _spread(kept.parameters(thing), kept.looks_learned(thing), op)
     operation = ClassOperation(thing, generators, _settings(thing))
     return operation, _fitting(operation, names, op, name)
 
@@ -152,7 +163,7 @@ def _kinds(kinds: tuple[str, ...], shape: tuple[int, ...], inputs: int) -> tuple
 
 def _fitting(operation: Operation, names: list[str], op: str | None, name: str) -> Callable[[int], dict[str, Any]]:
     """Inputs that forward takes: shapes and kinds of targets are tried."""
-    kinds = ("classes", "onehot", "numbers") if op != "mean_squared" else ("numbers",)
+    kinds = ("numbers",) if op in OF_NUMBERS else ("classes", "onehot", "numbers")
     reasons = []
     for shape in shapes(op):
         for kind in _kinds(kinds, shape, len(names)):

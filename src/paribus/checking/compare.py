@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from paribus.checking.autograd import Exact, differentiated
-from paribus.checking.differences import STEP, STEP_32, Array, alike, central, distance, extrapolated
+from paribus.checking.build import NotBuiltError, adapter
+from paribus.checking.differences import STEP, STEP_32, Array, alike, central, distance, extrapolated, sampled
 from paribus.checking.inputs import LOSSES
 from paribus.checking.isolation import UsersError
 from paribus.checking.known import BY_BEHAVIOUR, Variants, closest, matching, variants
@@ -19,6 +20,8 @@ from paribus.checking.witnesses import COARSE_32, Witnesses
 
 Make = Callable[[int], dict[str, Any]]
 BATCHES = (5, 1, 7)
+LARGE, LARGEST, SAMPLE = 3000, 200_000, 5
+"""Of more than LARGE numbers, differences are taken of SAMPLE numbers of each tensor; of more than LARGEST of none."""
 
 
 class Comparison:
@@ -29,6 +32,7 @@ class Comparison:
         self.departures: list[Departure] = []
         self.notes: list[str] = []
         self.single = False  # float32
+        self.sampling = False  # whether differences are taken of some numbers alone
         self.input_optional = False  # whether backward may leave out the gradient of the input
         self.witnesses = Witnesses()
         self._exact: dict[int, Exact | None] = {}  # by batch size
@@ -59,6 +63,16 @@ class Comparison:
 
     def _all(self) -> None:
         first = self.make(self.batches[0])
+        numbers = sum(
+            one.size for one in [*self.operation.params.values(), *first.values()] if isinstance(one, np.ndarray)
+        )
+        if numbers > LARGEST:
+            raise NotBuiltError(
+                f"it has {numbers:,} numbers, of which differences would take hours; make a small one: {adapter(self.name)}"
+            )
+        if numbers > LARGE:
+            self.sampling, self.batches = True, self.batches[:1]
+            self.notes.append(f"of its {numbers:,} numbers, {SAMPLE} of each tensor were compared, at one batch size")
         y = self.operation.forward(first, self.operation.params)
         self.single = isinstance(y, np.ndarray | np.floating) and y.dtype == np.float32
         if self.op is None:
@@ -94,7 +108,8 @@ class Comparison:
         if name is None:
             self.depart("output", far(y, next(iter(found.values()))), self._forward_reason(found, inputs, y))
         elif name and self.op in LOSSES:
-            self.notes.append(f"the loss is {name}" if "PyTorch" in name else f"the loss is that {name}")
+            name = name.rstrip("; ")
+            self.notes.append(f"the loss is {'that ' if name.startswith('of') else ''}{name}")
 
     def _forward_reason(self, found: Variants, inputs: Mapping[str, Any], y: Any) -> tuple[str, str] | None:
         from paribus.checking.forward_reasons import forward_reason
@@ -130,7 +145,7 @@ class Comparison:
             slopes = slopes[:1]  # a loss: nobody asks for the gradient of the targets
         elif len(passed.inputs) < len(slopes):
             slopes = slopes[: max(1, len(passed.inputs))]
-        if self.input_optional:
+        if self.input_optional or passed.params_alone:
             slopes = [name for name in slopes if passed.inputs.get(name) is not None]
         kept = [name for name in params if passed.params.get(name) is not None or self._declared]
         for name, found in [(n, passed.inputs.get(n)) for n in slopes] + [(n, passed.params.get(n)) for n in kept]:
@@ -158,16 +173,26 @@ class Comparison:
                     ("in-place", f"forward changes its {what} in place: work on a copy, as in {name} = {name}.copy()"),
                 )
 
-    def _true(self, name: str, inputs: Mapping[str, Any], dy: Any, *, finer: bool = False) -> Array:
+    def _finer(self, name: str, inputs: Mapping[str, Any], dy: Any) -> Iterator[Array]:
+        """Other differences: of higher order, for what bends strongly; of a shorter step, for what has kinks nearby."""
+        yield self._true(name, inputs, dy, order=4)
+        yield self._true(name, inputs, dy, step=STEP / 10)
+
+    def _true(self, name: str, inputs: Mapping[str, Any], dy: Any, *, order: int = 2, step: float = STEP) -> Array:
         at = {**{n: v for n, v in inputs.items() if isinstance(v, np.ndarray)}, **self.operation.params}
 
         def value(values: Mapping[str, Array]) -> Any:
             moved = {n: values.get(n, v) for n, v in inputs.items()}
             return self.operation.forward(moved, {n: values[n] for n in self.operation.params})
 
-        if finer:
-            return extrapolated(value, at, name, dy, 16 * STEP)
-        return central(value, at, name, dy, STEP_32 if self.single else STEP)
+        places = self._places(at[name])
+        if order == 4:
+            return extrapolated(value, at, name, dy, 16 * STEP, places=places)
+        return central(value, at, name, dy, STEP_32 if self.single else step, places=places)
+
+    def _places(self, tensor: Array) -> Array | None:
+        """Where differences are taken of a tensor; None is everywhere."""
+        return np.random.default_rng(tensor.size).permutation(tensor.size)[:SAMPLE] if self.sampling else None
 
     def _by_autograd(self, name: str, inputs: Mapping[str, Any], y: Any, dy: Any) -> Array | None:
         """The gradient of the known operation; None where none is known whose output is this one to 1e-10."""
@@ -201,6 +226,8 @@ class Comparison:
             self.depart(what, f"it is no array of numbers: it is {type(found).__name__}", None)
             return
         true = self._true(name, inputs, dy)
+        if self.sampling and mine.shape == shape:
+            mine = sampled(self._places(mine), mine)
         ones = self._true(name, inputs, np.ones(np.shape(y))) if not alike_shape(mine, true, self.tolerance) else None
         case = Case(
             op=self.op,
@@ -227,8 +254,8 @@ class Comparison:
             judged = self.witnesses.judge(
                 mine,
                 true,
-                lambda: self._true(name, inputs, dy, finer=True),
-                lambda: self._by_autograd(name, inputs, y, dy),
+                lambda: self._finer(name, inputs, dy),
+                lambda: None if self.sampling else self._by_autograd(name, inputs, y, dy),
             )
         if judged.right:
             if judged.small:
@@ -237,7 +264,7 @@ class Comparison:
                 )
             return
         true = judged.true
-        why = reason(case, mine, true)
+        why = reason(case, mine, true) if not self.sampling else None
         if at and why is None:
             why = ("batch-size", "it is right at another batch size: a shape is broadcast by accident")
         self.depart(what, far(mine, true), why)
@@ -250,7 +277,7 @@ class Comparison:
         second = self.operation.passed(inputs, self.operation.params, dy, times=2)
         resets = isinstance(self.operation, ClassOperation) and self.operation.resets
         for name, one in once.params.items():
-            if one is not None and alike(np.asarray(second.params[name]), 2 * np.asarray(one), 1e-6) and np.any(one):
+            if one is not None and _doubled(np.asarray(one), np.asarray(second.params[name])):
                 if resets:
                     self.notes.append("gradients add up over calls, until they are set to 0 (there is a method for it)")
                     return
@@ -314,6 +341,11 @@ class Comparison:
             )
 
 
+def _doubled(once: Array, second: Array) -> bool:
+    """Whether it is twice as large, and no rounding around 0, as that of a bias before a batch norm."""
+    return bool(np.abs(once).max(initial=0) > 1e-9) and alike(second, 2 * once, 1e-6) and not alike(second, once, 1e-6)
+
+
 def alike_shape(mine: Array, true: Array, tolerance: float) -> bool:
     """Whether shape and numbers are the same."""
     return mine.shape == true.shape and alike(mine, true, max(tolerance, 1e-5))
@@ -328,5 +360,7 @@ def far(mine: Any, true: Any) -> str:
         return "it is not finite"
     i = np.unravel_index(int(np.abs(a - b).argmax()), a.shape) if a.ndim else ()
     share = distance(a, b)
+    off = f"{share:.0%}" if share >= 0.01 else f"{share:.0e}"
+    digits = 4 if share >= 0.01 else 12
     place = f"[{', '.join(map(str, i))}]" if a.ndim else ""
-    return f"off by {share:.0%} of the largest; {place or 'it'} is {a[i]:.4g}, it should be {b[i]:.4g}"
+    return f"off by {off} of the largest; {place or 'it'} is {a[i]:.{digits}g}, it should be {b[i]:.{digits}g}"

@@ -61,17 +61,38 @@ def reductions(each: Array, examples: int) -> Variants:
     }
 
 
+def _weighted(each: Array, t: Array, params: Mapping[str, Array], examples: int) -> Variants:
+    """With weights of the classes, the two means of PyTorch's; without, see `reductions`."""
+    weights = next((one for one in params.values() if one.shape == t.shape[1:]), None)
+    if weights is None:
+        return reductions(each, examples)
+    w = t @ weights
+    return {"": float((w * each).sum() / w.sum()), "weighted, over the examples": float((w * each).sum() / examples)}
+
+
+def _absolute(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
+    z, t = inputs[:2]
+    return reductions(np.abs(z - t.reshape(z.shape)), len(z))
+
+
+def _huber(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
+    z, t = inputs[:2]
+    d = np.abs(z - t.reshape(z.shape))
+    return reductions(np.where(d < 1, d * d / 2, d - 0.5), len(z))
+
+
 def _entropy(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
     p, t = inputs[0], _targets(inputs[1], inputs[0])
-    from_p = {} if (p <= 0).any() else reductions(-(t * np.log(p)).sum(1), len(p))
-    z = p - p.max(1, keepdims=True)
-    from_z = reductions(-(t * (z - np.log(np.exp(z).sum(1, keepdims=True)))).sum(1), len(p))
-    return {**from_p, **{f"of logits; {name}": one for name, one in from_z.items()}}
+    from_p = {} if (p <= 0).any() else _weighted(-(t * np.log(p)).sum(1), t, params, len(p))
+    from_z = _weighted(-(t * log_softmax(p)).sum(1), t, params, len(p))
+    of_log = _weighted(-(t * p).sum(1), t, params, len(p))
+    named = (("of logits; ", from_z), ("of log-probabilities; ", of_log))
+    return from_p | {f"{what}{name}": one for what, found in named for name, one in found.items()}
 
 
 def _softmax_entropy(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
-    z, t = inputs[0] - inputs[0].max(1, keepdims=True), _targets(inputs[1], inputs[0])
-    return reductions(-(t * (z - np.log(np.exp(z).sum(1, keepdims=True)))).sum(1), len(z))
+    z, t = inputs[0], _targets(inputs[1], inputs[0])
+    return _weighted(-(t * log_softmax(z)).sum(1), t, params, len(z))
 
 
 def _squared(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
@@ -80,7 +101,7 @@ def _squared(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[s
 
 
 def _binary(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
-    p, t = inputs[:2]
+    p, t = inputs[0], inputs[1].reshape(inputs[0].shape)
     found = reductions(-(t * np.log(p) + (1 - t) * np.log(1 - p)), len(p))
     of_logits = reductions(np.logaddexp(0, p) - t * p, len(p))
     return {**found, **{f"of logits; {name}": one for name, one in of_logits.items()}}
@@ -195,6 +216,7 @@ def sigmoid(x: Array) -> Array:
 
 KNOWN: dict[str, Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], Variants]] = {
     "linear": _linear,
+    "identity": _of_x(lambda x: x),
     "relu": _of_x(lambda x: np.maximum(x, 0)),
     "sigmoid": _of_x(sigmoid),
     "tanh": _of_x(np.tanh),
@@ -210,6 +232,8 @@ KNOWN: dict[str, Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], V
     "softmax_cross_entropy": _softmax_entropy,
     "binary_cross_entropy": _binary,
     "mean_squared": _squared,
+    "mean_absolute": _absolute,
+    "huber": _huber,
     "batch_norm": _norm(per_example=False),
     "batch_norm_2d": _norm(per_example=False),
     "layer_norm": _norm(per_example=True),
@@ -219,6 +243,7 @@ KNOWN: dict[str, Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], V
     "rnn_step": _rnn,
 }
 BY_BEHAVIOUR = (
+    "identity",
     "relu",
     "sigmoid",
     "tanh",

@@ -48,6 +48,8 @@ def check_table(found: CheckResult) -> RenderableType:
 def _taken(one: Checked) -> str:
     """What it was taken for, and the witness: "linear, within 3e-11 of central differences"."""
     if one.differences:
-        words = " and ".join(f"{gap:.0e} of {witness}" for witness, gap in one.differences.items())
+        words = " and ".join(
+            f"{gap:.0e} of {witness}" if gap else f"0 of {witness}" for witness, gap in one.differences.items()
+        )
         return f"{one.taken}, within {words}"
     return f"{one.taken}, by {one.decided_by}" if one.decided_by else one.taken

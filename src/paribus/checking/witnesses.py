@@ -7,7 +7,7 @@ differences, which are right to about 1e-9, leave something open: between `FINE`
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from paribus.checking.autograd import installed
@@ -38,13 +38,13 @@ class Witnesses:
     largest: dict[str, float] = field(default_factory=dict)
 
     def judge(
-        self, mine: Array, differences: Array, finer: Callable[[], Array], exact: Callable[[], Array | None]
+        self, mine: Array, differences: Array, finer: Callable[[], Iterable[Array]], exact: Callable[[], Array | None]
     ) -> Judged:
-        """`finer`: differences of higher order; `exact`: autograd, None where the operation is not known."""
+        """`finer`: other differences, asked where these leave something open; `exact`: autograd, None where the operation is not known."""
         gap = distance(mine, differences)
         unsettled = FINE < gap <= OPEN
         if unsettled:
-            gap = min(gap, distance(mine, finer()))
+            gap = min(gap, *(distance(mine, one) for one in finer()))
         slopes = exact() if installed() and ("torch" in sys.modules or FINE < gap <= OPEN) else None
         if slopes is None or slopes.shape != mine.shape or distance(slopes, differences) > OPEN:
             return self._kept(Judged(right=gap <= COARSE, true=differences), {DIFFERENCES: gap})

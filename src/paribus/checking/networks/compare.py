@@ -11,7 +11,7 @@ import numpy as np
 
 from paribus.checking.autograd import installed
 from paribus.checking.compare import Comparison, far
-from paribus.checking.differences import STEP, STEP_32, Array, central, distance
+from paribus.checking.differences import STEP, STEP_32, Array, central, distance, sampled
 from paribus.checking.inputs import values
 from paribus.checking.isolation import Generators, UsersError
 from paribus.checking.networks.driver import Driver, Way, driver_of, loss, ways
@@ -102,14 +102,7 @@ def _places(params: Mapping[str, Array], name: str) -> Array | None:
 
 
 def _shown(driver: Driver, name: str, slope: Any) -> Array:
-    """A gradient where differences of it were taken, and 0 elsewhere."""
-    places = _places(driver.values(), name)
-    mine = np.asarray(slope, float)
-    if places is None:
-        return mine
-    found = np.zeros_like(mine)
-    found.ravel()[places] = mine.ravel()[places]
-    return found
+    return sampled(_places(driver.values(), name), np.asarray(slope, float))
 
 
 def _likeliest_way(driver: Driver, form: Form, *, single: bool) -> tuple[Way | None, list[str]]:

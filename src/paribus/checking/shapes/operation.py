@@ -23,6 +23,7 @@ class Passed:
     inputs: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
+    params_alone: bool = False  # backward returned a dict of the parameters' gradients
 
 
 class Operation:
@@ -136,7 +137,7 @@ class ClassOperation(Operation):
         grads = {name: copy.copy(one) for name, one in kept.gradients(thing, names).items()}
         slopes = [returned] if not isinstance(returned, tuple | list) else list(returned)
         if isinstance(returned, dict) and returned.keys() & set(names):  # of the parameters alone
-            return Passed(y, {}, grads | {name: returned.get(name) for name in names}, changed)
+            return Passed(y, {}, grads | {name: returned.get(name) for name in names}, changed, params_alone=True)
         wanted = [name for name, one in inputs.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"]
         found = dict(zip(wanted, slopes, strict=False))
         rest = slopes[len(found) :]
