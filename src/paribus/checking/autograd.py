@@ -106,7 +106,12 @@ def _of_x(f: Callable[[Any, Any], Any]) -> Callable[..., Variants]:
 def _linear(inputs: list[Any], params: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Variants:
     x, weight = inputs[0].flatten(1), next(one for one in params.values() if one.ndim == 2)
     turned = weight if weight.shape[0] == x.shape[1] else weight.T
-    return {"": lambda: x @ turned + sum(one.ravel() for one in params.values() if one is not weight)}
+
+    def at(matrix: Tensor) -> Any:
+        return x @ matrix + sum(one.ravel() for one in params.values() if one is not weight)
+
+    found: Variants = {"": lambda: at(turned)}
+    return found | {"x W^T": lambda: at(weight.T)} if weight.shape[0] == weight.shape[1] else found
 
 
 def _targets(y: Any, z: Tensor) -> Tensor:

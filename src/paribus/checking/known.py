@@ -41,7 +41,8 @@ def _linear(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[st
     weight = next(one for one in params.values() if one.ndim == 2)
     bias = sum(one.ravel() for one in params.values() if one is not weight)
     turned = weight if weight.shape[0] == x.shape[1] else weight.T
-    return {"": x @ turned + bias}
+    found = {"": x @ turned + bias}
+    return found | {"x W^T": x @ weight.T + bias} if weight.shape[0] == weight.shape[1] else found
 
 
 def _targets(y: Any, z: Array) -> Array:

@@ -45,7 +45,7 @@ class Operation:
         raise NotImplementedError
 
     def again(self, first: Mapping[str, Any], second: Mapping[str, Any], dys: tuple[Any, Any]) -> Passed:
-        """A pass on `first`, then one on `second`, another batch size; what the second left."""
+        """A pass on `first` (forward alone where its dy is None), then one on `second`; what the second left."""
         raise NotImplementedError
 
 
@@ -158,7 +158,10 @@ class ClassOperation(Operation):
     def again(self, first: Mapping[str, Any], second: Mapping[str, Any], dys: tuple[Any, Any]) -> Passed:
         """One object, two batches."""
         thing = self._fresh(self.params)
-        self._one(thing, first, dys[0])
+        if dys[0] is None:
+            self._call(thing, list(copied(first).values()))
+        else:
+            self._one(thing, first, dys[0])
         if callable(reset := getattr(thing, "zero_grad", None)):
             called(reset)
         return self._one(thing, second, dys[1])
@@ -230,7 +233,10 @@ class PairOperation(Operation):
 
     def again(self, first: Mapping[str, Any], second: Mapping[str, Any], dys: tuple[Any, Any]) -> Passed:
         """One after the other."""
-        self.passed(first, self.params, dys[0])
+        if dys[0] is None:
+            self.forward(first, self.params)
+        else:
+            self.passed(first, self.params, dys[0])
         return self.passed(second, self.params, dys[1])
 
 
