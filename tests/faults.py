@@ -963,7 +963,7 @@ FAULTS = [
     ("study/arms.py", 'isinstance(loss, UserDefined) or loss == "binary"', 'loss == "binary"', "test_estimators.py::test_a_loss_that_networks_minimise_is_not_what_is_measured_of_an_estimator"),
     ("config/conflicts.py", 'minimised = name == "loss"', 'minimised = name == "no loss"', "test_estimators.py::test_what_does_not_go_with_an_estimator_is_refused"),
     ("checking/compare.py", "second = self.operation.passed(inputs, self.operation.params, dy, times=2)", "second = once", "test_check.py::test_a_planted_mistake_is_found_with_its_reason"),
-    ("checking/compare.py", "STEP_32 if self.single else STEP)", "STEP)", "test_check.py::test_correct_code_in_any_style_is_right"),
+    ("checking/compare.py", "STEP_32 if self.single else step, places", "step, places", "test_check.py::test_correct_code_in_any_style_is_right"),
     ("checking/reasons.py", "np.where(dy > 0, dy, 0),", "np.where(dy > 9, dy, 0),", "test_check.py"),
     ("checking/isolation.py", "        np.random.set_state(legacy)", "        pass", "test_check.py::test_the_callers_generators_are_as_they_were"),
     ("checking/result.py", "return 2 if not self.checked else 0 if self.right else 1", "return 0 if self.right or not self.checked else 1", "test_check.py::test_what_is_not_recognised_is_listed_and_nothing_checked_is_status_2"),

@@ -58,6 +58,16 @@ def test_the_step_the_layer_and_the_tensor_are_named(tmp_path: Path) -> None:
     assert named["net_stale_cache"].tensor == "step 2, linear layer 1: gradient of the parameter W1"
 
 
+def test_mistakes_in_networks_that_were_written_afterwards_are_found(tmp_path: Path) -> None:
+    found = [(case, last_of(case, tmp_path)) for case in cases("network_fresh_mistakes.txt")]
+    assert len(found) == 12
+    assert [case.name for case, one in found if one.verdict != "departs"] == []
+    assert sum(one.departures[0].code in case.codes for case, one in found) >= 8
+    right = cases("network_fresh_right.txt")
+    assert [case.name for case in right if last_of(case, tmp_path).decided_by != TWIN] == []
+    assert [case.name for case in right if last_of(case, tmp_path).verdict != "right"] == []
+
+
 SOURCE = """
 class Network:
     def __init__(self, n_inputs, n_hidden, n_classes):
