@@ -971,7 +971,7 @@ FAULTS = [
     ("checking/witnesses.py", "slopes = exact() if installed()", "slopes = None if installed()", "test_check_witnesses.py::test_where_pytorch_is_imported_it_decides_of_all_that_is_known"),
     ("checking/witnesses.py", '("torch" in sys.modules or FINE < gap <= OPEN)', "True", "test_check_witnesses.py::test_pytorch_is_imported_only_where_differences_leave_something_open"),
     ("checking/witnesses.py", "right = gap <= COARSE and off <= SMALL", "right = gap <= COARSE", "test_check_witnesses.py::test_pytorch_is_imported_only_where_differences_leave_something_open"),
-    ("checking/autograd.py", "except (ImportError, ValueError):", "except ImportError:", "test_check_witnesses.py::test_without_pytorch_differences_decide_alone"),
+    ("checking/autograd.py", 'return find_spec("torch") is not None', "return True", "test_check_witnesses.py::test_without_pytorch_differences_decide_alone"),
     ("checking/autograd.py", "correction=0", "correction=1", "test_check_witnesses.py::test_autograd_has_every_known_operation_with_the_same_value_and_the_slopes_of_it"),
     ("checking/differences.py", "(4 * once - twice) / 3", "(4 * once - twice) / 3.00001", "test_check_witnesses.py::test_differences_are_right_to_a_billionth_and_finer_ones_to_more"),
     ("checking/differences.py", "STEP, STEP_32 = 6e-6, 1e-2", "STEP, STEP_32 = 1e-4, 1e-2", "test_check_witnesses.py::test_differences_are_right_to_a_billionth_and_finer_ones_to_more"),
@@ -979,7 +979,7 @@ FAULTS = [
     ("checking/compare.py", "except UsersError as error:\n            self.depart(\"output\", f\"it raises", "except Exception as error:\n            self.depart(\"output\", f\"it raises", "test_check_witnesses.py::test_a_fault_of_ours_is_raised_and_the_users_is_told_with_its_line"),
     ("checking/compare.py", "self._after(a, other, forward_alone=True)", "pass", "test_check_properties.py::test_backward_belongs_to_the_last_forward"),
     ("checking/compare.py", "self._after(a, other, forward_alone=False)", "pass", "test_check_properties.py::test_backward_belongs_to_the_last_forward"),
-    ("checking/compare.py", "and not alike(second, once, 1e-6)", "", "test_check_models.py::test_objects_of_what_is_not_made_by_itself"),
+    ("checking/compare.py", "np.abs(once).max(initial=0) > 1e-9", "np.abs(once).max(initial=0) > 0", "test_check_models.py::test_objects_of_what_is_not_made_by_itself"),
     ("checking/compare.py", "one[::-1].copy() if self.op in LOSSES else one * 1.37", "one * 1.37", "test_check_models.py::test_layers_of_pytorch_are_right_and_known"),
     ("checking/compare.py", 'if mine.dtype.kind not in "fiub":', "if False:", "test_check_properties.py::test_what_is_no_array_of_numbers_is_told_and_no_fault_of_ours"),
     ("checking/known.py", 'found | {"x W^T": x @ weight.T + bias} if weight.shape[0] == weight.shape[1] else found', "found", "test_check_properties.py::test_a_right_linear_layer_is_never_alarmed"),
@@ -1001,6 +1001,7 @@ FAULTS = [
     ("checking/update_rules.py", "rule(p * (1 - LR * decay), g, s, t)", "rule(p * (1 - decay), g, s, t)", "test_check_models.py::test_all_that_is_written_by_hand_is_right"),
     ("checking/discover.py", 'if getattr(cls, "_is_protocol", False):', "if False:", "test_check_models.py::test_all_that_is_written_by_hand_is_right"),
     ("checking/build.py", "*(([], one) for one in tries), ", "", "test_check_networks.py::test_a_network_that_is_right_goes_with_its_twin"),
+    ("checking/networks/compare.py", "    if not fits and way.plain:", "    if not fits:", "test_check_networks.py::test_a_network_of_another_activation_that_is_given_targets"),
 ]  # fmt: skip
 
 

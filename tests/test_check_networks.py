@@ -159,6 +159,30 @@ def test_an_activation_that_is_not_known_leaves_a_network_to_differences() -> No
     assert (found.verdict, found.decided_by) == ("right", DIFFERENCES)
 
 
+@pytest.mark.parametrize(("slope", "verdict"), [("/ (1 + np.tan(net.h) ** 2)", "right"), ("* 1.3", "departs")])
+def test_a_network_of_another_activation_that_is_given_targets(slope: str, verdict: str) -> None:
+    source = (
+        "class Network:\n"
+        "    def __init__(net, n_inputs, n_hidden, n_classes):\n"
+        "        net.W1, net.W2 = np.ones((n_inputs, n_hidden)), np.ones((n_hidden, n_classes))\n"
+        "    def forward(net, x):\n"
+        "        net.x, net.h = x, np.arctan(x @ net.W1)\n"
+        "        e = np.exp(net.h @ net.W2)\n"
+        "        net.p = e / e.sum(1, keepdims=True)\n"
+        "        return net.p\n"
+        "    def backward(net, labels):\n"
+        "        d = net.p.copy()\n"
+        "        d[np.arange(len(d)), labels] -= 1\n"
+        "        net.dW2 = net.h.T @ d\n"
+        f"        net.dW1 = net.x.T @ (d @ net.W2.T {slope})\n"
+    )
+    scope: dict[str, Any] = {"np": np}
+    exec(source, scope)
+    found = paribus.check(scope["Network"]).things[0]
+    assert (found.verdict, found.decided_by) == (verdict, DIFFERENCES), str(found)
+    assert "another activation; softmax" in found.taken
+
+
 def test_a_forgotten_activation_is_said() -> None:
     scope: dict[str, Any] = {"np": np}
     exec(SOURCE.replace("np.tanh(z)", "z").replace("(1 - self.a[i] ** 2)", "1"), scope)

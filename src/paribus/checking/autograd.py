@@ -32,10 +32,7 @@ class Exact:
 
 def installed() -> bool:
     """Whether there is PyTorch; it is not imported by that."""
-    try:
-        return find_spec("torch") is not None
-    except (ImportError, ValueError):  # its import is blocked
-        return False
+    return find_spec("torch") is not None
 
 
 def differentiated(

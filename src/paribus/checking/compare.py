@@ -369,7 +369,7 @@ def _size(inputs: Mapping[str, Any]) -> int:
 
 def _doubled(once: Array, second: Array) -> bool:
     """Whether it is twice as large, and no rounding around 0, as that of a bias before a batch norm."""
-    return bool(np.abs(once).max(initial=0) > 1e-9) and alike(second, 2 * once, 1e-6) and not alike(second, once, 1e-6)
+    return bool(np.abs(once).max(initial=0) > 1e-9) and alike(second, 2 * once, 1e-6)
 
 
 def alike_shape(mine: Array, true: Array, tolerance: float) -> bool:

@@ -16,7 +16,7 @@ from paribus.checking.inputs import values
 from paribus.checking.isolation import Generators, UsersError
 from paribus.checking.networks.driver import Driver, Way, driver_of, loss, ways
 from paribus.checking.networks.steps import SAME_32, Steps, batch_of
-from paribus.checking.networks.twin import Form, likeliest
+from paribus.checking.networks.twin import Form, ending_of, likeliest
 from paribus.checking.result import DEPARTS, RIGHT, UNCHECKED, Checked, Departure
 from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation
@@ -30,7 +30,7 @@ _LARGE, _SAMPLE = 2000, 40
 
 
 def check_network(thing: Any, name: str, generators: Generators) -> Checked | None:
-    """None for what is no network of linear layers, or has an activation that is not known."""
+    """None for what is no network of linear layers, or is one like any operation, whose activation is not known."""
     driver = driver_of(_filled(thing), generators)
     if driver is None:
         return None
@@ -41,8 +41,9 @@ def check_network(thing: Any, name: str, generators: Generators) -> Checked | No
         return Checked(name=name, verdict=DEPARTS, departures=(Departure(tensor="output", how=f"it raises {error}"),))
     form = likeliest(x, y, driver.affines, driver.values())
     single = y.dtype == np.float32
-    if form.gap > (SAME_32 if single else _FITS):
-        return None
+    fits = form.gap <= (SAME_32 if single else _FITS)
+    if not fits:
+        form = Form(activations=(), ending=ending_of(y))
     sizes = [driver.affines[0].inputs, *(one.outputs for one in driver.affines)]
     taken = f"a network, {'-'.join(map(str, sizes))}, {form}"
     if form.without is not None:
@@ -53,6 +54,8 @@ def check_network(thing: Any, name: str, generators: Generators) -> Checked | No
     if way is None:
         note = f"backward could not be called in a way that is known ({errors[0]})"
         return Checked(name=name, verdict=UNCHECKED, taken=taken, notes=(note,))
+    if not fits and way.plain:
+        return None  # as any operation: differences of every tensor, with reasons
     found = Checked(name=name, verdict=RIGHT, taken=taken)
     if any(op == "identity" for op, _ in form.activations):
         note = "between linear layers is no activation: together they are one linear layer"
@@ -60,7 +63,9 @@ def check_network(thing: Any, name: str, generators: Generators) -> Checked | No
     if single:
         note = "it computes in float32, though it was given float64: compared at float32's tolerance"
         found = replace(found, notes=(*found.notes, note))
-    if installed():
+    if not fits:
+        found = replace(found, notes=(*found.notes, "its activation is not known: central differences alone decide"))
+    elif installed():
         found = Steps(driver, form, way, single=single).beside_the_twin(found)
     else:
         found = replace(found, notes=(*found.notes, "PyTorch is not installed: central differences alone decide"))

@@ -31,7 +31,7 @@ class Form:
 
     def __str__(self) -> str:
         names = dict.fromkeys(f"{name} {variant}".strip().replace("_", " ") for name, variant in self.activations)
-        return f"{', '.join(names)}; {self.ending.replace('_', ' ')}"
+        return f"{', '.join(names) or 'another activation'}; {self.ending.replace('_', ' ')}"
 
 
 def affine(x: Array, one: Affine, params: Mapping[str, Array], without: str | None = None) -> Array:
@@ -44,6 +44,13 @@ def affine(x: Array, one: Affine, params: Mapping[str, Array], without: str | No
 def activated(op: str, z: Array) -> dict[str, Array]:
     """Its variants; the identity has one."""
     return {"": z} if op == "identity" else variants(op, [z], {}, {}) or {}
+
+
+def ending_of(y: Array) -> str:
+    """What the numbers of an output are: shares, their logarithms, numbers between 0 and 1, or any."""
+    if (y > 0).all() and (y < 1).all():
+        return "softmax" if np.allclose(y.sum(1), 1, atol=1e-5) else "sigmoid"
+    return "log_softmax" if np.allclose(np.exp(y).sum(1), 1, atol=1e-5) else "logits"
 
 
 def likeliest(x: Array, y: Array, affines: tuple[Affine, ...], params: Mapping[str, Array]) -> Form:
