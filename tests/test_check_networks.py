@@ -131,6 +131,21 @@ def test_a_factor_on_any_gradient_of_a_network_is_found_in_that_tensor(sizes: li
     assert found.departures[0].tensor.endswith(f"gradient of the parameter {name}")
 
 
+def test_an_output_that_is_another_from_the_second_step_on() -> None:
+    model = network(4, 5, 3)
+    cls = type(model)
+
+    class Drifts(cls):  # type: ignore[misc, valid-type]
+        calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            return super().forward(x) * (1.0 if self.calls == 1 else 1.5)
+
+    model.__class__ = Drifts
+    assert paribus.check(model).things[0].departures[0].tensor == "step 2, output"
+
+
 def test_a_large_network_is_compared_as_a_whole_and_differences_are_taken_of_a_sample() -> None:
     found = paribus.check(network(64, 50, 10)).things[0]
     assert found.verdict == "right"

@@ -159,10 +159,10 @@ def test_gradients_of_a_coarse_type_are_told(dtype: Any) -> None:
     assert found.verdict == "departs"
 
 
-@pytest.mark.parametrize("returned", ["no array", [[1.0], [2.0, 3.0]], {"a": 1}, object()])
+@pytest.mark.parametrize("returned", ["no array", object(), np.full((5, 4), 1.0, dtype=object)])
 def test_what_is_no_array_of_numbers_is_told_and_no_fault_of_ours(returned: Any) -> None:
     found = checked(spoiled("odd", "x", lambda g: returned))
-    assert found.verdict == "departs"
+    assert "no array of numbers" in found.departures[0].how
 
 
 @pytest.mark.parametrize(

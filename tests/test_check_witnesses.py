@@ -18,7 +18,7 @@ from paribus.checking.autograd import differentiated
 from paribus.checking.differences import central, distance, extrapolated
 from paribus.checking.inputs import LOSSES, values
 from paribus.checking.isolation import called
-from paribus.checking.known import KNOWN, variants
+from paribus.checking.known import KNOWN, log_softmax, variants
 from paribus.checking.witnesses import AUTOGRAD, DIFFERENCES
 from tests.check import Case, cases
 
@@ -164,6 +164,10 @@ def test_a_fault_of_ours_is_raised_and_the_users_is_told_with_its_line(
     monkeypatch.setattr("paribus.checking.compare.central", broken)
     with pytest.raises(ValueError, match="ours"):
         of(Case("fine", (), LAYER.format(k="1")), tmp_path)
+
+
+def test_log_softmax_is_finite_where_softmax_is_rounded_to_0() -> None:
+    assert log_softmax(np.array([[1000.0, -1000.0]])).tolist() == [[0.0, -2000.0]]
 
 
 def test_what_a_call_gives_is_given_back() -> None:
