@@ -988,7 +988,7 @@ FAULTS = [
     ("checking/extremes.py", "if slope is None or np.isfinite(np.asarray(slope, float)).all():", "if True:", "test_check_properties.py::test_large_inputs"),
     ("checking/networks/steps.py", "if not self._same_shaped(y, known.outputs[-1]):", "if False:", "test_check_networks.py::test_an_output_that_is_another_from_the_second_step_on"),
     ("checking/networks/steps.py", "slope = trace.slopes.get(i - 1) if visible else None", "slope = None", "test_check_networks.py::test_the_step_the_layer_and_the_tensor_are_named"),
-    ("checking/networks/steps.py", "self.largest = max(self.largest, gap)", "pass", "test_check_networks.py"),
+    ("checking/networks/steps.py", "self.largest = max(self.largest, gap)", "pass", "test_check_networks.py::test_a_network_that_is_right_goes_with_its_twin"),
     ("checking/networks/reasons.py", "    found = _passed_on(case, mine, true, at) or reason", "    found = reason", "test_check_networks.py::test_a_mistake_in_a_network_is_found_where_it_is_with_its_reason"),
     ("checking/networks/reasons.py", "weight - LR * slope).T", "weight + LR * slope).T", "test_check_networks.py::test_a_mistake_in_a_network_is_found_where_it_is_with_its_reason"),
     ("checking/networks/twin.py", "one -= LR * one.grad", "one -= 2 * LR * one.grad", "test_check_networks.py::test_the_twin_recognises_every_activation_and_steps_as_sgd"),

@@ -37,6 +37,7 @@ def test_a_network_that_is_right_goes_with_its_twin(case: Case, tmp_path: Path) 
     assert found.decided_by == TWIN
     assert found.taken.startswith("a network, 4-5-3, ")
     assert any(note.startswith(f"{STEPS} steps of gradient descent beside {TWIN}") for note in found.notes)
+    assert 0 < found.differences[TWIN] < (1e-3 if "float32" in case.name else 1e-12)
     mine, theirs = found.curves.values()
     np.testing.assert_allclose(mine, theirs, rtol=1e-4 if "float32" in case.name else 1e-12)
 
