@@ -998,7 +998,7 @@ FAULTS = [
     ("checking/networks/compare.py", "if form.without is not None:", "if False:", "test_check_networks.py::test_a_mistake_in_a_network_is_found_where_it_is_with_its_reason"),
     ("checking/networks/compare.py", "return np.random.default_rng(size).permutation(size)[:_SAMPLE]", "return np.random.default_rng(size).permutation(size)[:0]", "test_check_networks.py::test_a_large_network_is_compared_as_a_whole_and_differences_are_taken_of_a_sample"),
     ("checking/optimizers.py", "if not found or (rule is None and why is None):", "if not found:", "test_check_models.py::test_a_rule_of_no_known_name_or_path_is_not_checked_and_a_common_mistake_in_it_is_found"),
-    ("checking/update_rules.py", "rule(p * (1 - LR * decay), g, s, t)", "rule(p * (1 - decay), g, s, t)", "test_check_models.py::test_all_that_is_written_by_hand_is_right"),
+    ("checking/update_rules.py", "rule(p * (1 - LR * decay), g, s, t)", "rule(p * (1 - decay), g, s, t)", "test_check.py::test_known_rules_are_those_of_pytorch"),
     ("checking/discover.py", 'if getattr(cls, "_is_protocol", False):', "if False:", "test_check_models.py::test_all_that_is_written_by_hand_is_right"),
     ("checking/build.py", "*(([], one) for one in tries), ", "", "test_check_networks.py::test_a_network_that_is_right_goes_with_its_twin"),
     ("checking/networks/compare.py", "    if not fits and way.plain:", "    if not fits:", "test_check_networks.py::test_a_network_of_another_activation_that_is_given_targets"),

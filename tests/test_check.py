@@ -215,6 +215,7 @@ def test_known_values_are_those_of_pytorch() -> None:
         ("momentum", "SGD", {"momentum": 0.9}),
         ("nesterov", "SGD", {"momentum": 0.9, "nesterov": True}),
         ("adam", "Adam", {}),
+        ("adamw", "AdamW", {"weight_decay": 0.1}),
         ("rmsprop", "RMSprop", {}),
         ("adagrad", "Adagrad", {}),
     ],
