@@ -1,6 +1,6 @@
 """How many planted mistakes `paribus check` finds, how many by the right reason, and how many alarms on correct code.
 
-python benchmarks/check.py          # the half on which it was tuned, and the half that was written afterwards
+python benchmarks/check.py          # of layers and of networks: the half on which it was tuned, and the half written afterwards
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ def judged(source: str) -> CheckResult:
 
 def main() -> None:
     """A line for each half, and what went wrong."""
-    for half in ("tuned", "fresh"):
+    for half in ("tuned", "fresh", "network", "network_fresh"):
         mistakes, right = cases(f"{half}_mistakes.txt"), cases(f"{half}_right.txt")
         found = named = alarms = left = 0
         for case in mistakes:
             result = judged(case.source)
-            codes = [d.code for one in result.things for d in one.departures]
+            things = result.things[-1:] if half.startswith("network") else result.things  # the layers are its own
+            codes = [d.code for one in things for d in one.departures]
             found += result.status == 1
             named += bool(codes) and codes[0] in case.codes
             if result.status != 1 or codes[0] not in case.codes:

@@ -43,6 +43,6 @@ def test_the_examples_of_check_run() -> None:
     text = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
     scope: dict[str, object] = {"__name__": "notebook"}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 4
     for block in blocks:
         exec(block, scope)

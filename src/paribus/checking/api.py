@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from paribus.checking.build import NotBuiltError, adapter, made, of_loss, of_object, of_pair
+from paribus.checking.build import NotBuiltError, adapter, all_made, of_loss, of_object, of_pair
 from paribus.checking.compare import Comparison
 from paribus.checking.discover import Found, find, read_names
 from paribus.checking.inputs import operation_of
-from paribus.checking.isolation import FAILS, Generators, callers_generators
+from paribus.checking.isolation import Generators, UsersError, callers_generators
 from paribus.checking.optimizers import check_rule
 from paribus.checking.result import UNCHECKED, Checked, CheckResult
 from paribus.checking.scalars import check_scalar
+from paribus.checking.shapes.operation import required
 from paribus.config.overrides import SettingsError, near_miss
-from paribus.config.user_errors import told
 
 __all__ = ["check", "check_file"]
 
@@ -83,13 +84,13 @@ def _several(names: dict[str, Any], found: list[Found] | None = None) -> CheckRe
 
 
 def check_found(found: Found, generators: Generators) -> Checked:
-    """One thing; what it raises is its own verdict, and never ours."""
+    """One thing. What its code raises is told; an error of ours is raised."""
     try:
         return _checked(found, generators)
     except NotBuiltError as error:
         return Checked(name=found.name, verdict=UNCHECKED, notes=(str(error),))
-    except FAILS as error:
-        return Checked(name=found.name, verdict=UNCHECKED, notes=(f"it raises {told(error)}; {adapter(found.name)}",))
+    except UsersError as error:
+        return Checked(name=found.name, verdict=UNCHECKED, notes=(f"it raises {error}; {adapter(found.name)}",))
 
 
 def _checked(found: Found, generators: Generators) -> Checked:
@@ -101,6 +102,9 @@ def _checked(found: Found, generators: Generators) -> Checked:
     if found.shape == "scalar":
         return check_scalar(thing, name)
     op = operation_of(name) or (operation_of(type(thing).__name__) if found.shape == "object" else None)
+    steps = op == "rnn_step" and found.shape in {"class", "object", "module"}
+    if steps and len(required(getattr(thing, "forward", thing)) or []) < (2 + isinstance(thing, type)):
+        op = None  # it takes a whole sequence
     if found.shape == "module" or _is_module(thing):
         from paribus.checking.shapes.torch_modules import of_module
 
@@ -109,11 +113,33 @@ def _checked(found: Found, generators: Generators) -> Checked:
         operation, make = of_pair(thing, name, op, generators)
     elif found.shape == "loss":
         operation, make = of_loss(thing, name, op, generators)
-    elif found.shape == "object":
-        operation, make = of_object(thing, name, op, generators)
     else:
-        operation, make = of_object(made(thing, name, op, generators), name, op, generators)
+        return _of_objects(
+            [thing] if found.shape == "object" else all_made(thing, name, op, generators), name, op, generators
+        )
     return Comparison(name, op, operation, make).result()
+
+
+def _of_objects(things: Iterable[Any], name: str, op: str | None, generators: Generators) -> Checked:
+    """The first that can be driven: the first that could be made need not be one that works."""
+    reasons = []
+    for thing in islice(things, 4):
+        network = None if op == "rnn_step" else _network(thing, name, generators)
+        if network is not None:
+            return network
+        try:
+            operation, make = of_object(thing, name, op, generators)
+        except NotBuiltError as error:
+            reasons.append(error)
+            continue
+        return Comparison(name, op, operation, make).result()
+    raise reasons[0]
+
+
+def _network(thing: Any, name: str, generators: Generators) -> Checked | None:
+    from paribus.checking.networks.compare import check_network
+
+    return check_network(thing, name, generators)
 
 
 def _is_module(thing: Any) -> bool:

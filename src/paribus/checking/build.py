@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from paribus.checking.differences import Array
-from paribus.checking.inputs import FEATURES, OUT, operation_of, shapes, size_for, values
-from paribus.checking.isolation import FAILS, Generators
+from paribus.checking.inputs import FEATURES, HIDDEN, LOSSES, OF_NUMBERS, OUT, operation_of, shapes, size_for, values
+from paribus.checking.isolation import Generators, UsersError, called
 from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation, LossFunction, Operation, PairOperation, required
-from paribus.config.user_errors import told
 
 Made = tuple[Operation, Callable[[int], dict[str, Any]]]
 
@@ -27,24 +29,74 @@ def adapter(name: str) -> str:
 
 
 def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
-    """An object of a class: by its parameters' names, else by trying sizes."""
+    """An object of a class: by its parameters' names, else by trying sizes. NotBuiltError where none can be made."""
+    return next(all_made(cls, name, op, generators))
+
+
+def all_made(cls: type, name: str, op: str | None, generators: Generators) -> Iterator[Any]:
+    """Objects of a class, the likeliest first. NotBuiltError where there is none."""
     wanted = required(cls) if "__init__" in {key for one in cls.__mro__[:-1] for key in vars(one)} else []
     if wanted is None:
         wanted = []
-    reasons = []
-    for arguments in _arguments(wanted, op):
+    reasons, some = [], False
+    sized = _sizes_with_defaults(cls) if op is None else []
+    tries = [dict(zip(sized, one, strict=True)) for one in _network_arguments(sized)]
+    by_place: list[tuple[list[Any], dict[str, Any]]] = [(one, {}) for one in _arguments(wanted, op)]
+    for arguments, named in [*(([], one) for one in tries), *by_place]:
         generators.set_back()
         try:
-            return cls(*arguments)
-        except FAILS as error:
-            reasons.append(told(error))
+            thing = called(cls, *arguments, **named)
+        except UsersError as error:
+            reasons.append(str(error))
+            continue
+        some = True
+        yield thing
+    if some:
+        return
     what = f"{name}({', '.join(wanted)})" if wanted else f"{name}()"
     raise NotBuiltError(
         f"{what} cannot be made ({reasons[0] if reasons else 'its arguments are not known'}); {adapter(name)}"
     )
 
 
+_NETWORK_SIZES: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    (r"sizes|dims|shape|architecture|^layers$|layer_?units|^units$|neurons", ([FEATURES, HIDDEN, OUT],)),
+    (r"hidden|^h$|^h_?(dim|size|units)$|^n_?h$|width|middle", (HIDDEN, [HIDDEN])),
+    (r"class|out|^n_?o$|^k$|^c$|^n_?y$|target", (OUT,)),
+    (r"^n_?in|^in|input|feature|^n_?i$|^d$|^dim$|^n_?x$", (FEATURES,)),
+    (r"scale|std|sigma", (0.5,)),
+    (r"^(lr|eta|learning_?rate|alpha)$", (0.1,)),
+    (r"activation|nonlinearity", ("relu", "tanh")),
+)
+"""What a network's constructor is given, by the names of its parameters; the first is the likeliest."""
+
+
+def _network_arguments(names: list[str]) -> Iterator[list[Any]]:
+    """Where a name says that there are hidden units, or a list of sizes."""
+    several = [next((v for pattern, v in _NETWORK_SIZES if re.search(pattern, one.lower())), None) for one in names]
+    if not any(re.search(pattern, one.lower()) for pattern, _ in _NETWORK_SIZES[:2] for one in names):
+        return
+    filled = [v or (size_for(n, None),) for n, v in zip(names, several, strict=True)]
+    if all(one[0] is not None for one in filled):
+        yield from map(list, product(*filled))
+
+
+def _sizes_with_defaults(cls: type) -> list[str]:
+    """The names of a network's sizes that have a default, as 784: small ones are checked sooner, and as well."""
+    try:
+        known = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    sized = [
+        one.name for one in known if isinstance(one.default, int | list | tuple) and not isinstance(one.default, bool)
+    ]
+    sized = [one for one in sized if any(re.search(pattern, one.lower()) for pattern, _ in _NETWORK_SIZES[:4])]
+    return sized if any(re.search(pattern, one.lower()) for pattern, _ in _NETWORK_SIZES[:2] for one in sized) else []
+
+
 def _arguments(names: list[str], op: str | None) -> Iterator[list[Any]]:
+    if op is None:
+        yield from _network_arguments(names)
     guessed = [size_for(name, op) for name in names]
     if all(one is not None for one in guessed):
         yield guessed
@@ -60,7 +112,8 @@ def of_object(thing: Any, name: str, op: str | None, generators: Generators) -> 
     forward = getattr(thing, "forward", None) or thing
     wanted = required(forward)
     names = wanted or ["x"]
-    _spread(kept.parameters(thing), kept.looks_learned(thing), op)
+    if op not in LOSSES:  # what a loss holds, as weights of classes, has values that mean something
+        _spread(kept.parameters(thing), kept.looks_learned(thing), op)
     operation = ClassOperation(thing, generators, _settings(thing))
     return operation, _fitting(operation, names, op, name)
 
@@ -110,15 +163,15 @@ def _kinds(kinds: tuple[str, ...], shape: tuple[int, ...], inputs: int) -> tuple
 
 def _fitting(operation: Operation, names: list[str], op: str | None, name: str) -> Callable[[int], dict[str, Any]]:
     """Inputs that forward takes: shapes and kinds of targets are tried."""
-    kinds = ("classes", "onehot", "numbers") if op != "mean_squared" else ("numbers",)
+    kinds = ("numbers",) if op in OF_NUMBERS else ("classes", "onehot", "numbers")
     reasons = []
     for shape in shapes(op):
         for kind in _kinds(kinds, shape, len(names)):
+            given = values(op, names, shape, 5, kind)
             try:
-                given = values(op, names, shape, 5, kind)
                 y = operation.forward(given, operation.params)
-            except FAILS as error:
-                reasons.append(told(error))
+            except UsersError as error:
+                reasons.append(str(error))
                 continue
             if isinstance(y, np.ndarray | np.floating | float | int) and np.asarray(y).dtype.kind in "fiu":
                 return lambda batch, shape=shape, kind=kind: values(op, names, shape, batch, kind)  # type: ignore[misc]

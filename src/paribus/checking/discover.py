@@ -120,6 +120,10 @@ def _of_class(name: str, cls: type) -> Found:
     torch = sys.modules.get("torch")
     if torch is not None and issubclass(cls, torch.nn.Module | torch.autograd.Function):
         return Found(name=name, shape="module", thing=cls)
+    if torch is not None and issubclass(cls, torch.optim.Optimizer):
+        return Found(name=name, shape="rule", thing=cls)
+    if getattr(cls, "_is_protocol", False):
+        return Found(name=name, shape="unknown", thing=cls, why="it is a protocol: it says what others do")
     if getattr(cls, "__abstractmethods__", None):
         return Found(name=name, shape="unknown", thing=cls, why="it is abstract")
     if hasattr(cls, "backward") and (

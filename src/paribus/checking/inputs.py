@@ -14,15 +14,21 @@ _NAMES = (
     ("batch_norm_2d", r"spatial.*(batch_?norm|bn)|(batch_?norm|bn)_?2d"),
     ("batch_norm", r"batch_?norm|\bbn|^bn|_bn"),
     ("layer_norm", r"layer_?norm|^ln\b"),
+    ("binary_cross_entropy", r"bce|binary|logistic_?loss"),
     ("softmax_cross_entropy", r"soft_?max.*(loss|cross|entropy|ce\b|nll)|(cross|entropy|ce|loss).*(logits|softmax)"),
     ("cross_entropy", r"cross_?entropy|^ce|_ce$|celoss|nll|xent"),
     ("log_softmax", r"log_?soft_?max"),
     ("softmax", r"soft_?max"),
-    ("binary_cross_entropy", r"bce|binary|logistic_?loss"),
     ("mean_squared", r"mse|mean_?sq|l2_?loss|squared|euclid"),
+    ("huber", r"huber|smooth_?l1"),
+    ("mean_absolute", r"mae\b|mean_?abs|l1_?loss"),
+    ("quantile", r"quantile|pinball"),
+    ("identity", r"identity"),
     ("leaky_relu", r"leaky"),
     ("elu", r"\belu|^elu"),
     ("gelu", r"gelu"),
+    ("silu", r"silu|swish"),
+    ("softplus", r"soft_?plus"),
     ("relu", r"relu|rectif"),
     ("sigmoid", r"sigmoid|logistic"),
     ("tanh", r"tanh"),
@@ -36,9 +42,11 @@ _NAMES = (
     ("linear", r"linear|affine|dense|fully|^fc|_fc|\bfc"),
 )
 
-LOSSES = {"softmax_cross_entropy", "cross_entropy", "binary_cross_entropy", "mean_squared"}
+OF_NUMBERS = {"mean_squared", "mean_absolute", "huber", "quantile"}
+"""Losses of numbers to predict."""
+LOSSES = {"softmax_cross_entropy", "cross_entropy", "binary_cross_entropy", *OF_NUMBERS}
 IMAGES = {"batch_norm_2d", "convolution", "max_pool", "average_pool", "pool", "flatten"}
-FEATURES, OUT, CHANNELS, HEIGHT, WIDTH, CLASSES = 4, 3, 2, 4, 6, 3
+FEATURES, HIDDEN, OUT, CHANNELS, HEIGHT, WIDTH, CLASSES = 4, 5, 3, 2, 4, 6, 3
 
 
 def operation_of(name: str) -> str | None:
@@ -69,7 +77,7 @@ def shapes(op: str | None) -> list[tuple[int, ...]]:
         return [image, rows, (HEIGHT, WIDTH, CHANNELS)]
     if op == "rnn_step":
         return [(OUT,)]
-    return [rows, image, (3, FEATURES), (1,)]
+    return [rows, image, (3, FEATURES), (1,), (OUT,), (CHANNELS, 8, 8), (1, 8, 8)]
 
 
 def values(
@@ -78,7 +86,7 @@ def values(
     """x, and what else the operation wants, by its place. `kind`: what a second input is, classes, onehot or numbers."""
     rng = np.random.default_rng([batch, len(shape)])
     first = off_kinks(rng, batch, *shape)
-    if op in LOSSES and op != "mean_squared" and shape == (FEATURES,):
+    if op in LOSSES - OF_NUMBERS and shape == (FEATURES,):
         first = first[:, :CLASSES]
     if op in {"cross_entropy", "binary_cross_entropy"}:
         first = rng.uniform(0.2, 1, first.shape)
@@ -95,7 +103,8 @@ def _second(op: str | None, first: Array, kind: str, rng: np.random.Generator) -
         return off_kinks(rng, batch, FEATURES)
     classes = (np.arange(batch) * 2 + 1) % first.shape[1]
     if op == "binary_cross_entropy":
-        return rng.integers(0, 2, first.shape).astype(float)
+        of_classes: Array = rng.integers(0, 2, batch if kind == "column" else first.shape)
+        return of_classes if kind == "column" else of_classes.astype(float)
     if kind == "column":
         return off_kinks(rng, batch)
     if kind == "classes":
@@ -109,7 +118,20 @@ def extremes(op: str | None, x: Array) -> dict[str, Array]:
     """Inputs at the ends: large ones, and for logarithms of probabilities an exact 0."""
     if op == "cross_entropy":
         return {"a probability of exactly 0": np.eye(x.shape[1])[np.zeros(len(x), int)]}
-    if op in {"relu", "leaky_relu", "softmax", "log_softmax", "softmax_cross_entropy", "sigmoid", "tanh", "elu", None}:
+    if op in {
+        "relu",
+        "leaky_relu",
+        "softmax",
+        "log_softmax",
+        "softmax_cross_entropy",
+        "sigmoid",
+        "tanh",
+        "elu",
+        "gelu",
+        "silu",
+        "softplus",
+        None,
+    }:
         large = np.where(np.arange(x.size).reshape(x.shape) % 2 == 0, 1000.0, -1000.0)
         return {"inputs of 1000 and -1000": large, "inputs of 1000 and 999": np.where(large > 0, 1000.0, 999.0)}
     return {}
@@ -118,6 +140,9 @@ def extremes(op: str | None, x: Array) -> dict[str, Array]:
 _SIZES: tuple[tuple[str, Callable[[str | None], Any]], ...] = (
     (r"^(rng|generator|random_state)$", lambda op: np.random.default_rng(0)),
     (r"seed", lambda op: 0),
+    (r"^(q|tau|quantile)$", lambda op: 0.3),
+    (r"^(image|img)(_?(shape|size))?$", lambda op: (CHANNELS, 8, 8)),
+    (r"^(layers|blocks|modules|inner)$", lambda op: [Bent()]),
     (r"(running|moving)_?mean", lambda op: np.zeros(_units(op))),
     (r"(running|moving)_?(var|std)", lambda op: np.ones(_units(op))),
     (r"^(w|weights?|kernels?_?w|gamma|scale)$", lambda op: _weight(op)),
@@ -149,6 +174,23 @@ _SIZES: tuple[tuple[str, Callable[[str | None], Any]], ...] = (
 )
 
 
+class Bent:
+    """y = x + x^2 / 10: what a layer that holds layers is given."""
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, Array] = {}
+        self.gradients: dict[str, Array] = {}
+
+    def forward(self, x: Array) -> Array:
+        """Any shape."""
+        self._x = x
+        return x + x * x / 10
+
+    def backward(self, dy: Array) -> Array:
+        """Any shape."""
+        return dy * (1 + self._x / 5)
+
+
 def _units(op: str | None) -> int:
     return CHANNELS if op in IMAGES else FEATURES
 
@@ -157,6 +199,8 @@ def _weight(op: str | None) -> Array:
     rng = np.random.default_rng(5)
     if op in {"batch_norm", "batch_norm_2d", "layer_norm"}:
         return rng.uniform(0.5, 1.5, _units(op))
+    if op in LOSSES:  # of the classes
+        return rng.uniform(0.5, 1.5, CLASSES)
     return rng.normal(size=(OUT, CHANNELS, 3, 3) if op == "convolution" else (OUT, FEATURES))
 
 

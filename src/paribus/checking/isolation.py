@@ -1,16 +1,54 @@
-"""The same numbers at every call: generators are set back, and what a file prints or asks for is kept from us."""
+"""The same numbers at every call: generators are set back. And whose an error is: the user's, or ours."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import random
-from collections.abc import Iterator, Mapping
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from paribus.config.user_errors import told
+
 FAILS = (Exception, SystemExit)
+_OURS = str(Path(__file__).parent)
+_INSTALLED = tuple({sysconfig.get_path(one) for one in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+class UsersError(Exception):
+    """What the user's code raised, told in one line; whatever else is raised is a fault of ours, and is never hidden."""
+
+
+def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """A call of the user's code: every one is made here. UsersError for what it raises.
+
+    >>> try:
+    ...     called(int, "x")
+    ... except UsersError as error:
+    ...     print(error)
+    ValueError: invalid literal for int() with base 10: 'x'
+    """
+    try:
+        return function(*arguments, **named)
+    except FAILS as error:
+        raise UsersError(_told_with_line(error)) from error
+
+
+def _told_with_line(error: BaseException) -> str:
+    """What the user's code raised, and the line of it that is the last in no library: "ValueError: no (line 3 of f.py)"."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        file = frame.f_code.co_filename
+        if file.startswith(_OURS):
+            break
+        if not file.startswith(_INSTALLED):
+            where = "" if file.startswith("<") else f" of {Path(file).name}"
+            return f"{told(error)} (line {line}{where})"
+    return told(error)
 
 
 class Generators:

@@ -1,17 +1,19 @@
 """Operations that are known: their value in float64, by plain formulas. Tests hold each to PyTorch's.
 
-Each gives the values that are right, by convention: a loss may be a mean or a sum, a weight may lie either way. The
-gradients need no formula: they are those of the value.
+Each gives the values that are right, by convention: a loss may be a mean or a sum, a weight may lie either way.
+`autograd` has the same in PyTorch, with the gradients.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from paribus.checking.differences import Array
+from paribus.checking.differences import Array, distance
 
 Variants = dict[str, Any]
 
@@ -20,6 +22,13 @@ def softmax(x: Array, axis: int = -1) -> Array:
     """exp(x - max) over its sum."""
     e = np.exp(x - x.max(axis, keepdims=True))
     found: Array = e / e.sum(axis, keepdims=True)
+    return found
+
+
+def log_softmax(x: Array) -> Array:
+    """x - max - log of the sum of exp(x - max): finite where softmax is rounded to 0."""
+    z = x - x.max(-1, keepdims=True)
+    found: Array = z - np.log(np.exp(z).sum(-1, keepdims=True))
     return found
 
 
@@ -32,7 +41,8 @@ def _linear(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[st
     weight = next(one for one in params.values() if one.ndim == 2)
     bias = sum(one.ravel() for one in params.values() if one is not weight)
     turned = weight if weight.shape[0] == x.shape[1] else weight.T
-    return {"": x @ turned + bias}
+    found = {"": x @ turned + bias}
+    return found | {"x W^T": x @ weight.T + bias} if weight.shape[0] == weight.shape[1] else found
 
 
 def _targets(y: Any, z: Array) -> Array:
@@ -52,17 +62,38 @@ def reductions(each: Array, examples: int) -> Variants:
     }
 
 
+def _weighted(each: Array, t: Array, params: Mapping[str, Array], examples: int) -> Variants:
+    """With weights of the classes, the two means of PyTorch's; without, see `reductions`."""
+    weights = next((one for one in params.values() if one.shape == t.shape[1:]), None)
+    if weights is None:
+        return reductions(each, examples)
+    w = t @ weights
+    return {"": float((w * each).sum() / w.sum()), "weighted, over the examples": float((w * each).sum() / examples)}
+
+
+def _absolute(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
+    z, t = inputs[:2]
+    return reductions(np.abs(z - t.reshape(z.shape)), len(z))
+
+
+def _huber(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
+    z, t = inputs[:2]
+    d = np.abs(z - t.reshape(z.shape))
+    return reductions(np.where(d < 1, d * d / 2, d - 0.5), len(z))
+
+
 def _entropy(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
     p, t = inputs[0], _targets(inputs[1], inputs[0])
-    from_p = {} if (p <= 0).any() else reductions(-(t * np.log(p)).sum(1), len(p))
-    z = p - p.max(1, keepdims=True)
-    from_z = reductions(-(t * (z - np.log(np.exp(z).sum(1, keepdims=True)))).sum(1), len(p))
-    return {**from_p, **{f"of logits; {name}": one for name, one in from_z.items()}}
+    from_p = {} if (p <= 0).any() else _weighted(-(t * np.log(p)).sum(1), t, params, len(p))
+    from_z = _weighted(-(t * log_softmax(p)).sum(1), t, params, len(p))
+    of_log = _weighted(-(t * p).sum(1), t, params, len(p))
+    named = (("of logits; ", from_z), ("of log-probabilities; ", of_log))
+    return from_p | {f"{what}{name}": one for what, found in named for name, one in found.items()}
 
 
 def _softmax_entropy(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
-    z, t = inputs[0] - inputs[0].max(1, keepdims=True), _targets(inputs[1], inputs[0])
-    return reductions(-(t * (z - np.log(np.exp(z).sum(1, keepdims=True)))).sum(1), len(z))
+    z, t = inputs[0], _targets(inputs[1], inputs[0])
+    return _weighted(-(t * log_softmax(z)).sum(1), t, params, len(z))
 
 
 def _squared(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
@@ -71,7 +102,7 @@ def _squared(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[s
 
 
 def _binary(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
-    p, t = inputs[:2]
+    p, t = inputs[0], inputs[1].reshape(inputs[0].shape)
     found = reductions(-(t * np.log(p) + (1 - t) * np.log(1 - p)), len(p))
     of_logits = reductions(np.logaddexp(0, p) - t * p, len(p))
     return {**found, **{f"of logits; {name}": one for name, one in of_logits.items()}}
@@ -126,11 +157,15 @@ def _convolution(inputs: list[Any], params: Mapping[str, Array], settings: Mappi
     return found
 
 
+POOLS = ((2, 2, 0), (2, 1, 0), (3, 1, 0), (3, 2, 0), (3, 3, 0), (3, 2, 1), (3, 1, 1))
+"""Window, stride and padding of the pools that are tried."""
+
+
 def _pool(reduce: Callable[..., Array]) -> Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], Variants]:
     def value(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
         view = np.lib.stride_tricks.sliding_window_view
         found = {}
-        for k, s, p in ((2, 2, 0), (2, 1, 0), (3, 1, 0), (3, 2, 0), (3, 3, 0), (3, 2, 1), (3, 1, 1)):
+        for k, s, p in POOLS:
             edge = -np.inf if reduce is np.max else 0.0
             framed = np.pad(inputs[0], ((0, 0), (0, 0), (p, p), (p, p)), constant_values=edge)
             windows = view(framed, (k, k), axis=(2, 3))[:, :, ::s, ::s]
@@ -152,6 +187,28 @@ def _rnn(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, 
     return {"": np.tanh(total + h @ turned), "h W^T": np.tanh(total + h @ turned.T)}
 
 
+def bent_slopes(settings: Mapping[str, Any], default: float) -> list[float]:
+    """The slopes, or scales, below 0 that are tried: those of the object itself, and usual ones."""
+    own = [v for k, v in settings.items() if isinstance(v, float) and re.fullmatch(r".*(slope|alpha|leak).*|a", k)]
+    return list(dict.fromkeys([default, *own, 0.01, 0.1, 0.2, 0.3, 1.0]))
+
+
+def _bent(
+    f: Callable[[Array, float], Array], default: float
+) -> Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], Variants]:
+    return lambda inputs, params, settings: {
+        "" if one == default else f"{one:g}": f(inputs[0], one) for one in bent_slopes(settings, default)
+    }
+
+
+def _gelu(inputs: list[Any], params: Mapping[str, Array], settings: Mapping[str, Any]) -> Variants:
+    x = inputs[0]
+    return {
+        "": 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
+        "by tanh": 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    }
+
+
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow."""
     found: Array = np.exp(-np.logaddexp(0, -x))
@@ -160,16 +217,24 @@ def sigmoid(x: Array) -> Array:
 
 KNOWN: dict[str, Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], Variants]] = {
     "linear": _linear,
+    "identity": _of_x(lambda x: x),
     "relu": _of_x(lambda x: np.maximum(x, 0)),
     "sigmoid": _of_x(sigmoid),
     "tanh": _of_x(np.tanh),
+    "silu": _of_x(lambda x: x * sigmoid(x)),
+    "softplus": _of_x(lambda x: np.logaddexp(0, x)),
+    "leaky_relu": _bent(lambda x, slope: np.where(x > 0, x, slope * x), 0.01),
+    "elu": _bent(lambda x, slope: np.where(x > 0, x, slope * np.expm1(np.minimum(x, 0))), 1.0),
+    "gelu": _gelu,
     "softmax": _of_x(softmax),
-    "log_softmax": _of_x(lambda x: np.log(softmax(x))),
+    "log_softmax": _of_x(log_softmax),
     "flatten": _of_x(lambda x: x.reshape(len(x), -1)),
     "cross_entropy": _entropy,
     "softmax_cross_entropy": _softmax_entropy,
     "binary_cross_entropy": _binary,
     "mean_squared": _squared,
+    "mean_absolute": _absolute,
+    "huber": _huber,
     "batch_norm": _norm(per_example=False),
     "batch_norm_2d": _norm(per_example=False),
     "layer_norm": _norm(per_example=True),
@@ -179,6 +244,7 @@ KNOWN: dict[str, Callable[[list[Any], Mapping[str, Array], Mapping[str, Any]], V
     "rnn_step": _rnn,
 }
 BY_BEHAVIOUR = (
+    "identity",
     "relu",
     "sigmoid",
     "tanh",
@@ -188,6 +254,11 @@ BY_BEHAVIOUR = (
     "max_pool",
     "average_pool",
     "convolution",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "softplus",
 )
 
 
@@ -207,3 +278,11 @@ def matching(found: Variants, y: Any, tolerance: float = 1e-4) -> str | None:
         if np.shape(one) == np.shape(y) and np.allclose(one, y, rtol=tolerance, atol=tolerance):
             return name
     return None
+
+
+def closest(found: Variants, y: Any) -> str | None:
+    """The name of the variant that is nearest to y, of those of its shape."""
+    gaps = {
+        name: distance(np.asarray(y), np.asarray(one)) for name, one in found.items() if np.shape(one) == np.shape(y)
+    }
+    return min(gaps, key=lambda name: gaps[name]) if gaps else None

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from paribus.checking.compare import _far
+from paribus.checking.compare import far
 from paribus.checking.discover import Found, find, read_names
-from paribus.checking.isolation import FAILS, Generators
+from paribus.checking.isolation import Generators, UsersError
 from paribus.checking.result import DEPARTS, UNCHECKED, Checked, Departure
 from paribus.config.overrides import SettingsError
 
@@ -64,14 +64,14 @@ def _beside(checked: Checked, mine: Found, theirs: Found, own: Generators, other
             b.params if a.params.keys() == b.params.keys() else a.params,
         )
         solution = b.forward(make(5), b.params)
-    except FAILS:
+    except UsersError:
         return checked
     if a.params.keys() != b.params.keys():
         note = f"the parameters have other names than the solution's ({', '.join(b.params)}): outputs are not compared"
         return replace(checked, notes=(*checked.notes, note))
     if np.shape(y) == np.shape(solution) and np.allclose(y, solution, rtol=1e-4, atol=1e-6):
         return checked
-    departure = Departure(tensor="output, beside the reference", how=_far(y, solution), code="reference")
+    departure = Departure(tensor="output, beside the reference", how=far(y, solution), code="reference")
     return replace(checked, verdict=DEPARTS, departures=(*checked.departures, departure))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 RIGHT, DEPARTS, UNCHECKED = "right", "departs", "not checked"
@@ -20,13 +21,21 @@ class Departure:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """One thing: its verdict, what it was taken for, what departs, and what is worth knowing without being wrong."""
+    """One thing: its verdict, what it was taken for, what departs, and what is worth knowing without being wrong.
+
+    `decided_by`: "PyTorch's autograd" or "central differences"; `differences`: of what is right, the largest difference
+    from each that was asked, as a share of the largest number of its tensor. `curves`: of a network, the
+    loss at each step, its own and that of its PyTorch twin.
+    """
 
     name: str
     verdict: str
     taken: str = ""
+    decided_by: str = ""
+    differences: Mapping[str, float] = field(default_factory=dict)
     departures: tuple[Departure, ...] = ()
     notes: tuple[str, ...] = ()
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

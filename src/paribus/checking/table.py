@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from paribus.checking.result import CheckResult
+    from paribus.checking.result import Checked, CheckResult
 
 _STYLES = {"right": "green", "departs": "bold red", "not checked": "dim"}
 
@@ -20,7 +20,11 @@ def check_table(found: CheckResult) -> RenderableType:
     lines: list[RenderableType] = []
     for one in found.things:
         head = Text.assemble(
-            (f"{one.name:{width}}", "bold"), "  ", (f"{one.verdict:11}", _STYLES[one.verdict]), "  ", (one.taken, "dim")
+            (f"{one.name:{width}}", "bold"),
+            "  ",
+            (f"{one.verdict:11}", _STYLES[one.verdict]),
+            "  ",
+            (_taken(one), "dim"),
         )
         head.rstrip()
         lines.append(head)
@@ -39,3 +43,13 @@ def check_table(found: CheckResult) -> RenderableType:
         total = "nothing was checked"
     lines += [Text(""), Text(total + (f"; {left} not checked" if left else ""), style="bold")]
     return Group(*lines)
+
+
+def _taken(one: Checked) -> str:
+    """What it was taken for, and the witness: "linear, within 3e-11 of central differences"."""
+    if one.differences:
+        words = " and ".join(
+            f"{gap:.0e} of {witness}" if gap else f"0 of {witness}" for witness, gap in one.differences.items()
+        )
+        return f"{one.taken}, within {words}"
+    return f"{one.taken}, by {one.decided_by}" if one.decided_by else one.taken

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from paribus.checking.differences import Array
-from paribus.checking.isolation import Generators
+from paribus.checking.isolation import Generators, called
 from paribus.checking.shapes import parameters as kept
 
 
@@ -23,6 +23,7 @@ class Passed:
     inputs: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
+    params_alone: bool = False  # backward returned a dict of the parameters' gradients
 
 
 class Operation:
@@ -44,7 +45,7 @@ class Operation:
         raise NotImplementedError
 
     def again(self, first: Mapping[str, Any], second: Mapping[str, Any], dys: tuple[Any, Any]) -> Passed:
-        """A pass on `first`, then one on `second`, another batch size; what the second left."""
+        """A pass on `first` (forward alone where its dy is None), then one on `second`; what the second left."""
         raise NotImplementedError
 
 
@@ -91,7 +92,7 @@ class ClassOperation(Operation):
     @staticmethod
     def _call(thing: Any, values: list[Any]) -> Any:
         forward = getattr(thing, "forward", None)
-        y = forward(*values) if forward is not None else thing(*values)
+        y = called(forward if forward is not None else thing, *values)
         return y[0] if isinstance(y, tuple) else y
 
     def forward(self, inputs: Mapping[str, Any], params: Mapping[str, Array]) -> Any:
@@ -104,11 +105,11 @@ class ClassOperation(Operation):
         mine = copied(inputs)
         if np.ndim(dy) == 0:  # a loss: backward(), backward(p, t) or backward(1.0)
             given = list(mine.values()) if wanted and len(wanted) >= 2 else [1.0] if wanted else []
-            return thing.backward(*given), mine
+            return called(thing.backward, *given), mine
         dy = np.array(dy)
         before = dy.copy()
         more = list(mine.values())[: max(0, len(wanted or [1]) - 1)]
-        returned = thing.backward(dy, *more) if wanted or wanted is None else thing.backward()
+        returned = called(thing.backward, *([dy, *more] if wanted or wanted is None else []))
         return returned, {"dy": (before, dy)}
 
     def passed(self, inputs: Mapping[str, Any], params: Mapping[str, Array], dy: Any, *, times: int = 1) -> Passed:
@@ -135,6 +136,8 @@ class ClassOperation(Operation):
         names = list(self.params)
         grads = {name: copy.copy(one) for name, one in kept.gradients(thing, names).items()}
         slopes = [returned] if not isinstance(returned, tuple | list) else list(returned)
+        if isinstance(returned, dict) and returned.keys() & set(names):  # of the parameters alone
+            return Passed(y, {}, grads | {name: returned.get(name) for name in names}, changed, params_alone=True)
         wanted = [name for name, one in inputs.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"]
         found = dict(zip(wanted, slopes, strict=False))
         rest = slopes[len(found) :]
@@ -155,9 +158,12 @@ class ClassOperation(Operation):
     def again(self, first: Mapping[str, Any], second: Mapping[str, Any], dys: tuple[Any, Any]) -> Passed:
         """One object, two batches."""
         thing = self._fresh(self.params)
-        self._one(thing, first, dys[0])
+        if dys[0] is None:
+            self._call(thing, list(copied(first).values()))
+        else:
+            self._one(thing, first, dys[0])
         if callable(reset := getattr(thing, "zero_grad", None)):
-            reset()
+            called(reset)
         return self._one(thing, second, dys[1])
 
     @property
@@ -194,18 +200,18 @@ class PairOperation(Operation):
 
     def forward(self, inputs: Mapping[str, Any], params: Mapping[str, Array]) -> Any:
         """The value without the cache."""
-        return self._split(self._pair[0](*self._given(inputs, params).values()))[0]
+        return self._split(called(self._pair[0], *self._given(inputs, params).values()))[0]
 
     def passed(self, inputs: Mapping[str, Any], params: Mapping[str, Array], dy: Any, *, times: int = 1) -> Passed:
         """See `Operation`."""
         for _ in range(times):
             given = self._given(inputs, params)
             before = copied({name: one for name, one in given.items() if isinstance(one, np.ndarray)})
-            y, cache = self._split(self._pair[0](*given.values()))
+            y, cache = self._split(called(self._pair[0], *given.values()))
             y = np.array(y) if isinstance(y, np.ndarray) else y
             changed = written(before, given)
             upstream = np.array(dy)
-            found = self._sorted(self._pair[1](upstream, cache), y, given, inputs)
+            found = self._sorted(called(self._pair[1], upstream, cache), y, given, inputs)
             found.changed = changed + (["dy"] if not np.array_equal(upstream, dy) else [])
         return found
 
@@ -221,13 +227,16 @@ class PairOperation(Operation):
     def after_another(self, inputs: Mapping[str, Any], other: Mapping[str, Any], dy: Any) -> Passed | None:
         """The first call's cache is used after the second call."""
         given = self._given(inputs, self.params)
-        y, cache = self._split(self._pair[0](*given.values()))
-        self._pair[0](*self._given(other, self.params).values())
-        return self._sorted(self._pair[1](np.array(dy), cache), y, given, inputs)
+        y, cache = self._split(called(self._pair[0], *given.values()))
+        called(self._pair[0], *self._given(other, self.params).values())
+        return self._sorted(called(self._pair[1], np.array(dy), cache), y, given, inputs)
 
     def again(self, first: Mapping[str, Any], second: Mapping[str, Any], dys: tuple[Any, Any]) -> Passed:
         """One after the other."""
-        self.passed(first, self.params, dys[0])
+        if dys[0] is None:
+            self.forward(first, self.params)
+        else:
+            self.passed(first, self.params, dys[0])
         return self.passed(second, self.params, dys[1])
 
 

@@ -10,7 +10,7 @@ import torch
 
 from paribus.checking.build import Made, _fitting, made
 from paribus.checking.differences import Array
-from paribus.checking.isolation import Generators
+from paribus.checking.isolation import Generators, called
 from paribus.checking.shapes.operation import Operation, Passed, required
 
 
@@ -27,16 +27,17 @@ class TorchOperation(Operation):
 
     def _run(self, inputs: Mapping[str, Any], params: Mapping[str, Array]) -> tuple[Any, list[Any], dict[str, Any]]:
         self._generators.set_back()
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # of this device alone: torch.manual_seed takes milliseconds
         given = [
             torch.tensor(v, requires_grad=v.dtype.kind == "f") if isinstance(v, np.ndarray) else v
             for v in inputs.values()
         ]
         weights = {n: torch.tensor(v, requires_grad=True) for n, v in params.items()}
         if self._apply is not None:
-            return self._apply(*given), given, weights
+            return called(self._apply, *given), given, weights
         buffers = {n: b.clone() for n, b in self._module.named_buffers()}
-        return torch.func.functional_call(self._module, {**buffers, **weights}, tuple(given)), given, weights
+        y = called(torch.func.functional_call, self._module, {**buffers, **weights}, tuple(given))
+        return y, given, weights
 
     def forward(self, inputs: Mapping[str, Any], params: Mapping[str, Array]) -> Any:
         """As an array."""
@@ -47,7 +48,7 @@ class TorchOperation(Operation):
         """By autograd."""
         y, given, weights = self._run(inputs, params)
         y = y[0] if isinstance(y, tuple) else y
-        y.backward(torch.as_tensor(np.asarray(dy), dtype=y.dtype))
+        called(_summed(y, dy).backward)
         slopes = {
             n: g.grad.numpy() for n, g in zip(inputs, given, strict=True) if torch.is_tensor(g) and g.grad is not None
         }
@@ -58,7 +59,7 @@ class TorchOperation(Operation):
         """Two graphs of one module."""
         y, given, weights = self._run(inputs, self.params)
         self._run(other, self.params)
-        (y[0] if isinstance(y, tuple) else y).backward(torch.as_tensor(np.asarray(dy)))
+        called(_summed(y[0] if isinstance(y, tuple) else y, dy).backward)
         slopes = {
             n: g.grad.numpy() for n, g in zip(inputs, given, strict=True) if torch.is_tensor(g) and g.grad is not None
         }
@@ -66,8 +67,14 @@ class TorchOperation(Operation):
 
     def again(self, first: Mapping[str, Any], second: Mapping[str, Any], dys: tuple[Any, Any]) -> Passed:
         """One after the other."""
-        self.passed(first, self.params, dys[0])
+        if dys[0] is not None:
+            self.passed(first, self.params, dys[0])
         return self.passed(second, self.params, dys[1])
+
+
+def _summed(y: Any, dy: Any) -> Any:
+    """The sum of y dy: backward of an array, and not of a number, makes PyTorch import half of itself."""
+    return (y * torch.as_tensor(np.asarray(dy), dtype=y.dtype)).sum()
 
 
 def of_module(thing: Any, name: str, op: str | None, generators: Generators) -> Made:

@@ -1,0 +1,1 @@
+"""Whole networks: driven step by step beside a PyTorch twin."""
