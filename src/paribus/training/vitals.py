@@ -22,8 +22,8 @@ from paribus.tasks.task import Inputs
 
 Array = NDArray[np.floating]
 
-_MOST_LOOKS = 7
-_EXAMPLES = 256
+_MOST_LOOKS = 4
+_EXAMPLES = 128
 _UNITS = 64
 """Of so many units of a layer the weights are compared, of so many examples the neighbours are looked for."""
 _NEIGHBOURS = 400
@@ -76,7 +76,7 @@ class Looks:
     def at_evaluation(self, epoch: float) -> None:
         """Looks, where it is time to."""
         self._seen += 1
-        if (self._seen - 1) % self._every == 0:
+        if self._seen % self._every == 0:
             self.take(epoch)
 
     def take(self, epoch: float) -> None:
