@@ -259,7 +259,7 @@ FAULTS = [
     ("report/show.py", "value if math.isfinite(value) else None", "value", "test_report.py"),
     ("report/files/curves.py", "_DASHES[i % len(_DASHES)]", "_DASHES[0]", "test_report.py"),
     ("bench/clock.py", "accuracy >= learned_from(task.info.classes)", "True", "test_bench.py"),
-    ("findings/agreement.py", "gaps = np.abs(x - y)", "gaps = x - y", "test_report.py"),
+    ("findings/agreement.py", "gaps: NDArray[np.float64] = np.abs(x - y)", "gaps: NDArray[np.float64] = x - y", "test_report.py"),
     ("records/record.py", "if self.status is not Status.DONE or values", "if values", "test_report.py"),
     ("report/terminal/tables.py", "*findings.troubles, *map", "*[], *map", "test_report.py"),
     ("study/tuning.py", 'sign = 1 if self._tune.direction == "lower" else -1', "sign = -1", "test_tuning.py"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from paribus.checking.differences import Array
 from paribus.checking.inputs import FEATURES, OUT, operation_of, shapes, size_for, values
 from paribus.checking.isolation import FAILS, Generators
-from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation, LossFunction, Operation, PairOperation, required
 from paribus.config.user_errors import told
+from paribus.handwritten import places as kept
+from paribus.handwritten.construct import attempts, takes_sizes
 
 Made = tuple[Operation, Callable[[int], dict[str, Any]]]
 
@@ -26,9 +28,20 @@ def adapter(name: str) -> str:
     return f"say how it is made, in the same file: def paribus_check(): return {name}(...)"
 
 
-def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
-    """An object of a class: by its parameters' names, else by trying sizes."""
-    wanted = required(cls) if "__init__" in {key for one in cls.__mro__[:-1] for key in vars(one)} else []
+_HIDDEN = 5
+
+
+def made(cls: Any, name: str, op: str | None, generators: Generators) -> Any:
+    """An object of a class: a network by its sizes, else by its parameters' names, else by trying sizes."""
+    if op is None and takes_sizes(cls):
+        for by_place, by_name in attempts(cls, FEATURES, [_HIDDEN], OUT):
+            generators.set_back()
+            with suppress(*FAILS):
+                network = cls(*by_place, **by_name)
+                _values_of_forward(network)
+                return network
+    written = not isinstance(cls, type) or "__init__" in {key for one in cls.__mro__[:-1] for key in vars(one)}
+    wanted = required(cls) if written else []
     if wanted is None:
         wanted = []
     reasons = []
@@ -42,6 +55,11 @@ def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
     raise NotBuiltError(
         f"{what} cannot be made ({reasons[0] if reasons else 'its arguments are not known'}); {adapter(name)}"
     )
+
+
+def _values_of_forward(network: Any) -> None:
+    """Raises where it cannot be called with the inputs that it was made for."""
+    (getattr(network, "forward", None) or network)(np.ones((2, FEATURES)))
 
 
 def _arguments(names: list[str], op: str | None) -> Iterator[list[Any]]:
@@ -73,15 +91,16 @@ def _spread(params: dict[str, Array], declared: bool, op: str | None) -> None:  
     """Other values than 0 and 1, so that nothing cancels."""
     rng = np.random.default_rng(11)
     for name, one in params.items():
-        if name.lower().startswith(("running", "moving", "run_", "grad", "d_")) or not (declared or one.ndim):
+        bare = kept.bare_name(name)
+        if bare.startswith(("running", "moving", "run_", "grad", "d_")) or not (declared or one.ndim):
             continue
-        if not declared and not _learnable(name):
+        if not declared and not _learnable(bare):
             continue
         one[...] = rng.uniform(0.4, 1.2, one.shape) * (1 if op and "norm" in op else rng.choice([-1, 1], one.shape))
 
 
 def _learnable(name: str) -> bool:
-    return name.lower() in {
+    return name in {
         "w",
         "b",
         "weight",

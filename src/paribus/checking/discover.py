@@ -16,6 +16,7 @@ from paribus.checking.optimizers import rule_of
 from paribus.checking.shapes.operation import required
 from paribus.config.overrides import SettingsError
 from paribus.config.user_errors import told
+from paribus.handwritten.construct import takes_sizes
 
 ADAPTER = "paribus_check"
 _MOST_LETTERS = 3
@@ -148,6 +149,8 @@ def _of_function(name: str, function: Any) -> Found:
     names = required(function) or []
     if rule_of(name) and len(names) >= 2:
         return Found(name=name, shape="rule", thing=function)
+    if takes_sizes(function):  # it makes a network, as `implementation` takes it
+        return Found(name=name, shape="class", thing=function)
     if any(word in name.lower() for word in ("loss", "entropy", "nll", "mse", "bce")) and len(names) == 2:
         return Found(name=name, shape="loss", thing=function)
     return Found(name=name, shape="unknown", thing=function, why=f"a function without a {name}_backward beside it")
