@@ -53,7 +53,7 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], NetworkLear
         return Trial(refusals=[f"{called} cannot be taken: it raises {told(error)}"])
     try:
         with isolated(state):
-            remarks = [*_function_remarks(found, settings, thing), *_gradient_remarks(found, settings, task, thing)]
+            remarks = [*_function_remarks(found, settings, thing), *_gradient_remarks(found, copies, task, thing)]
         with isolated(state):
             learner = make(settings.with_copies())
             _check_steps(learner, settings, task)
@@ -111,9 +111,10 @@ def _function_remarks(found: Recognised, settings: Settings, thing: Any) -> Iter
 
 
 def _gradient_remarks(found: Recognised, settings: Settings, task: Task, thing: Any) -> Iterator[str]:
-    """Where a gradient is not that of its outputs; the loss of its own has to be the settings'."""
+    """Where a gradient is not that of its outputs; the loss of its own has to be the settings'. `settings`: with
+    copies of the user's own, `thing` as it was given."""
     shape = shape_of(settings, task)
-    adapted = found.make(thing, DOUBLE)
+    adapted = found.make(_function(settings), DOUBLE)
     adapted.load(probe_values(shape.sizes))
     x, y = _probe(shape)
     loss = loss_of(settings.told_loss, adapted)
