@@ -208,6 +208,14 @@ class Regularised(TwoLayerNet):
         super().__init__(input_dim, hidden_dim, num_classes, std=1.0, reg=0.1)
 
 
+class Halved(TwoLayerNet):
+    def loss(self, X: Array, y: Array | None = None) -> Any:
+        found = super().loss(X, y)
+        if y is not None:
+            found[1]["W1"] /= 2
+        return found
+
+
 class Predicts:
     """Neither backward nor a loss."""
 
@@ -241,6 +249,7 @@ class OneTooMany(Layers):
     ("network", "told"),
     [
         (Wrong, "the gradients of layers[0].bias, layers[2].bias are not what central differences of its loss give"),
+        (Halved, "the gradient of W1 is not what central differences of its loss give (off by 50%)"),
         (WrongSoftmax, "not what central differences of its loss give"),
         (type("Net", (Layers,), {"linear": AddsUp}), "the gradients of layers[0].weight, layers[2].weight are not"),
         (WithTanh, "it computes what activation=tanh does, and activation=relu is asked for: give activation=tanh"),
@@ -574,3 +583,32 @@ def test_everything_that_two_objects_hold_is_compared() -> None:
     assert first_difference(rng, rng) is None
     same.rng.normal()  # type: ignore[attr-defined]
     assert first_difference(rng, same) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "short softmax"])
+def test_a_whole_network_is_checked_as_it_is_trained(name: str) -> None:
+    """Of a short cut through a softmax, backward is no derivative of forward."""
+    found = paribus.check(EVERY[name], name="mine")
+    assert found.right, str(found)
+    assert found.things[0].taken.startswith("network")
+
+
+@pytest.mark.parametrize("network", [Wrong, WrongSoftmax, Halved])
+def test_a_wrong_gradient_of_a_whole_network_is_found(network: Any) -> None:
+    found = paribus.check(network)
+    assert not found.right
+    assert any("gradient of the parameter" in one.tensor for one in found.things[0].departures)
+
+
+def test_the_example_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both of its blocks, and the second is taken too."""
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "docs" / "user-code.md").read_text(encoding="utf-8")
+    part = text.split("## A network of your own, written in NumPy\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
+    assert len(blocks) == 2
+    scope: dict[str, Any] = {"__name__": "notebook"}
+    for block in blocks:
+        exec(block, scope)
+    words = f"{COMMON} hidden=5"
+    assert_twins(trained(words, scope["network"]), trained(words, "numpy"))

@@ -362,7 +362,8 @@ def compare(
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
     a logit for each class, or an estimator of scikit-learn's; `optimizer` a function of the parameters, and of `lr` if
     it has one, that makes a `torch.optim.Optimizer`; `loss` a function of the outputs and targets of a batch that gives
-    one number, a tensor; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of the
+    one number, a tensor; `implementation` a class, or a function of the sizes (inputs, hidden, outputs), that makes a
+    network written by hand in NumPy; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of the
     classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
     `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
     `paribus.metric(function, lower=True)` or `higher=True`.

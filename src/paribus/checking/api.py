@@ -17,6 +17,7 @@ from paribus.checking.result import UNCHECKED, Checked, CheckResult
 from paribus.checking.scalars import check_scalar
 from paribus.config.overrides import SettingsError, near_miss
 from paribus.config.user_errors import told
+from paribus.handwritten.construct import takes_sizes
 
 __all__ = ["check", "check_file"]
 
@@ -111,9 +112,20 @@ def _checked(found: Found, generators: Generators) -> Checked:
         operation, make = of_loss(thing, name, op, generators)
     elif found.shape == "object":
         operation, make = of_object(thing, name, op, generators)
+    elif (network := _network(thing, generators)) is not None:
+        op, operation, make = None, network, network.make
     else:
         operation, make = of_object(made(thing, name, op, generators), name, op, generators)
-    return Comparison(name, op, operation, make).result()
+    return Comparison(name, operation.known_as or op, operation, make).result()
+
+
+def _network(thing: Any, generators: Generators) -> Any:
+    """A whole network, where the parameters of a class or function tell sizes and it makes one."""
+    if not takes_sizes(thing):
+        return None
+    from paribus.checking.shapes.network import network_of
+
+    return network_of(thing, generators)
 
 
 def _is_module(thing: Any) -> bool:

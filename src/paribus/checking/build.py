@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from paribus.checking.isolation import FAILS, Generators
 from paribus.checking.shapes.operation import ClassOperation, LossFunction, Operation, PairOperation, required
 from paribus.config.user_errors import told
 from paribus.handwritten import places as kept
-from paribus.handwritten.construct import attempts, takes_sizes
 
 Made = tuple[Operation, Callable[[int], dict[str, Any]]]
 
@@ -28,18 +26,8 @@ def adapter(name: str) -> str:
     return f"say how it is made, in the same file: def paribus_check(): return {name}(...)"
 
 
-_HIDDEN = 5
-
-
 def made(cls: Any, name: str, op: str | None, generators: Generators) -> Any:
-    """An object of a class: a network by its sizes, else by its parameters' names, else by trying sizes."""
-    if op is None and takes_sizes(cls):
-        for by_place, by_name in attempts(cls, FEATURES, [_HIDDEN], OUT):
-            generators.set_back()
-            with suppress(*FAILS):
-                network = cls(*by_place, **by_name)
-                _values_of_forward(network)
-                return network
+    """An object of a class: by its parameters' names, else by trying sizes."""
     written = not isinstance(cls, type) or "__init__" in {key for one in cls.__mro__[:-1] for key in vars(one)}
     wanted = required(cls) if written else []
     if wanted is None:
@@ -55,11 +43,6 @@ def made(cls: Any, name: str, op: str | None, generators: Generators) -> Any:
     raise NotBuiltError(
         f"{what} cannot be made ({reasons[0] if reasons else 'its arguments are not known'}); {adapter(name)}"
     )
-
-
-def _values_of_forward(network: Any) -> None:
-    """Raises where it cannot be called with the inputs that it was made for."""
-    (getattr(network, "forward", None) or network)(np.ones((2, FEATURES)))
 
 
 def _arguments(names: list[str], op: str | None) -> Iterator[list[Any]]:

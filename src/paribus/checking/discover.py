@@ -136,6 +136,8 @@ def _of_class(name: str, cls: type) -> Found:
         return Found(name=name, shape="class", thing=cls)
     if hasattr(cls, "backward") and hasattr(cls, "__add__"):
         return Found(name=name, shape="scalar", thing=cls)
+    if callable(getattr(cls, "loss", None)) and takes_sizes(cls):
+        return Found(name=name, shape="class", thing=cls)
     if any(hasattr(cls, one) for one in ("step", "update")):
         return Found(name=name, shape="rule", thing=cls)
     return Found(name=name, shape="unknown", thing=cls, why="it has no forward with backward, nor a step")

@@ -99,6 +99,13 @@ def places(thing: object) -> dict[str, Place]:
     return found
 
 
+def learned_places(thing: object) -> dict[str, Place]:
+    """As `places`, without those that stand there as the gradients of others."""
+    known = places(thing)
+    gradients_of = set(gradient_places(thing, known).values())
+    return {name: place for name, place in known.items() if place not in gradients_of}
+
+
 def gradient_places(thing: object, known: Mapping[str, Place]) -> dict[str, Place]:
     """Where the gradients of parameters stand, by the same names; those that are not found are missing."""
     found: dict[str, Place] = {}

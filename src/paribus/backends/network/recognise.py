@@ -94,18 +94,18 @@ def _made(function: Callable[..., Any], arguments: Arguments) -> Any:
 def _recognised(network: Any, arguments: Arguments, shape: Shape) -> Recognised:
     known = places(network)
     own_arrays(network, DOUBLE)
-    calls, x, returned = _called(network, shape)
+    calls, x, returned = called(network, shape)
     kept = gradient_places(network, known)
     kept = {name: place for name, place in kept.items() if isinstance(reach(network, place), np.ndarray)}
     known = {name: place for name, place in known.items() if place not in set(kept.values())}
     mine = {name: place for name, place in known.items() if name in kept}
-    in_returned = {} if mine else _in_returned(returned, {name: reach(network, one) for name, one in known.items()})
-    mine = mine or {name: known[name] for name in in_returned}
+    given_back = {} if mine else in_returned(returned, {name: reach(network, one) for name, one in known.items()})
+    mine = mine or {name: known[name] for name in given_back}
     shapes = {name: np.shape(reach(network, place)) for name, place in mine.items()}
     values = probe_values(shape.sizes)
     best: Recognised | None = None
     for one in arrangements(shapes, shape.sizes):
-        reading = _reading(one, calls, shape, known=mine, kept=kept, returned=in_returned)
+        reading = _reading(one, calls, shape, known=mine, kept=kept, returned=given_back)
         adapted = Adapted(copy.deepcopy(network), reading, DOUBLE)
         adapted.load(values)
         z, big = adapted.evaluated(x), adapted.evaluated(_BIG * x)
@@ -135,7 +135,7 @@ def _where_backward_begins(network: Any, reading: Reading, values: Mapping[str, 
     return ways[0]
 
 
-def _called(network: Any, shape: Shape) -> tuple[Calls, Array, Any]:
+def called(network: Any, shape: Shape) -> tuple[Calls, Array, Any]:
     """How it is called, the inputs of the trial, and what backward, or the loss, returned."""
     rng = np.random.default_rng(7)
     n, outputs = shape.examples, shape.sizes[-1]
@@ -194,11 +194,16 @@ def _reading(
         parameters={name: (one, known[one.name]) for name, one in arranged.items()},
         gradients=gradients,
         returned=of(returned),
-        resets={name: place for name, place in gradients.items() if place[-1] == ("attribute", "grad")},
+        resets=resets_of(gradients),
     )
 
 
-def _in_returned(returned: Any, known: Mapping[str, Array]) -> dict[str, Place]:
+def resets_of(gradients: Mapping[str, Place]) -> dict[str, Place]:
+    """The gradients that add up until they are set to 0: those of objects with `.grad`, as an optimizer does it."""
+    return {name: place for name, place in gradients.items() if len(place) > 1 and place[-1] == ("attribute", "grad")}
+
+
+def in_returned(returned: Any, known: Mapping[str, Array]) -> dict[str, Place]:
     """Where in what was returned the gradients stand: by the keys of a dict, else by their shapes, in order."""
     found: dict[str, Place] = {}
     arrays = list(_inside(returned, ()))

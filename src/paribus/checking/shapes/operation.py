@@ -30,6 +30,10 @@ class Operation:
 
     params: dict[str, Array]
     settings: dict[str, Any]
+    known_as: str | None = None
+    """What it is, where its shape tells it and no name."""
+    asks_inputs: bool = True
+    """Whether the gradient of its input has to be there."""
 
     def forward(self, inputs: Mapping[str, Any], params: Mapping[str, Array]) -> Any:
         """Its value, from the state in which it was made."""
