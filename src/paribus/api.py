@@ -363,9 +363,9 @@ def compare(
     a logit for each class, or an estimator of scikit-learn's; `optimizer` a function of the parameters, and of `lr` if
     it has one, that makes a `torch.optim.Optimizer`; `loss` a function of the outputs and targets of a batch that gives
     one number, a tensor; `implementation` a class, or a function of the sizes (inputs, hidden, outputs), that makes a
-    network written by hand in NumPy; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of the
-    classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
-    `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
+    network written by hand in NumPy; a list or a dict of them (name -> function) is a factor. `metrics`: name ->
+    function of the classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter
+    called `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
     `paribus.metric(function, lower=True)` or `higher=True`.
 
     A loop of your own: `task` is a function with a parameter `run` (`LoopRun`: the seed, the plan, a log) or `seed`, or
