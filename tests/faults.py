@@ -973,7 +973,7 @@ FAULTS = [
     ("backends/network/adapted.py", "copy.deepcopy(self.thing), x.copy()", "self.thing, x.copy()", "test_own_networks.py::test_evaluating_more_often_changes_nothing"),
     ("backends/network/adapted.py", "copy.deepcopy(self.thing), x.copy()", "copy.deepcopy(self.thing), x", "test_own_networks.py::test_it_may_write_into_what_it_is_given"),
     ("backends/network/adapted.py", "        put(self.thing, place, self._arrays[name])", "        pass", "test_own_networks.py::test_it_is_the_twin_of_the_network_by_hand"),
-    ("backends/network/adapted.py", "        self.found.add(str(array.dtype))", "        pass", "test_own_networks.py"),
+    ("backends/network/adapted.py", "        self.found.add(str(array.dtype))", "        pass", "test_own_networks.py::test_it_computes_in_the_type_that_is_asked_for_or_says_so"),
     ("backends/network/arrange.py", "    for order in (list, _by_number):", "    for order in (list,):", "test_own_networks.py::test_it_is_the_twin_of_the_network_by_hand"),
     ("backends/network/arrange.py", "ways = list(product((alike, not alike), repeat=len(square)))", "ways = [(alike,) * len(square)]", "test_own_networks.py::test_it_is_the_twin_of_the_network_by_hand"),
     ("backends/network/arrange.py", "return 1 not in sizes or bare_name", "return True or bare_name", "test_own_networks.py::test_numbers_to_predict"),

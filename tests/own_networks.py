@@ -91,6 +91,33 @@ class WithSoftmax(Layers):
         self.layers.append(SoftMax())
 
 
+class NaiveSoftmax(SoftMax):
+    """It overflows for large numbers."""
+
+    def forward(self, x: Array) -> Array:
+        e = np.exp(x)
+        self.y = e / e.sum(axis=1, keepdims=True)
+        return self.y
+
+
+class LogSoftmax(Layers):
+    """Its outputs are logarithms of probabilities."""
+
+    def forward(self, x: Array) -> Array:
+        z = super().forward(x)
+        self.log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return self.log_p
+
+    def backward(self, dout: Array) -> Array:
+        return super().backward(dout - np.exp(self.log_p) * dout.sum(axis=1, keepdims=True))
+
+
+class WithNaiveSoftmax(Layers):
+    def __init__(self, n_inputs: int, n_hidden: list[int], n_classes: int) -> None:
+        super().__init__(n_inputs, n_hidden, n_classes)
+        self.layers.append(NaiveSoftmax())
+
+
 class ShortSoftmax(Layers):
     """The softmax stands inside, and backward takes dL/d(logits) all the same, as the usual short cut has it."""
 
@@ -290,6 +317,8 @@ DEEP: dict[str, Any] = {
     "layers": Layers,
     "softmax": WithSoftmax,
     "short softmax": ShortSoftmax,
+    "naive softmax": WithNaiveSoftmax,
+    "log-softmax": LogSoftmax,
     "attributes": Attributes,
     "accumulating": Accumulating,
     "lists": Lists,
@@ -297,5 +326,25 @@ DEEP: dict[str, Any] = {
 }
 """Of any number of hidden layers."""
 
-SHALLOW: dict[str, Any] = {"loss": TwoLayerNet, "numbered": Numbered, "book": Book}
+
+class GradientOnly:
+    """As in another book of Saito's: predict(x) gives probabilities, gradient(x, t) the gradients for one-hot t."""
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int) -> None:
+        self.net = TwoLayerNet(input_size, hidden_size, output_size)
+
+    @property
+    def params(self) -> dict[str, Array]:
+        return self.net.params
+
+    def predict(self, x: Array) -> Array:
+        return SoftMax().forward(self.net.loss(x))
+
+    def gradient(self, x: Array, t: Array) -> dict[str, Array]:
+        assert t.shape == (len(x), self.params["b2"].size), "t is one-hot"
+        grads: dict[str, Array] = self.net.loss(x, t.argmax(axis=1))[1]
+        return grads
+
+
+SHALLOW: dict[str, Any] = {"loss": TwoLayerNet, "gradient": GradientOnly, "numbered": Numbered, "book": Book}
 """Of one hidden layer."""

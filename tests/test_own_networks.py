@@ -156,7 +156,12 @@ def test_it_computes_in_the_type_that_is_asked_for_or_says_so() -> None:
         def forward(self, x: Array) -> Array:
             return super().forward(x.astype(np.float32)).astype(np.float32)
 
-    assert "it computes in float64, and precision=float32 is asked for" in remarks(words, Double)
+    class DoubleBackwards(Layers):
+        def backward(self, dout: Array) -> Array:
+            return super().backward(dout.astype(np.float64))
+
+    for network in (Double, DoubleBackwards):
+        assert "it computes in float64, and precision=float32 is asked for" in remarks(words, network)
     assert "it computes in float32, and precision=float64 is asked for" in remarks(f"{COMMON} hidden=8", Single)
 
 
@@ -297,6 +302,15 @@ def test_what_cannot_be_understood_is_refused_in_one_line_with_a_cure(network: A
 def test_settings_that_it_has_no_part_for_are_refused(words: str, told: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(told)):
         settings_for(f"task=moons {words}", Layers)
+
+
+def test_a_sigmoid_inside_is_refused_where_the_logit_is_wanted() -> None:
+    class Sigmoid(Layers):
+        def forward(self, x: Array) -> Array:
+            return 1 / (1 + np.exp(-super().forward(x)))
+
+    with pytest.raises(SettingsError, match="its output is a probability, as after a sigmoid: return the logit"):
+        remarks(f"{COMMON} hidden=8 loss=binary", Sigmoid)
 
 
 def test_a_name_that_is_built_in_is_refused() -> None:
@@ -585,9 +599,9 @@ def test_everything_that_two_objects_hold_is_compared() -> None:
     assert first_difference(rng, same) is not None
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name != "short softmax"])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("short softmax", "gradient")])
 def test_a_whole_network_is_checked_as_it_is_trained(name: str) -> None:
-    """Of a short cut through a softmax, backward is no derivative of forward."""
+    """Of a short cut through a softmax backward is no derivative of forward; without a loss there is none to derive."""
     found = paribus.check(EVERY[name], name="mine")
     assert found.right, str(found)
     assert found.things[0].taken.startswith("network")

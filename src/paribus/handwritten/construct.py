@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -49,61 +50,51 @@ def attempts(function: Callable[..., Any], inputs: int, hidden: Sequence[int], o
     >>> list(attempts(mlp, 2, [16], 3))[:2]
     [((2, [16], 3), {}), ((2, 16, 3), {})]
     """
-    known = _parameters(function)
+    known, sizes = _parameters(function), [inputs, *hidden, outputs]
+    fixed: dict[str | None, Any] = {"inputs": inputs, "outputs": outputs, "seed": 0}
+    several_hidden = [list(hidden), *([hidden[0]] if len(hidden) == 1 else []), tuple(hidden)]
+    seen = list[str]()
+    for reading in _readings(known, with_hidden=bool(hidden)):
+        choices = list(product(several_hidden, (sizes, tuple(sizes))))
+        if "inputs" in reading.values():  # the layers after the inputs
+            choices.append((several_hidden[0], sizes[1:]))
+        for inner, whole in choices:
+            one = _filled(known, reading, {**fixed, "hidden": inner, "sizes": whole})
+            if one is not None and repr(one) not in seen:
+                seen.append(repr(one))
+                yield one
+    if any(one.kind is one.VAR_POSITIONAL for one in _signature(function)):
+        yield tuple(sizes), {}
+
+
+def _readings(known: Mapping[str, inspect.Parameter], *, with_hidden: bool) -> Iterator[dict[str, str | None]]:
+    """What the parameters that are given a value may mean: by their names, then by how many are required."""
     required = [name for name, one in known.items() if one.default is one.empty]
     roles = {name: role_of(name) for name in known}
-    fixed: dict[str | None, Any] = {"inputs": inputs, "outputs": outputs, "seed": 0}
-    given = [name for name in known if name in required or roles[name] in ("inputs", "hidden", "outputs", "sizes")]
-    several = any(one.kind is one.VAR_POSITIONAL for one in _signature(function))
-    sizes = [inputs, *hidden, outputs]
-    tried: list[Arguments] = []
+    given = {
+        name: role
+        for name, role in roles.items()
+        if name in required or role in ("inputs", "hidden", "outputs", "sizes")
+    }
+    yield given
+    by_number = {1: ("sizes",), 3: ("inputs", "hidden", "outputs")} | (
+        {} if with_hidden else {2: ("inputs", "outputs")}
+    )
+    if len(required) in by_number:
+        yield {**given, **dict(zip(required, by_number[len(required)], strict=True))}
 
-    def filled(of: dict[str, str | None], inner: Any, whole: Any) -> Arguments | None:
-        values: dict[str, Any] = {}
-        for name in given:
-            role = of[name]
-            if role == "rng":
-                values[name] = np.random.default_rng(0)
-            elif role in ("hidden", "sizes"):
-                values[name] = inner if role == "hidden" else whole
-            elif role in fixed:
-                values[name] = fixed[role]
-            else:
-                return None
-        by_place = [name for name in given if known[name].kind is not inspect.Parameter.KEYWORD_ONLY]
-        if list(known)[: len(by_place)] == by_place:
-            rest = {name: value for name, value in values.items() if name not in by_place}
-            return tuple(values[name] for name in by_place), rest
-        return (), values
 
-    inner = [list(hidden), *([hidden[0]] if len(hidden) == 1 else []), tuple(hidden)]
-    readings = [roles]
-    if len(required) == 1:
-        readings.append({**roles, required[0]: "sizes"})
-    if len(required) == 2 and not hidden:
-        readings.append({**roles, **dict(zip(required, ("inputs", "outputs"), strict=True))})
-    if len(required) == 3:
-        readings.append({**roles, **dict(zip(required, ("inputs", "hidden", "outputs"), strict=True))})
-    for reading in readings:
-        if not hidden and "hidden" in reading.values() and "sizes" not in reading.values():
-            choices: list[Any] = [[], ()]
-        else:
-            choices = inner
-        for one in choices:
-            for whole in (sizes, tuple(sizes)):
-                found = filled(reading, one, whole)
-                if found is not None:
-                    tried.append(found)
-        if "inputs" in reading.values() and "sizes" in reading.values():  # the layers after the inputs
-            found = filled(reading, inner[0], sizes[1:])
-            tried += [found] if found is not None else []
-    if several:
-        tried.append((tuple(sizes), {}))
-    seen = list[str]()
-    for one in tried:
-        if repr(one) not in seen:
-            seen.append(repr(one))
-            yield one
+def _filled(
+    known: Mapping[str, inspect.Parameter], reading: Mapping[str, str | None], values: Mapping[str | None, Any]
+) -> Arguments | None:
+    """The arguments, by place as far as that can be; None where one has no meaning."""
+    if any(role not in values and role != "rng" for role in reading.values()):
+        return None
+    found = {name: np.random.default_rng(0) if role == "rng" else values[role] for name, role in reading.items()}
+    by_place = [name for name in reading if known[name].kind is not inspect.Parameter.KEYWORD_ONLY]
+    if list(known)[: len(by_place)] != by_place:
+        return (), found
+    return tuple(found[name] for name in by_place), {name: one for name, one in found.items() if name not in by_place}
 
 
 def _signature(function: Callable[..., Any]) -> list[inspect.Parameter]:

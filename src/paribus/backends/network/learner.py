@@ -76,8 +76,9 @@ class NetworkLearner(NumpyLearner):
     def _passed(self, examples: Indices, epoch: int) -> tuple[float, dict[str, Array]]:
         if self.model.reading.calls.gives_loss is None:
             return super()._passed(examples, epoch)
-        loss, gradients = self.model.loss(self._x[examples], self._y[examples])
-        return (0.0 if loss is None else loss), gradients
+        x, y = self._x[examples], self._y[examples]
+        loss, gradients = self.model.loss(x.copy(), y)
+        return (self.loss.forward(self.model.evaluated(x), y) if loss is None else loss), gradients
 
     def gradients(self, examples: Indices) -> dict[str, Array]:
         """Of these training examples; nothing is moved."""

@@ -109,7 +109,9 @@ def _recognised(network: Any, arguments: Arguments, shape: Shape) -> Recognised:
         adapted = Adapted(copy.deepcopy(network), reading, DOUBLE)
         adapted.load(values)
         z, big = adapted.evaluated(x), adapted.evaluated(_BIG * x)
-        inside = shape.of_classes and _sum_to_one(z) and _sum_to_one(big)
+        inside = shape.of_classes and _sum_to_one(z) and _sum_to_one(big[np.isfinite(big).all(axis=1)])
+        if shape.predicts == "binary" and all(((one >= 0) & (one <= 1)).all() for one in (z, big)):
+            raise NotUnderstoodError("its output is a probability, as after a sigmoid: return the logit, without it")
         if inside:
             reading = _where_backward_begins(network, reading, values, x)
         computes, far = _computes(z, x, values, shape, inside=inside)
@@ -244,7 +246,9 @@ def _computes(
         model.load(values)
         ours = model.forward(x)
         ours = softmax(ours) if inside else ours
-        far = float(np.abs(z - ours).max() / np.abs(ours).max())
+        # logits stand for the same probabilities, whatever is added to a row: a log-softmax is one of them
+        one, two = (log_softmax(z), log_softmax(ours)) if shape.of_classes and not inside else (z, ours)
+        far = float(np.abs(one - two).max() / np.abs(two).max())
         nearest = far if activation == shape.activation else nearest
         if far < (_ROUNDING_32 if _single(z, ours) else _ROUNDING):
             return activation, nearest
@@ -260,6 +264,13 @@ def softmax(z: Array) -> Array:
     """Of each row."""
     e = np.exp(z - z.max(axis=1, keepdims=True))
     found: Array = e / e.sum(axis=1, keepdims=True)
+    return found
+
+
+def log_softmax(z: Array) -> Array:
+    """Of each row."""
+    shifted = z - z.max(axis=1, keepdims=True)
+    found: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return found
 
 

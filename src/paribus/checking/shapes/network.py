@@ -18,7 +18,7 @@ from paribus.checking.shapes.operation import Operation, Passed, copied, written
 from paribus.handwritten import places as kept
 from paribus.handwritten.construct import attempts
 
-_HIDDEN = 5
+_HIDDEN = 6  # no number of examples in a check
 
 
 class NetworkOperation(Operation):
