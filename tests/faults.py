@@ -989,7 +989,7 @@ FAULTS = [
     ("backends/network/learner.py", "        set_generators(next(self._states))", "        pass", "test_own_networks.py::test_evaluating_more_often_changes_nothing"),
     ("backends/network/learner.py", "is not None:\n            return f\"its {name}", "is None:\n            return f\"its {name}", "test_own_networks.py::test_a_run_goes_on_from_a_checkpoint_only_where_that_holds_everything"),
     ("backends/network/learner.py", "ahead = self._per_epoch - len(batches)", "ahead = 0 * len(batches)", "test_own_networks.py::test_a_run_goes_on_from_a_checkpoint_only_where_that_holds_everything"),
-    ("byhand/losses.py", "dp: Array = -self._t / self._p", "dp: Array = (self._p - self._t) / self._p", "test_own_networks.py::test_what_is_wrong_is_remarked_before_training"),
+    ("byhand/losses.py", "dp: Array = -self._t / self._p", "dp: Array = self._t.sum(axis=1, keepdims=True) - self._t / self._p", "test_own_networks.py::test_what_is_wrong_is_remarked_before_training"),
     ("byhand/losses.py", "self._t *= (weights / weights.sum())", "self._t *= (weights / len(weights))", "test_own_networks.py::test_cross_entropy_of_probabilities_is_that_of_logits"),
     ("findings/agreement.py", 'if kind == "implementation" or (one.gap is not None and not one.at_once):', "if True:", "test_own_networks.py::test_modules_that_begin_alike_are_compared_and_others_are_not"),
     ("findings/agreement.py", '"implementation": (_OWN_IMPLEMENTATION,)', '"implementation": ()', "test_own_networks.py::test_agreement_is_told_and_where_a_wrong_gradient_departs"),

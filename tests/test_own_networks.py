@@ -458,7 +458,7 @@ class Logged(Layers):
         log = Path(self.folder) / "log"
         with log.open("a") as file:
             file.write("step\n")
-        if (Path(self.folder) / "stop").exists() and len(log.read_text().split()) > 25:
+        if (Path(self.folder) / "stop").exists() and len(log.read_text().split()) > 60:
             raise KeyboardInterrupt
         return super().backward(dout)
 
@@ -490,7 +490,14 @@ def test_a_run_goes_on_from_a_checkpoint_only_where_that_holds_everything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To the last bit; a network that keeps more begins again, and says so."""
-    options = {**OPTIONS, "epochs": 10, "eval_every": 1, "optimizer": "adam", "checkpoint_every": 1e-9}
+    options = {
+        **OPTIONS,
+        "epochs": 10,
+        "batch_size": 50,
+        "eval_every": 1,
+        "optimizer": "adam",
+        "checkpoint_every": 1e-9,
+    }
     here = {"folder": str(tmp_path)}
     one = type("Net", (network,), here)
     whole = paribus.train("moons", implementation={"mine": one}, out=tmp_path / "a", **options)
