@@ -362,9 +362,10 @@ def compare(
     Beside names: `task` takes `paribus.data(...)`; `model` a function without arguments that makes an `nn.Module` with
     a logit for each class, or an estimator of scikit-learn's; `optimizer` a function of the parameters, and of `lr` if
     it has one, that makes a `torch.optim.Optimizer`; `loss` a function of the outputs and targets of a batch that gives
-    one number, a tensor; a list or a dict of them (name -> function) is a factor. `metrics`: name -> function of the
-    classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter called
-    `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
+    one number, a tensor; `implementation` a class, or a function of the sizes (inputs, hidden, outputs), that makes a
+    network written by hand in NumPy; a list or a dict of them (name -> function) is a factor. `metrics`: name ->
+    function of the classes and those predicted, on every split, or a scorer of scikit-learn's; a second parameter
+    called `probabilities`, `y_score` or `y_proba` gets probabilities. Where a target or tuning is on a function,
     `paribus.metric(function, lower=True)` or `higher=True`.
 
     A loop of your own: `task` is a function with a parameter `run` (`LoopRun`: the seed, the plan, a log) or `seed`, or
@@ -562,7 +563,11 @@ def _study(
         return _carried_out(loop_request(made, name, compare=compare, seeds=numbers, mistakes=mistakes, **shared))
     if loop.lower or loop.higher or loop.data is not None:
         raise SettingsError(["lower, higher and data are for a loop of your own: paribus.compare(train, ...)"])
-    own = _own(cast("TaskLike", task), {"model": model, "optimizer": optimizer, "loss": loss})
+    kinds: dict[str, Any] = {"model": model, "optimizer": optimizer, "loss": loss}
+    if _holds_own(settings.get("implementation")):
+        settings = dict(settings)
+        kinds["implementation"] = settings.pop("implementation")
+    own = _own(cast("TaskLike", task), kinds)
     asked = request(
         "",
         [],
@@ -662,6 +667,7 @@ def _tell_of_failures(study: StudyRecord) -> None:
 _CHOICES = {
     "model": "that makes it anew for every run, as in lambda: Net()",
     "optimizer": "that makes it anew for every run, as in lambda parameters, lr: Adam(parameters, lr=lr)",
+    "implementation": "or class that makes a network written in NumPy, as in MyMLP",
     "loss": "of outputs and targets, as in lambda z, y: cross_entropy(z, y) + 0.1 * (z ** 2).mean()",
 }
 
@@ -690,6 +696,12 @@ def _choices(kind: str, choice: Choice) -> list[UserDefined | str]:
                  f"function {_CHOICES[kind]}"]
             )  # fmt: skip
     return found
+
+
+def _holds_own(given: object) -> bool:
+    """Whether a setting is given what is the user's own, alone, listed or named by a dict."""
+    several = given if isinstance(given, list | tuple) else [given]
+    return isinstance(given, Mapping) or any(not isinstance(one, str) for one in several if one is not None)
 
 
 def _is_module(thing: object) -> bool:

@@ -144,7 +144,7 @@ def described(
     from paribus.config.overrides import Listed, Mistakes, SettingsError, split_words
     from paribus.config.values import Value
     from paribus.study.arms import parse_seeds
-    from paribus.study.loops import is_loop
+    from paribus.study.named import is_named
     from paribus.study.spec import keep_of, request, target_of
 
     loop = loop or LoopWords()
@@ -160,7 +160,7 @@ def described(
             wanted = target_of(target)
     with mistakes.noted("--tune: "):
         listed += split_words(tune)
-    if loop.command is not None or is_loop(task):
+    if loop.command is not None or is_named(task):
         return _of_a_loop(
             task,
             words,
@@ -206,13 +206,14 @@ def _of_a_loop(
     from paribus.backends.program import Program, program
     from paribus.config.overrides import SettingsError
     from paribus.records.metrics import Metric
-    from paribus.study.loops import loop_design, read_loop, read_words
+    from paribus.study.loops import loop_design, read_words
+    from paribus.study.named import read_function
     from paribus.study.spec import loop_request
 
     if loop.command is None:
         if wrong := loop.of_programs():
             raise SettingsError([f"{', '.join(wrong)}: for --command alone"])
-        mine, name = read_loop(task), task
+        mine, name = read_function(task), task
     else:
         words = [*([task] if task else []), *words]
         limit = options.pop("timeout", None)  # it ends what the program started too

@@ -1,12 +1,14 @@
-"""Who computes: NumPy by hand, PyTorch, the compiled engine, a user's estimator or loop. Importing this package
+"""Who computes: NumPy by hand, PyTorch, the compiled engine, a user's estimator,
+loop or network. Importing this package
 registers them."""
 
 from paribus.backends.base import register
 from paribus.backends.estimator import EstimatorBackend
 from paribus.backends.fused_backend import FusedBackend
 from paribus.backends.loop import LoopBackend
+from paribus.backends.network import NetworkBackend
 from paribus.backends.numpy_backend import NumpyBackend
 from paribus.backends.torch import TorchBackend
 
-for _backend in (NumpyBackend(), TorchBackend(), FusedBackend(), EstimatorBackend(), LoopBackend()):
+for _backend in (NumpyBackend(), TorchBackend(), FusedBackend(), EstimatorBackend(), LoopBackend(), NetworkBackend()):
     register(_backend)

@@ -68,7 +68,8 @@ class Backend(ABC):
     epochs to a target are counted and a rate is tuned. `keeps`: what a record may hold beside the curve.
     `side_by_side`: whether it trains many runs at once in one
     process; others are given a process each. `own_loop`: whether the user's own loop trains, so that nothing is known
-    of its data, its evaluations or its metrics before it says so.
+    of its data, its evaluations or its metrics before it says so. `by_name`: whether the setting `implementation`
+    names it; others stand for what is the user's own.
     """
 
     name: ClassVar[str]
@@ -82,6 +83,7 @@ class Backend(ABC):
     keeps: ClassVar[frozenset[str]] = frozenset({"weights", "predictions", "best"})
     side_by_side: ClassVar[bool] = False
     own_loop: ClassVar[bool] = False
+    by_name: ClassVar[bool] = True
 
     def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
         """Why it cannot train these settings, each with a cure; none if it can. Without a task, what settings alone
@@ -157,23 +159,23 @@ BACKENDS: dict[str, Backend] = {}
 """By name. Importing this package registers those that come with Paribus."""
 
 
-LOOPS: dict[str, Backend] = {}
-"""Those that carry out a user's loop: no setting chooses them."""
+UNNAMED: dict[str, Backend] = {}
+"""Those that stand for what is the user's own, a loop or a network: no setting names them."""
 
 
 def register(backend: Backend) -> None:
     """Add a backend to those that there are."""
-    (LOOPS if backend.own_loop else BACKENDS)[backend.name] = backend
+    (BACKENDS if backend.by_name else UNNAMED)[backend.name] = backend
 
 
 def backend_of(settings: Settings | LoopSettings) -> Backend:
     """The backend of settings that are resolved."""
-    return backend_named(settings.implementation)
+    return backend_named(settings.backend)
 
 
 def backend_named(name: str) -> Backend:
     """The backend with a name."""
-    return BACKENDS[name] if name in BACKENDS else LOOPS[name]
+    return BACKENDS[name] if name in BACKENDS else UNNAMED[name]
 
 
 def _others(kind: str, name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paribus.backends.base import BACKENDS, Load, backend_named, backend_of
+from paribus.config.implementations import UserImplementation
 from paribus.config.overrides import SettingsError, assemble, near_miss
 from paribus.config.settings import Settings
 from paribus.records.record import Outcome
@@ -38,10 +39,19 @@ def resolve(values: Mapping[str, Any]) -> Settings:
 def choose(settings: Settings) -> tuple[Settings, list[str]]:
     """The settings with their backend, and what it refuses: the one that they name, or of `auto` the first that refuses
     nothing, else the last."""
+    if isinstance(settings.implementation, UserImplementation):
+        own, stands_for_it = settings.implementation, backend_of(settings)
+        if own.name in (AUTO, *BACKENDS):
+            return settings, [
+                f"implementation {own.name!r} is built in: give your own another name, as in "
+                "implementation={'mine': ...}"
+            ]
+        return stands_for_it.settled(settings), stands_for_it.refusals(settings)
     if settings.implementation != AUTO:
         backend = BACKENDS.get(settings.implementation)
         if backend is None:
             allowed = f"{AUTO}, {', '.join(BACKENDS)}"
+            allowed += "; or a network of your own, FILE.py:CLASS"
             hint = near_miss(settings.implementation, [AUTO, *BACKENDS], f"implementation is {allowed}")
             return settings, [f"implementation={settings.implementation} is not allowed: {hint}"]
         return backend.settled(settings), backend.refusals(settings)
@@ -66,7 +76,7 @@ def train(runs: Sequence[Run], load: Load, callback: Callback, *, workers: int =
 def _train(runs: Sequence[Run], load: Load, callback: Callback, workers: int) -> list[Outcome]:
     by_backend: dict[str, list[int]] = {}
     for number, run in enumerate(runs):
-        by_backend.setdefault(run.settings.implementation, []).append(number)
+        by_backend.setdefault(run.settings.backend, []).append(number)
     outcomes: dict[int, Outcome] = {}
     for name in sorted(by_backend, key=lambda name: not backend_named(name).side_by_side):
         numbers = by_backend[name]

@@ -45,6 +45,7 @@ class LoopBackend(Backend):
     name: ClassVar[str] = LOOP
     resumable: ClassVar[bool] = True
     own_loop: ClassVar[bool] = True
+    by_name: ClassVar[bool] = False
 
     _without: ClassVar[dict[tuple[str, str], str]] = {}
     """Loops that did not report the metric that is judged: their other runs need not be carried out."""

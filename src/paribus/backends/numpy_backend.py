@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paribus.backends.stepwise import StepwiseBackend
 from paribus.byhand.cnn import Cnn
 from paribus.byhand.layers import Array
-from paribus.byhand.losses import both_logits, make_loss
+from paribus.byhand.losses import Loss, both_logits, make_loss
 from paribus.byhand.mlp import Mlp
 from paribus.byhand.model import Model
 from paribus.byhand.optimizers import OPTIMIZERS, add_l1, clip_by_global_norm
@@ -68,21 +68,29 @@ class NumpyLearner:
     def __init__(self, settings: Settings, task: Task, plan: Plan) -> None:
         self._settings, self._task, self._plan = settings, task, plan
         self._dtype = np.dtype(settings.precision)
-        make_model, self._shape = MODELS[type(settings.model)](settings, task)
-        self.model = make_model(self._dtype.type)
+        self.model, self._shape = self._made(settings, task)
         self._data = {
             name: (self._inputs(split.x), task.targets(split.y, self._dtype)) for name, split in task.splits.items()
         }
         self._x, self._y = self._data["train"]
         # losses are told without weights of classes, as they are without smoothing and the l1 penalty
-        told = settings.told_loss
-        self._told = make_loss(told)
-        self.loss = make_loss(told, task.class_weights()) if settings.class_weight != "none" else self._told
-        self._binary, self._per_step = told.kind == "binary", task.steps is not None
+        weights = task.class_weights() if settings.class_weight != "none" else None
+        self._told = self._make_loss()
+        self.loss = self._told if weights is None else self._make_loss(weights)
+        self._binary, self._per_step = settings.told_loss.kind == "binary", task.steps is not None
         make = OPTIMIZERS[settings.optimizer.name]
         self.optimizer = make(self.model.parameters, **settings.optimizer.model_dump(exclude={"name"}))
         self._rate, self._clip = self.optimizer.lr, settings.clip
         self._clipping = Clipping(settings.clip)
+
+    def _made(self, settings: Settings, task: Task) -> tuple[Model, tuple[int, ...]]:
+        """The model, and the shape of an example."""
+        make_model, shape = MODELS[type(settings.model)](settings, task)
+        return make_model(self._dtype.type), shape
+
+    def _make_loss(self, weights: NDArray[np.float64] | None = None) -> Loss:
+        """The loss of the model's outputs; `weights`: of the classes."""
+        return make_loss(self._settings.told_loss, weights)
 
     def _inputs(self, x: Inputs) -> NDArray[np.floating]:
         return self._task.floats(x, self._dtype).reshape(len(x), *self._shape)
@@ -100,20 +108,23 @@ class NumpyLearner:
         pass
 
     def step(self, examples: Indices, epoch: int) -> float:
-        x, y = self._x[examples], self._y[examples]
-        logits = self.model.forward(x, self._keep(examples, epoch) if self.model.dropped else ())
-        if self._per_step:  # of each example and each step a row
-            loss = self.loss.forward(_rows(logits), y.ravel(), self._settings.label_smoothing)
-            gradients = self.model.backward(self.loss.backward().reshape(logits.shape))
-        else:
-            loss = self.loss.forward(logits, y, self._settings.label_smoothing)
-            gradients = self.model.backward(self.loss.backward())
+        loss, gradients = self._passed(examples, epoch)
         if self._settings.l1:
             add_l1(gradients, self.model.parameters, self._settings.l1)
         if self._clip is not None:
             self._clipping.add(clip_by_global_norm(gradients, self._clip))
         self.optimizer.step(gradients)
         return loss
+
+    def _passed(self, examples: Indices, epoch: int) -> tuple[float, dict[str, Array]]:
+        """Forward and backward: the loss, and the gradients of all parameters."""
+        x, y = self._x[examples], self._y[examples]
+        outputs = self.model.forward(x, self._keep(examples, epoch) if self.model.dropped else ())
+        if self._per_step:  # of each example and each step a row
+            loss = self.loss.forward(_rows(outputs), y.ravel(), self._settings.label_smoothing)
+            return loss, self.model.backward(self.loss.backward().reshape(outputs.shape))
+        loss = self.loss.forward(outputs, y, self._settings.label_smoothing)
+        return loss, self.model.backward(self.loss.backward())
 
     def _keep(self, examples: Indices, epoch: int) -> list[NDArray[np.bool_]]:
         p = self._settings.mlp.dropout
@@ -150,6 +161,9 @@ class NumpyLearner:
     def look(self, x: Inputs, y: Targets) -> None:  # noqa: ARG002 (known by its weights, or by autograd)
         return
 
+    def known_by_weights(self) -> bool:
+        return True
+
     def clipping(self) -> dict[str, float]:
         return self._clipping.read()
 
@@ -160,8 +174,8 @@ class NumpyLearner:
         np.savez(content, clipping=np.array(self._clipping.state()), **arrays)
         return content.getvalue()
 
-    def doubt(self) -> None:
-        return
+    def doubt(self) -> str | None:
+        return None
 
     def watches_generators(self) -> bool:
         return False

@@ -125,7 +125,15 @@ class StepwiseBackend(Backend):
     def _fit(self, run: Run, plan: Plan, task: Task, callback: Callback, *, cautions: frozenset[Caution]) -> Outcome:
         settings = run.network.with_copies()
         learner = self.make_learner(settings, task, plan, cautions=cautions)
-        probes = Probes(run.network, task, learner, plan, wanted=run.pictures, look=learner.look)
+        probes = Probes(
+            run.network,
+            task,
+            learner,
+            plan,
+            wanted=run.pictures,
+            look=learner.look,
+            by_weights=learner.known_by_weights(),
+        )
 
         def evaluated(row: Evaluation) -> None:
             try:

@@ -144,6 +144,40 @@ class WeightedCrossEntropy:
         return dz
 
 
+class CrossEntropyOfProbabilities:
+    """L = sum of w_y l / sum of w_y over the examples, l = -sum_k t_k log p_k, for probabilities p (examples, classes).
+
+    t is onehot(y), with smoothing s (1 - s) onehot(y) + s / classes; w are the weights of the classes, 1 without any.
+    p of 0 counts as the smallest number of its type.
+
+    Backward:  dp_k = -w_y t_k / (p_k sum of w_y).
+
+    It is the cross-entropy of a network whose softmax stands inside. Of logits z it is `SoftmaxCrossEntropy` at
+    p = softmax(z).
+
+    >>> loss = CrossEntropyOfProbabilities()
+    >>> round(loss.forward(np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([0, 1])), 4), loss.backward().tolist()
+    (0.4581, [[-1.0, -0.0], [-0.0, -0.625]])
+    """
+
+    def __init__(self, weights: Array | None = None) -> None:
+        self.weights = weights
+
+    def forward(self, z: Array, y: NDArray[np.int64], smoothing: float = 0.0) -> float:
+        """z: probabilities (examples, classes), y (examples,)."""
+        self._p = np.maximum(z, np.finfo(z.dtype).tiny)
+        weights = np.ones(len(y)) if self.weights is None else self.weights[y]
+        self._t = np.full_like(z, smoothing / z.shape[1])
+        self._t[np.arange(len(y)), y] += 1 - smoothing
+        self._t *= (weights / weights.sum()).astype(z.dtype)[:, None]
+        return float(-(self._t * np.log(self._p)).sum())
+
+    def backward(self) -> Array:
+        """dL/dp, shape (examples, classes)."""
+        dp: Array = -self._t / self._p
+        return dp
+
+
 class Binary:
     """The loss of two classes of which the output is the second's logit z: `of` both logits, 0 and z.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from paribus.checking.result import UNCHECKED, Checked, CheckResult
 from paribus.checking.scalars import check_scalar
 from paribus.checking.shapes.operation import required
 from paribus.config.overrides import SettingsError, near_miss
+from paribus.handwritten.construct import takes_sizes
 
 __all__ = ["check", "check_file"]
 
@@ -35,7 +37,7 @@ def check_file(word: str, reference: str | Path | None = None) -> CheckResult:
             known = [one.name for one in found]
             if name not in known:
                 raise SettingsError([f"{file} has no {name!r}: {near_miss(name, known)}"])
-            found = [one for one in found if one.name == name]
+            found = [_maker(one) for one in found if one.name == name]
         things = [check_found(one, generators) for one in found]
         if reference is not None:
             from paribus.checking.reference import against
@@ -75,11 +77,18 @@ def check(thing: Any, *, name: str | None = None, reference: str | Path | None =
     return _several({}, [Found(name=name or type(thing).__name__, shape="object", thing=thing)])
 
 
+def _maker(found: Found) -> Found:
+    """A function that makes a network for sizes is taken as a class is; only where it was asked for, as it is called."""
+    thing = found.thing
+    makes = found.shape == "unknown" and callable(thing) and not isinstance(thing, type) and takes_sizes(thing)
+    return replace(found, shape="class") if makes else found
+
+
 def _several(names: dict[str, Any], found: list[Found] | None = None) -> CheckResult:
     with callers_generators():
         homes = [getattr(sys.modules.get(getattr(one, "__module__", "")), "__dict__", {}) for one in names.values()]
         generators = Generators({key: one for home in homes for key, one in home.items()})
-        things = tuple(check_found(one, generators) for one in (found or find(names, None)))
+        things = tuple(check_found(one, generators) for one in (found or map(_maker, find(names, None))))
     return CheckResult(source="Python", things=things)
 
 

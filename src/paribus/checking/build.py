@@ -13,8 +13,8 @@ import numpy as np
 from paribus.checking.differences import Array
 from paribus.checking.inputs import FEATURES, HIDDEN, LOSSES, OF_NUMBERS, OUT, operation_of, shapes, size_for, values
 from paribus.checking.isolation import Generators, UsersError, called
-from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation, LossFunction, Operation, PairOperation, required
+from paribus.handwritten import places as kept
 
 Made = tuple[Operation, Callable[[int], dict[str, Any]]]
 
@@ -33,9 +33,10 @@ def made(cls: type, name: str, op: str | None, generators: Generators) -> Any:
     return next(all_made(cls, name, op, generators))
 
 
-def all_made(cls: type, name: str, op: str | None, generators: Generators) -> Iterator[Any]:
-    """Objects of a class, the likeliest first. NotBuiltError where there is none."""
-    wanted = required(cls) if "__init__" in {key for one in cls.__mro__[:-1] for key in vars(one)} else []
+def all_made(cls: Any, name: str, op: str | None, generators: Generators) -> Iterator[Any]:
+    """Objects of a class, or of a function that makes them, the likeliest first. NotBuiltError where there is none."""
+    bare = isinstance(cls, type) and "__init__" not in {key for one in cls.__mro__[:-1] for key in vars(one)}
+    wanted = [] if bare else required(cls)
     if wanted is None:
         wanted = []
     reasons, some = [], False

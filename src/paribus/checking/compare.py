@@ -154,7 +154,7 @@ class Comparison:
 
     @property
     def _declared(self) -> bool:
-        from paribus.checking.shapes.parameters import looks_learned
+        from paribus.handwritten.places import looks_learned
 
         thing = getattr(self.operation, "_thing", None)
         return isinstance(self.operation, PairOperation) or (thing is not None and looks_learned(thing))

@@ -42,6 +42,7 @@ class LoopSettings(Config):
     threads: Threads = setting(1, "threads of a run's arithmetic", "a whole number above 0", ge=1)
 
     implementation: ClassVar[str] = LOOP
+    backend: ClassVar[str] = LOOP
     epochs: ClassVar[int] = 1
     """Of the progress bar: how many there are is known to the loop alone."""
     recipe: ClassVar[str] = "none"

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from paribus.config.base import Config
 from paribus.config.conflicts import conflicts
+from paribus.config.implementations import UserImplementation
 from paribus.config.losses import UserLoss
 from paribus.config.recipes import RECIPES
 from paribus.config.registries import A_TABLE, REGISTRIES, USER_DEFINED, own_config
@@ -298,6 +299,8 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
         if loss.name in (*Loss.OF_CLASSES, *Loss.OF_NUMBERS):
             mistakes.append(f"loss {loss.name!r} is built in: give your own another name, as in loss={{'mine': ...}}")
         merged["loss"] = UserLoss(name=loss.name, function=loss)
+    if isinstance(network := merged.get("implementation"), UserDefined):
+        merged["implementation"] = UserImplementation(name=network.name, network=network)
     common = {name: merged[name] for name in merged if name in Settings.model_fields}
     settings: Settings | None = None
     try:

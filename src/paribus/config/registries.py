@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paribus.config.base import Config
+from paribus.config.implementations import UserImplementation
 from paribus.config.losses import UserLoss
 from paribus.config.models import MODELS, UserEstimator, UserModel
 from paribus.config.optimizers import OPTIMIZERS, UserOptimizer
@@ -22,6 +23,7 @@ USER_DEFINED: dict[str, tuple[type[Config], str]] = {
     "model": (UserModel, "factory"),
     "optimizer": (UserOptimizer, "factory"),
     "loss": (UserLoss, "function"),
+    "implementation": (UserImplementation, "network"),
 }
 """The settings of what is the user's own, and the field that holds it."""
 

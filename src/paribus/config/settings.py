@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from paribus.config.base import Config, setting
+from paribus.config.implementations import UserImplementation
 from paribus.config.losses import LossOf, UserLoss
 from paribus.config.models import Mlp, ModelConfig
 from paribus.config.optimizers import OptimizerConfig, UserOptimizer
@@ -62,11 +63,11 @@ class Settings(Config):
         "how torch gets its batches: from arrays, or a DataLoader over a TensorDataset",
         "indexed or dataloader",
     )
-    implementation: str = setting(
+    implementation: str | UserImplementation = setting(
         "auto",
         "who computes: numpy (derivatives by hand), torch (autograd), fused (compiled, many runs at once); auto takes "
-        "fused where it can be had, else torch",
-        "auto, numpy, torch or fused",
+        "fused where it can be had, else torch; a network of your own, written in NumPy, is FILE.py:CLASS",
+        "auto, numpy, torch or fused, or FILE.py:CLASS",
     )
     init: Init = setting(
         Initialisation("default"),
@@ -237,6 +238,18 @@ class Settings(Config):
                 field = USER_DEFINED[kind][1]
                 found[kind] = getattr(self, kind).model_copy(update={field: thing.copy()})
         return self.model_copy(update=found) if found else self
+
+    @property
+    def backend(self) -> str:
+        """The name of who computes."""
+        own = self.implementation
+        return own.backend if isinstance(own, UserImplementation) else own
+
+    @property
+    def implementation_name(self) -> str:
+        """The implementation as it is called."""
+        own = self.implementation
+        return own.name if isinstance(own, UserImplementation) else own
 
     @property
     def mlp(self) -> Mlp:

@@ -20,6 +20,7 @@ from paribus.config.user_code import UserDefined, UserTable
 from paribus.config.values import Value, apart_from_tasks, format_overrides, format_value, plain_number
 from paribus.plan import MAX_SEED
 from paribus.study.migrations import canonical
+from paribus.study.named import implementation
 from paribus.study.names import tasks_of
 from paribus.tasks.table import opened
 
@@ -126,6 +127,10 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     # What could be read is checked too, so that one message holds every mistake.
     parsed, wrong = by_full_name(listed if tasks else [one for one in listed if one[0] != "task"])
     mistakes += wrong
+    if chosen := parsed.pop("implementation", []):
+        for one in chosen:
+            with mistakes.noted():
+                parsed.setdefault("implementation", []).append(implementation(one))
     if not tasks:
         raise SettingsError(mistakes)
     factors = [name for name, values in parsed.items() if len(values) > 1]

@@ -32,6 +32,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +45,7 @@ from paribus.config.overrides import Listed, Mistakes, SettingsError, full_name,
 from paribus.config.values import Value, format_overrides, listed_values
 from paribus.records.claims import Claim
 from paribus.study.arms import RANGE, Arm, Design, Given, distinct, seeds_of
+from paribus.study.named import implementation
 from paribus.study.spec import StudySpec, make_request, target_of
 from paribus.tasks.table import opened
 
@@ -130,7 +132,7 @@ def _spec(file: StudyFile, path: Path, *, out: Path | None, command: str, other:
             whole = {"reduced": file.reduced, **table} if isinstance(table, dict) and file.reduced else table
             claims.append(Claim.of(whole))
     return make_request(
-        lambda: _design(file, opened(file.task, path.parent)),
+        lambda: _design(file, opened(file.task, path.parent), path.parent),
         path.stem,
         seeds=seeds,
         mistakes=mistakes,
@@ -175,7 +177,7 @@ def _tune(table: Mapping[str, Any]) -> list[Listed[Value]]:
     return found
 
 
-def _design(file: StudyFile, task: Given) -> Design:
+def _design(file: StudyFile, task: Given, folder: Path) -> Design:
     mistakes: list[str] = []
     shared = _settings(file.settings, "settings", mistakes)
     grid: dict[str, list[Any]] = {}
@@ -188,6 +190,7 @@ def _design(file: StudyFile, task: Given) -> Design:
             grid |= dict.fromkeys(_settings({key: listed[0]}, "factors", mistakes), listed)
     tables = [{}] if file.arms is None else file.arms
     arms: list[Arm] = []
+    read = cache(partial(implementation, beside=folder))  # once, so that arms share one
     given = {*shared, *grid}
     for i, table in enumerate(tables):
         if not isinstance(table, dict) or (file.arms is not None and not isinstance(table.get("name"), str)):
@@ -199,7 +202,10 @@ def _design(file: StudyFile, task: Given) -> Design:
         for combination in product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
             try:
-                settings = resolve({"task": task, **shared, **own, **chosen})
+                values = {"task": task, **shared, **own, **chosen}
+                if "implementation" in values:
+                    values["implementation"] = read(values["implementation"])
+                settings = resolve(values)
             except SettingsError as error:
                 mistakes += error.mistakes
                 continue

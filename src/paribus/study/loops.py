@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
-from pathlib import Path
-from typing import Any
 
 from paribus.config.loops import LOOP, LoopSettings, arguments_of, parameters, read_argument
 from paribus.config.overrides import SettingsError, build
 from paribus.config.tasks import TaskConfig
-from paribus.config.user_code import UserDefined, user_defined
+from paribus.config.user_code import UserDefined
 from paribus.config.values import Value, format_overrides
 from paribus.study.arms import MOST_ARMS, Arm, Design, distinct
 
@@ -28,6 +24,7 @@ def loop_design(
 ) -> Design:
     """Every combination of loops and of the values listed for their parameters. `data`: a task that each is given.
 
+    >>> from paribus.config.user_code import user_defined
     >>> def train(seed, lr=0.1): return {"loss": lr * seed}
     >>> [arm.name for arm in loop_design([user_defined(train)], {"lr": [0.1, 0.01]}).arms]
     ['lr=0.1', 'lr=0.01']
@@ -76,55 +73,6 @@ def _data(data: str | UserDefined | None) -> TaskConfig | None:
 
 
 # --- from a command ---
-
-
-def is_loop(word: str) -> bool:
-    """Whether a command's first word names a function in a file.
-
-    >>> is_loop("train.py:main"), is_loop("train.py"), is_loop("moons")
-    (True, True, False)
-    """
-    return word.partition(":")[0].endswith(".py")
-
-
-def read_loop(word: str) -> UserDefined:
-    """The function that `FILE.py:NAME` names. SettingsError for a file that cannot be imported, or has none such."""
-    file, _, name = word.partition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise SettingsError([f"there is no file {file}"])
-    module = _imported(path)
-    functions = [
-        key for key, one in vars(module).items()
-        if callable(one) and getattr(one, "__module__", None) == module.__name__ and not isinstance(one, type)
-    ]  # fmt: skip
-    there = f"it has {', '.join(functions)}" if functions else "it has no function"
-    if not name:
-        raise SettingsError(
-            [f"{file} is a file: say which function trains, as in {file}:{(functions or ['train'])[-1]}; {there}"]
-        )
-    if name not in vars(module):
-        raise SettingsError([f"{file} has no function {name}: {there}"])
-    if not callable(vars(module)[name]):
-        raise SettingsError([f"{name} in {file} is {type(vars(module)[name]).__name__}, and no function: {there}"])
-    return user_defined(vars(module)[name], name)
-
-
-def _imported(path: Path) -> Any:
-    """A file as a module: what stands beside it can be imported by it."""
-    folder, name = str(path.resolve().parent), path.stem
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise SettingsError([f"{path} cannot be imported: {type(error).__name__}: {error}"]) from None
-    return module
 
 
 def read_words(loop: UserDefined, words: Sequence[str]) -> dict[str, list[Value]]:

@@ -11,6 +11,7 @@ from paribus.config.overrides import SettingsError, parse_overrides
 from paribus.config.registries import USER_DEFINED
 from paribus.config.values import Value
 from paribus.records.record import StudyRecord
+from paribus.study.named import is_named
 
 _USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
 
@@ -69,7 +70,10 @@ def as_toml(study: StudyRecord) -> str:
 
 
 def _as_given(flat: Mapping[str, Value], files: Mapping[str, str]) -> dict[str, Value]:
-    """Settings as a file gives them: a table that was read from a file by that file's name, without its fingerprint."""
+    """Settings as a file gives them: what was read from a file, a table or an implementation, by that file's name,
+    without its fingerprint."""
+    if is_named(str(flat.get("implementation"))):
+        flat = {key: value for key, value in flat.items() if key != "implementation.network"}
     task = str(flat.get("task"))
     if task not in files or "task.arrays" not in flat:
         return dict(flat)

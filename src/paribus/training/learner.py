@@ -70,6 +70,10 @@ class Learner(Protocol):
     def look(self, x: Inputs, y: Targets) -> Look | None:
         """At its layers over examples: see `vitals.LookAt`. None of models that are known by their weights."""
 
+    def known_by_weights(self) -> bool:
+        """Whether the model that the settings name has these outputs at these weights, so that a look may compute them
+        by hand."""
+
     def clipping(self) -> Mapping[str, float]:
         """What clipping did since this was asked last: `Clipping.read`."""
 

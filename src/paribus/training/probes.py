@@ -102,11 +102,12 @@ class Probes:
         *,
         wanted: bool,
         look: LookAt | None = None,
+        by_weights: bool = True,
     ) -> None:
         self.wanted, self._settings, self._task, self._model, self._plan = wanted, settings, task, model, plan
         count = evaluations(settings, len(task.train))
         self._snapshots, self._curves = Snapshots(count), FitCurves(count, task)
-        self._looks = Looks(settings, task, model.weights, look)
+        self._looks = Looks(settings, task, model.weights, look, by_weights=by_weights)
         self._at: float | None = None  # the epoch of the model as it stands, as far as evaluations tell
         self._begun = state_gradients(settings, model, task) if wanted else None
         if wanted:

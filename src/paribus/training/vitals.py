@@ -60,12 +60,20 @@ LookAt = Callable[[Inputs, Targets], Look | None]
 
 class Looks:
     """Looks on the way of a run: at the initial values, and at evaluations, at most so many, evenly spread. `weights`:
-    gives the model's parameters, which are enough of some (`by_hand`); `look`: of others."""
+    gives the model's parameters, which are enough of some (`by_hand`); `look`: of others. `by_weights`: whether those
+    some are taken so; not a network of the user's that computes something else."""
 
     def __init__(
-        self, settings: Settings, task: Task, weights: Callable[[], Mapping[str, Array]], look: LookAt | None
+        self,
+        settings: Settings,
+        task: Task,
+        weights: Callable[[], Mapping[str, Array]],
+        look: LookAt | None,
+        *,
+        by_weights: bool = True,
     ) -> None:
         self._settings, self._task, self._weights, self._look = settings, task, weights, look
+        self._by_weights = by_weights
         self._every = max(1, -(-evaluations(settings, len(task.train)) // _MOST_LOOKS))
         self._per_epoch = steps_in_epoch(settings, len(task.train))
         self._seen = 0
@@ -127,7 +135,7 @@ class Looks:
         x, y = self._task.train.x[:_EXAMPLES], self._task.train.y[:_EXAMPLES]
         middle = len(y) // 2
         parts = [(x[:middle], y[:middle]), (x[middle : 2 * middle], y[middle : 2 * middle])] if middle else [(x, y)]
-        if isinstance(self._settings.model, MlpConfig | RnnConfig):
+        if self._by_weights and isinstance(self._settings.model, MlpConfig | RnnConfig):
             weights = self._weights()
             return [by_hand(self._settings, self._task, weights, *part) for part in parts]
         return [] if self._look is None else [self._look(*part) for part in parts]

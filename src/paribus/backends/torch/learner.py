@@ -239,6 +239,9 @@ class TorchLearner:
         inputs = self._data.scaled(self._data.to_device(x[:most].copy()))
         return look(model, inputs, self._as_logits, lambda z: self._told_loss(z, flat))
 
+    def known_by_weights(self) -> bool:
+        return True
+
     def clipping(self) -> dict[str, float]:
         return self._clipping.read()
 

@@ -18,9 +18,9 @@ from paribus.checking.networks.driver import Driver, Way, driver_of, loss, ways
 from paribus.checking.networks.steps import SAME_32, Steps, batch_of
 from paribus.checking.networks.twin import Form, ending_of, likeliest
 from paribus.checking.result import DEPARTS, RIGHT, UNCHECKED, Checked, Departure
-from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import ClassOperation
 from paribus.checking.witnesses import COARSE, DIFFERENCES
+from paribus.handwritten import places as kept
 
 _FITS = 1e-6
 _DIFFERENCES_32 = 0.1

@@ -12,8 +12,8 @@ import numpy as np
 from paribus.checking.differences import Array
 from paribus.checking.isolation import Generators, UsersError, called
 from paribus.checking.known import log_softmax, softmax
-from paribus.checking.shapes import parameters as kept
 from paribus.checking.shapes.operation import required
+from paribus.handwritten import places as kept
 
 EXAMPLES, LR = 8, 0.1
 _TARGETS = {"y", "t", "target", "targets", "label", "labels", "y_true", "true", "truth"}
@@ -123,7 +123,7 @@ class Driver:
 
     def slopes(self, way: Way, x: Array, y: Array, t: Array) -> dict[str, Any]:
         """The gradients that backward leaves or returns, by the names of the parameters; None where there is none."""
-        for name in ("zero_grad", "zero_grads", "reset_grad", "clear_grad"):
+        for name in kept.RESETS:
             if callable(reset := getattr(self.live, name, None)):
                 called(reset)
                 break
@@ -140,7 +140,9 @@ class Driver:
         several = returned if isinstance(returned, tuple | list) else [returned]
         for one in several:
             if isinstance(one, Mapping):
-                grads |= kept.spelled(one, list(before))
+                grads |= kept.named_gradients(one, list(before))
+        if not grads and any(isinstance(one, tuple | list) for one in several):  # lists, as of weights and of biases
+            grads = {name: kept.reach(returned, place) for name, place in kept.in_returned(returned, before).items()}
         if not grads and len(several) in {len(before), len(before) + 1}:
             grads = dict(zip(before, several[-len(before) :], strict=True))
         return {name: copy.copy(grads.get(name)) for name in before}

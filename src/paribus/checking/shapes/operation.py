@@ -12,7 +12,7 @@ import numpy as np
 
 from paribus.checking.differences import Array
 from paribus.checking.isolation import Generators, called
-from paribus.checking.shapes import parameters as kept
+from paribus.handwritten import places as kept
 
 
 @dataclass
@@ -169,7 +169,7 @@ class ClassOperation(Operation):
     @property
     def resets(self) -> bool:
         """Whether gradients are meant to add up until they are set to 0."""
-        return any(hasattr(self._thing, name) for name in ("zero_grad", "zero_grads", "reset_grad", "clear_grad"))
+        return any(hasattr(self._thing, name) for name in kept.RESETS)
 
 
 class PairOperation(Operation):

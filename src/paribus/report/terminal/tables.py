@@ -308,13 +308,33 @@ def verdict_words(one: Difference, labels: Mapping[str, str], metric: Metric) ->
 
 
 def agreement_line(found: Agreement) -> str:
-    """One sentence on how close two implementations came."""
-    head = f"Same plan, two implementations: {found.a} and {found.b}"
+    """How close two implementations came; where they departed, when, and what tells why.
+
+    >>> one = Agreement(
+    ...     a="implementation=mine.py:MLP", b="implementation=torch", metric="train_loss", seeds=6, gap=0.21, at_seed=3,
+    ...     at_epoch=9.0, departs_at_step=7, departs_at_seed=0, at_once=True, own=("mine.py:MLP",)
+    ... )
+    >>> agreement_line(one).partition("They ")[2][:46], agreement_line(one)[-50:]
+    ('depart at once: at step 7 (seed 0) already by ', ' `paribus check mine.py:MLP` checks the gradients.')
+    """
+    head = f"Same plan, two {'modules' if found.kind == 'model' else 'implementations'}: {found.a} and {found.b}"
     metric = Metric(found.metric).words
     if found.gap is None:
         return f"{head}. No two curves of the same seed to compare."
     where = f", at seed {found.at_seed}, epoch {found.at_epoch:g}" if found.gap else ""
-    return f"{head}. Over the whole curves, the largest |difference| in {metric} is {found.gap:.2g}{where}."
+    line = f"{head}. Over the whole curves, the largest |difference| in {metric} is {found.gap:.2g}{where}."
+    if found.departs_at_step is None:
+        return line
+    when = f"at step {found.departs_at_step} (seed {found.departs_at_seed})"
+    if found.at_once:
+        line += f" They depart at once: {when} already by more than rounding, so the two compute different things."
+    else:
+        line += (
+            f" They agree at first, and depart {when}: training may magnify what is rounding at first, or the two "
+            "differ in something that acts late."
+        )
+    shown = [f"`paribus check {name}`" if ".py:" in name else f"`paribus.check` of {name}" for name in found.own]
+    return line + (f" {' and '.join(shown)} {'check' if len(shown) > 1 else 'checks'} the gradients." if shown else "")
 
 
 def _asked(study: StudyRecord, arm: ArmRecord) -> int:
