@@ -55,6 +55,15 @@ class Case:
         return float(-(shares * np.log(shares)).sum())
 
     @cached_property
+    def scale(self) -> float:
+        """What a change of the loss is measured by: the loss of guessing; where that is not known the highest of
+        training."""
+        loss = self.curve("train_loss")
+        if self.guess:
+            return self.guess
+        return max(float(np.nanmax(loss)), 1e-12) if np.isfinite(loss).any() else 1.0
+
+    @cached_property
     def learned(self) -> Numbers:
         """At each evaluation how much of the loss of guessing is gone, 0 for none and 1 for all."""
         loss, guess = self.curve("train_loss"), self.guess
