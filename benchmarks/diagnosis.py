@@ -7,7 +7,7 @@
 Plants and healthy runs are lists of settings, made by a rule below; the seed of each is its place in the list. The
 even places are the half `tune`, the odd ones the half `report`.
 
-The lists and these two rules were written before any threshold was tuned:
+These rules were written before any threshold was tuned; the lists too, but for what docs/diagnosis.md says of them:
 
 - Healthy: sensible settings (`BASES`), trained to the end of a budget that is enough for the task, whose test score ends
   within `MARGIN` of the best that any candidate of this task reaches. A candidate that does worse is left out, and counted.

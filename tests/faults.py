@@ -988,6 +988,22 @@ FAULTS = [
     ("backends/torch/user_code.py", "self._looked(copied(self.model).eval(), x, y)", "self._looked(self.model.train(), x, y)", "test_vitals.py::test_looking_changes_nothing_of_a_users_module"),
     ("backends/stepwise.py", "return replace(outcome, pictures=probes.of_diverged())", "return outcome", "test_vitals.py"),
     ("backends/fused_runner.py", "return diverged if self.probes is None else replace(diverged, pictures=self.probes.of_diverged())", "return diverged", "test_vitals.py::test_it_is_recorded_and_read_again_also_of_a_run_that_diverged"),
+    ("findings/diagnosis/symptoms.py", "        and rise > THRESHOLDS[\"rate too high: median rise, as a share of the loss of guessing\"] * guess", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "            and share > THRESHOLDS[\"overfitting: rise of the loss from its lowest, as a share of the loss of guessing\"]", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "    if _shrunk(case):\n", "    if False:\n", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "    looks = (-1, 0) if case.badly else (0,)", "    looks = (-1, 0)", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "or not case.transfers_nothing", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "by_chance = np.sqrt(chance * (1 - chance) / examples)", "by_chance = 0.01", "test_diagnosis.py::test_the_chance_of_neighbours_is_that_of_their_number"),
+    ("findings/diagnosis/symptoms.py", "not (_plateau(case) or _unfinished(case))", "not _plateau(case)", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", "return _oscillates(case) or _rose(case) or _died(case)", "return _oscillates(case) or _rose(case)", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", "return _oscillates(case) or _rose(case) or _died(case)", "return _oscillates(case) or _died(case)", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", " or not np.isfinite(\n        vitals.outputs[0]\n    )", "", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", "    if len(loss) < _FEW or not len(rises)", "    if not len(rises)", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/case.py", "return found if found is not None and len(found.epochs) else None", "return found", "test_diagnosis.py::test_no_record_makes_it_fail"),
+    ("findings/diagnosis/case.py", "        shares /= shares.sum()", "        shares = np.ones(len(shares)) / len(shares)", "test_diagnosis.py::test_the_loss_of_guessing_is_the_entropy_of_the_classes"),
+    ("findings/diagnosis/table.py", "[*_unpenalised(case), *_given(_lr(case, 10), _lr(case, 0.1))]", "_given(_lr(case, 10), _lr(case, 0.1))", "test_diagnosis.py::test_a_penalty_is_taken_away_first"),
+    ("findings/diagnosis/diagnose.py", "        and all(name in arm.settings for name in cure)", "", "test_diagnosis.py::test_cures_change_settings_that_the_arm_has"),
+    ("findings/diagnosis/diagnose.py", "        explained.update(symptom.explains)", "", "test_diagnosis.py::test_a_symptom_shows_alone"),
 ]  # fmt: skip
 
 

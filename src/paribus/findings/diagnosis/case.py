@@ -32,8 +32,9 @@ class Case:
 
     @property
     def vitals(self) -> Vitals | None:
-        """Its looks, of the one run of an arm that has them."""
-        return self.run.pictures.vitals
+        """Its looks, of the one run of an arm that has them; None where there is not one."""
+        found = self.run.pictures.vitals
+        return found if found is not None and len(found.epochs) else None
 
     def curve(self, name: str) -> Numbers:
         """A column of its curve; empty where it has none."""

@@ -24,7 +24,7 @@ THRESHOLDS: dict[str, float] = {
     "dead: share of a layer's units": 0.65,
     "dead: size of a layer's weights over that at the start, below which they were shrunk": 0.5,
     "saturated: share of a layer's values": 0.5,
-    "aligned: mean |cosine| of a layer's units at the start": 0.999,
+    "aligned: mean absolute cosine of a layer's units at the start": 0.999,
     "chance: share of the loss of guessing that was learned": 0.02,
     "rate too high: median rise over median fall of the train loss": 0.5,
     "rate too high: share of evaluations at which it rises": 0.3,
@@ -40,7 +40,7 @@ THRESHOLDS: dict[str, float] = {
     "overfitting: rise of the loss from its lowest, as a share of the loss of guessing": 0.1,
     "overfitting: share of training after the lowest": 0.2,
     "shuffled: how much more often than by chance neighbours agree, in its standard deviations": 3.0,
-    "unscaled: largest |mean| or sd of a feature": 10.0,
+    "unscaled: largest absolute mean, or sd, of a feature": 10.0,
     "one class: share of the predictions": 0.995,
     "one class: share of the most frequent class over that of an even deal": 1.3,
     "clipping: share of steps": 0.98,
@@ -65,7 +65,7 @@ class Found:
 
 def vanishing(case: Case) -> Found | None:
     vitals = case.vitals
-    if vitals is None or len(vitals.layers) < 2 or not len(vitals.epochs) or not (_plateau(case) or _unfinished(case)):
+    if vitals is None or len(vitals.layers) < 2 or not (_plateau(case) or _unfinished(case)):
         return None
     spread, gradient, unlike = vitals.spread[0], vitals.gradient[0], case.hidden("dead", 0)
     if (
@@ -118,7 +118,7 @@ def _stood(case: Case) -> str:
 
 def exploding(case: Case) -> Found | None:
     vitals = case.vitals
-    if vitals is None or not len(vitals.outputs):
+    if vitals is None:
         return None
     if vitals.outputs[0] > THRESHOLDS["exploding: sd of the outputs at the start"] or not np.isfinite(
         vitals.outputs[0]
@@ -145,7 +145,7 @@ def dead(case: Case) -> Found | None:
 def _shrunk(case: Case) -> bool:
     """Whether in the end the weights of a layer are much smaller than at the start."""
     vitals = case.vitals
-    if vitals is None or not len(vitals.weight):
+    if vitals is None:
         return False
     limit = THRESHOLDS["dead: size of a layer's weights over that at the start, below which they were shrunk"]
     return bool((vitals.weight[-1] < limit * vitals.weight[0]).any())
@@ -159,7 +159,7 @@ def saturated(case: Case) -> Found | None:
 
 
 def _units(case: Case, name: str, threshold: str, told: str, looks: Sequence[int] = (-1, 0)) -> Found | None:
-    if case.vitals is None or not len(case.vitals.epochs):
+    if case.vitals is None:
         return None
     for look in looks:
         values = case.hidden(name, look)
@@ -177,7 +177,7 @@ def aligned(case: Case) -> Found | None:
     values = vitals.aligned[0][:-1]  # of the last layer the units are the classes
     if (
         np.isfinite(values).any()
-        and np.nanmax(values) > THRESHOLDS["aligned: mean |cosine| of a layer's units at the start"]
+        and np.nanmax(values) > THRESHOLDS["aligned: mean absolute cosine of a layer's units at the start"]
     ):
         place = int(np.nanargmax(values))
         return Found(
@@ -228,7 +228,7 @@ def _oscillates(case: Case) -> Found | None:
 
 def _rose(case: Case) -> Found | None:
     loss, vitals = case.curve("train_loss"), case.vitals
-    if vitals is None or not len(vitals.loss) or case.guess is None or not len(loss) or np.isnan(loss).all():
+    if vitals is None or case.guess is None or not len(loss) or np.isnan(loss).all():
         return None
     highest, before = int(np.nanargmax(loss)), max(case.guess, float(vitals.loss[0]))
     if (
@@ -354,7 +354,7 @@ def unscaled(case: Case) -> Found | None:
     if case.vitals is None:
         return None
     mean, largest, smallest = case.vitals.inputs
-    limit = THRESHOLDS["unscaled: largest |mean| or sd of a feature"]
+    limit = THRESHOLDS["unscaled: largest absolute mean, or sd, of a feature"]
     if mean > limit or largest > limit:
         return Found(f"the largest mean of a feature is {mean:.3g}, their sd go from {smallest:.3g} to {largest:.3g}")
     return None
@@ -362,7 +362,7 @@ def unscaled(case: Case) -> Found | None:
 
 def one_class(case: Case) -> Found | None:
     vitals, counts = case.vitals, case.counts.get("train", ())
-    if vitals is None or case.diverged or not len(vitals.one_class) or not sum(counts):
+    if vitals is None or case.diverged or not sum(counts):
         return None
     share = vitals.one_class[-1]
     if (
