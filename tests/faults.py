@@ -1081,6 +1081,22 @@ FAULTS = [
     ("backends/network/learner.py", "        return self._as_named", "        return True", "test_own_networks.py::test_another_function_is_not_looked_at_as_if_it_were_the_mlp"),
     ("training/vitals.py", "if self._by_weights and isinstance(", "if isinstance(", "test_own_networks.py::test_another_function_is_not_looked_at_as_if_it_were_the_mlp"),
     ("backends/network/__init__.py", "        if settings.task.per_step:", "        if False:", "test_own_networks.py::test_a_class_for_each_step_is_refused"),
+    ("findings/diagnosis/symptoms.py", "        and rise > THRESHOLDS[\"rate too high: median rise, as a share of the loss of guessing\"] * guess", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "            and share > THRESHOLDS[\"overfitting: rise of the loss from its lowest, as a share of the loss of guessing\"]", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "    if _shrunk(case):\n", "    if False:\n", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "    looks = (-1, 0) if case.badly else (0,)", "    looks = (-1, 0)", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "or not case.transfers_nothing", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", "by_chance = np.sqrt(chance * (1 - chance) / examples)", "by_chance = 0.01", "test_diagnosis.py::test_the_chance_of_neighbours_is_that_of_their_number"),
+    ("findings/diagnosis/symptoms.py", "not (_plateau(case) or _unfinished(case))", "not _plateau(case)", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", "return _oscillates(case) or _rose(case) or _died(case)", "return _oscillates(case) or _rose(case)", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", "return _oscillates(case) or _rose(case) or _died(case)", "return _oscillates(case) or _died(case)", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", " or not np.isfinite(\n        vitals.outputs[0]\n    )", "", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/diagnosis/symptoms.py", "    if len(loss) < _FEW or not len(rises)", "    if not len(rises)", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/case.py", "return found if found is not None and len(found.epochs) else None", "return found", "test_diagnosis.py::test_no_record_makes_it_fail"),
+    ("findings/diagnosis/case.py", "        shares /= shares.sum()", "        shares = np.ones(len(shares)) / len(shares)", "test_diagnosis.py::test_the_loss_of_guessing_is_the_entropy_of_the_classes"),
+    ("findings/diagnosis/table.py", "[*_unpenalised(case), *_given(_lr(case, 10), _lr(case, 0.1))]", "_given(_lr(case, 10), _lr(case, 0.1))", "test_diagnosis.py::test_a_penalty_is_taken_away_first"),
+    ("findings/diagnosis/diagnose.py", "        and all(name in arm.settings for name in cure)", "", "test_diagnosis.py::test_cures_change_settings_that_the_arm_has"),
+    ("findings/diagnosis/diagnose.py", "        explained.update(symptom.explains)", "", "test_diagnosis.py::test_a_symptom_shows_alone"),
 ]  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
+NEIGHBOURS = 400
+"""Of so many of the first training examples the nearest neighbours are looked for."""
+
 
 @dataclass(frozen=True)
 class Vitals:

@@ -15,7 +15,7 @@ from paribus.byhand.rnn import Rnn
 from paribus.config.models import Mlp as MlpConfig
 from paribus.config.models import Rnn as RnnConfig
 from paribus.config.settings import Settings, evaluations, steps_in_epoch
-from paribus.records.vitals import Numbers, Vitals
+from paribus.records.vitals import NEIGHBOURS, Numbers, Vitals
 from paribus.tasks import Task
 from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs
@@ -25,8 +25,7 @@ Array = NDArray[np.floating]
 _MOST_LOOKS = 4
 _EXAMPLES = 128
 _UNITS = 64
-"""Of so many units of a layer the weights are compared, of so many examples the neighbours are looked for."""
-_NEIGHBOURS = 400
+"""Of so many units of a layer the weights are compared."""
 _MOST_KEPT = 2_000_000
 """Weights of the look before are kept up to so many, to tell what moved; beyond them a checkpoint would double."""
 _ENDS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
@@ -267,10 +266,10 @@ def of_inputs(task: Task) -> Numbers:
 def neighbours(task: Task) -> Numbers:
     """How often one of the first training examples has the class of its nearest neighbour among them, each feature
     scaled to sd 1, and how often it would by chance; NaN of numbers to predict and of a class for each step."""
-    y = task.train.y[:_NEIGHBOURS]
+    y = task.train.y[:NEIGHBOURS]
     if task.target is not None or y.ndim > 1 or len(y) < 2:
         return np.array([np.nan, np.nan])
-    x = _numbers(task, _NEIGHBOURS)
+    x = _numbers(task, NEIGHBOURS)
     spread = x.std(axis=0)
     x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     squares = np.square(x).sum(axis=1)

@@ -32,8 +32,9 @@ class Case:
 
     @property
     def vitals(self) -> Vitals | None:
-        """Its looks, of the one run of an arm that has them."""
-        return self.run.pictures.vitals
+        """Its looks, of the one run of an arm that has them; None where there is not one."""
+        found = self.run.pictures.vitals
+        return found if found is not None and len(found.epochs) else None
 
     def curve(self, name: str) -> Numbers:
         """A column of its curve; empty where it has none."""
@@ -53,6 +54,15 @@ class Case:
             return math.log(self.run.task.classes)
         shares /= shares.sum()
         return float(-(shares * np.log(shares)).sum())
+
+    @cached_property
+    def scale(self) -> float:
+        """What a change of the loss is measured by: the loss of guessing; where that is not known the highest of
+        training."""
+        loss = self.curve("train_loss")
+        if self.guess:
+            return self.guess
+        return max(float(np.nanmax(loss)), 1e-12) if np.isfinite(loss).any() else 1.0
 
     @cached_property
     def learned(self) -> Numbers:

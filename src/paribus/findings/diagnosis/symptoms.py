@@ -12,29 +12,46 @@ from dataclasses import dataclass
 import numpy as np
 
 from paribus.findings.diagnosis.case import Case
+from paribus.records.vitals import NEIGHBOURS
 
 THRESHOLDS: dict[str, float] = {
     "vanishing: spread of the last layer's inputs over that of the data, at the start": 0.03,
     "vanishing: gradient of the first layer over that of the last, at the start": 1e-3,
     "vanishing: share of training without learning": 0.1,
+    "vanishing: share of the loss of guessing that a run without such a delay has learned in the end": 0.9,
+    "vanishing: share of a layer's units that are dead at the start, from which on it is that": 0.9,
     "exploding: sd of the outputs at the start": 20.0,
-    "dead: share of a layer's units": 0.5,
+    "dead: share of a layer's units": 0.65,
+    "dead: size of a layer's weights over that at the start, below which they were shrunk": 0.5,
     "saturated: share of a layer's values": 0.5,
-    "aligned: mean |cosine| of a layer's units at the start": 0.999,
+    "aligned: mean absolute cosine of a layer's units at the start": 0.999,
     "chance: share of the loss of guessing that was learned": 0.02,
     "rate too high: median rise over median fall of the train loss": 0.5,
     "rate too high: share of evaluations at which it rises": 0.3,
-    "rate too low: share of what was learned that the last quarter brought": 0.2,
-    "rate too low: movement over the whole run, in sizes of the weights": 0.05,
-    "still improving: share of what was learned that the last quarter brought": 0.05,
+    "rate too high: median rise, as a share of the loss of guessing": 0.04,
+    "rate too high: the highest train loss over that of guessing and that at the start": 1.5,
+    "rate too high: share of a layer's units that may be dead at the start, of those that died": 0.3,
+    "rate too low: share of what was learned that the last quarter brought": 0.15,
+    "rate too low: movement over the whole run, in sizes of the weights": 0.25,
+    "still improving: share of what was learned that the last quarter brought": 0.06,
+    "still improving: fall of the held-out loss in the last quarter, in losses of guessing": 0.015,
+    "still improving: share of the loss of guessing that is learned where there is little left": 0.8,
     "overfitting: rise of the loss from its lowest, as a share of it": 0.1,
+    "overfitting: rise of the loss from its lowest, as a share of the loss of guessing": 0.1,
     "overfitting: share of training after the lowest": 0.2,
-    "shuffled: how much more often than by chance neighbours agree, of what they could": 0.05,
-    "unscaled: largest |mean| or sd of a feature": 10.0,
+    "shuffled: how much more often than by chance neighbours agree, in its standard deviations": 3.0,
+    "unscaled: largest absolute mean, or sd, of a feature": 10.0,
     "one class: share of the predictions": 0.995,
-    "one class: share of the most frequent class": 0.9,
+    "one class: share of the most frequent class over that of an even deal": 1.3,
     "clipping: share of steps": 0.98,
 }
+
+
+_FEW = 8
+"""With fewer evaluations nothing is said of how the loss goes up and down."""
+
+_MOSTLY_ONE = 0.9
+"""Where neighbours agree so often by chance, their agreement tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +65,13 @@ class Found:
 
 def vanishing(case: Case) -> Found | None:
     vitals = case.vitals
-    if vitals is None or len(vitals.layers) < 2 or not _plateau(case):
+    if vitals is None or len(vitals.layers) < 2 or not (_plateau(case) or _unfinished(case)):
         return None
-    spread, gradient = vitals.spread[0], vitals.gradient[0]
+    spread, gradient, unlike = vitals.spread[0], vitals.gradient[0], case.hidden("dead", 0)
+    if (
+        unlike >= THRESHOLDS["vanishing: share of a layer's units that are dead at the start, from which on it is that"]
+    ).any():
+        return None
     seen = np.flatnonzero(np.isfinite(spread))
     if len(seen) > 1 and spread[seen[0]] > 0:
         ratio = spread[seen[-1]] / spread[seen[0]]
@@ -64,6 +85,7 @@ def vanishing(case: Case) -> Found | None:
             )
     if (
         gradient[-1] > 0
+        and _plateau(case)
         and gradient[0] / gradient[-1]
         < THRESHOLDS["vanishing: gradient of the first layer over that of the last, at the start"]
     ):
@@ -80,14 +102,23 @@ def _plateau(case: Case) -> bool:
     return case.plateau >= THRESHOLDS["vanishing: share of training without learning"]
 
 
+def _unfinished(case: Case) -> bool:
+    limit = THRESHOLDS[
+        "vanishing: share of the loss of guessing that a run without such a delay has learned in the end"
+    ]
+    return not case.diverged and len(case.learned) > 0 and bool(case.learned[-1] < limit)
+
+
 def _stood(case: Case) -> str:
     share = case.plateau
+    if not _plateau(case):
+        return f"in the end {case.learned[-1]:.0%} of the loss of guessing is gone"
     return "nothing was learned" if share == 1 else f"nothing was learned in the first {share:.0%} of training"
 
 
 def exploding(case: Case) -> Found | None:
     vitals = case.vitals
-    if vitals is None or not len(vitals.outputs):
+    if vitals is None:
         return None
     if vitals.outputs[0] > THRESHOLDS["exploding: sd of the outputs at the start"] or not np.isfinite(
         vitals.outputs[0]
@@ -104,8 +135,20 @@ def exploding(case: Case) -> Found | None:
 
 
 def dead(case: Case) -> Found | None:
+    """Not of weights that a penalty shrank to nothing: their units give nothing, but would again."""
+    if _shrunk(case):
+        return None
     return _units(case, "dead", "dead: share of a layer's units", "of the units that {layer} is given, {share:.0%} are "
                   "the same for every example")  # fmt: skip
+
+
+def _shrunk(case: Case) -> bool:
+    """Whether in the end the weights of a layer are much smaller than at the start."""
+    vitals = case.vitals
+    if vitals is None:
+        return False
+    limit = THRESHOLDS["dead: size of a layer's weights over that at the start, below which they were shrunk"]
+    return bool((vitals.weight[-1] < limit * vitals.weight[0]).any())
 
 
 def saturated(case: Case) -> Found | None:
@@ -134,7 +177,7 @@ def aligned(case: Case) -> Found | None:
     values = vitals.aligned[0][:-1]  # of the last layer the units are the classes
     if (
         np.isfinite(values).any()
-        and np.nanmax(values) > THRESHOLDS["aligned: mean |cosine| of a layer's units at the start"]
+        and np.nanmax(values) > THRESHOLDS["aligned: mean absolute cosine of a layer's units at the start"]
     ):
         place = int(np.nanargmax(values))
         return Found(
@@ -150,7 +193,7 @@ def chance(case: Case) -> Found | None:
     learned = case.learned
     if case.diverged or not len(learned) or not np.isfinite(learned[-1]):
         return None
-    if learned.max() < THRESHOLDS["chance: share of the loss of guessing that was learned"]:
+    if learned[-1] < THRESHOLDS["chance: share of the loss of guessing that was learned"]:
         return Found(
             f"the train loss is {case.curve('train_loss')[-1]:.4g} at the end, and that of guessing {case.guess:.4g}"
         )
@@ -158,25 +201,64 @@ def chance(case: Case) -> Found | None:
 
 
 def too_high(case: Case) -> Found | None:
-    loss = case.curve("train_loss")
-    if case.diverged or len(loss) < 8:
+    """The loss goes up and down, or rose above where it began, or the steps killed a layer's units."""
+    if case.diverged:
         return None
+    return _oscillates(case) or _rose(case) or _died(case)
+
+
+def _oscillates(case: Case) -> Found | None:
+    loss, guess = case.curve("train_loss"), case.scale
     steps = np.diff(loss[len(loss) // 4 :])
     rises, falls = steps[steps > 0], -steps[steps < 0]
-    if not len(rises) or not len(falls):
+    if len(loss) < _FEW or not len(rises) or not len(falls):
         return None
-    share, ratio = len(rises) / len(steps), float(np.median(rises) / np.median(falls))
-    scale = float(np.median(rises)) / max(float(np.median(loss)), 1e-12)
+    share, rise = len(rises) / len(steps), float(np.median(rises))
     if (
         share > THRESHOLDS["rate too high: share of evaluations at which it rises"]
-        and ratio > THRESHOLDS["rate too high: median rise over median fall of the train loss"]
-        and scale > 0.1
+        and rise / float(np.median(falls)) > THRESHOLDS["rate too high: median rise over median fall of the train loss"]
+        and rise > THRESHOLDS["rate too high: median rise, as a share of the loss of guessing"] * guess
     ):
         return Found(
-            f"the train loss rises at {share:.0%} of the evaluations, by {float(np.median(rises)):.2g} in the median, "
-            f"where it is {float(np.median(loss)):.2g}"
+            f"the train loss rises at {share:.0%} of the evaluations, by {rise:.2g} in the median, where it is "
+            f"{float(np.median(loss)):.2g}"
         )
     return None
+
+
+def _rose(case: Case) -> Found | None:
+    loss, vitals = case.curve("train_loss"), case.vitals
+    if vitals is None or case.guess is None or not len(loss) or np.isnan(loss).all():
+        return None
+    highest, before = int(np.nanargmax(loss)), max(case.guess, float(vitals.loss[0]))
+    if (
+        loss[highest]
+        > THRESHOLDS["rate too high: the highest train loss over that of guessing and that at the start"] * before
+    ):
+        epoch = float(case.curve("epoch")[highest])
+        return Found(
+            f"at epoch {epoch:g} the train loss is {loss[highest]:.3g}, and was {vitals.loss[0]:.3g} at first; that "
+            f"of guessing is {case.guess:.3g}", None, epoch,
+        )  # fmt: skip
+    return None
+
+
+def _died(case: Case) -> Found | None:
+    """A layer that was alive at the start, and in the end is mostly dead."""
+    if case.vitals is None or len(case.vitals.epochs) < 2 or _shrunk(case):
+        return None
+    start, end = case.hidden("dead", 0), case.hidden("dead", -1)
+    died = (
+        start < THRESHOLDS["rate too high: share of a layer's units that may be dead at the start, of those that died"]
+    ) & (end > THRESHOLDS["dead: share of a layer's units"])
+    if not died.any():
+        return None
+    place = int(np.argmax(np.where(died, end, -1)))
+    layer, epoch = case.layer(place + 1), float(case.vitals.epochs[-1])
+    return Found(
+        f"of the units that {layer} is given, {start[place]:.0%} are the same for every example at the start, and "
+        f"{end[place]:.0%} at epoch {epoch:g}", layer, epoch,
+    )  # fmt: skip
 
 
 def _late(case: Case) -> float:
@@ -210,7 +292,14 @@ def improving(case: Case) -> Found | None:
     if not late > THRESHOLDS["still improving: share of what was learned that the last quarter brought"]:
         return None
     held = next((case.curve(name) for name in ("validation_loss", "test_loss") if len(case.curve(name))), loss)
-    if held.argmin() < len(held) - 1 - len(held) // 10:
+    fall = float(held[-1 - len(held) // 4] - held[-1]) / case.scale
+    limit = THRESHOLDS["still improving: fall of the held-out loss in the last quarter, in losses of guessing"]
+    little_left = THRESHOLDS[
+        "still improving: share of the loss of guessing that is learned where there is little left"
+    ]
+    if not fall > limit or (len(case.learned) and case.learned[-1] > little_left):
+        return None
+    if not np.isfinite(held).any() or np.nanargmin(held) < len(held) - 1 - len(held) // 10:
         return None
     return Found(f"the train loss still falls: the last quarter brought {late:.0%} of all that it fell by")
 
@@ -222,9 +311,11 @@ def overfitting(case: Case) -> Found | None:
             continue
         best = int(held.argmin())
         rise = float(held[-1] / held[best] - 1) if held[best] > 0 else 0.0
+        share = float(held[-1] - held[best]) / case.scale
         after = 1 - (best + 1) / len(held)
         if (
             rise > THRESHOLDS["overfitting: rise of the loss from its lowest, as a share of it"]
+            and share > THRESHOLDS["overfitting: rise of the loss from its lowest, as a share of the loss of guessing"]
             and after > THRESHOLDS["overfitting: share of training after the lowest"]
             and train[-1] < train[best]
         ):
@@ -246,11 +337,12 @@ def shuffled(case: Case) -> Found | None:
     if vitals is None or not np.isfinite(vitals.neighbours).all() or not case.transfers_nothing:
         return None
     agree, chance = vitals.neighbours
-    if (
-        chance < 0.9
-        and (agree - chance) / (1 - chance)
-        < THRESHOLDS["shuffled: how much more often than by chance neighbours agree, of what they could"]
-    ):
+    examples = min(NEIGHBOURS, case.run.task.train)
+    if not examples or not 0 < chance < _MOSTLY_ONE:
+        return None
+    by_chance = np.sqrt(chance * (1 - chance) / examples)
+    limit = THRESHOLDS["shuffled: how much more often than by chance neighbours agree, in its standard deviations"]
+    if agree - chance < limit * by_chance:
         return Found(
             f"a training example has the class of its nearest neighbour in {agree:.0%} of the cases, and would by "
             f"chance in {chance:.0%}"
@@ -262,7 +354,7 @@ def unscaled(case: Case) -> Found | None:
     if case.vitals is None:
         return None
     mean, largest, smallest = case.vitals.inputs
-    limit = THRESHOLDS["unscaled: largest |mean| or sd of a feature"]
+    limit = THRESHOLDS["unscaled: largest absolute mean, or sd, of a feature"]
     if mean > limit or largest > limit:
         return Found(f"the largest mean of a feature is {mean:.3g}, their sd go from {smallest:.3g} to {largest:.3g}")
     return None
@@ -270,14 +362,18 @@ def unscaled(case: Case) -> Found | None:
 
 def one_class(case: Case) -> Found | None:
     vitals, counts = case.vitals, case.counts.get("train", ())
-    if vitals is None or case.diverged or not len(vitals.one_class) or not sum(counts):
+    if vitals is None or case.diverged or not sum(counts):
         return None
     share = vitals.one_class[-1]
     if (
         share > THRESHOLDS["one class: share of the predictions"]
-        and max(counts) / sum(counts) < THRESHOLDS["one class: share of the most frequent class"]
+        and share > max(counts) / sum(counts)  # else there is hardly more than one class
+        and max(counts) * np.count_nonzero(counts) / sum(counts)
+        > THRESHOLDS["one class: share of the most frequent class over that of an even deal"]
     ):
-        return Found(f"{share:.0%} of {256} training examples are taken for one class", None, float(vitals.epochs[-1]))
+        return Found(
+            f"{share:.0%} of the first training examples are taken for one class", None, float(vitals.epochs[-1])
+        )
     return None
 
 

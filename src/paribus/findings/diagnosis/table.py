@@ -35,13 +35,22 @@ def _given(*changes: Change) -> list[Change]:
     return [change for change in changes if change]
 
 
+def _unpenalised(case: Case) -> list[Change]:
+    """Without the penalties that it has: strong ones leave nothing to learn with."""
+    return [{name: "0"} for name in ("l1", "optimizer.weight_decay") if _positive(case.settings.get(name))]
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and value > 0
+
+
 _RATE = "an update moves the weights further than the loss's slope holds"
 TABLE: tuple[Symptom, ...] = (
     Symptom(
         "unscaled-inputs", symptoms.unscaled,
         "inputs far from 0, or of very different size, make the loss steep in some directions and flat in others",
         lambda _: [{"task.standardise": "true"}],
-        "LeCun et al., Efficient BackProp (1998), 4.3", ("diverged", "exploding-signal", "rate-too-high", "saturated-units"),
+        "LeCun et al., Efficient BackProp (1998), 4.3", ("diverged", "exploding-signal", "rate-too-high", "saturated-units", "dead-units"),
     ),
     Symptom(
         "aligned-units", symptoms.aligned, "all units of a layer begin alike, as with initial values that are all one number",
@@ -52,7 +61,8 @@ TABLE: tuple[Symptom, ...] = (
         "vanishing-signal", symptoms.vanishing, "initial values that are too small, or an activation that flattens, let the "
         "signal die out from layer to layer",
         lambda case: [{"init": "kaiming_normal"}, {"model.norm": "batch"}] if case.settings.get("model") == "mlp" else [{"init": "kaiming_normal"}],
-        "Glorot and Bengio (2010); He et al. (2015)", ("plateau-at-chance", "dead-units", "majority-class-only", "rate-too-low", "still-improving"),
+        "Glorot and Bengio (2010); He et al. (2015)", ("plateau-at-chance", "dead-units", "majority-class-only", "rate-too-high", "rate-too-low", "still-improving",
+         "label-noise-or-shuffle"),
     ),
     Symptom(
         "exploding-signal", symptoms.exploding, "initial values that are too large let the signal grow from layer to layer",
@@ -70,13 +80,13 @@ TABLE: tuple[Symptom, ...] = (
         "LeCun et al., Efficient BackProp (1998), 4.4",
     ),
     Symptom(
+        "rate-too-high", symptoms.too_high, _RATE, lambda case: _given(_lr(case, 0.1), _lr(case, 0.3)),
+        "Smith (2017), Cyclical learning rates, 3.3", ("dead-units",),
+    ),
+    Symptom(
         "dead-units", symptoms.dead, "units that give every example 0 have no gradient any more",
         lambda case: _given(_lr(case, 0.1), {"model.activation": "leaky_relu"}) if case.settings.get("model") == "mlp" else _given(_lr(case, 0.1)),
         "Lu et al., Dying ReLU and initialization (2019)", ("plateau-at-chance", "majority-class-only"),
-    ),
-    Symptom(
-        "label-noise-or-shuffle", symptoms.shuffled, "the labels have little to do with the inputs: shuffled, or joined to the wrong rows",
-        lambda _: [], "the test of Cover and Hart's nearest neighbour (1967)", ("plateau-at-chance", "overfitting"),
     ),
     Symptom(
         "clipping-always", symptoms.clipping, "the clip is below what gradients are, so the rate is what it makes of it",
@@ -84,19 +94,20 @@ TABLE: tuple[Symptom, ...] = (
         "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks (2013)", ("rate-too-low", "still-improving"),
     ),
     Symptom(
-        "rate-too-high", symptoms.too_high, _RATE, lambda case: _given(_lr(case, 0.1), _lr(case, 0.3)),
-        "Smith (2017), Cyclical learning rates, 3.3",
+        "rate-too-low", symptoms.too_low, "the steps are too small for so few of them", lambda case: _given(_lr(case, 10), _lr(case, 100)),
+        "Smith (2017), Cyclical learning rates, 3.3", ("plateau-at-chance", "still-improving", "majority-class-only", "label-noise-or-shuffle"),
     ),
     Symptom(
-        "rate-too-low", symptoms.too_low, "the steps are too small for so few of them", lambda case: _given(_lr(case, 10), _lr(case, 100)),
-        "Smith (2017), Cyclical learning rates, 3.3", ("plateau-at-chance", "still-improving", "majority-class-only"),
+        "label-noise-or-shuffle", symptoms.shuffled, "the labels have little to do with the inputs: shuffled, or joined to the wrong rows",
+        lambda _: [], "the test of Cover and Hart's nearest neighbour (1967)", ("plateau-at-chance", "overfitting"),
     ),
     Symptom(
         "majority-class-only", symptoms.one_class, "the classes are not equally frequent, and nothing but that was learned",
-        lambda case: _given({"class_weight": "balanced"}, _lr(case, 10)), "He and Garcia, Learning from imbalanced data (2009)", ("plateau-at-chance",),
+        lambda case: [*_unpenalised(case), *_given({"class_weight": "balanced"}, _lr(case, 10))], "He and Garcia, Learning from imbalanced data (2009)", ("plateau-at-chance",),
     ),
     Symptom(
-        "plateau-at-chance", symptoms.chance, "nothing was learned, and no layer shows why", lambda case: _given(_lr(case, 10), _lr(case, 0.1)),
+        "plateau-at-chance", symptoms.chance, "nothing was learned, and no layer shows why",
+        lambda case: [*_unpenalised(case), *_given(_lr(case, 10), _lr(case, 0.1))],
         "own",
     ),
     Symptom(
