@@ -988,6 +988,21 @@ FAULTS = [
     ("backends/torch/user_code.py", "self._looked(copied(self.model).eval(), x, y)", "self._looked(self.model.train(), x, y)", "test_vitals.py::test_looking_changes_nothing_of_a_users_module"),
     ("backends/stepwise.py", "return replace(outcome, pictures=probes.of_diverged())", "return outcome", "test_vitals.py"),
     ("backends/fused_runner.py", "return diverged if self.probes is None else replace(diverged, pictures=self.probes.of_diverged())", "return diverged", "test_vitals.py::test_it_is_recorded_and_read_again_also_of_a_run_that_diverged"),
+    ("findings/cures.py", "if higher != (direction == \"higher\"):", "if not higher:", "test_diagnose_command.py::test_the_verdict_on_a_cure"),
+    ("findings/cures.py", "    flip = pair.b == name", "    flip = pair.a == name", "test_diagnose_command.py::test_the_verdict_on_a_cure"),
+    ("findings/cures.py", "        if remain:", "        if False:", "test_diagnose_command.py::test_better_is_not_cured_where_something_is_still_found"),
+    ("findings/cures.py", "        if new:", "        if False:", "test_diagnose_command.py::test_better_is_not_cured_where_something_is_still_found"),
+    ("findings/diagnosis/looked.py", "if open_ := len(runs) - len(ended):", "if open_ := 0:", "test_diagnose_command.py::test_what_is_not_looked_at_is_said"),
+    ("study/words.py", "found[name] = flat.get(name, value)", "found[name] = value", "test_diagnose_command.py::test_a_command_makes_the_arm_again"),
+    ("study/words.py", "now.get(name) != flat.get(name))", "False)", "test_diagnose_command.py::test_a_command_makes_the_arm_again"),
+    ("study/words.py", "        shown |= change\n", "        pass\n", "test_diagnose_command.py::test_a_command_has_several_settings_of_one_cure_together"),
+    ("study/cures.py", "(folder_name(arm) if arm else \"arm\")", "(arm or \"arm\")", "test_diagnose_command.py::test_the_folder_of_an_arms_cures_is_inside_the_studys"),
+    ("study/cures.py", "    return least_words(values, arm.settings) or values", "    return values", "test_diagnose_command.py::test_what_is_the_users_own_is_cured_in_python"),
+    ("curing.py", "cures_folder(folder, arm.name)", "folder", "test_diagnose_command.py::test_cures_are_judged_and_the_study_stays_as_it_is"),
+    ("report/terminal/diagnoses.py", "in found[:_MOST_SHOWN]", "in found", "test_diagnose_command.py::test_few_lines_under_the_results_however_much_is_wrong"),
+    ("commands.py", "        parse_seeds(seeds or SEEDS)\n", "", "test_diagnose_command.py::test_seeds_alone_have_no_effect"),
+    ("commands.py", "crop=False)  # a command to paste is one line", ")", "test_diagnose_command.py::test_a_dead_signal_is_told_with_where_and_what_to_try"),
+    ("report/show.py", "[diagnosis_as_data(findings, one) for one in findings.diagnoses]", "[]", "test_diagnose_command.py::test_a_dead_signal_is_told_with_where_and_what_to_try"),
 ]  # fmt: skip
 
 

@@ -331,6 +331,7 @@ def diagnose_study(runs: Path, *, cure: bool, seeds: str | None, as_json: bool) 
     from paribus.findings.findings import Findings
     from paribus.report.diagnoses import diagnoses_as_json
     from paribus.report.terminal.diagnoses import diagnosis_text
+    from paribus.study.arms import parse_seeds
     from paribus.study.reading import read
     from paribus.study.runner import prepare
     from paribus.study.store import StoreError
@@ -347,6 +348,7 @@ def diagnose_study(runs: Path, *, cure: bool, seeds: str | None, as_json: bool) 
 
     tried = list[Tried]()
     try:
+        parse_seeds(seeds or SEEDS)
         findings = Findings.of(read(runs))
         if not as_json:
             sys.stdout.write(diagnosis_text(findings))

@@ -14,7 +14,7 @@ from paribus.study.arms import Arm, Design, seeds_of
 from paribus.study.names import folder_name
 from paribus.study.runner import check
 from paribus.study.spec import StudySpec, make_request
-from paribus.study.words import arm_words, seeds_for
+from paribus.study.words import arm_words, least_words, seeds_for
 from paribus.tasks.table import opened
 
 CURES = "cures"
@@ -44,6 +44,7 @@ def cures_request(
 
     Raises SettingsError where the arm itself cannot be made again from its record.
     """
+    numbers = seeds_of(seeds_for(arm, seeds))  # wrong ones are no fault of a cure
     base = _values(study, arm, began)
     sick = Arm(AS_IT_IS, resolve(base))
     cured: dict[str, Arm] = {}
@@ -53,7 +54,7 @@ def cures_request(
         return make_request(
             lambda: Design(_factors([sick, *arms.values()]), [sick, *arms.values()], named=True),
             f"cures of {arm.name or study.name}",
-            seeds=seeds_of(seeds_for(arm, seeds)),
+            seeds=numbers,
             metric=study.primary_metric,
             timing=study.timing,
             baseline=AS_IT_IS,
@@ -92,7 +93,8 @@ def _values(study: StudyRecord, arm: ArmRecord, began: StudySpec | None) -> dict
         how = "call paribus.compare or train as before (what is recorded is not trained again), then study.cure()"
         raise SettingsError([f"{arm.name or study.name} has what is your own in Python, which no record holds: {how}"])
     values, mine = settings.values(), settings.user_defined_parts()
-    return values | {name: value for name, value in arm.settings.items() if name in values and name not in mine}
+    values |= {name: value for name, value in arm.settings.items() if name in values and name not in mine}
+    return least_words(values, arm.settings) or values
 
 
 def _same(values: Mapping[str, Any], arm: ArmRecord) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
+from typing import Any
 
 from paribus.config.overrides import SettingsError, assemble, full_name
 from paribus.config.registries import USER_DEFINED
+from paribus.config.user_code import UserDefined
 from paribus.config.values import Value, format_value
 from paribus.records.metrics import PRIMARY
 from paribus.records.record import ArmRecord, StudyRecord
@@ -16,6 +18,7 @@ SEEDS = "6..20"
 """On which a cure is tried: until it is decided, at least 6 and at most 20."""
 
 _USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
+_KINDS = ("recipe", "model", "optimizer", "loss")
 _CHOSEN = ("implementation", "device")
 """Settings that stand at `auto` in a command, and in a record at what that came to."""
 
@@ -29,11 +32,11 @@ def seeds_for(arm: ArmRecord, seeds: str = SEEDS) -> str:
 
 def arm_words(study: StudyRecord, arm: ArmRecord) -> dict[str, Value] | None:
     """The settings that make the arm, by full name, the others being defaults; None of what no command has: data,
-    modules, optimizers, losses and loops of the user's own in Python.
+    modules, optimizers, losses and loops of the user's own in Python, and settings that there are no more.
 
     `task` is the name of the task, or the file of a table.
     """
-    if study.own_loop or arm.whole_fit:
+    if study.own_loop or arm.whole_fit or "task" not in arm.settings:
         return None
     flat, table = dict(arm.settings), str(arm.settings.get("task")) in study.files
     mine = {name for name in flat if name in _USER_SETTINGS}
@@ -47,7 +50,7 @@ def arm_words(study: StudyRecord, arm: ArmRecord) -> dict[str, Value] | None:
         return {"task": task, **(typed if typed is not None else {k: v for k, v in flat.items() if k != "task"})}
     if typed is not None and _makes({"task": task, **typed}, flat, apart_from=_CHOSEN):
         return {"task": task, **typed}
-    return _least(flat)
+    return least_words(flat, flat)
 
 
 def compare_command(study: StudyRecord, arm: ArmRecord, change: Mapping[str, str]) -> str | None:
@@ -103,7 +106,7 @@ def _typed(study: StudyRecord, arm: ArmRecord, flat: Mapping[str, Value]) -> dic
     return found
 
 
-def _makes(words: Mapping[str, Value], flat: Mapping[str, Value], *, apart_from: tuple[str, ...] = ()) -> bool:
+def _makes(words: Mapping[str, Any], flat: Mapping[str, Value], *, apart_from: tuple[str, ...] = ()) -> bool:
     """Whether these words make an arm of these settings; of settings that its record does not have nothing is asked."""
     settings, mistakes = assemble(words)
     if settings is None or mistakes:
@@ -112,14 +115,23 @@ def _makes(words: Mapping[str, Value], flat: Mapping[str, Value], *, apart_from:
     return all(made.get(name) == value for name, value in flat.items() if name not in apart_from)
 
 
-def _least(flat: Mapping[str, Value]) -> dict[str, Value]:
-    """The settings without those that stand at their defaults."""
-    words = dict(flat)
-    for name in [name for name in flat if name != "task"]:
-        without = {key: value for key, value in words.items() if key != name}
-        if _makes(without, flat):
-            words = without
-    return {"task": words.pop("task"), **words}
+def least_words(values: Mapping[str, Any], flat: Mapping[str, Value]) -> dict[str, Any] | None:
+    """The settings without those that stand at their defaults; None where they make no such arm any more.
+
+    `values`: settings by full name, with the user's own things where they are; `flat`: what they come to.
+    """
+    words = {"task": values["task"]}
+    for names in (*((kind,) for kind in _KINDS), tuple(values)):  # what is chosen has defaults of its own
+        made, _ = assemble(words)
+        if made is None:
+            return None
+        now = made.flat()
+        words |= {
+            name: values[name]
+            for name in names
+            if name in values and (isinstance(values[name], UserDefined) or now.get(name) != flat.get(name))
+        }
+    return words if _makes(words, flat) else None
 
 
 def _short(name: str) -> str:
