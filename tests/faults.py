@@ -1000,6 +1000,7 @@ FAULTS = [
     ("study/cures.py", "    return least_words(values, arm.settings) or values", "    return values", "test_diagnose_command.py::test_what_is_the_users_own_is_cured_in_python"),
     ("curing.py", "cures_folder(folder, arm.name)", "folder", "test_diagnose_command.py::test_cures_are_judged_and_the_study_stays_as_it_is"),
     ("report/terminal/diagnoses.py", "in found[:_MOST_SHOWN]", "in found", "test_diagnose_command.py::test_few_lines_under_the_results_however_much_is_wrong"),
+    ("commands.py", "sign if sign.isprintable() or sign == \"\\n\" else \"?\"", "sign", "test_diagnose_command.py::test_names_do_nothing_to_a_terminal_or_a_page"),
     ("commands.py", "        parse_seeds(seeds or SEEDS)\n", "", "test_diagnose_command.py::test_seeds_alone_have_no_effect"),
     ("commands.py", "crop=False)  # a command to paste is one line", ")", "test_diagnose_command.py::test_a_dead_signal_is_told_with_where_and_what_to_try"),
     ("report/show.py", "[diagnosis_as_data(findings, one) for one in findings.diagnoses]", "[]", "test_diagnose_command.py::test_a_dead_signal_is_told_with_where_and_what_to_try"),

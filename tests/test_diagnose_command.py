@@ -305,6 +305,18 @@ def test_few_lines_under_the_results_however_much_is_wrong(sick: Path) -> None:
     assert lines[-1].plain.startswith("26 more; ")
 
 
+def test_names_do_nothing_to_a_terminal_or_a_page(called: Called, sick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (arm,) = read(sick).arms
+    name = "<b>\x1b[31m</script> [bold] 学"
+    odd = replace(read(sick), arms=[replace(arm, name=name), replace(arm, name="b")], named=True)
+    monkeypatch.setattr("paribus.study.reading.read", lambda _: odd)
+    found = called("diagnose", str(sick))
+    assert found.returncode == 0
+    assert "\x1b" not in found.stdout
+    assert "[bold] 学: vanishing-signal" in found.stdout
+    assert "<b>" not in page([Findings.of(odd)]).partition("What went wrong")[2].partition("<h3>Curves")[0]
+
+
 def test_seeds_alone_have_no_effect(called: Called, sick: Path) -> None:
     found = called("diagnose", str(sick), "--seeds", "8")
     assert found.returncode == 2

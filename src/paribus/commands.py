@@ -346,17 +346,21 @@ def diagnose_study(runs: Path, *, cure: bool, seeds: str | None, as_json: bool) 
         carry_out_stage(asked, prepare(asked), asked, console=console, as_json=False, quiet=True, pictures=False)
         return read(asked.folder)
 
+    def say(text: str) -> None:  # names of arms and layers may hold what would steer a terminal, or is no text
+        shown = "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
+        console_().print(shown, end="", markup=False, highlight=False, soft_wrap=True)
+
     tried = list[Tried]()
     try:
         parse_seeds(seeds or SEEDS)
         findings = Findings.of(read(runs))
         if not as_json:
-            sys.stdout.write(diagnosis_text(findings))
+            say(diagnosis_text(findings))
         if cure:
             for one in try_cures(findings, runs, train, seeds=seeds or SEEDS, command=typed()):
                 tried.append(one)
                 if not as_json:
-                    sys.stdout.write(f"\n{one.told}")
+                    say(f"\n{one.told}")
     except (SettingsError, StoreError) as error:
         refuse(str(error).splitlines())
     except KeyboardInterrupt:
