@@ -1097,6 +1097,22 @@ FAULTS = [
     ("findings/diagnosis/table.py", "[*_unpenalised(case), *_given(_lr(case, 10), _lr(case, 0.1))]", "_given(_lr(case, 10), _lr(case, 0.1))", "test_diagnosis.py::test_a_penalty_is_taken_away_first"),
     ("findings/diagnosis/diagnose.py", "        and all(name in arm.settings for name in cure)", "", "test_diagnosis.py::test_cures_change_settings_that_the_arm_has"),
     ("findings/diagnosis/diagnose.py", "        explained.update(symptom.explains)", "", "test_diagnosis.py::test_a_symptom_shows_alone"),
+    ("findings/cures.py", "if higher != (direction == \"higher\"):", "if not higher:", "test_diagnose_command.py::test_the_verdict_on_a_cure"),
+    ("findings/cures.py", "    flip = pair.b == name", "    flip = pair.a == name", "test_diagnose_command.py::test_the_verdict_on_a_cure"),
+    ("findings/cures.py", "        if remain:", "        if False:", "test_diagnose_command.py::test_better_is_not_cured_where_something_is_still_found"),
+    ("findings/cures.py", "        if new:", "        if False:", "test_diagnose_command.py::test_better_is_not_cured_where_something_is_still_found"),
+    ("findings/diagnosis/looked.py", "if open_ := len(runs) - len(ended):", "if open_ := 0:", "test_diagnose_command.py::test_what_is_not_looked_at_is_said"),
+    ("study/words.py", "found[name] = flat.get(name, value)", "found[name] = value", "test_diagnose_command.py::test_a_command_makes_the_arm_again"),
+    ("study/words.py", "now.get(name) != flat.get(name))", "False)", "test_diagnose_command.py::test_a_command_makes_the_arm_again"),
+    ("study/words.py", "        shown |= change\n", "        pass\n", "test_diagnose_command.py::test_a_command_has_several_settings_of_one_cure_together"),
+    ("study/cures.py", "(folder_name(arm) if arm else \"arm\")", "(arm or \"arm\")", "test_diagnose_command.py::test_the_folder_of_an_arms_cures_is_inside_the_studys"),
+    ("study/cures.py", "    return least_words(values, arm.settings) or values", "    return values", "test_diagnose_command.py::test_what_is_the_users_own_is_cured_in_python"),
+    ("curing.py", "cures_folder(folder, arm.name)", "folder", "test_diagnose_command.py::test_cures_are_judged_and_the_study_stays_as_it_is"),
+    ("report/terminal/diagnoses.py", "in found[:_MOST_SHOWN]", "in found", "test_diagnose_command.py::test_few_lines_under_the_results_however_much_is_wrong"),
+    ("commands.py", "sign if sign.isprintable() or sign == \"\\n\" else \"?\"", "sign", "test_diagnose_command.py::test_names_do_nothing_to_a_terminal_or_a_page"),
+    ("commands.py", "        parse_seeds(seeds or SEEDS)\n", "", "test_diagnose_command.py::test_seeds_alone_have_no_effect"),
+    ("commands.py", "crop=False)  # a command to paste is one line", ")", "test_diagnose_command.py::test_a_dead_signal_is_told_with_where_and_what_to_try"),
+    ("report/show.py", "[diagnosis_as_data(findings, one) for one in findings.diagnoses]", "[]", "test_diagnose_command.py::test_a_dead_signal_is_told_with_where_and_what_to_try"),
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import io
 import sys
 import warnings as say
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -18,6 +18,8 @@ from paribus.config.loops import argument_values, parameters
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, is_estimator, user_defined
 from paribus.config.values import Value, format_value, listed_values
+from paribus.curing import Tried, try_cures
+from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
 from paribus.findings.judge import judge as judge_scores
@@ -30,7 +32,7 @@ from paribus.records.run import Callback
 from paribus.study.arms import Given, seeds_of
 from paribus.study.loops import loop_design
 from paribus.study.reading import SHARED, read
-from paribus.study.runner import carry_out
+from paribus.study.runner import carry_out, prepare
 from paribus.study.spec import (
     CHECKPOINT_SECONDS,
     PlainOptions,
@@ -42,6 +44,7 @@ from paribus.study.spec import (
     target_of,
 )
 from paribus.study.stages import stages
+from paribus.study.words import SEEDS
 from paribus.tasks.arrays import data
 from paribus.training.randomness import untouched_generators
 
@@ -69,6 +72,7 @@ class Study:
 
     folder: Path
     record: StudyRecord
+    _began: StudySpec | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def findings(self) -> Findings:
@@ -209,6 +213,27 @@ class Study:
 
         return pd.DataFrame([one.as_data() for one in self.findings.over_repeats])
 
+    def diagnose(self) -> Diagnoses:
+        """What went wrong in training, arm by arm, the deepest cause first: a list, which prints as text.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     study = train("moons", hidden="20x20", init="normal:0.001", epochs=20, out=folder + "/s")
+        ...     [one.code for one in study.diagnose()]
+        ['vanishing-signal']
+        """
+        return Diagnoses(self.findings)
+
+    def cure(self, seeds: int | str = SEEDS) -> Cures:
+        """Train each cure that a diagnosis names beside the arm as it is, over paired seeds, and judge it: a list of
+        what came of each such arm, which prints as text.
+
+        `seeds`: until it is decided, or how many. Each arm has a study of its own in `folder`/cures; called again, it
+        goes on with what is missing. This study stays as it is. SettingsError for what is no number of seeds, and for
+        an arm that has what is the user's own where the study was opened from its folder: that is in no record.
+        """
+        return Cures(try_cures(self.findings, self.folder, _train_cures, seeds=str(seeds), began=self._began))
+
     @property
     def shared(self) -> Study | None:
         """Of a tuned study: all arms at one shared value."""
@@ -240,7 +265,7 @@ class Study:
 
         console = Console(width=100)
         with console.capture() as shown:
-            console.print(study_results(self.findings, console.width))
+            console.print(study_results(self.findings, console.width), crop=False)
         return shown.get()
 
     def _repr_html_(self) -> str:
@@ -249,8 +274,28 @@ class Study:
         from paribus.report.terminal.tuned import study_results
 
         console = Console(width=110, record=True, file=io.StringIO())
-        console.print(study_results(self.findings, console.width))
+        console.print(study_results(self.findings, console.width), crop=False)
         return console.export_html(inline_styles=True, code_format="<pre style='line-height:1.2'>{code}</pre>")
+
+
+class Diagnoses(list[Diagnosis]):
+    """The diagnoses of a study; printed, each with its evidence, cause and what to try."""
+
+    def __init__(self, findings: Findings) -> None:
+        super().__init__(findings.diagnoses)
+        self._findings = findings
+
+    def __repr__(self) -> str:
+        from paribus.report.terminal.diagnoses import diagnosis_text
+
+        return diagnosis_text(self._findings).rstrip("\n")
+
+
+class Cures(list[Tried]):
+    """What came of the cures of each arm that has a diagnosis; printed, the verdict on each cure, the best first."""
+
+    def __repr__(self) -> str:
+        return "\n".join(one.told.rstrip("\n") for one in self) or "no cure to try: no diagnosis names one"
 
 
 @dataclass(frozen=True)
@@ -597,7 +642,14 @@ def _carried_out(asked: StudySpec) -> Study:
         for line in work.lines():
             _Teller().on_message(line)
         _tell_of_failures(carry_out(stage, [_Teller()], work=work, undecided=undecided))
-    return Study(asked.folder, read(asked.folder))
+    return Study(asked.folder, read(asked.folder), asked)
+
+
+def _train_cures(asked: StudySpec) -> StudyRecord:
+    work = prepare(asked)
+    for line in work.lines():
+        _Teller().on_message(line)
+    return carry_out(asked, [_Teller()], work=work, undecided=undecided)
 
 
 def _must_be_free(loops: Sequence[UserDefined]) -> None:

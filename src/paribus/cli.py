@@ -428,6 +428,24 @@ def show(
 
 
 @app.command()
+def diagnose(
+    runs: Annotated[Path, typer.Argument(help="A study's folder.", metavar="RUNS")],
+    cure: Annotated[
+        bool,
+        typer.Option("--cure", help="Train each proposed cure beside the arm as it is, in RUNS/cures, and judge it."),
+    ] = False,
+    seeds: Annotated[
+        str | None, typer.Option(help="How many seeds cures are tried on; by default 6..20, until it is decided.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What went wrong in training, where and why; with --cure, what cures it: paribus diagnose RUNS"""
+    from paribus.commands import diagnose_study
+
+    diagnose_study(runs, cure=cure, seeds=seeds, as_json=as_json)
+
+
+@app.command()
 def reproduce(
     part: Annotated[
         str | None, typer.Argument(help="part1 to part3, or c1 to c12; all by default.", metavar="[PART]")

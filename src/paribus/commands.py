@@ -325,6 +325,55 @@ def carry_out_stage(
     return stage.hidden_test or complete(stage, study), written
 
 
+def diagnose_study(runs: Path, *, cure: bool, seeds: str | None, as_json: bool) -> None:
+    """What went wrong in a study; with `cure` what cures it, each arm's in a study of its own."""
+    from paribus.config.overrides import SettingsError
+    from paribus.curing import Tried, try_cures
+    from paribus.findings.findings import Findings
+    from paribus.report.diagnoses import diagnoses_as_json
+    from paribus.report.terminal.diagnoses import diagnosis_text
+    from paribus.study.arms import parse_seeds
+    from paribus.study.reading import read
+    from paribus.study.runner import prepare
+    from paribus.study.store import StoreError
+    from paribus.study.words import SEEDS
+
+    if seeds is not None and not cure:
+        refuse([f"--seeds {seeds} has no effect without --cure: it says on how many seeds cures are tried"])
+    console = console_(stderr=True)
+
+    def train(asked: StudySpec) -> StudyRecord:
+        console.print(f"{asked.name}: {len(asked.design.arms)} arms", markup=False, highlight=False)
+        carry_out_stage(asked, prepare(asked), asked, console=console, as_json=False, quiet=True, pictures=False)
+        return read(asked.folder)
+
+    def say(text: str) -> None:  # names of arms and layers may hold what would steer a terminal, or is no text
+        shown = "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
+        console_().print(shown, end="", markup=False, highlight=False, soft_wrap=True)
+
+    tried = list[Tried]()
+    try:
+        parse_seeds(seeds or SEEDS)
+        findings = Findings.of(read(runs))
+        if not as_json:
+            say(diagnosis_text(findings))
+        if cure:
+            for one in try_cures(findings, runs, train, seeds=seeds or SEEDS, command=typed()):
+                tried.append(one)
+                if not as_json:
+                    say(f"\n{one.told}")
+    except (SettingsError, StoreError) as error:
+        refuse(str(error).splitlines())
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on with the runs that are missing")
+        raise typer.Exit(130) from None
+    if as_json:
+        found = diagnoses_as_json(findings) | ({"cures": [one.as_data() for one in tried]} if cure else {})
+        sys.stdout.write(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    elif cure and not tried:
+        sys.stdout.write("no cure to try: no diagnosis names one\n")
+
+
 def print_study(findings: Findings, *, as_json: bool) -> None:
     if as_json:
         from paribus.report.show import as_json as contract
@@ -334,7 +383,7 @@ def print_study(findings: Findings, *, as_json: bool) -> None:
         from paribus.report.terminal.tuned import study_results
 
         console = console_()
-        console.print(study_results(findings, console.width))
+        console.print(study_results(findings, console.width), crop=False)  # a command to paste is one line
 
 
 def console_(*, stderr: bool = False, quiet: bool = False):  # type: ignore[no-untyped-def]

@@ -12,6 +12,7 @@ from paribus.findings.bands import Band, arm_band
 from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.compared import LOST, Difference, Lost
 from paribus.findings.confounders import LOSSES, confounders, incomparable
+from paribus.findings.diagnosis import Diagnosis, diagnose
 from paribus.findings.differences import differences, going_on
 from paribus.findings.early import stopped_early
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
@@ -449,6 +450,11 @@ class Findings:
     def stopped_early(self) -> list[str]:
         """Of each arm with early stopping, how far its runs went and which evaluation is reported."""
         return stopped_early(self.study)
+
+    @cached_property
+    def diagnoses(self) -> list[Diagnosis]:
+        """What went wrong in training, arm by arm, the deepest cause first; nothing of runs that are well."""
+        return diagnose(self.study)
 
     @property
     def notes(self) -> list[str]:

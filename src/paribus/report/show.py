@@ -9,6 +9,7 @@ from typing import Any
 from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
 from paribus.records.record import ArmRecord, RunRecord, Tuning
+from paribus.report.diagnoses import diagnosis_as_data
 
 SCHEMA_VERSION = 1
 
@@ -43,7 +44,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "tuning": [{**asdict(one), "at_edge": bool(one.edges)} for one in study.tuning.arms] if study.tuning else [],
         "shared": as_json(findings.shared) if findings.shared else None,
         "claims": [asdict(one) for one in findings.verdicts],
-        "diagnoses": [],
+        "diagnoses": [diagnosis_as_data(findings, one) for one in findings.diagnoses],
     })  # fmt: skip
     return contents
 

@@ -28,6 +28,7 @@ from paribus.report.page.curves import (
     curve_figures,
     most_points,
 )
+from paribus.report.page.diagnoses import left_out, wrongs
 from paribus.report.page.figures import (
     as_spec,
     boundaries,
@@ -131,9 +132,11 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
     after = list(_pictures(findings, labels, columns))
     tuning = _tuning(view)
     groups = [*before, *after, *(tuning.figures if tuning else [])]
+    wrong = wrongs(findings, labels)
+    drawn = [figure for group in groups for figure in group.figures] + [one.figure for one in wrong if one.figure]
     payload = {
         "columns": columns.columns,
-        "figures": {figure.name: as_spec(figure) for group in groups for figure in group.figures},
+        "figures": {figure.name: as_spec(figure) for figure in drawn},
         "csv": {"results": results_csv(view), "runs": runs_csv(findings), "differences": differences_csv(view.found)},
     }
     about = f"{count(len(study.arms), 'arm')}, {findings.seeds_told}"
@@ -152,6 +155,8 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
         repeat=repeat(study),
         payload=to_json(payload),
         file=folder_name(study.name),
+        wrong=wrong,
+        wrong_left_out=left_out(findings),
     )
 
 

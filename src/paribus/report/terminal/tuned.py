@@ -12,15 +12,18 @@ from rich.text import Text
 from paribus.config.values import Value, format_overrides, format_value
 from paribus.findings.findings import Findings
 from paribus.records.record import Status, Tuning
+from paribus.report.terminal.diagnoses import diagnosis_lines
 from paribus.report.terminal.tables import PLUS_MINUS, arm_label, cell, differences_table, primary_table, results
 
 _MOST_CANDIDATES = 30
 
 
 def study_results(findings: Findings, width: int) -> RenderableType:
-    """The results of any study."""
+    """The results of any study, and what went wrong in its training."""
     tuning = findings.study.tuning
-    return tuned_results(findings, tuning) if tuning else results(findings, width)
+    shown = tuned_results(findings, tuning) if tuning else results(findings, width)
+    wrong = diagnosis_lines(findings)
+    return Group(shown, Text(""), *wrong) if wrong else shown
 
 
 def tuned_results(findings: Findings, tuning: Tuning) -> RenderableType:
