@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -112,5 +113,7 @@ def _rank(findings: Findings, one: Cure) -> tuple[bool, float, float]:
     """Those that help first, then by the mean difference, and where it is by ranks alone by what the cured arm
     reaches."""
     sign = -1.0 if findings.primary_metric.direction != "lower" else 1.0
-    gain = sign * one.gain if one.gain is not None else 0.0
-    return one.answer not in ("cured", "better"), gain, sign * one.level if one.level is not None else 0.0
+    helps = one.answer in ("cured", "better")
+    unknown = 0.0 if helps else math.inf  # one that diverges has no mean, and is no better than one that has
+    gain = unknown if one.gain is None else sign * one.gain
+    return not helps, gain, sign * one.level if one.level is not None else 0.0

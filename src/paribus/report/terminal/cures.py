@@ -31,6 +31,7 @@ def _line(one: Cure, metric: Metric) -> str:
         parts.append(f"by ranks, as runs diverged or failed; of the others {metric.words} {metric.told(one.level)}")
     if one.p is not None:
         parts.append(p_text(one.p))
-    parts.append(count(one.seeds, "seed"))
+    if one.seeds:
+        parts.append(count(one.seeds, "seed"))
     why = f"; {one.why}" if one.why else ""
     return f"{one.name}: {one.answer}; {', '.join(parts)}{why}"
