@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from paribus.checking.api import check_file
+from paribus.findings.agreement import agreements
 from paribus.records.claims import Claim
+from paribus.study.reading import read
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -46,3 +49,28 @@ def test_the_examples_of_check_run() -> None:
     assert len(blocks) == 4
     for block in blocks:
         exec(block, scope)
+
+
+def test_the_tutorial_is_carried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block by block; and what it writes is right as a file, too."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"), re.DOTALL)
+    scope: dict[str, object] = {"__name__": "mine"}
+    for block in blocks:
+        exec(block, scope)
+    file = tmp_path / "mine.py"
+    file.write_text("\n\n".join(block for block in blocks if "paribus" not in block), encoding="utf-8")
+    found = check_file(str(file))
+    assert found.right, str(found)
+    assert [one.name for one in found.things] == [
+        "Linear",
+        "ReLU",
+        "SoftMax",
+        "CrossEntropy",
+        "MLP",
+        "Conv2d",
+        "RNNCell",
+    ]
+    (pair,) = agreements(read(tmp_path / "runs" / "mine"))
+    assert pair.gap is not None
+    assert pair.gap < 1e-12
