@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -234,3 +235,90 @@ def test_known_rules_are_those_of_pytorch(rule: str, name: str, options: dict[st
         optimizer.step()
     ends = [path[-1] for _, path in right(rule, options)]
     assert any(all(np.allclose(end[k], theirs[k].detach().numpy(), rtol=1e-10) for k in end) for end in ends)
+
+
+RANDOM = """
+import threading
+import numpy as np
+rng = np.random.default_rng(0)
+class Global:
+    def draw(self, shape): return np.random.rand(*shape)
+    def forward(self, x): self.m = (self.draw(x.shape) > 0.5) * 2.0; return x * self.m
+    def backward(self, d): return d * self.m
+class File(Global):
+    def draw(self, shape): return rng.random(shape)
+class Own(Global):
+    def __init__(self): self.rng = np.random.default_rng(3)
+    def draw(self, shape): return self.rng.random(shape)
+class Kept:
+    n = 0
+    def forward(self, x): self.x = x; return np.tanh(x) + x
+    def backward(self, d): self.n += 1; return self.n * d * (2 - np.tanh(self.x) ** 2)
+class Half:
+    def forward(self, x): self.x = x; return np.maximum(x, 0).astype(np.float16)
+    def backward(self, d): return d * (self.x > 0)
+class Lock(Kept):
+    def __init__(self): self.lock = threading.Lock()
+"""
+
+
+def test_what_draws_random_numbers_keeps_nothing(tmp_path: Path) -> None:
+    """A mask that is drawn anew is not kept from the call before; what is, is told still."""
+    found = {one.name: one for one in check_file(written(tmp_path, RANDOM)).things}
+    for name in ("Global", "File", "Own"):
+        assert found[name].verdict == "right", str(found[name])
+        assert "draws random numbers" in found[name].notes[0]
+    assert "is kept from the call before" in str(found["Kept"].departures[0].reason)
+    for name, why in (("Half", "float16"), ("Lock", "cannot pickle")):
+        assert found[name].verdict == "not checked"
+        assert why in found[name].notes[0]
+
+
+def test_gradients_that_are_there_at_birth_hide_no_network() -> None:
+    class Layer:
+        def __init__(self, n_in: int, n_out: int) -> None:
+            self.W, self.b = np.random.default_rng(0).normal(size=(n_in, n_out)), np.zeros(n_out)
+            self.dW, self.db = np.zeros((n_in, n_out)), np.zeros(n_out)
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            self.x = x
+            return np.asarray(x @ self.W + self.b)
+
+        def backward(self, d: np.ndarray) -> np.ndarray:
+            self.dW, self.db = self.x.T @ d, d.sum(axis=0)
+            return np.asarray(d @ self.W.T)
+
+    class Net:
+        def __init__(self, n_in: int, n_hidden: int, n_out: int) -> None:
+            self.one, self.two = Layer(n_in, n_hidden), Layer(n_hidden, n_out)
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            self.a = self.one.forward(x)
+            return self.two.forward(np.maximum(self.a, 0))
+
+        def backward(self, d: np.ndarray) -> None:
+            self.one.backward(self.two.backward(d) * (self.a > 0))
+
+    found = paribus.check(Net).things[0]
+    assert found.verdict == "right", str(found)
+    assert found.taken is not None
+    assert found.taken.startswith("a network, ")
+
+
+def test_a_loss_of_logits_has_to_bear_large_ones_whatever_it_is_called(tmp_path: Path) -> None:
+    source = """
+import numpy as np
+def cross_entropy_loss(x, y):
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    dx = p.copy()
+    dx[np.arange(len(y)), y] -= 1
+    return -np.log(p[np.arange(len(y)), y]).mean(), dx / len(y)
+"""
+    (found,) = check_file(written(tmp_path, source)).things
+    assert found.departures[0].code == "overflow"
+
+
+@pytest.mark.parametrize(("thing", "said"), [({1: int}, "has names as keys, not 1"), (np, "numpy is a module")])
+def test_what_is_nothing_to_check_is_refused(thing: Any, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        paribus.check(thing)

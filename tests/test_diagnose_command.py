@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from paribus.findings.cures import Proposed, cures
 from paribus.findings.diagnosis.evidence import evidence
 from paribus.findings.diagnosis.looked import looked
 from paribus.findings.findings import Findings
-from paribus.records.record import ArmRecord, Status, StudyRecord
+from paribus.records.record import ArmRecord, Pictures, Status, StudyRecord
 from paribus.report.page.page import page
 from paribus.report.show import as_json
 from paribus.report.terminal.diagnoses import diagnosis_lines, diagnosis_text
@@ -256,6 +257,40 @@ def test_better_is_not_cured_where_something_is_still_found(sick: Path) -> None:
         (one,) = cures(study, {"c": Proposed({"init": "default"}, codes)}, codes)
         assert one.answer == "better"
         assert why in one.why
+
+
+def test_what_one_run_of_many_shows_is_counted_and_keeps_no_cure_from_being_one(sick: Path) -> None:
+    """The loss of the last of eight cured runs rose on the way."""
+    (record,) = read(sick).arms
+    run = replace(record.runs[0], pictures=Pictures())
+
+    def arm(name: str, scores: Sequence[float], losses: Sequence[np.ndarray]) -> ArmRecord:
+        curves = [
+            {**run.curve, "test_accuracy": np.full(len(run.curve["epoch"]), one), "train_loss": loss, "test_loss": loss}
+            for one, loss in zip(scores, losses, strict=True)
+        ]
+        return ArmRecord(name, record.settings, [replace(run, seed=i, curve=curve) for i, curve in enumerate(curves)])
+
+    n = len(run.curve["epoch"])
+    good, swings = np.linspace(1.0, 0.01, n) ** 4, np.where(np.arange(n) % 2, 1.0, 0.2)
+    for bad, answer in ((1, "cured"), (4, "better")):
+        cured = arm("c", HIGH, [good] * (8 - bad) + [swings] * bad)
+        study = replace(read(sick), seeds=list(range(8)), arms=[arm("as it is", LOW, [good] * 8), cured],
+                        baseline="as it is", named=True)  # fmt: skip
+        (one,) = cures(study, {"c": Proposed({"init": "default"}, ("vanishing-signal",))}, ["vanishing-signal"])
+        assert one.answer == answer
+        assert ("rate-too-high is found in 1 of 8 runs" in one.why) == (bad == 1)
+
+
+def test_cures_over_other_seeds_are_refused_with_what_helps(called: Called, sick: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(sick, folder)
+    called("diagnose", str(folder), "--cure", "--seeds", "2")
+    found = called("diagnose", str(folder), "--cure", "--seeds", "6..20")
+    assert found.returncode == 2
+    assert "it holds cures over 2 seeds; give --seeds 2 to see them, or to go on, or remove that folder" in " ".join(
+        found.stderr.split()
+    )
 
 
 def test_what_is_not_looked_at_is_said() -> None:

@@ -21,7 +21,7 @@ from paribus.findings.diagnosis import diagnose
 from paribus.findings.diagnosis.case import Case
 from paribus.findings.diagnosis.symptoms import THRESHOLDS
 from paribus.findings.diagnosis.table import TABLE
-from paribus.records.record import ArmRecord, DatasetInfo, Pictures, RunRecord, Status, StudyRecord
+from paribus.records.record import WRONG_GRADIENT, ArmRecord, DatasetInfo, Pictures, RunRecord, Status, StudyRecord
 from paribus.records.vitals import Vitals
 
 LOOKS, LAYERS, EVALUATIONS = 3, 3, 20
@@ -170,6 +170,34 @@ def test_a_symptom_shows_alone(code: str, change: Change, more: dict[str, Any]) 
     assert found.code == code
     assert found.seeds == [7]
     assert found.told.startswith(f"{code} (seed 7): ")
+
+
+@pytest.mark.parametrize("more", [rose, at("inputs", 0, 300.0)])
+def test_a_plateau_is_told_only_where_nothing_else_is(more: Change) -> None:
+    """Of a rate that is too high it would propose a higher one."""
+
+    def both(curve: dict[str, Any], vitals: dict[str, Any]) -> None:
+        nothing_learned(curve)
+        more(curve, vitals)
+
+    (found,) = codes(study(both))
+    assert found != "plateau-at-chance"
+
+
+def test_small_initial_values_are_no_cause_where_steps_are_too_far() -> None:
+    def far(curve: dict[str, Any], vitals: dict[str, Any]) -> None:
+        small_signal(curve, vitals)
+        rose(curve, vitals)
+
+    assert codes(study(far)) == ["rate-too-high"]
+
+
+def test_a_gradient_that_was_found_wrong_is_all_that_is_told() -> None:
+    record = study(small_signal)
+    said = f"implementation=mine: the gradients of W are {WRONG_GRADIENT} (off by 200%)"
+    (found,) = diagnose(replace(record, remarks={"arm": ["something else", said]}))
+    assert (found.code, found.evidence, found.cures, found.seeds) == ("wrong-gradient", said, [], [7])
+    assert codes(replace(record, remarks={"arm": ["something else"]})) == ["vanishing-signal"]
 
 
 def test_every_code_has_a_record_that_shows_it() -> None:

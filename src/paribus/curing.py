@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paribus.config.overrides import SettingsError
 from paribus.config.values import format_overrides
 from paribus.findings.cures import Cure, Proposed, cures
 from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.findings import Findings
 from paribus.records.record import StudyRecord
 from paribus.study.cures import cures_folder, cures_request
+from paribus.study.reading import read
 from paribus.study.spec import StudySpec
+from paribus.study.store import FILE
 from paribus.study.words import SEEDS
 
 Train = Callable[[StudySpec], StudyRecord]
@@ -76,11 +79,25 @@ def try_cures(
         place = cures_folder(folder, arm.name)
         changes = {name: one.settings for name, one in proposed.items()}
         spec, refused = cures_request(study, arm, changes, place, seeds=seeds, began=began, command=command)
+        if spec is not None and (place / FILE).exists():
+            _must_go_on(read(place), spec, seeds)
         todo.append((arm.name, tuple(one.code for one in found), place, proposed, spec, refused))
     for name, codes, place, proposed, spec, refused in todo:
         tried = Findings.of(train(spec)) if spec is not None else None
         told = cures(tried.study, proposed, codes) if tried else []
         yield Tried(name, codes, place, told, refused, tried)
+
+
+def _must_go_on(before: StudyRecord, spec: StudySpec, seeds: str) -> None:
+    """SettingsError where the cures were tried over other seeds."""
+    if (list(before.seeds), before.least) != (list(spec.seeds), spec.least):
+        theirs = f"{before.least}..{len(before.seeds)}" if before.least else str(len(before.seeds))
+        raise SettingsError(
+            [
+                f"--seeds {seeds} is not how {spec.folder} began: it holds cures over {theirs} seeds; give --seeds "
+                f"{theirs} to see them, or to go on, or remove that folder to train them anew"
+            ]
+        )
 
 
 def _proposed(found: Sequence[Diagnosis]) -> dict[str, Proposed]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from paribus.checking.build import NotBuiltError, adapter, all_made, of_loss, of_object, of_pair
@@ -68,7 +69,11 @@ def check(thing: Any, *, name: str | None = None, reference: str | Path | None =
     if reference is not None:
         raise SettingsError(["reference is for a file: paribus.check('mine.py', reference='solution.py')"])
     if isinstance(thing, Mapping):
+        if odd := [one for one in thing if not isinstance(one, str)]:
+            raise SettingsError([f"a dict of things to check has names as keys, not {odd[0]!r}: {{'ReLU': ReLU}}"])
         return _several(dict(thing))
+    if isinstance(thing, ModuleType):
+        raise SettingsError([f"{thing.__name__} is a module: give the path of its file, or one of its classes"])
     if isinstance(thing, tuple):
         name = name or getattr(thing[0], "__name__", "operation").replace("_forward", "")
         return _several({}, [Found(name=name, shape="pair", thing=thing)])

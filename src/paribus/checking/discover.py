@@ -122,7 +122,7 @@ def _of_class(name: str, cls: type) -> Found:
         return Found(name=name, shape="module", thing=cls)
     if torch is not None and issubclass(cls, torch.optim.Optimizer):
         return Found(name=name, shape="rule", thing=cls)
-    if getattr(cls, "_is_protocol", False):
+    if vars(cls).get("_is_protocol", False):
         return Found(name=name, shape="unknown", thing=cls, why="it is a protocol: it says what others do")
     if getattr(cls, "__abstractmethods__", None):
         return Found(name=name, shape="unknown", thing=cls, why="it is abstract")
@@ -141,7 +141,13 @@ def _of_class(name: str, cls: type) -> Found:
         return Found(name=name, shape="scalar", thing=cls)
     if any(hasattr(cls, one) for one in ("step", "update")):
         return Found(name=name, shape="rule", thing=cls)
-    return Found(name=name, shape="unknown", thing=cls, why="it has no forward with backward, nor a step")
+    why = "it has no forward with backward, nor a step"
+    if callable(getattr(cls, "loss", None)):
+        why = (
+            "its gradients come from loss(x, y) alone, without a backward: paribus compare ... implementation=FILE:NAME "
+            "compares them with central differences"
+        )
+    return Found(name=name, shape="unknown", thing=cls, why=why)
 
 
 def _raises(function: Any) -> bool:

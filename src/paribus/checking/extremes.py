@@ -33,6 +33,8 @@ def at_the_ends(comparison: Comparison, inputs: Mapping[str, Any]) -> None:
             comparison.notes.append(f"for {what} it raises {error}")
             continue
         if comparison.op is None:  # what its value should be there is not known
+            if not np.isfinite(y).all():
+                comparison.notes.append(f"for {what} it gives {'NaN' if np.isnan(y).any() else 'infinity'}")
             continue
         if not _value(comparison, what, given, y) or not _gradient(comparison, what, given, y):
             return

@@ -39,6 +39,19 @@ def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         raise UsersError(_told_with_line(error)) from error
 
 
+def copy_of(thing: Any) -> Any:
+    """A deep copy: each pass is one of a copy. UsersError for an object that has none, as one that holds a lock."""
+    return called(copy.deepcopy, thing)
+
+
+def holds_a_generator(thing: Any) -> bool:
+    """Whether it, or what it holds, keeps a random generator of its own."""
+    held = list(getattr(thing, "__dict__", {}).values())
+    kinds = (np.random.Generator, np.random.RandomState, random.Random)
+    inside = [one for value in held if hasattr(value, "__dict__") for one in vars(value).values()]
+    return any(isinstance(one, kinds) for one in [*held, *inside])
+
+
 def _told_with_line(error: BaseException) -> str:
     """What the user's code raised, and the line of it that is the last in no library: "ValueError: no (line 3 of f.py)"."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
@@ -69,6 +82,11 @@ class Generators:
             legacy.set_state(known)
         np.random.seed(0)  # noqa: NPY002 (what students use)
         random.seed(0)
+
+    def standing(self) -> str:
+        """Where all of them stand, to be compared."""
+        own = [*(one.state for one, _ in self._own), *(one.get_state() for one, _ in self._legacy)]
+        return repr([*own, np.random.get_state(legacy=False), random.getstate()])  # noqa: NPY002
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from paribus.findings.compared import HIGHER, Difference
+from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.findings import Findings
 from paribus.records.record import StudyRecord
 
@@ -55,9 +56,9 @@ def cures(study: StudyRecord, proposed: Mapping[str, Proposed], before: Sequence
     found before, but that training could go on. better: so is the verdict, and something is found.
     """
     findings = Findings.of(study)
-    after: dict[str, list[str]] = {}
+    after: dict[str, list[Diagnosis]] = {}
     for one in findings.diagnoses:
-        after.setdefault(one.arm, []).append(one.code)
+        after.setdefault(one.arm, []).append(one)
     pairs = {_cure_of(one, study.baseline): one for one in findings.primary}
     found = [
         _cure(findings, name, of, pairs[name], (after.get(name, []), before))
@@ -72,9 +73,11 @@ def _cure_of(pair: Difference, baseline: str | None) -> str:
 
 
 def _cure(
-    findings: Findings, name: str, of: Proposed, pair: Difference, codes: tuple[Sequence[str], Sequence[str]]
+    findings: Findings, name: str, of: Proposed, pair: Difference, codes: tuple[Sequence[Diagnosis], Sequence[str]]
 ) -> Cure:
-    left, before = codes
+    found, before = codes
+    often = [one for one in found if _counts(findings.study, one)]
+    seldom = [f"{one.code} is found in {len(one.seeds)} of {one.of} runs" for one in found if one not in often]
     flip = pair.b == name
     mean, interval = pair.mean, pair.interval
     if flip:
@@ -82,10 +85,18 @@ def _cure(
         interval = None if interval is None else (-interval[1], -interval[0])
     cure = Cure(
         name, of.settings, of.codes, "not decided", pair.note or "", pair.pairs, mean, interval, pair.p_adjusted,
-        tuple(left), findings.summaries[name][findings.study.primary_metric].mean,
+        tuple(one.code for one in often), findings.summaries[name][findings.study.primary_metric].mean,
     )  # fmt: skip
     answer, why = _answer(findings, name, pair, cure, before)
+    if answer in ("cured", "better"):
+        why = "; ".join(filter(None, (why, *seldom)))
     return replace(cure, answer=answer, why=why)
+
+
+def _counts(study: StudyRecord, found: Diagnosis) -> bool:
+    """Whether it is of the cured arm, and not of a run or two: half of the runs show it, or the one that has looks,
+    which is alone where layers tell."""
+    return 2 * len(found.seeds) >= found.of or (found.layer is not None and found.seeds[0] == study.seeds[0])
 
 
 def _answer(findings: Findings, name: str, pair: Difference, cure: Cure, before: Sequence[str]) -> tuple[Answer, str]:

@@ -82,9 +82,17 @@ def looks_learned(thing: object) -> bool:
 
 
 def is_gradient(name: str, params: Mapping[str, Array]) -> bool:
-    """Whether an attribute holds, by its name and shape, the gradient of another: `dW` beside `W`."""
+    """Whether an attribute holds, by its name and shape, the gradient of another of the same layer: `dW` beside `W`.
+
+    >>> held = {"one.W": np.ones((2, 2)), "one.dW": np.ones((2, 2)), "dW": np.ones((2, 2))}
+    >>> is_gradient("one.dW", held), is_gradient("one.W", held), is_gradient("dW", held)
+    (True, False, False)
+    """
+    layer, _, bare = name.rpartition(".")
+    beside = [one.rpartition(".") for one in params if one != name]
     return any(
-        name in _spellings(one) and params[name].shape == value.shape for one, value in params.items() if one != name
+        owner == layer and bare in _spellings(short) and params[name].shape == params[f"{owner}{dot}{short}"].shape
+        for owner, dot, short in beside
     )
 
 

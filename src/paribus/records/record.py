@@ -58,6 +58,10 @@ FINISHED = (Status.DONE, Status.DIVERGED)
 """Such a run is not made again; any other is."""
 
 
+WRONG_GRADIENT = "not what central differences of its loss give"
+"""In a remark on a network that a user wrote by hand: its gradients are wrong, which is what is wrong with its runs."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
     """What a record says of the data: enough to know whether two runs were given the same.

@@ -24,6 +24,7 @@ from paribus.config.settings import Settings
 from paribus.config.user_code import code_fingerprint
 from paribus.config.user_errors import RAISED, told
 from paribus.plan import Plan
+from paribus.records.record import WRONG_GRADIENT
 from paribus.tasks import Task
 from paribus.training.isolation import isolated, process_settings
 from paribus.training.sampling import epochs
@@ -125,8 +126,8 @@ def _gradient_remarks(found: Recognised, settings: Settings, task: Task, thing: 
         several, backward = len(wrong) > 1, adapted.reading.calls.gives_loss is None
         says = f": {check_command(thing)} says where it departs" if backward else ""  # which checks no loss(x, y)
         yield (
-            f"the gradient{'s' * several} of {', '.join(wrong)} {'are' if several else 'is'} not what central "
-            f"differences of its loss give (off by {max(wrong.values()):.0%}){says}"
+            f"the gradient{'s' * several} of {', '.join(wrong)} {'are' if several else 'is'} {WRONG_GRADIENT} (off by "
+            f"{max(wrong.values()):.0%}){says}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from paribus.checking.autograd import installed
 from paribus.checking.compare import Comparison, far
 from paribus.checking.differences import STEP, STEP_32, Array, central, distance, sampled
 from paribus.checking.inputs import values
-from paribus.checking.isolation import Generators, UsersError
+from paribus.checking.isolation import Generators, UsersError, copy_of
 from paribus.checking.networks.driver import Driver, Way, driver_of, loss, ways
 from paribus.checking.networks.steps import SAME_32, Steps, batch_of
 from paribus.checking.networks.twin import Form, ending_of, likeliest
@@ -74,7 +73,7 @@ def check_network(thing: Any, name: str, generators: Generators) -> Checked | No
 
 def _filled(thing: Any) -> Any:
     """A copy with parameters of middling size, so that every tensor shows what is done to it."""
-    mine, rng = copy.deepcopy(thing), np.random.default_rng(17)
+    mine, rng = copy_of(thing), np.random.default_rng(17)
     held = kept.parameters(mine)
     for name, one in held.items():
         if not kept.is_gradient(name, held):

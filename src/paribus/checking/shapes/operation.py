@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from paribus.checking.differences import Array
-from paribus.checking.isolation import Generators, called
+from paribus.checking.isolation import Generators, called, copy_of
 from paribus.handwritten import places as kept
 
 
@@ -82,7 +82,7 @@ class ClassOperation(Operation):
 
     def _fresh(self, params: Mapping[str, Array]) -> Any:
         self._generators.set_back()
-        thing = copy.deepcopy(self._thing)
+        thing = copy_of(self._thing)
         places = kept.parameters(thing)
         for name, value in params.items():
             if name in places:

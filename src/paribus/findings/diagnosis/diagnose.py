@@ -10,7 +10,7 @@ import numpy as np
 from paribus.findings.diagnosis.case import Case
 from paribus.findings.diagnosis.symptoms import Found
 from paribus.findings.diagnosis.table import TABLE, Change, Symptom
-from paribus.records.record import ArmRecord, Status, StudyRecord
+from paribus.records.record import WRONG_GRADIENT, ArmRecord, Status, StudyRecord
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,12 @@ def _of_arm(study: StudyRecord, arm: ArmRecord) -> list[Diagnosis]:
         if run.status in (Status.DONE, Status.DIVERGED)
     ]
     cases.sort(key=lambda case: case.vitals is None)  # the one with looks first
+    if cases and (said := [one for one in study.remarks.get(arm.name, ()) if WRONG_GRADIENT in one]):
+        return [_wrong_gradient(arm, said[0], [case.run.seed for case in cases])]
     found: list[Diagnosis] = []
     explained: set[str] = set()
     for symptom in TABLE:
-        if symptom.code in explained:
+        if symptom.code in explained or (symptom.alone and found):
             continue
         shown = [(case, what) for case in cases if (what := symptom.shows(case)) is not None]
         if not shown:
@@ -70,6 +72,20 @@ def _of_arm(study: StudyRecord, arm: ArmRecord) -> list[Diagnosis]:
         explained.update(symptom.explains)
         found.append(_told(arm, symptom, shown, len(cases)))
     return found
+
+
+def _wrong_gradient(arm: ArmRecord, said: str, seeds: Sequence[int]) -> Diagnosis:
+    """What the trial before training found of a network by hand: nothing else is told of it, until that is mended."""
+    return Diagnosis(
+        arm=arm.name,
+        code="wrong-gradient",
+        evidence=said,
+        cause="its backward does not give the derivative of its forward: mend that first",
+        cures=[],
+        source="central differences",
+        seeds=seeds,
+        of=len(seeds),
+    )
 
 
 def _told(arm: ArmRecord, symptom: Symptom, shown: Sequence[tuple[Case, Found]], of: int) -> Diagnosis:

@@ -67,6 +67,8 @@ def vanishing(case: Case) -> Found | None:
     vitals = case.vitals
     if vitals is None or len(vitals.layers) < 2 or not (_plateau(case) or _unfinished(case)):
         return None
+    if _rose(case):  # steps that are too far: what began small is not so any more
+        return None
     spread, gradient, unlike = vitals.spread[0], vitals.gradient[0], case.hidden("dead", 0)
     if (
         unlike >= THRESHOLDS["vanishing: share of a layer's units that are dead at the start, from which on it is that"]

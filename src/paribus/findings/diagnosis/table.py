@@ -16,7 +16,8 @@ Change = Mapping[str, str]
 @dataclass(frozen=True)
 class Symptom:
     """One row: `shows` looks at a run; `cause` in words; `cures` from its settings, the likeliest first, of settings
-    that its backend may refuse; `source`: where it is described. `explains`: codes that are nothing beside it."""
+    that its backend may refuse; `source`: where it is described. `explains`: codes that are nothing beside it;
+    `alone`: whether it is nothing beside any row above."""
 
     code: str
     shows: Callable[[Case], Found | None]
@@ -24,6 +25,7 @@ class Symptom:
     cures: Callable[[Case], Sequence[Change]]
     source: str
     explains: tuple[str, ...] = ()
+    alone: bool = False
 
 
 def _lr(case: Case, factor: float) -> Change:
@@ -108,7 +110,7 @@ TABLE: tuple[Symptom, ...] = (
     Symptom(
         "plateau-at-chance", symptoms.chance, "nothing was learned, and no layer shows why",
         lambda case: [*_unpenalised(case), *_given(_lr(case, 10), _lr(case, 0.1))],
-        "own",
+        "own", alone=True,
     ),
     Symptom(
         "overfitting", symptoms.overfitting, "what is learned after that holds of the training split alone",
