@@ -284,7 +284,7 @@ def test_what_one_run_of_many_shows_is_counted_and_keeps_no_cure_from_being_one(
 
 def test_cures_over_other_seeds_are_refused_with_what_helps(called: Called, sick: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(sick, folder)
+    shutil.copytree(sick, folder, ignore=shutil.ignore_patterns("cures"))  # those of tests before
     called("diagnose", str(folder), "--cure", "--seeds", "2")
     found = called("diagnose", str(folder), "--cure", "--seeds", "6..20")
     assert found.returncode == 2

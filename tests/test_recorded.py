@@ -202,6 +202,7 @@ def test_dir_shows_the_api_alone() -> None:
         "LoopRun",
         "Scored",
         "Study",
+        "check",
         "compare",
         "data",
         "judge",

@@ -13,6 +13,8 @@ from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.compared import LOST, Difference, Lost
 from paribus.findings.confounders import LOSSES, confounders, incomparable
 from paribus.findings.diagnosis import Diagnosis, diagnose
+from paribus.findings.diagnosis.evidence import Evidence, evidence
+from paribus.findings.diagnosis.looked import Looked, looked
 from paribus.findings.differences import differences, going_on
 from paribus.findings.early import stopped_early
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
@@ -455,6 +457,15 @@ class Findings:
     def diagnoses(self) -> list[Diagnosis]:
         """What went wrong in training, arm by arm, the deepest cause first; nothing of runs that are well."""
         return diagnose(self.study)
+
+    @cached_property
+    def looked(self) -> Looked:
+        """How much of the study a diagnosis can look at."""
+        return looked(self.study)
+
+    def evidence(self, found: Diagnosis) -> Evidence | None:
+        """What a diagnosis of it rests on, as numbers that can be drawn; None where words say it all."""
+        return evidence(self.study, found)
 
     @property
     def notes(self) -> list[str]:

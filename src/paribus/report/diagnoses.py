@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from paribus.findings.diagnosis import Diagnosis
-from paribus.findings.diagnosis.looked import looked
 from paribus.findings.findings import Findings
 from paribus.study.words import compare_command
 
@@ -44,7 +43,7 @@ def diagnosis_as_data(findings: Findings, found: Diagnosis) -> dict[str, Any]:
 
 def diagnoses_as_json(findings: Findings) -> dict[str, Any]:
     """What `paribus diagnose --json` prints: all that was found, and how much was looked at."""
-    scope = looked(findings.study)
+    scope = findings.looked
     return {
         "schema_version": SCHEMA_VERSION,
         "study": findings.study.name,

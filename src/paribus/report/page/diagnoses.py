@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paribus.findings.diagnosis import Diagnosis
-from paribus.findings.diagnosis.evidence import Evidence, evidence
+from paribus.findings.diagnosis.evidence import Evidence
 from paribus.findings.findings import Findings
 from paribus.report.diagnoses import NO_COMMAND, commands, runs_told
 from paribus.report.page.curves import DASHES, Figure, Key
@@ -47,7 +47,7 @@ def _wrong(findings: Findings, one: Diagnosis, labels: Mapping[str, str], number
     places = [runs_told(one), one.layer or "", epoch]
     source = "" if one.source == "own" else f" ({one.source})"
     made, several = commands(findings, one), len(findings.study.arms) > 1
-    drawn = evidence(findings.study, one)
+    drawn = findings.evidence(one)
     words = "; or ".join(" ".join(f"{name}={value}" for name, value in cure.items()) for cure in one.cures)
     return Wrong(
         title=f"{labels[one.arm]}: {one.code}" if several else one.code,

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from paribus.findings.diagnosis import Diagnosis
-from paribus.findings.diagnosis.evidence import Evidence, evidence
-from paribus.findings.diagnosis.looked import looked
+from paribus.findings.diagnosis.evidence import Evidence
 from paribus.findings.findings import Findings
 from paribus.report.diagnoses import NO_COMMAND, commands, runs_told
 
@@ -33,7 +32,7 @@ def diagnosis_lines(findings: Findings) -> list[Text]:
 
 def diagnosis_text(findings: Findings) -> str:
     """All that was found, with what it rests on, its cause and what to try; or that nothing was found."""
-    scope = looked(findings.study).told
+    scope = findings.looked.told
     if not findings.diagnoses:
         return f"nothing found; {scope}\n"
     blocks = [_block(findings, one) for one in findings.diagnoses]
@@ -45,7 +44,7 @@ def _block(findings: Findings, one: Diagnosis) -> list[str]:
     lines = [f"{_arm(one)}{one.code} ({runs_told(one)})", f"  evidence: {one.evidence}"]
     if any(where):
         lines.append(f"  where: {', '.join(filter(None, where))}")
-    drawn = evidence(findings.study, one)
+    drawn = findings.evidence(one)
     if drawn is not None and drawn.by_layer:
         lines += [f"    {line}" for line in bars(drawn)]
     lines.append(f"  cause: {one.cause}")
