@@ -241,9 +241,8 @@ class Plan:
         Two records with the same hash were trained on the same plan; code that draws otherwise has another hash.
         """
         digest = hashlib.sha256(f"paribus plan {PLAN_VERSION} seed {self.seed}".encode())
-        streams = [
-            stream for stream in Stream if stream <= Stream.SPLIT
-        ]  # what came later has left every plan as it was
+        # what came later has left every plan as it was
+        streams = [stream for stream in Stream if stream <= Stream.SPLIT]
         words = philox((np.arange(16), 0, 0, 0), (self.seed, np.array(streams, dtype=np.uint64)[:, None]))
         digest.update(words.astype("<u4").tobytes())  # stream after stream
         digest.update(self.permutations(0, 1, 101).astype("<i8").tobytes())
