@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from diagnosis_data import DATA, build_data
-from diagnosis_plants import FAULTS, HALVES, Trial, module, trials
+from diagnosis_plants import CODES, HALVES, Trial, module, trials
 
 import paribus
 from paribus.findings.diagnosis import diagnose
@@ -144,7 +144,7 @@ def _tell_plants(
     mine: Sequence[tuple[int, Trial]], records: dict[int, StudyRecord], best: dict[str, float], *, missed: bool
 ) -> None:
     print(f"{'code':24}{'plants':>7}{'harmless':>9}{'found':>7}{'first':>7}  recall  else told")
-    for code in FAULTS:
+    for code in CODES:
         trials = [(seed, trial) for seed, trial in mine if trial.code == code]
         kept = [(s, t) for s, t in trials if harmed(t, records[s], best[t.task.split()[-1]])]
         told = {seed: [one.code for one in diagnose(records[seed])] for seed, _ in kept}

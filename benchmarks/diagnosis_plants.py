@@ -99,6 +99,49 @@ def plants() -> Iterator[Trial]:
             yield Trial(code, task, words, layers)
 
 
+def later() -> Iterator[Trial]:
+    """What came in after the thresholds were chosen, on 2026-11-29: healthy candidates with convolutions and longer
+    sequences, four times as many in the half `report`; plants of recurrent and of convolutional networks."""
+    for task, optimizer, hidden, activation, _ in product(
+        ALL, OPTIMIZERS, ("24", "64", "32x32"), ("relu", "tanh"), range(2)
+    ):
+        yield Trial("", task, base(task, optimizer, model__hidden=hidden, model__activation=activation))
+    for optimizer, channels, _ in product(OPTIMIZERS, ((8, 16), (16, 16)), range(4)):
+        yield Trial("", "digits", base("digits", optimizer, rate=_CONV[optimizer]), {"channels": channels})
+    for length, _ in product((5, 8), range(6)):
+        yield Trial("", "palindrome", longer(length, **_REMEMBERS))
+    for length, (hidden, optimizer) in product((14, 16, 18, 20), product((32, 64), _RNN)):
+        yield Trial("vanishing-through-time", "palindrome", longer(length, model__hidden=hidden, optimizer=optimizer,
+                                                                  optimizer__lr=0.001 if optimizer != "sgd" else 0.1))  # fmt: skip
+    for optimizer, channels in product(OPTIMIZERS, ((8, 16), (16, 16), (8, 8, 16))):
+        for code, (rate, more) in _CONV_FAULTS.items():
+            words = base("digits", optimizer, rate=_CONV[optimizer] * rate)
+            yield Trial(code, "digits", words, {"channels": channels, **more})
+
+
+_CONV = {"sgd": 0.3, "adam": 0.6, "rmsprop": 0.5}
+"""The rates of small convolutional networks, in those of perceptrons."""
+
+_CONV_FAULTS: dict[str, tuple[float, Words]] = {
+    "vanishing-signal": (1.0, {"sd": 0.003}),
+    "exploding-signal": (1.0, {"sd": 2.0}),
+    "dead-units": (1.0, {"bias": -10.0}),
+    "aligned-units": (1.0, {"constant": 0.05}),
+    "rate-too-high": (60.0, {}),
+    "rate-too-low": (0.001, {}),
+}
+"""Code -> what the rate is multiplied by, and the fault of the module."""
+
+
+def longer(length: int, **more: Any) -> Words:
+    """The recurrent network on palindromes that need a memory, 100 steps an epoch."""
+    words: Words = {"task": "palindrome", "task.length": length, "model.hidden": 64, "epochs": 12, "eval_every": 1}
+    return {**words, **{name.replace("__", "."): value for name, value in more.items()}}
+
+
+_REMEMBERS: Words = {"model__recurrent": "orthogonal", "optimizer": "adam", "optimizer__lr": 0.001, "clip": 1}
+
+
 Made = tuple[str, Words, Words]
 
 
@@ -224,6 +267,7 @@ FAULTS: dict[str, Callable[[], list[Made]]] = {
     "unscaled-inputs": _unscaled, "majority-class-only": _majority, "plateau-at-chance": _plateau,
     "clipping-always": _clipping, "train-test-overlap": _overlap,
 }  # fmt: skip
+CODES = (*FAULTS, "vanishing-through-time")
 
 SHAPES = {"moons": (2, 2), "circles": (2, 2), "blobs": (2, 4), "digits": (64, 10), "friedman": (10, 1)}
 """Inputs and outputs of the modules of the user's."""
@@ -231,29 +275,38 @@ SHAPES = {"moons": (2, 2), "circles": (2, 2), "blobs": (2, 4), "digits": (64, 10
 
 def module(
     task: str,
-    sizes: Sequence[int],
+    sizes: Sequence[int] = (),
     *,
+    channels: Sequence[int] = (),
     bias: float | None = None,
     constant: float | None = None,
     sd: float | None = None,
     activation: type[nn.Module] = nn.ReLU,
 ) -> Callable[[], nn.Module]:
-    """A perceptron as a user would write it, with a fault in its initial values: all hidden biases one number, all
-    weights one number, or all weights normal with one sd."""
+    """A perceptron as a user would write it, or with `channels` a convolutional network on images of 8x8, with a fault
+    in its initial values: all hidden biases one number, all weights one number, or all weights normal with one sd."""
 
     def build() -> nn.Module:
-        ends, parts = SHAPES[task], []
-        widths = [ends[0], *sizes, ends[1]]
-        for i, (before, after) in enumerate(pairwise(widths)):
-            layer = nn.Linear(before, after)
+        ends, parts = SHAPES[task], list[nn.Module]()
+        layers: list[nn.Linear | nn.Conv2d]
+        if channels:
+            kernels = [nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise((1, *channels))]
+            layers = [*kernels, nn.Linear(channels[-1] * 4, ends[1])]
+        else:
+            layers = [nn.Linear(a, b) for a, b in pairwise((ends[0], *sizes, ends[1]))]
+        for i, layer in enumerate(layers):
             if constant is not None:
                 nn.init.constant_(layer.weight, constant)
             if sd is not None:
                 nn.init.normal_(layer.weight, std=sd)
-            if bias is not None and i < len(sizes):
+            if bias is not None and i < len(layers) - 1:
                 nn.init.constant_(layer.bias, bias)
             parts += [layer, activation()]
-        return nn.Sequential(*parts[:-1])
+        parts.pop()
+        if not channels:
+            return nn.Sequential(*parts)
+        body = [nn.Unflatten(1, (1, 8, 8)), *parts[:-1], nn.AdaptiveMaxPool2d(2), nn.Flatten(), parts[-1]]
+        return nn.Sequential(*body)
 
     return build
 
@@ -263,6 +316,11 @@ HALVES = ("tune", "report")
 
 def trials(half: str) -> Iterator[tuple[int, Trial]]:
     """Every trial of a half, or of both, with its seed."""
-    for seed, trial in enumerate([*healthy(), *plants()], FIRST_SEED):
+    first = [*healthy(), *plants()]
+    for seed, trial in enumerate(first, FIRST_SEED):
         if half in ("both", HALVES[seed % 2]):
+            yield seed, trial
+    for seed, trial in enumerate(later(), FIRST_SEED + 10_000):
+        whole = not trial.code and not trial.layers and trial.task != "palindrome"  # all of these are for the report
+        if half == "both" or (half == "report" if whole else half == HALVES[seed % 2]):
             yield seed, trial

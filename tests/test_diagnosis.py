@@ -61,6 +61,7 @@ def study(
     looked: bool = True,
     overlap: int = 0,
     status: Status = Status.DONE,
+    felt: Sequence[float] | None = None,
 ) -> StudyRecord:
     """One arm of one run that is well, but for what `change(curve, vitals)` does to it."""
     curve, vitals = healthy_curve(), healthy_vitals()
@@ -69,7 +70,8 @@ def study(
     info = DatasetInfo(name="toy", fingerprint="f", pool="p", source="s", classes=len(counts), input_shape=(2,),
                        train=400, validation=0, test=100, overlap=overlap)  # fmt: skip
     run = RunRecord(seed=7, status=status, error=None, epochs=20, curve=curve, task=info, plan_hash="h", attempt=1,
-                    pictures=Pictures(vitals=Vitals(**vitals) if looked else None))  # fmt: skip
+                    pictures=Pictures(vitals=Vitals(**vitals) if looked else None,
+                                      state_gradients=None if felt is None else np.array([felt, felt])))  # fmt: skip
     arm = ArmRecord(name="arm", settings=SETTINGS | dict(settings or {}), runs=[run])
     shares = {"f": {"train": list(counts)}} if counts else {}
     return StudyRecord(name="s", factors=[], seeds=[7], primary_metric="test_accuracy", arms=[arm], class_counts=shares)
@@ -138,6 +140,7 @@ SHOWN: list[tuple[str, Change, dict[str, Any]]] = [
     ("vanishing-signal", small_signal, {}),
     ("vanishing-signal", small_signal_learned_late, {}),
     ("vanishing-signal", small_gradient, {}),
+    ("vanishing-through-time", lambda curve, _: nothing_learned(curve), {"felt": [1e-6, 1e-3, 0.1]}),
     ("exploding-signal", at("outputs", 0, 50.0), {}),
     ("exploding-signal", at("outputs", 0, np.nan), {}),
     ("dead-units", at("dead", (slice(None), 1), 0.9), {}),
@@ -182,6 +185,68 @@ def test_a_plateau_is_told_only_where_nothing_else_is(more: Change) -> None:
 
     (found,) = codes(study(both))
     assert found != "plateau-at-chance"
+
+
+def test_a_gradient_that_dies_on_the_way_back_is_no_fault_of_a_run_that_learned() -> None:
+    assert codes(study(felt=[1e-9, 1e-3, 0.1])) == []
+    assert codes(study(lambda curve, _: nothing_learned(curve), felt=[1e-3, 1e-3, 0.1])) == ["plateau-at-chance"]
+
+
+def cures_of(change: Change | None, code: str, **more: Any) -> list[dict[str, str]]:
+    found = [one for one in diagnose(study(change, **more)) if one.code == code]
+    return [dict(cure) for cure in found[0].cures]
+
+
+@given(curvature=st.floats(1e-3, 1e6), rate=st.floats(1e-3, 1e3), momentum=st.sampled_from([0.0, 0.5, 0.9]))
+def test_a_run_that_diverged_is_offered_a_rate_that_is_stable(curvature: float, rate: float, momentum: float) -> None:
+    """Gradient descent on a parabola of that curvature converges with it, and needs no smaller one than it is."""
+
+    def steep(_: dict[str, Any], vitals: dict[str, Any]) -> None:
+        vitals["curvature"] = np.array([curvature, np.nan, np.nan])
+
+    settings = {"optimizer": "sgd", "optimizer.lr": rate, "optimizer.momentum": momentum}
+    first, *_ = cures_of(steep, "diverged", status=Status.DIVERGED, settings=settings)
+    offered = float(first["optimizer.lr"])
+    assert offered < rate
+    largest = 2 * (1 + momentum) / curvature
+    if largest < rate:
+        assert largest / 4 < offered < largest
+        w, step = 1.0, 0.0
+        for _ in range(400):
+            step = momentum * step + curvature * w
+            w -= offered * step
+        assert abs(w) < 1
+
+
+def test_of_a_run_that_diverged_otherwise_the_rate_is_a_tenth() -> None:
+    adam = {"optimizer": "adam", "optimizer.lr": 0.5}
+    assert cures_of(None, "diverged", status=Status.DIVERGED, settings=adam)[0] == {"optimizer.lr": "0.05"}
+    unknown = {"optimizer": "sgd", "optimizer.lr": 0.5}
+    assert cures_of(None, "diverged", status=Status.DIVERGED, settings=unknown)[0] == {"optimizer.lr": "0.05"}
+
+
+@pytest.mark.parametrize(("update", "factor"), [(1e-4, 10), (1e-5, 100), (1e-7, 10_000)])
+def test_a_rate_that_is_too_low_is_raised_by_what_the_weights_lacked(update: float, factor: float) -> None:
+    def still(curve: dict[str, Any], vitals: dict[str, Any]) -> None:
+        slow(curve, vitals)
+        vitals["update"][:] = update
+
+    rate = float(SETTINGS["optimizer.lr"])  # type: ignore[arg-type]
+    first, second = cures_of(still, "rate-too-low")
+    assert float(second["optimizer.lr"]) == pytest.approx(10 * float(first["optimizer.lr"]))
+    assert float(first["optimizer.lr"]) == pytest.approx(factor * rate)
+
+
+def test_units_that_are_born_dead_get_other_initial_values_and_those_that_died_a_lower_rate() -> None:
+    born, died = at("dead", (slice(None), 1), 0.9), at("dead", (slice(1, None), 1), 0.9)
+    assert cures_of(born, "dead-units")[0] == {"init": "kaiming_normal"}
+    assert "init" not in cures_of(died, "rate-too-high")[0]
+
+
+def test_a_sigmoid_whose_signal_dies_is_offered_a_steeper_activation_first() -> None:
+    first = cures_of(small_signal, "vanishing-signal", settings={"model": "mlp", "model.activation": "sigmoid"})[0]
+    assert first == {"model.activation": "relu", "init": "kaiming_normal"}
+    assert cures_of(small_signal, "vanishing-signal")[0] == {"init": "kaiming_normal"}
 
 
 def test_small_initial_values_are_no_cause_where_steps_are_too_far() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 import paribus
 from paribus.findings.findings import Findings
@@ -76,6 +77,19 @@ def test_grows_by_a_seed_and_by_an_arm(old: Path) -> None:
         former = connection.execute("SELECT content FROM former WHERE what = 'arm' AND version = 1").fetchall()
     assert sorted(json.loads(text)["optimizer.lr"] for (text,) in former) == [0.01, 0.1]
     assert {json.loads(text)["init"] for (text,) in former} == {"report"}
+
+
+def small() -> nn.Module:
+    """As the version with schema 3 had it."""
+    return nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def test_a_module_s_arm_grows_though_it_was_recorded_with_its_task_s_initial_values(old: Path) -> None:
+    before = curves(old / "module")
+    grown = paribus.train("moons", model=small, epochs=2, eval_every=1, lr=0.1, seeds=[0, 1], out=old / "module")
+    (arm,) = grown.record.arms
+    assert (arm.settings["init"], len(arm.runs), attempts(old / "module")) == ("default", 2, 2)
+    unchanged(before, old / "module")
 
 
 def test_a_tuned_study_grows(old: Path) -> None:

@@ -14,11 +14,14 @@ import paribus
 from paribus.backends.dispatch import resolve, train
 from paribus.backends.torch.look import look
 from paribus.config.user_code import user_defined
+from paribus.models.initialisation import initial_values
+from paribus.plan import Plan
 from paribus.records.record import Status
 from paribus.records.run import Run
 from paribus.records.vitals import Vitals
 from paribus.study.reading import read
 from paribus.tasks import load
+from paribus.training.isolation import isolated
 from paribus.training.vitals import Layer, Looks, aligned, by_hand, noise_scale
 from tests.conftest import Recorder, final_weights, settings_of
 
@@ -138,6 +141,54 @@ def test_what_a_convolution_is_given_are_its_channels() -> None:
     assert [None if one.inputs is None else one.inputs.shape for one in found.layers] == [(180, 3), (80, 4), (5, 8)]
     assert found.layers[1].inputs is not None
     assert (np.ptp(found.layers[1].inputs, axis=0) == 0).tolist() == [False, True, False, False]
+
+
+def hessian_along(model: nn.Module, weights: list[nn.Parameter], x: Tensor, y: Tensor) -> float:
+    """u^T H u by autograd, u along the gradient of the layers' weights."""
+    gradients = torch.autograd.grad(nn.functional.cross_entropy(model(x), y), weights, create_graph=True)
+    size = sum(g.square().sum() for g in gradients).sqrt()
+    along = sum((g * (g / size).detach()).sum() for g in gradients)
+    twice = torch.autograd.grad(along, weights)
+    return float(sum((h * (g / size).detach()).sum() for h, g in zip(twice, gradients, strict=True)))
+
+
+class Smooth(nn.Module):
+    """Curved as far as a look goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(2, 9), nn.Tanh(), nn.Linear(9, 5), nn.GELU(), nn.Linear(5, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.body(x)
+        return logits
+
+
+@pytest.mark.parametrize("implementation", ["numpy", "torch", "fused"])
+def test_the_curvature_is_autograd_s(implementation: str) -> None:
+    words = f"hidden=9x5 activation=tanh init=xavier_normal epochs=2 implementation={implementation}"
+    settings = settings_of(f"task=moons {words} eval_every=1")
+    found = vitals_of(ran(settings))
+    task = load(settings, 3)
+    model = nn.Sequential(nn.Linear(2, 9), nn.Tanh(), nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 2)).double()
+    values = initial_values({name: tuple(one.shape) for name, one in model.named_parameters()}, settings.init, Plan(3))
+    model.load_state_dict({name: torch.from_numpy(one) for name, one in values.items()})
+    x, y = torch.from_numpy(task.train.x[:64].astype(np.float64)), torch.from_numpy(task.train.y[:64])
+    weights = [one for one in model.parameters() if one.ndim > 1]
+    assert found.curvature[0] == pytest.approx(hessian_along(model, weights, x, y), rel=0.02)
+    assert np.isnan(found.curvature[1:]).all()
+
+
+def test_the_curvature_of_a_users_module_is_autograd_s() -> None:
+    settings = resolve({"task": "moons", "model": user_defined(Smooth), "epochs": 1, "precision": "float64"})
+    found = vitals_of(ran(settings))
+    (state,) = Plan(3).generator_states(0, 1)
+    with isolated(state):
+        model = Smooth().double()
+    task = load(settings, 3)
+    x, y = torch.from_numpy(task.train.x[:32].astype(np.float64)), torch.from_numpy(task.train.y[:32])
+    weights = [one for one in model.parameters() if one.ndim > 1]
+    assert found.curvature[0] == pytest.approx(hessian_along(model, weights, x, y), rel=0.02)
 
 
 def test_the_noise_scale_is_that_of_the_examples_gradients() -> None:

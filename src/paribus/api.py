@@ -18,7 +18,7 @@ from paribus.config.loops import argument_values, parameters
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, is_estimator, user_defined
 from paribus.config.values import Value, format_value, listed_values
-from paribus.curing import Tried, try_cures
+from paribus.curing import try_cures
 from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
@@ -29,6 +29,7 @@ from paribus.findings.tasks import note_on_seeds
 from paribus.records.metrics import Direction, Metric, UserMetric, metric, user_metric
 from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
+from paribus.report.cures import Tried
 from paribus.study.arms import Given, seeds_of
 from paribus.study.loops import loop_design
 from paribus.study.reading import SHARED, read

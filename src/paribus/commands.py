@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 def reproduce_report(
     part: str | None, scale: str | None, seeds: str | None, out: Path | None, *, as_json: bool, quiet: bool
 ) -> None:
-    """Every experiment of the source report, then the verdicts and the page."""
+    """Every experiment of the source report, the cures of what went wrong in it, then the verdicts and the page."""
     from paribus.config.cuda import sees_cuda
     from paribus.config.overrides import SettingsError, near_miss
-    from paribus.reproduction import CLAIMS, PARTS, SCALES, TITLE, files
+    from paribus.curing import try_cures
+    from paribus.findings.findings import Findings
+    from paribus.reproduction import CLAIMS, CURED, PARTS, SCALES, TITLE, files
     from paribus.study.arms import parse_seeds
     from paribus.study.file import read_file
     from paribus.study.reading import read
@@ -55,6 +58,10 @@ def reproduce_report(
                 request, work, request, console=console, as_json=False, quiet=True, pictures=False
             )
             whole = whole and done
+        for request in asked:
+            if arms := CURED[chosen].get(request.folder.name):
+                found = Findings.of(read(request.folder))
+                list(try_cures(found, request.folder, partial(_train_cures, console), command=typed(), arms=arms))
     except (SettingsError, StoreError) as error:
         refuse(str(error).splitlines())
     except KeyboardInterrupt:
@@ -62,7 +69,7 @@ def reproduce_report(
         raise typer.Exit(130) from None
     out = folder / (f"report-{part}.html" if part else "report.html")
     page = tell_and_write(
-        [read(request.folder) for request in asked], out, TITLE.format(chosen), as_json=as_json, quiet=quiet
+        [request.folder for request in asked], out, TITLE.format(chosen), as_json=as_json, quiet=quiet
     )
     console.print(f"written: {page}", markup=False, highlight=False, soft_wrap=True)
     if not whole:
@@ -86,21 +93,35 @@ def prepare_all(asked: list[StudySpec]) -> list[tuple[StudySpec, Work]]:
     return found
 
 
-def tell_and_write(studies: list[StudyRecord], out: Path, title: str, *, as_json: bool, quiet: bool) -> Path:
+def _train_cures(console: Console, asked: StudySpec) -> StudyRecord:
+    """Trains what is missing of a study of cures, without a word but its name, and returns all of it."""
+    from paribus.study.reading import read
+    from paribus.study.runner import prepare
+
+    console.print(f"{asked.name}: {len(asked.design.arms)} arms", markup=False, highlight=False)
+    carry_out_stage(asked, prepare(asked), asked, console=console, as_json=False, quiet=True, pictures=False)
+    return read(asked.folder)
+
+
+def tell_and_write(folders: list[Path], out: Path, title: str, *, as_json: bool, quiet: bool) -> Path:
     """Say the verdicts on all claims, and write the page."""
     from dataclasses import asdict
 
+    from paribus.curing import recorded
     from paribus.findings.claims import verdicts
     from paribus.findings.findings import Findings
     from paribus.report.page.page import write_page
     from paribus.report.terminal.tables import verdicts_table
+    from paribus.study.reading import read
 
+    studies = list(map(read, folders))
     found = verdicts(*studies)
     if as_json:
         sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n")
     elif not quiet:
         console_().print(verdicts_table(found))
-    return write_page(list(map(Findings.of, studies)), out, found, title)
+    findings = list(map(Findings.of, studies))
+    return write_page(findings, out, found, title, cures=list(map(recorded, findings, folders)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,24 +349,19 @@ def carry_out_stage(
 def diagnose_study(runs: Path, *, cure: bool, seeds: str | None, as_json: bool) -> None:
     """What went wrong in a study; with `cure` what cures it, each arm's in a study of its own."""
     from paribus.config.overrides import SettingsError
-    from paribus.curing import Tried, try_cures
+    from paribus.curing import try_cures
     from paribus.findings.findings import Findings
+    from paribus.report.cures import Tried
     from paribus.report.diagnoses import diagnoses_as_json
     from paribus.report.terminal.diagnoses import diagnosis_text
     from paribus.study.arms import parse_seeds
     from paribus.study.reading import read
-    from paribus.study.runner import prepare
     from paribus.study.store import StoreError
     from paribus.study.words import SEEDS
 
     if seeds is not None and not cure:
         refuse([f"--seeds {seeds} has no effect without --cure: it says on how many seeds cures are tried"])
     console = console_(stderr=True)
-
-    def train(asked: StudySpec) -> StudyRecord:
-        console.print(f"{asked.name}: {len(asked.design.arms)} arms", markup=False, highlight=False)
-        carry_out_stage(asked, prepare(asked), asked, console=console, as_json=False, quiet=True, pictures=False)
-        return read(asked.folder)
 
     def say(text: str) -> None:  # names of arms and layers may hold what would steer a terminal, or is no text
         shown = "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
@@ -358,7 +374,7 @@ def diagnose_study(runs: Path, *, cure: bool, seeds: str | None, as_json: bool) 
         if not as_json:
             say(diagnosis_text(findings))
         if cure:
-            for one in try_cures(findings, runs, train, seeds=seeds or SEEDS, command=typed()):
+            for one in try_cures(findings, runs, partial(_train_cures, console), seeds=seeds or SEEDS, command=typed()):
                 tried.append(one)
                 if not as_json:
                     say(f"\n{one.told}")
@@ -398,6 +414,7 @@ def typed() -> str:
 
 def write_report(runs: list[Path], out: Path | None, *, title: str | None, files: Path | None, **options: Any) -> None:
     """The page of studies, or of scores: which all other `options` are for."""
+    from paribus.curing import recorded
     from paribus.findings.claims import verdicts
     from paribus.findings.findings import Findings
     from paribus.findings.score_folders import is_scores
@@ -421,7 +438,11 @@ def write_report(runs: list[Path], out: Path | None, *, title: str | None, files
         except StoreError as error:
             refuse([str(error)])
         found, judged = list(map(Findings.of, studies)), verdicts(*studies)
-        written = [write_page(found, out or runs[0] / "report.html", judged, title)]
+        try:
+            cures = list(map(recorded, found, runs))
+        except StoreError as error:
+            refuse([str(error)])
+        written = [write_page(found, out or runs[0] / "report.html", judged, title, cures=cures)]
         written += write_files(found, files, judged) if files is not None else []
     print("written: " + "  ".join(map(str, written)))
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from paribus.config.overrides import SettingsError
 from paribus.config.values import format_overrides
-from paribus.findings.cures import Cure, Proposed, cures
+from paribus.findings.cures import Proposed, cures
 from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.findings import Findings
-from paribus.records.record import StudyRecord
+from paribus.records.record import ArmRecord, StudyRecord
+from paribus.report.cures import Tried
 from paribus.study.cures import cures_folder, cures_request
 from paribus.study.reading import read
 from paribus.study.spec import StudySpec
@@ -23,38 +22,6 @@ Train = Callable[[StudySpec], StudyRecord]
 """Trains what is missing of a study, and returns all that its folder holds."""
 
 
-@dataclass(frozen=True)
-class Tried:
-    """What came of the cures of one arm, the best first. `codes`: what was found with it; `refused`: a cure -> why it
-    could not be tried; `findings`: of the study that tried them, in `folder`, None where none could be."""
-
-    arm: str
-    codes: tuple[str, ...]
-    folder: Path
-    cures: list[Cure]
-    refused: dict[str, str]
-    findings: Findings | None
-
-    @property
-    def told(self) -> str:
-        """The verdict on each cure, in lines of text."""
-        from paribus.report.terminal.cures import cures_text
-
-        metric = self.findings.primary_metric if self.findings else None
-        return cures_text(self.arm, self.codes, self.cures, self.refused, metric)
-
-    def as_data(self) -> dict[str, Any]:
-        """Plain values, as `--json` has them."""
-        return {
-            "arm": self.arm,
-            "codes": list(self.codes),
-            "folder": str(self.folder),
-            "metric": self.findings.study.primary_metric if self.findings else None,
-            "cures": [one.as_data() for one in self.cures],
-            "left_out": [{"cure": name, "why": why} for name, why in self.refused.items()],
-        }
-
-
 def try_cures(
     findings: Findings,
     folder: Path,
@@ -63,18 +30,19 @@ def try_cures(
     seeds: str = SEEDS,
     began: StudySpec | None = None,
     command: str = "python",
+    arms: Collection[str] | None = None,
 ) -> Iterator[Tried]:
     """Each arm that has a cure to try, after its cures are trained, in `folder`/cures/ARM. The study itself stays as it
     is.
 
-    `seeds`: until it is decided, `6..20`, or a number; `began`: the study as Python began it. Raises SettingsError for
-    an arm that cannot be made again, before anything is trained.
+    `arms`: of which cures are tried, all without; `seeds`: until it is decided, `6..20`, or a number; `began`: the
+    study as Python began it. Raises SettingsError for an arm that cannot be made again, before anything is trained.
     """
     study, todo = findings.study, []
     for arm in study.arms:
-        found = [one for one in findings.diagnoses if one.arm == arm.name]
+        found = _found(findings, arm)
         proposed = _proposed(found)
-        if not proposed:
+        if not proposed or (arms is not None and arm.name not in arms):
             continue
         place = cures_folder(folder, arm.name)
         changes = {name: one.settings for name, one in proposed.items()}
@@ -86,6 +54,27 @@ def try_cures(
         tried = Findings.of(train(spec)) if spec is not None else None
         told = cures(tried.study, proposed, codes) if tried else []
         yield Tried(name, codes, place, told, refused, tried)
+
+
+def recorded(findings: Findings, folder: Path) -> list[Tried]:
+    """What came of the cures that were tried before, in `folder`/cures; nothing is trained. Of an arm whose diagnosis
+    names none of them any more there is nothing.
+
+    Raises StoreError for a study of cures that cannot be read.
+    """
+    told = []
+    for arm in findings.study.arms:
+        found, place = _found(findings, arm), cures_folder(folder, arm.name)
+        if not (place / FILE).exists():
+            continue
+        tried, codes = Findings.of(read(place)), tuple(one.code for one in found)
+        if verdicts := cures(tried.study, _proposed(found), codes):
+            told.append(Tried(arm.name, codes, place, verdicts, {}, tried))
+    return told
+
+
+def _found(findings: Findings, arm: ArmRecord) -> list[Diagnosis]:
+    return [one for one in findings.diagnoses if one.arm == arm.name]
 
 
 def _must_go_on(before: StudyRecord, spec: StudySpec, seeds: str) -> None:

@@ -30,6 +30,7 @@ from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Caution, Learner, Scores
 from paribus.training.measures import measured
+from paribus.training.vitals import Moves
 
 Made = tuple[Callable[[type[np.floating]], Model], tuple[int, ...]]
 
@@ -158,7 +159,7 @@ class NumpyLearner:
     def weights(self) -> dict[str, NDArray[np.floating]]:
         return {name: value.copy() for name, value in {**self.model.parameters, **self.model.buffers}.items()}
 
-    def look(self, x: Inputs, y: Targets) -> None:  # noqa: ARG002 (known by its weights, or by autograd)
+    def look(self, x: Inputs, y: Targets, moved: Moves) -> None:  # noqa: ARG002 (known by its weights, or by autograd)
         return
 
     def known_by_weights(self) -> bool:

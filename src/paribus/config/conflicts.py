@@ -13,7 +13,7 @@ from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
 from paribus.config.stopping import OF_CLASSES, OF_NUMBERS
 from paribus.config.user_code import UserDefined
-from paribus.config.values import Initialisation, format_value, plain_value
+from paribus.config.values import format_value, plain_value
 
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "loader": ("indexed",),
@@ -81,8 +81,6 @@ def _of_model(model: object, given: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(model, UserEstimator):
         yield from _of_estimator(model, given)
         return
-    if isinstance(model, UserModel) and given.get("init", "default") not in ("default", Initialisation("default")):
-        yield f"init={given['init']} has no effect with model={model.name}: it sets its initial values itself"
     if isinstance(model, Mlp) and "model.dropout" in given and model.dropout > 0 and not model.hidden:
         yield f"dropout={model.dropout:g} has no effect with hidden=none: there is no hidden layer to drop units of"
     if isinstance(model, Mlp) and not model.hidden:

@@ -13,10 +13,11 @@ Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "leaky_relu", "e
 
 class ModelConfig(Config):
     """The sizes of a model. `takes`: the settings of a run that count of it beside its own and the task's, None for
-    all."""
+    all; `has_own`: those of which it has what they begin with, whatever a task's or a recipe's runs begin with."""
 
     summary: ClassVar[str]
     takes: ClassVar[frozenset[str] | None] = None
+    has_own: ClassVar[frozenset[str]] = frozenset()
 
     name: str
 
@@ -111,6 +112,7 @@ class UserModel(ModelConfig):
     """A module of the user's own: a function without arguments that makes it."""
 
     summary = "an nn.Module of your own, in Python"
+    has_own = frozenset({"init"})
 
     factory: UserDefined
 

@@ -320,11 +320,14 @@ def _starting_values(task: type[TaskConfig], given: Mapping[str, Any]) -> dict[s
     if isinstance(given.get("task"), UserDefined) and _predicts_numbers(given["task"], given):
         values["loss"] = "mse"
     model = given.get("model", values["model"])
-    if isinstance(model, UserDefined):
-        values = {name: value for name, value in values.items() if own_config("model", model).counts(name)}  # type: ignore[attr-defined]
-        values = {"optimizer": "sgd", **values}  # which every arm has, whether it counts or not
     recipe = RECIPES.get(str(given.get("recipe")))
-    return values | task.by_model.get(str(model), {}) | (recipe.settings if recipe else {})
+    more = task.by_model.get(str(model), {}) | (recipe.settings if recipe else {})
+    if isinstance(model, UserDefined):
+        config = own_config("model", model)
+        values = {name: value for name, value in values.items() if config.counts(name)}  # type: ignore[attr-defined]
+        values = {"optimizer": "sgd", **values}  # which every arm has, whether it counts or not
+        return {name: value for name, value in (values | more).items() if name not in config.has_own}  # type: ignore[attr-defined]
+    return values | more
 
 
 def _predicts_numbers(own: UserDefined, given: Mapping[str, Any]) -> bool:

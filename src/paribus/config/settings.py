@@ -71,7 +71,7 @@ class Settings(Config):
     )
     init: Init = setting(
         Initialisation("default"),
-        "initial values; default is PyTorch's own for linear layers",
+        "initial values; default is PyTorch's own for linear layers, and what a module of your own sets itself",
         f"normal:STD with STD above 0 (as in normal:0.001), or {', '.join(Initialisation.KINDS[1:])}",
     )
     batch_size: int = setting(128, "examples in a step", "a whole number above 0", ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ class Vitals:
 
     `loss` of the examples; `outputs`: sd over the examples of the outputs, the root mean square over these; `certain`:
     1 - entropy of the probabilities over that of an even guess; `one_class`: the share of the class that is predicted
-    most; `noise`: the gradient noise scale, in examples, NaN where it cannot be told.
+    most; `noise`: the gradient noise scale, in examples, NaN where it cannot be told. `curvature`: d^2 L / da^2 along a
+    unit step against the gradient of the layers' weights, of the first look, NaN of the others; no number where it was
+    not measured, as in older records.
 
     `inputs`: of the data's features the largest |mean|, the largest and the smallest sd that is not 0. `neighbours`:
     how often a training example has the class of its nearest neighbour, and how often it would by chance.
@@ -52,6 +54,7 @@ class Vitals:
     noise: Numbers
     inputs: Numbers
     neighbours: Numbers
+    curvature: Numbers = field(default_factory=lambda: np.zeros(0))
 
     @property
     def layers(self) -> list[str]:

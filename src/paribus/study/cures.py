@@ -14,7 +14,7 @@ from paribus.study.arms import Arm, Design, seeds_of
 from paribus.study.names import folder_name
 from paribus.study.runner import check
 from paribus.study.spec import StudySpec, make_request
-from paribus.study.words import arm_words, least_words, seeds_for
+from paribus.study.words import CHOSEN, arm_words, least_words, seeds_for
 from paribus.tasks.table import opened
 
 CURES = "cures"
@@ -94,7 +94,11 @@ def _values(study: StudyRecord, arm: ArmRecord, began: StudySpec | None) -> dict
         raise SettingsError([f"{arm.name or study.name} has what is your own in Python, which no record holds: {how}"])
     values, mine = settings.values(), settings.user_defined_parts()
     values |= {name: value for name, value in arm.settings.items() if name in values and name not in mine}
-    return least_words(values, arm.settings) or values
+    few = least_words(values, arm.settings) or values
+    for name in CHOSEN:  # a change may need another than `auto` took
+        without = {key: value for key, value in few.items() if key != name}
+        few = without if _same(without, arm) else few
+    return few
 
 
 def _same(values: Mapping[str, Any], arm: ArmRecord) -> bool:

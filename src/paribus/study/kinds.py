@@ -184,6 +184,8 @@ def _vitals(found: Vitals) -> None:
             wanted: tuple[int, ...] = array.shape if array.dtype == np.uint8 and array.ndim == 1 else ()
         elif name in ("inputs", "neighbours"):
             wanted = (3,) if name == "inputs" else (2,)
+        elif name == "curvature":  # older records have none
+            wanted = (looks,) if len(array) else (0,)
         else:
             wanted = (looks,) if name == "epochs" or name in of_outputs else (looks, layers)
         if _numbers(array).shape != wanted:

@@ -18,7 +18,7 @@ from paribus.config.settings import Settings, common_settings
 from paribus.config.tasks import TableData
 from paribus.config.values import Initialisation, Value, plain_value
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Flat = dict[str, Value]
 
@@ -28,7 +28,12 @@ def _init_renamed(flat: Flat) -> Flat:
     return {**flat, "init": renamed("init", flat["init"])} if "init" in flat else flat
 
 
-STEPS: dict[int, Callable[[Flat], Flat]] = {1: _init_renamed}
+def _own_init(flat: Flat) -> Flat:
+    """From 3 to 4: a module of the user's began with its own values, whatever its task's runs begin with."""
+    return {**flat, "init": "default"} if "init" in flat and "model.factory" in flat else flat
+
+
+STEPS: dict[int, Callable[[Flat], Flat]] = {1: _init_renamed, 3: _own_init}
 """Version -> what its settings have to go through to be those of the next, where that is anything: 3 has checksums."""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from paribus.plan import Indices
 from paribus.tasks.pool import Targets
 from paribus.tasks.task import Inputs
-from paribus.training.vitals import Look
+from paribus.training.vitals import Look, Moves
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Learner(Protocol):
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters, and of what else a model keeps, as running statistics."""
 
-    def look(self, x: Inputs, y: Targets) -> Look | None:
+    def look(self, x: Inputs, y: Targets, moved: Moves) -> Look | None:
         """At its layers over examples: see `vitals.LookAt`. None of models that are known by their weights."""
 
     def known_by_weights(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ _MOST_KEPT = 2_000_000
 """Weights of the look before are kept up to so many, to tell what moved; beyond them a checkpoint would double."""
 _ENDS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 _AT_AN_END = 0.01
+_PROBE = 1e-3
+"""How far along the gradient the curvature is taken, in sizes of the weights: far enough for float32."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class Look:
     loss: float
 
 
-LookAt = Callable[[Inputs, Targets], Look | None]
+Moves = Mapping[str, Array]
+"""What is added to layers' weights before a look, by the names of the layers."""
+
+LookAt = Callable[[Inputs, Targets, Moves], Look | None]
 """Forward and backward of a model over examples, on a copy; None of one that has no layers to look at."""
 
 
@@ -93,7 +99,8 @@ class Looks:
         with np.errstate(all="ignore"):
             halves = [one for one in self._halves() if one is not None]
             if halves:
-                self._rows.append({"epochs": epoch, **self._measured(epoch, halves)})
+                row = {"epochs": epoch, **self._measured(epoch, halves)}
+                self._rows.append(row | {"curvature": np.nan if self._rows else self._curvature(halves[0])})
                 self._names = [layer.name for layer in halves[0].layers]
 
     def vitals(self) -> Vitals | None:
@@ -131,13 +138,38 @@ class Looks:
 
     def _halves(self) -> list[Look | None]:
         """Two halves of the examples, from which the gradient's noise is told, too."""
-        x, y = self._task.train.x[:_EXAMPLES], self._task.train.y[:_EXAMPLES]
-        middle = len(y) // 2
-        parts = [(x[:middle], y[:middle]), (x[middle : 2 * middle], y[middle : 2 * middle])] if middle else [(x, y)]
+        middle = min(_EXAMPLES, len(self._task.train)) // 2
+        if not middle:
+            return [self._at(slice(None), {})]
+        return [self._at(slice(0, middle), {}), self._at(slice(middle, 2 * middle), {})]
+
+    def _at(self, rows: slice, moved: Moves) -> Look | None:
+        """A look over some training examples, with weights that are moved."""
+        x, y = self._task.train.x[rows], self._task.train.y[rows]
         if self._by_weights and isinstance(self._settings.model, MlpConfig | RnnConfig):
-            weights = self._weights()
-            return [by_hand(self._settings, self._task, weights, *part) for part in parts]
-        return [] if self._look is None else [self._look(*part) for part in parts]
+            weights = dict(self._weights())
+            for layer, by in moved.items():
+                name = layer if layer in weights else f"{layer}.weight"
+                weights[name] = weights[name] + by
+            return by_hand(self._settings, self._task, weights, x, y)
+        return None if self._look is None else self._look(x, y, moved)
+
+    def _curvature(self, here: Look) -> float:
+        """u^T H u with u the unit vector along the gradient of the layers' weights: the difference of the gradients at
+        two points on it, over their distance."""
+        size = math.sqrt(sum(_squares(layer.gradient) for layer in here.layers))
+        apart = _PROBE * math.sqrt(sum(_squares(layer.weight) for layer in here.layers))
+        if not (0 < size < math.inf and 0 < apart < math.inf):
+            return math.nan
+        moved = {layer.name: layer.gradient * (-apart / size) for layer in here.layers}
+        there = self._at(slice(0, len(here.outputs) // (self._task.steps or 1)), moved)
+        if there is None or [one.name for one in there.layers] != [one.name for one in here.layers]:
+            return math.nan
+        pairs = zip(here.layers, there.layers, strict=True)
+        return (
+            float(sum(np.sum((a.gradient - b.gradient) * (a.gradient / size), dtype=np.float64) for a, b in pairs))
+            / apart
+        )
 
     def _measured(self, epoch: float, halves: Sequence[Look]) -> dict[str, Any]:
         """The quantities of `records.vitals.Vitals`, each of all layers or of the outputs."""
@@ -283,6 +315,10 @@ def _numbers(task: Task, most: int) -> NDArray[np.float64]:
     """The first training examples as a network gets them, a row each."""
     x = task.floats(task.train.x[:most].copy(), np.dtype(np.float64))
     return x.reshape(len(x), -1).astype(np.float64, copy=False)
+
+
+def _squares(values: Array) -> float:
+    return float(np.sum(np.square(values, dtype=np.float64)))
 
 
 def _rms(values: Array) -> float:

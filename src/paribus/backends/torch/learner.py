@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from paribus.backends.torch.inputs import DeviceInputs
 from paribus.backends.torch.kept import copied
-from paribus.backends.torch.look import look
+from paribus.backends.torch.look import look, move
 from paribus.backends.torch.losses import both_logits, told_loss, training_loss
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
 from paribus.backends.torch.optimizers import add_l1, decoupled_decay, make_optimizer
@@ -32,7 +32,7 @@ from paribus.tasks.task import Inputs
 from paribus.training.clipping import Clipping
 from paribus.training.learner import Scores
 from paribus.training.measures import measured
-from paribus.training.vitals import Look
+from paribus.training.vitals import Look, Moves
 
 _NUMPYS: list[Any] = [
     np.ndarray,
@@ -223,20 +223,21 @@ class TorchLearner:
             if not name.endswith("num_batches_tracked")
         }
 
-    def look(self, x: Inputs, y: Targets) -> Look | None:
+    def look(self, x: Inputs, y: Targets, moved: Moves) -> Look | None:
         """With the statistics of the examples where it normalises by those of a batch, as a step does; nothing is
         dropped."""
         model = copied(self.model).train()
         for module in model.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 module.eval()
-        return self._looked(model, x, y)
+        return self._looked(model, x, y, moved)
 
-    def _looked(self, model: nn.Module, x: Inputs, y: Targets) -> Look:
+    def _looked(self, model: nn.Module, x: Inputs, y: Targets, moved: Moves) -> Look:
         most = _LOOKED_AT
         targets = self._data.targets(self._task, y[:most])
         flat = targets.flatten() if self._per_step else targets
         inputs = self._data.scaled(self._data.to_device(x[:most].copy()))
+        move(model, moved)
         return look(model, inputs, self._as_logits, lambda z: self._told_loss(z, flat))
 
     def known_by_weights(self) -> bool:

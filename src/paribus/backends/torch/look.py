@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from paribus.training.vitals import Layer, Look
+from paribus.training.vitals import Layer, Look, Moves
 
 _MOST = 2**18
 """Numbers of a layer's inputs that are looked at; of more every k-th row."""
@@ -62,6 +62,15 @@ def look(model: nn.Module, x: Tensor, outputs_of: Callable[[Tensor], Tensor], lo
             )
         )
     return Look(layers, _numpy(outputs), float(value.detach()))
+
+
+def move(model: nn.Module, moved: Moves) -> None:
+    """Add to the weights of layers, by the names that `look` gives them."""
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for layer, by in moved.items():
+            weight = named[layer] if layer in named else named[f"{layer}.weight"]
+            weight.add_(torch.from_numpy(np.asarray(by)).to(weight))
 
 
 def _remember(ends: list[tuple[Tensor, str]], called: str) -> Callable[..., None]:

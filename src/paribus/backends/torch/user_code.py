@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from paribus.backends.torch.initial import draw_over
 from paribus.backends.torch.kept import (
     attributes,
     changeable,
@@ -43,7 +44,7 @@ from paribus.tasks.task import Inputs
 from paribus.training.isolation import isolated, process_settings
 from paribus.training.learner import EVERY_CAUTION, BeginAgain, Caution, Scores
 from paribus.training.randomness import other_states, set_generators, set_torch_generator
-from paribus.training.vitals import Look
+from paribus.training.vitals import Look, Moves
 
 _PROBED = 8
 _PYTORCHS_OWN = set(vars(torch.optim.SGD([torch.zeros(1)], lr=1.0)))
@@ -85,7 +86,10 @@ class UserCodeLearner(TorchLearner):
         module = settings.model.factory.thing()
         if not isinstance(module, nn.Module):
             raise TypeError(f"its function gave {type(module).__name__}, not an nn.Module")
-        return module.to(self._dtype).train()
+        module = module.to(self._dtype).train()
+        if settings.init.kind != "default":
+            draw_over(module, settings.init, self._plan)
+        return module
 
     def _input_shape(self, settings: Settings, task: Task) -> tuple[int, ...]:
         return task.info.input_shape if isinstance(settings.model, UserModel) else super()._input_shape(settings, task)
@@ -104,14 +108,14 @@ class UserCodeLearner(TorchLearner):
     def evaluate(self, split: str) -> Scores:
         return self._evaluated(lambda: super(UserCodeLearner, self).evaluate(split))
 
-    def look(self, x: Inputs, y: Targets) -> Look | None:
+    def look(self, x: Inputs, y: Targets, moved: Moves) -> Look | None:
         """In evaluation, which is known to change nothing outside of the module; None of one that cannot be copied, or
         looked at, as that is nothing that training needs."""
         if not isinstance(self._settings.model, UserModel):
-            return super().look(x, y)
+            return super().look(x, y, moved)
         with isolated(self._plan.evaluation_state(self._steps_done)):
             try:
-                return self._looked(copied(self.model).eval(), x, y)
+                return self._looked(copied(self.model).eval(), x, y, moved)
             except RAISED:  # whatever the user's code raises
                 return None
 

@@ -96,6 +96,12 @@ class Case:
                 return not 1 - np.nanmin(held) / self.guess > _LEARNED
         return False
 
+    @property
+    def curvature(self) -> float:
+        """Of the loss along its gradient at the start; 0 where it was not measured, or is no number."""
+        found = self.vitals.curvature if self.vitals is not None else np.zeros(0)
+        return float(found[0]) if len(found) and np.isfinite(found[0]) else 0.0
+
     def hidden(self, name: str, look: int) -> Numbers:
         """A quantity at one look, of what hidden layers give: of the inputs of each layer but the first."""
         if self.vitals is None:

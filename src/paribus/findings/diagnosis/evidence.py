@@ -14,19 +14,20 @@ from paribus.records.record import StudyRecord
 
 @dataclass(frozen=True)
 class Evidence:
-    """Lines over layers, or over epochs. `x`: the layers' names, or epochs; `lines`: what is shown -> a value at each
-    x, NaN where there is none; `quantity`: what the values are; `log`: whether their sizes are compared; `level`: a
-    value that they are to be seen beside, and what it is."""
+    """Lines over layers, steps of a sequence, or epochs. `x`: their names, or epochs; `lines`: what is shown -> a
+    value at each x, NaN where there is none; `quantity`: what the values are; `log`: whether their sizes are compared;
+    `level`: a value that they are to be seen beside, and what it is; `over`: what x is."""
 
     x: Sequence[str] | Sequence[float]
     lines: Mapping[str, Sequence[float]]
     quantity: str
     log: bool = False
     level: tuple[str, float] | None = None
+    over: str = "epoch"
 
     @property
     def by_layer(self) -> bool:
-        """Whether it is over layers."""
+        """Whether it is over layers, or steps, each with a name."""
         return bool(self.x) and isinstance(self.x[0], str)
 
 
@@ -71,6 +72,8 @@ def evidence(study: StudyRecord, found: Diagnosis) -> Evidence | None:
     case = Case(arm.settings, run, study.class_counts.get(run.task.fingerprint, {}))
     if found.code in _BY_LAYER:
         return _of_layers(case, found)
+    if found.code == "vanishing-through-time":
+        return _of_steps(case)
     return _of_curves(case, found) if found.code in _BY_CURVE else None
 
 
@@ -85,7 +88,25 @@ def _of_layers(case: Case, found: Diagnosis) -> Evidence | None:
     shares = names[0] in _SHARES
     when = f"at epoch {vitals.epochs[look]:g}" if vitals.epochs[look] else "at the start"
     quantity = f"{_CALLED[names[0]]}, {when}" if len(names) == 1 else f"size {when}"
-    return Evidence(vitals.layers[shown], lines, quantity, log=not shares)
+    return Evidence(vitals.layers[shown], lines, quantity, log=not shares, over="layer")
+
+
+_MOST_STEPS = 12
+
+
+def _of_steps(case: Case) -> Evidence | None:
+    felt = case.run.pictures.state_gradients
+    if felt is None:
+        return None
+    steps = np.unique(np.linspace(0, felt.shape[1] - 1, _MOST_STEPS).round().astype(int))
+    called = "the loss's gradient at the state of a step"
+    return Evidence(
+        [f"step {step + 1}" for step in steps],
+        {called: felt[0, steps].tolist()},
+        f"{called}, at the start",
+        log=True,
+        over="step",
+    )
 
 
 def _of_curves(case: Case, found: Diagnosis) -> Evidence | None:

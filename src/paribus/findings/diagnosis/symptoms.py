@@ -20,6 +20,7 @@ THRESHOLDS: dict[str, float] = {
     "vanishing: share of training without learning": 0.1,
     "vanishing: share of the loss of guessing that a run without such a delay has learned in the end": 0.9,
     "vanishing: share of a layer's units that are dead at the start, from which on it is that": 0.9,
+    "vanishing through time: gradient of the first state over that of the last, at the start": 1e-3,
     "exploding: sd of the outputs at the start": 20.0,
     "dead: share of a layer's units": 0.65,
     "dead: size of a layer's weights over that at the start, below which they were shrunk": 0.5,
@@ -118,6 +119,22 @@ def _stood(case: Case) -> str:
     return "nothing was learned" if share == 1 else f"nothing was learned in the first {share:.0%} of training"
 
 
+def forgetting(case: Case) -> Found | None:
+    """Of a recurrent network that learned badly: how far back the loss is felt before the first step."""
+    felt = case.run.pictures.state_gradients
+    if felt is None or not case.badly or felt.shape[1] < 2 or not felt[0, -1] > 0:
+        return None
+    ratio = felt[0, 0] / felt[0, -1]
+    if ratio < THRESHOLDS["vanishing through time: gradient of the first state over that of the last, at the start"]:
+        return Found(
+            f"at the start the loss's gradient is {felt[0, -1]:.2g} at the last of {felt.shape[1]} steps and "
+            f"{felt[0, 0]:.2g} at the first; {_stood(case)}",
+            None,
+            0.0,
+        )
+    return None
+
+
 def exploding(case: Case) -> Found | None:
     vitals = case.vitals
     if vitals is None:
@@ -142,6 +159,12 @@ def dead(case: Case) -> Found | None:
         return None
     return _units(case, "dead", "dead: share of a layer's units", "of the units that {layer} is given, {share:.0%} are "
                   "the same for every example")  # fmt: skip
+
+
+def dead_at_start(case: Case) -> bool:
+    """Whether most units of a layer were dead before the first step."""
+    start = case.hidden("dead", 0)
+    return bool((start > THRESHOLDS["dead: share of a layer's units"]).any())
 
 
 def _shrunk(case: Case) -> bool:
@@ -272,21 +295,27 @@ def _late(case: Case) -> float:
 
 
 def too_low(case: Case) -> Found | None:
-    late, vitals = _late(case), case.vitals
-    if vitals is None or not late > THRESHOLDS["rate too low: share of what was learned that the last quarter brought"]:
+    late = _late(case)
+    if not late > THRESHOLDS["rate too low: share of what was learned that the last quarter brought"]:
         return None
-    if len(vitals.epochs) < 2 or not np.isfinite(vitals.update[1:]).any():
-        return None
-    per_epoch = float(case.curve("step")[-1] / case.curve("epoch")[-1])
-    moved = np.nanmax(
-        np.nansum(vitals.update[1:] * (np.diff(vitals.epochs) * per_epoch)[:, None], axis=0) / vitals.weight[0]
-    )
-    if moved < THRESHOLDS["rate too low: movement over the whole run, in sizes of the weights"]:
+    furthest = moved(case)
+    if furthest < THRESHOLDS["rate too low: movement over the whole run, in sizes of the weights"]:
         return Found(
-            f"in the whole training no layer's weights moved by more than {moved:.1%} of their size, and {late:.0%} of "
-            "what was learned came in the last quarter"
+            f"in the whole training no layer's weights moved by more than {furthest:.1%} of their size, and {late:.0%} "
+            "of what was learned came in the last quarter"
         )
     return None
+
+
+def moved(case: Case) -> float:
+    """How far the layer that moved furthest did over the whole run, in sizes of its weights at the start; NaN where
+    that is not known."""
+    vitals = case.vitals
+    if vitals is None or len(vitals.epochs) < 2 or not np.isfinite(vitals.update[1:]).any():
+        return np.nan
+    per_epoch = float(case.curve("step")[-1] / case.curve("epoch")[-1])
+    ways = np.nansum(vitals.update[1:] * (np.diff(vitals.epochs) * per_epoch)[:, None], axis=0)
+    return float(np.nanmax(ways / vitals.weight[0]))
 
 
 def improving(case: Case) -> Found | None:

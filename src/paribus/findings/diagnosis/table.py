@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,61 @@ def _lr(case: Case, factor: float) -> Change:
     return {"optimizer.lr": f"{float(rate) * factor:.6g}"} if isinstance(rate, int | float) else {}
 
 
+def _stable(case: Case) -> list[Change]:
+    """Rates that a diverging run of gradient descent may take: half of the largest that is stable along the gradient at
+    the start, which is 2 / curvature, with momentum 2 (1 + momentum) / curvature; and a tenth of that.
+
+    Source: Y. LeCun, P. Simard, B. Pearlmutter, Automatic learning rate maximization (1992); of momentum B. Polyak
+    (1964).
+    """
+    rate, vitals = case.settings.get("optimizer.lr"), case.vitals
+    if case.settings.get("optimizer") != "sgd" or not isinstance(rate, int | float) or vitals is None:
+        return _given(_lr(case, 0.1), _lr(case, 0.01))
+    momentum = case.settings.get("optimizer.momentum", 0.0)
+    largest = 2 * (1 + float(momentum if isinstance(momentum, int | float) else 0.0)) / max(case.curvature, 1e-300)
+    if not largest < rate:  # curvature says nothing: it was not measured, or is no reason
+        return _given(_lr(case, 0.1), _lr(case, 0.01))
+    return [{"optimizer.lr": f"{largest * share:.1g}"} for share in (0.5, 0.05)]
+
+
+def _faster(case: Case) -> list[Change]:
+    """Rates that move the weights by about their size over the whole run: the steps are the longer by as much as they
+    were too short, by 10 at least; and ten times that."""
+    moved = symptoms.moved(case)
+    factor = 10.0 ** max(1, round(math.log10(_AS_FAR / moved))) if moved > 0 else 10.0
+    return _given(_lr(case, factor), _lr(case, 10 * factor))
+
+
+_AS_FAR = 1.0
+
+
 def _given(*changes: Change) -> list[Change]:
     return [change for change in changes if change]
+
+
+def _of_mlp(case: Case, *changes: Change) -> list[Change]:
+    """Changes that only the house's perceptron has settings for."""
+    return list(changes) if case.settings.get("model") == "mlp" else []
+
+
+def _steeper(case: Case) -> list[Change]:
+    """Of the house's perceptron with a sigmoid, whose slope is 1/4 at most, ReLU at the initial values made for it."""
+    flat = case.settings.get("model.activation") == "sigmoid"
+    return _of_mlp(case, {"model.activation": "relu", "init": "kaiming_normal"}) if flat else []
+
+
+def _remembering(case: Case) -> list[Change]:
+    """Of the house's recurrent network a matrix from state to state that keeps lengths, with clipping and Adam, as steps
+    are no longer small by themselves; or one with gates."""
+    if case.settings.get("model") != "rnn":
+        return []
+    keeps = {"model.recurrent": "orthogonal", "clip": "1"}
+    return [{**keeps, "optimizer": "adam"}, keeps, {"model": "gru"}]
+
+
+def _born_dead(case: Case) -> list[Change]:
+    """Other initial values, of units that were dead before the first step."""
+    return [{"init": "kaiming_normal"}] if symptoms.dead_at_start(case) else []
 
 
 def _unpenalised(case: Case) -> list[Change]:
@@ -56,15 +110,21 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "aligned-units", symptoms.aligned, "all units of a layer begin alike, as with initial values that are all one number",
-        lambda _: [{"init": "kaiming_normal"}, {"init": "default"}],
+        lambda _: [{"init": "kaiming_normal"}],
         "Goodfellow, Bengio and Courville, Deep Learning (2016), 8.4", ("plateau-at-chance", "vanishing-signal", "majority-class-only", "dead-units"),
     ),
     Symptom(
         "vanishing-signal", symptoms.vanishing, "initial values that are too small, or an activation that flattens, let the "
         "signal die out from layer to layer",
-        lambda case: [{"init": "kaiming_normal"}, {"model.norm": "batch"}] if case.settings.get("model") == "mlp" else [{"init": "kaiming_normal"}],
+        lambda case: [*_steeper(case), {"init": "kaiming_normal"}, *_of_mlp(case, {"model.norm": "batch"})],
         "Glorot and Bengio (2010); He et al. (2015)", ("plateau-at-chance", "dead-units", "majority-class-only", "rate-too-high", "rate-too-low", "still-improving",
          "label-noise-or-shuffle"),
+    ),
+    Symptom(
+        "vanishing-through-time", symptoms.forgetting, "each step back multiplies the gradient by a matrix that shrinks it, so that "
+        "what came early is hardly learned from",
+        _remembering, "Bengio, Simard and Frasconi (1994); of the cures Saxe et al. (2014), Pascanu et al. (2013), Cho et al. (2014)",
+        ("plateau-at-chance", "majority-class-only", "rate-too-high", "rate-too-low", "still-improving", "label-noise-or-shuffle"),
     ),
     Symptom(
         "exploding-signal", symptoms.exploding, "initial values that are too large let the signal grow from layer to layer",
@@ -73,12 +133,12 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "diverged", symptoms.diverged, _RATE,
-        lambda case: _given(_lr(case, 0.1), {"clip": "1"}, _lr(case, 0.01)),
+        lambda case: [*_stable(case), {"clip": "1"}],
         "Goodfellow, Bengio and Courville, Deep Learning (2016), 11.4.1", ("rate-too-high", "dead-units"),
     ),
     Symptom(
         "saturated-units", symptoms.saturated, "the activation is at its end, where it has no slope",
-        lambda case: [{"init": "kaiming_normal"}, {"model.activation": "relu"}] if case.settings.get("model") == "mlp" else [{"init": "kaiming_normal"}],
+        lambda case: [{"init": "kaiming_normal"}, *_of_mlp(case, {"model.activation": "relu"})],
         "LeCun et al., Efficient BackProp (1998), 4.4",
     ),
     Symptom(
@@ -87,7 +147,7 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "dead-units", symptoms.dead, "units that give every example 0 have no gradient any more",
-        lambda case: _given(_lr(case, 0.1), {"model.activation": "leaky_relu"}) if case.settings.get("model") == "mlp" else _given(_lr(case, 0.1)),
+        lambda case: [*_born_dead(case), *_given(_lr(case, 0.1)), *_of_mlp(case, {"model.activation": "leaky_relu"})],
         "Lu et al., Dying ReLU and initialization (2019)", ("plateau-at-chance", "majority-class-only"),
     ),
     Symptom(
@@ -96,7 +156,7 @@ TABLE: tuple[Symptom, ...] = (
         "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks (2013)", ("rate-too-low", "still-improving"),
     ),
     Symptom(
-        "rate-too-low", symptoms.too_low, "the steps are too small for so few of them", lambda case: _given(_lr(case, 10), _lr(case, 100)),
+        "rate-too-low", symptoms.too_low, "the steps are too small for so few of them", _faster,
         "Smith (2017), Cyclical learning rates, 3.3", ("plateau-at-chance", "still-improving", "majority-class-only", "label-noise-or-shuffle"),
     ),
     Symptom(
@@ -114,7 +174,7 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "overfitting", symptoms.overfitting, "what is learned after that holds of the training split alone",
-        lambda case: [{"patience": "5", "validation": "0.2"}, {"optimizer.weight_decay": "0.001"}],
+        lambda case: [{"patience": "5", "validation": "0.2"}, *({"optimizer.weight_decay": one} for one in ("0.01", "0.1"))],
         "Prechelt, Early stopping, but when? (1998)",
     ),
     Symptom(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.diagnosis.evidence import Evidence
 from paribus.findings.findings import Findings
+from paribus.report.cures import Tried
 from paribus.report.diagnoses import NO_COMMAND, commands, runs_told
 from paribus.report.page.curves import DASHES, Figure, Key
 from paribus.report.page.json import literal, shorten
+from paribus.report.terminal.cures import cure_words
 
 _MOST_SHOWN = 12
 _SYMBOLS = ("circle", "square", "triangle-up")
@@ -34,6 +36,26 @@ class Wrong:
 def wrongs(findings: Findings, labels: Mapping[str, str]) -> list[Wrong]:
     """The first diagnoses of a study; nothing of one that is well."""
     return [_wrong(findings, one, labels, number) for number, one in enumerate(findings.diagnoses[:_MOST_SHOWN])]
+
+
+@dataclass(frozen=True)
+class Cured:
+    """The cures of an arm that were tried. `title`: of which arm and codes; `rows`: verdict, cure, what it rests on."""
+
+    title: str
+    rows: list[tuple[str, str, str]]
+
+
+def cured(tried: Sequence[Tried], labels: Mapping[str, str]) -> list[Cured]:
+    """What came of the cures of a study's arms, the best of each arm first."""
+    return [
+        Cured(
+            title=f"{labels[one.arm]}: {', '.join(one.codes)}" if len(labels) > 1 else ", ".join(one.codes),
+            rows=[(cure.answer, cure.name, cure_words(cure, one.findings.primary_metric)) for cure in one.cures],
+        )
+        for one in tried
+        if one.findings is not None
+    ]
 
 
 def left_out(findings: Findings) -> str:
@@ -77,7 +99,7 @@ def _figure(name: str, one: Diagnosis, drawn: Evidence) -> Figure:
              "hovertemplate": "%{y:.3~g}<extra>%{fullData.name}</extra>"}
         )  # fmt: skip
     level = "" if drawn.level is None else f"; dotted: that of {drawn.level[0]}, {drawn.level[1]:.3g}"
-    x_title = {"text": "layer" if drawn.by_layer else "epoch"}
+    x_title = {"text": drawn.over}
     return Figure(
         name=name,
         caption=f"{drawn.quantity}{level}",

@@ -20,6 +20,7 @@ from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
 from paribus.records.files import replacing
 from paribus.records.record import RunRecord, StudyRecord
+from paribus.report.cures import Tried
 from paribus.report.page.curves import (
     MOST_ARMS,
     MOST_LINES,
@@ -28,7 +29,7 @@ from paribus.report.page.curves import (
     curve_figures,
     most_points,
 )
-from paribus.report.page.diagnoses import left_out, wrongs
+from paribus.report.page.diagnoses import cured, left_out, wrongs
 from paribus.report.page.figures import (
     as_spec,
     boundaries,
@@ -68,10 +69,15 @@ _MOST_HIDDEN = 200
 
 
 def write_page(
-    studies: Sequence[Findings | Judgement], out: Path, verdicts: Sequence[Verdict] = (), title: str | None = None
+    studies: Sequence[Findings | Judgement],
+    out: Path,
+    verdicts: Sequence[Verdict] = (),
+    title: str | None = None,
+    *,
+    cures: Sequence[Sequence[Tried]] = (),
 ) -> Path:
     """Write the page of studies, or of judged scores, and return where it is. `title`: by default
-    the study's name, or how many there are.
+    the study's name, or how many there are; `cures`: of each study those that were tried.
 
     Raises OSError where `out` cannot be written.
 
@@ -85,19 +91,25 @@ def write_page(
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     # a name from a command line may hold what is no text
-    content = page(studies, verdicts, title).encode("utf-8", "replace")
+    content = page(studies, verdicts, title, cures=cures).encode("utf-8", "replace")
     with replacing(out) as part:
         part.write_bytes(content)
     return out
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def page(studies: Sequence[Findings | Judgement], verdicts: Sequence[Verdict] = (), title: str | None = None) -> str:
+def page(
+    studies: Sequence[Findings | Judgement],
+    verdicts: Sequence[Verdict] = (),
+    title: str | None = None,
+    *,
+    cures: Sequence[Sequence[Tried]] = (),
+) -> str:
     """The page as text."""
     most = most_points([one for one in studies if isinstance(one, Findings)])
     sections = [
-        _section(f"s{i}", one, most) if isinstance(one, Findings) else section_of_scores(f"s{i}", one)
-        for i, one in enumerate(studies)
+        _section(f"s{i}", one, most, tried) if isinstance(one, Findings) else section_of_scores(f"s{i}", one)
+        for i, (one, tried) in enumerate(zip(studies, cures or [()] * len(studies), strict=True))
     ]
     named = title or (sections[0].name if len(studies) == 1 else f"{len(studies)} studies")
     scripts = {"plotly": _plotly(), "page": _template("page.js")}
@@ -125,7 +137,7 @@ def page(studies: Sequence[Findings | Judgement], verdicts: Sequence[Verdict] = 
     return html
 
 
-def _section(id_: str, findings: Findings, most: int) -> Section:
+def _section(id_: str, findings: Findings, most: int, tried: Sequence[Tried]) -> Section:
     study, view, columns = findings.study, View.of(findings), Columns()
     labels = dict(view.labels)
     before = [*_differences(view), *_curves(findings, labels, columns, most)]
@@ -157,6 +169,7 @@ def _section(id_: str, findings: Findings, most: int) -> Section:
         file=folder_name(study.name),
         wrong=wrong,
         wrong_left_out=left_out(findings),
+        cured=cured(tried, labels),
     )
 
 

@@ -22,6 +22,12 @@ def cures_text(
 
 
 def _line(one: Cure, metric: Metric) -> str:
+    return f"{one.name}: {one.answer}; {cure_words(one, metric)}"
+
+
+def cure_words(one: Cure, metric: Metric) -> str:
+    """What a verdict on a cure rests on: the change of the metric with its interval, p, seeds, and what is said
+    beside."""
     parts = []
     if one.gain is not None:
         by, low_high = amount(metric, one.gain, one.interval)
@@ -34,4 +40,4 @@ def _line(one: Cure, metric: Metric) -> str:
     if one.seeds:
         parts.append(count(one.seeds, "seed"))
     why = f"; {one.why}" if one.why else ""
-    return f"{one.name}: {one.answer}; {', '.join(parts)}{why}"
+    return f"{', '.join(parts)}{why}"
