@@ -30,7 +30,7 @@ from paribus.records.record import ArmRecord, Pictures, Status, StudyRecord
 from paribus.report.page.page import page
 from paribus.report.show import as_json
 from paribus.report.terminal.diagnoses import diagnosis_lines, diagnosis_text
-from paribus.study.cures import cures_folder
+from paribus.study.cures import cures_folder, cures_request
 from paribus.study.reading import read
 from paribus.study.words import arm_words, compare_command
 from tests.conftest import Called
@@ -99,7 +99,7 @@ def test_cures_are_judged_and_the_study_stays_as_it_is(called: Called, sick: Pat
     found = called("diagnose", str(sick), "--cure")
     assert found.returncode == 0
     first = next(line for line in found.stdout.splitlines() if line.startswith("  1. "))
-    assert first.startswith("  1. init=kaiming_normal: cured; test accuracy changes by ")
+    assert first.startswith("  1. init=kaiming_normal: cured; test accuracy changes by +")
     assert_same_curves(before, read(sick))
     assert [arm.name for arm in read(sick).arms] == [""]
     tried = read(cures_folder(sick, ""))
@@ -143,6 +143,21 @@ def test_an_interrupted_cure_goes_on(
     whole = {(arm.name, run.seed): run.started for arm in read(cures_folder(folder, "")).arms for run in arm.runs}
     assert len(whole) == 18
     assert {key: whole[key] for key in kept} == kept
+
+
+def test_a_cure_may_need_another_backend_than_auto_took(tmp_path: Path) -> None:
+    """Early stopping is not in the engine that trained the arm, and the arm's record names that engine."""
+    rng = np.random.default_rng(0)
+    own = paribus.data(rng.normal(size=(60, 3)), np.arange(60) % 2, name="own")
+    study = paribus.train(own, epochs=2, out=tmp_path / "s")
+    change = {"stopped": {"patience": "5", "validation": "0.2"}}
+    spec, refused = cures_request(
+        study.record, study.record.arms[0], change, tmp_path / "c", seeds="6", began=study._began, command="python"
+    )
+    assert (refused, spec is not None) == ({}, True)
+    assert spec is not None
+    taken = {arm.name: arm.settings.flat()["implementation"] for arm in spec.design.arms}
+    assert taken == {"as it is": "fused", "stopped": "torch"}
 
 
 def test_what_is_the_users_own_is_cured_in_python(tmp_path: Path) -> None:

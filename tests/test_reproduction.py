@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,42 @@ def test_it_ends_with_verdicts_and_a_page(tmp_path: Path, monkeypatch: pytest.Mo
     assert found["C1"]["study"] == "first, second"  # one claim, two studies
 
 
+def test_the_cures_of_what_went_wrong_are_tried_and_stand_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = reports(tmp_path, 150)
+    sick[0].write_text(sick[0].read_text().replace('init = "default"', 'init = "normal:0.001"\nhidden = "64x64x64"'))
+    monkeypatch.setattr(reproduction, "files", lambda part, scale: sick)
+    monkeypatch.setitem(reproduction.CURED, "laptop", {"first": ("quick",)})
+    words = ["reproduce", "--scale", "laptop", "--out", str(tmp_path / "r")]
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 0, done.output
+    assert "cures of quick: 3 arms" in done.output
+    assert not (tmp_path / "r" / "second" / "cures").exists()
+    tried = "<strong>cured</strong>: <code>init=kaiming_normal</code>; test accuracy changes by +"
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<h3>Cures that were tried</h3>") == 1
+    assert tried in page
+    # who reports the folder later sees them too, and nothing is trained
+    later = CliRunner().invoke(cli.app, ["report", str(tmp_path / "r"), "--out", str(tmp_path / "p.html")])
+    assert later.exit_code == 0, later.output
+    assert tried in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+def test_the_arms_whose_cures_are_tried_are_those_of_the_files() -> None:
+    for scale, of in reproduction.CURED.items():
+        files = {path.stem: path for path in reproduction.files(None, scale)}
+        for stem, arms in of.items():
+            names = {arm["name"] for arm in tomllib.loads(files[stem].read_text(encoding="utf-8"))["arms"]}
+            assert set(arms) <= names
+
+
 def test_other_seeds_and_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduction, "files", lambda part, scale: reports(tmp_path, 2)[:1])
     done = CliRunner().invoke(cli.app, ["reproduce", "--seeds", "2", "--scale", "laptop", "--out", str(tmp_path / "r")])
     assert done.exit_code == 0
     assert "not shown" in " ".join(done.output.split())  # too few seeds
-    assert [study.seeds for study in read_all([tmp_path / "r"])] == [[0, 1]]
+    assert [study.seeds for study in read_all([tmp_path / "r"]).values()] == [[0, 1]]
     page = CliRunner().invoke(
         cli.app, ["report", str(tmp_path / "r"), "--out", str(tmp_path / "p.html"), "--title", "T & U"]
     )
@@ -146,5 +177,5 @@ def test_killed_in_the_middle_it_ends_the_same(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(reproduction, "files", lambda part, scale: reports(tmp_path, 150))
     whole = CliRunner().invoke(cli.app, ["reproduce", "--scale", "laptop", "--out", str(tmp_path / "whole"), "--json"])
     assert json.loads(ended.stdout) == json.loads(whole.stdout)
-    for one, other in zip(read_all([tmp_path / "r"]), read_all([tmp_path / "whole"]), strict=True):
+    for one, other in zip(read_all([tmp_path / "r"]).values(), read_all([tmp_path / "whole"]).values(), strict=True):
         assert_same_curves(one, other)

@@ -437,9 +437,9 @@ def write_report(runs: list[Path], out: Path | None, *, title: str | None, files
             studies = read_all(runs)
         except StoreError as error:
             refuse([str(error)])
-        found, judged = list(map(Findings.of, studies)), verdicts(*studies)
+        found, judged = list(map(Findings.of, studies.values())), verdicts(*studies.values())
         try:
-            cures = list(map(recorded, found, runs))
+            cures = list(map(recorded, found, studies))
         except StoreError as error:
             refuse([str(error)])
         written = [write_page(found, out or runs[0] / "report.html", judged, title, cures=cures)]

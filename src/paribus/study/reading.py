@@ -47,17 +47,17 @@ def _repeats(folder: Path) -> dict[str, StudyRecord]:
     return {f"repeat {path.name}": read(path) for path in repeat_folders(folder)}
 
 
-def read_all(folders: Sequence[Path]) -> list[StudyRecord]:
-    """The records of several folders; one without a study stands for those in it, in the order of their beginning."""
-    found: list[StudyRecord] = []
+def read_all(folders: Sequence[Path]) -> dict[Path, StudyRecord]:
+    """Folder -> its record; one without a study stands for those in it, in the order of their beginning."""
+    found: dict[Path, StudyRecord] = {}
     for folder in folders:
         if (folder / FILE).exists():
-            found.append(read(folder))
+            found[folder] = read(folder)
             continue
-        inside = [read(path.parent) for path in sorted(folder.glob(f"*/{FILE}"))]
+        inside = {path.parent: read(path.parent) for path in sorted(folder.glob(f"*/{FILE}"))}
         if not inside:
             raise NoStudyError(f"{folder} holds no study: there is no {FILE} in it, nor in a folder of it")
-        found += sorted(inside, key=_begun)
+        found |= sorted(inside.items(), key=lambda one: _begun(one[1]))
     return found
 
 

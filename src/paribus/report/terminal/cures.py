@@ -32,7 +32,7 @@ def cure_words(one: Cure, metric: Metric) -> str:
     if one.gain is not None:
         by, low_high = amount(metric, one.gain, one.interval)
         inside = f" ({low_high})" if low_high else ""
-        parts.append(f"{metric.words} changes by {by}{inside}")
+        parts.append(f"{metric.words} changes by {'+' * (one.gain > 0)}{by}{inside}")
     elif one.level is not None and one.answer in ("cured", "better", "worse"):
         parts.append(f"by ranks, as runs diverged or failed; of the others {metric.words} {metric.told(one.level)}")
     if one.p is not None:
