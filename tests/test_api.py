@@ -43,7 +43,7 @@ def test_tables_are_tidy(tmp_path: Path) -> None:
     assert not any("unequal in the data" in line for line in study.warnings())  # the task is the factor
     assert study.plot() is not None
     assert "moons" in str(study)
-    assert "<pre" in study._repr_html_()
+    assert "<table" in study._repr_html_()
 
 
 def test_too_few_seeds_are_said_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -219,8 +219,11 @@ def test_a_run_that_diverged_is_offered_a_rate_that_is_stable(curvature: float, 
 
 
 def test_of_a_run_that_diverged_otherwise_the_rate_is_a_tenth() -> None:
+    def steep(_: dict[str, Any], vitals: dict[str, Any]) -> None:
+        vitals["curvature"] = np.array([1e3, np.nan, np.nan])
+
     adam = {"optimizer": "adam", "optimizer.lr": 0.5}
-    assert cures_of(None, "diverged", status=Status.DIVERGED, settings=adam)[0] == {"optimizer.lr": "0.05"}
+    assert cures_of(steep, "diverged", status=Status.DIVERGED, settings=adam)[0] == {"optimizer.lr": "0.05"}
     unknown = {"optimizer": "sgd", "optimizer.lr": 0.5}
     assert cures_of(None, "diverged", status=Status.DIVERGED, settings=unknown)[0] == {"optimizer.lr": "0.05"}
 

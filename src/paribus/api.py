@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import io
 import sys
 import warnings as say
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -270,13 +269,9 @@ class Study:
         return shown.get()
 
     def _repr_html_(self) -> str:
-        from rich.console import Console
+        from paribus.report.notebook import notebook
 
-        from paribus.report.terminal.tuned import study_results
-
-        console = Console(width=110, record=True, file=io.StringIO())
-        console.print(study_results(self.findings, console.width), crop=False)
-        return console.export_html(inline_styles=True, code_format="<pre style='line-height:1.2'>{code}</pre>")
+        return notebook(self.findings)
 
 
 class Diagnoses(list[Diagnosis]):
@@ -328,6 +323,11 @@ class Scored:
     def taken(self) -> list[str]:
         """What of the table was taken for what."""
         return list(self.judgement.scores.taken)
+
+    def _repr_html_(self) -> str:
+        from paribus.report.notebook import notebook
+
+        return notebook(self.judgement)
 
     def __repr__(self) -> str:
         arms = len(next(iter(self.judgement.scores.values.values())))

@@ -114,7 +114,7 @@ def page(
     named = title or (sections[0].name if len(studies) == 1 else f"{len(studies)} studies")
     scripts = {"plotly": _plotly(), "page": _template("page.js")}
     html: str = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             title=named,
@@ -321,7 +321,8 @@ def _tuning(view: View) -> Tuning | None:
 
 
 @cache
-def _environment() -> Any:
+def environment() -> Any:
+    """The templates of pages; every text in them is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(

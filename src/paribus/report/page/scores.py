@@ -47,10 +47,10 @@ def section_of_scores(id_: str, judged: Judgement) -> Section:
         id=id_,
         name=judged.name,
         about=f"{count(len(scores.arms), 'arm')}, {of}, judged by {judged.primary}",
-        answers=_answers(judged),
+        answers=answers_of_scores(judged),
         compared=bool(scores.seeds),
         before=groups,
-        table=_results(judged),
+        table=results_of_scores(judged),
         meters=None,
         after=[],
         mistakes=[],
@@ -72,13 +72,13 @@ def effect_groups(effects: Sequence[FactorEffect], metric: Metric, margin: float
             yield Group(title=about, note=drawn.caption, figures=[named], legend=drawn.legend)
 
 
-def _pairs(judged: Judgement) -> Pairs:
+def pairs_of_scores(judged: Judgement) -> Pairs:
     labels = {arm: arm for arm in judged.scores.arms}
     return Pairs(ranked(judged.on_primary), labels, judged.metric, judged.margin)
 
 
-def _answers(judged: Judgement) -> list[Answer]:
-    pairs, before = _pairs(judged), of_factors(judged.effects, judged.metric, judged.margin)
+def answers_of_scores(judged: Judgement) -> list[Answer]:
+    pairs, before = pairs_of_scores(judged), of_factors(judged.effects, judged.metric, judged.margin)
     said = [*too_few_lines(pairs.found, judged.least_seeds), *pairs.sentences]
     more = [] if judged.scores.seeds else [_UNPAIRED]
     each = Answer("Each pair" if before else "", judged.warnings, said, more)
@@ -87,7 +87,7 @@ def _answers(judged: Judgement) -> list[Answer]:
 
 
 def _differences(judged: Judgement) -> Iterator[Group]:
-    figure = forest(_pairs(judged))
+    figure = forest(pairs_of_scores(judged))
     if figure is not None:
         yield Group(title="Differences", note=figure.caption, figures=[figure], legend=figure.legend)
 
@@ -165,7 +165,7 @@ def _told(judged: Judgement, arm: str) -> str:
     return f"{arm}: {_cell(judged.summaries[judged.primary][arm]).text}"
 
 
-def _results(judged: Judgement) -> Table:
+def results_of_scores(judged: Judgement) -> Table:
     """A row for each arm: how many scores it has, and the mean of every metric ± half of its interval."""
     shown = list(judged.summaries)[:_MOST_METRICS]
     shown = list(dict.fromkeys([judged.primary, *shown]))
