@@ -241,9 +241,11 @@ def test_a_rate_that_is_too_low_is_raised_by_what_the_weights_lacked(update: flo
 
 
 def test_units_that_are_born_dead_get_other_initial_values_and_those_that_died_a_lower_rate() -> None:
-    born, died = at("dead", (slice(None), 1), 0.9), at("dead", (slice(1, None), 1), 0.9)
-    assert cures_of(born, "dead-units")[0] == {"init": "kaiming_normal"}
-    assert "init" not in cures_of(died, "rate-too-high")[0]
+    def died(_: dict[str, Any], vitals: dict[str, Any]) -> None:
+        vitals["dead"][:, 1] = [0.5, 0.9, 0.9]
+
+    assert cures_of(at("dead", (slice(None), 1), 0.9), "dead-units")[0] == {"init": "kaiming_normal"}
+    assert cures_of(died, "dead-units")[0] == {"optimizer.lr": "0.01"}
 
 
 def test_a_sigmoid_whose_signal_dies_is_offered_a_steeper_activation_first() -> None:
