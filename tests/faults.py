@@ -1123,6 +1123,23 @@ FAULTS = [
     ("checking/compare.py", "y.dtype == np.float16:", "y.dtype == np.float128:", "test_check.py::test_what_draws_random_numbers_keeps_nothing"),
     ("handwritten/places.py", "owner == layer and bare in _spellings(short)", "owner == layer and name in _spellings(short)", "test_check.py::test_gradients_that_are_there_at_birth_hide_no_network"),
     ("checking/compare.py", 'if self.op == "cross_entropy" and "logits" in name:', "if False:", "test_check.py::test_a_loss_of_logits_has_to_bear_large_ones_whatever_it_is_called"),
+    ("extras.py", '"sklearn": "train"', '"sklearn": "report"', "test_packaging.py::test_every_library_is_of_the_core_or_of_the_extra_that_its_absence_names"),
+    ("backends/base.py", "        if absent := self.absent():\n", "        if absent := None:\n", "test_packaging.py::test_what_is_missing_is_told_in_one_line_with_its_extra"),
+    ("cli.py", "        if line is None:\n", "        if line:\n", "test_packaging.py::test_what_is_missing_is_told_in_one_line_with_its_extra"),
+    ("tasks/pool.py", "    need(call.partition(\"(\")[0], \"sklearn\")\n", "", "test_packaging.py::test_what_is_missing_is_told_in_one_line_with_its_extra"),
+    ("commands.py", "if pictures and not installed(\"matplotlib\"):", "if False:", "test_packaging.py::test_the_core_works_without_the_libraries_of_the_extras"),
+    ("report/tensorboard.py", "<= LIVE_RUNS and installed(\"tensorboard\")", "<= LIVE_RUNS", "test_packaging.py::test_the_core_works_without_the_libraries_of_the_extras"),
+    ("api.py", "    if isinstance(scores, str | Path):\n", "    import pandas\n\n    if isinstance(scores, str | Path):\n", "test_packaging.py::test_python_works_without_the_libraries_of_the_extras"),
+    ("findings/pairs.py", "import numpy as np\n", "import numpy as np\nimport sklearn\n", "test_packaging.py::test_the_core_works_without_the_libraries_of_the_extras"),
+    ("study/runner.py", "            notes += passed_over(settings)\n", "            pass\n", "test_packaging.py::test_auto_says_that_it_takes_a_slower_backend_for_lack_of_a_library"),
+    ("study/runner.py", "if \"implementation\" not in request.design.given:", "if True:", "test_packaging.py::test_auto_says_that_it_takes_a_slower_backend_for_lack_of_a_library"),
+    ("config/plugins.py", "        except RAISED as error:  # whatever the package does when it is imported\n", "        except KeyError as error:\n", "test_plugins.py::test_a_plugin_that_does_not_work_is_told_in_one_line"),
+    ("config/plugins.py", "if not isinstance(word, str) or word in REGISTRIES[kind]:", "if not isinstance(word, str):", "test_plugins.py::test_nothing_of_a_plugin_is_imported_before_it_is_named"),
+    ("config/plugins.py", "    if len(found) > 1:\n", "    if len(found) > 2:\n", "test_plugins.py::test_two_packages_of_one_name_are_both_named"),
+    ("config/plugins.py", "f\"{own.fingerprint} {plugin.package}\"", "f\"{own.fingerprint}\"", "test_plugins.py::test_a_study_of_a_plugins_task_model_and_optimizer_goes_on_where_it_stopped"),
+    ("study/file.py", "brought(kind, values[kind])", "values[kind]", "test_plugins.py::test_plugins_in_a_study_file"),
+    ("backends/base.py", "if (backend.name, backend.preference, backend.by_name) != (name, None, True):", "if False:", "test_plugins.py::test_a_plugin_that_does_not_work_is_told_in_one_line"),
+    ("commands.py", "if one.name in REGISTRIES.get(kind, BUILT_IN):", "if False:", "test_plugins.py::test_the_list_says_how_each_plugin_does"),
 ]  # fmt: skip
 
 
