@@ -1140,6 +1140,11 @@ FAULTS = [
     ("study/file.py", "brought(kind, values[kind])", "values[kind]", "test_plugins.py::test_plugins_in_a_study_file"),
     ("backends/base.py", "if (backend.name, backend.preference, backend.by_name) != (name, None, True):", "if False:", "test_plugins.py::test_a_plugin_that_does_not_work_is_told_in_one_line"),
     ("commands.py", "if one.name in REGISTRIES.get(kind, BUILT_IN):", "if False:", "test_plugins.py::test_the_list_says_how_each_plugin_does"),
+    ("config/values.py", 'len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1', "len(os.sched_getaffinity(0))", "test_portable.py::test_nothing_works_on_posix_alone"),
+    ("process.py", 'if os.name != "posix":  # a launcher', 'if not parent:  # a launcher', "test_portable.py::test_nothing_works_on_posix_alone"),
+    ("study/environment.py", "capture_output=True, encoding=\"utf-8\"", "capture_output=True, text=True", "test_portable.py::test_nothing_works_on_posix_alone"),
+    ("tasks/cifar10.py", "part.replace(where)", "part.rename(where)", "test_portable.py::test_nothing_works_on_posix_alone"),
+    ("report/tensorboard.py", "self._state_file.read_text(encoding=\"utf-8\")", "self._state_file.read_text()", "test_portable.py::test_nothing_works_on_posix_alone"),
 ]  # fmt: skip
 
 
