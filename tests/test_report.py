@@ -187,7 +187,7 @@ def test_a_study_without_a_curve_has_no_picture_of_one(tmp_path: Path) -> None:
     assert [file.name for file in draw(Findings.of(made), tmp_path)] == ["data.png"]
 
 
-@pytest.mark.parametrize("what", LISTINGS)
+@pytest.mark.parametrize("what", [one for one in LISTINGS if one != "plugins"])
 def test_lists_name_everything(what: str) -> None:
     assert listing(what).row_count >= 1
 

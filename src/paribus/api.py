@@ -17,7 +17,12 @@ from paribus.config.loops import argument_values, parameters
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, is_estimator, user_defined
 from paribus.config.values import Value, format_value, listed_values
+<<<<<<< HEAD
 from paribus.curing import try_cures
+=======
+from paribus.curing import Tried, try_cures
+from paribus.extras import need
+>>>>>>> 8f1efcb75135849d87d93dcb1ede8d2d1752bab3
 from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
@@ -81,8 +86,6 @@ class Study:
 
     def table(self) -> DataFrame:
         """A row for each arm and seed: the factors, the status, and every final metric (NaN where missing)."""
-        import pandas as pd
-
         record = self.record
         names = self.findings.names
         rows = []
@@ -100,45 +103,39 @@ class Study:
                 }
                 for run in arm.runs
             ]
-        frame = pd.DataFrame(rows)
+        frame = _frame(rows)
         return frame.astype({name: float for name in names if name in frame})
 
     def curves(self) -> DataFrame:
         """Every evaluation, tidy: arm, seed, step, epoch, seconds, and a column for each metric."""
-        import pandas as pd
-
         frames = [
-            pd.DataFrame({"arm": arm.name, "seed": run.seed, **run.curve})
+            _frame({"arm": arm.name, "seed": run.seed, **run.curve})
             for arm in self.record.arms
             for run in arm.runs
             if run.curve
         ]
-        return (
-            pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "seed", "step", "epoch"])
-        )
+        if not frames:
+            return _frame([], columns=["arm", "seed", "step", "epoch"])
+        import pandas as pd
+
+        return pd.concat(frames, ignore_index=True)
 
     def differences(self, metric: str | None = None) -> DataFrame:
         """Every pair of arms on one metric, or on all of them; verdicts on the primary one."""
-        import pandas as pd
-
         known = [*self.findings.names, self.record.primary_metric]
         if metric is not None and metric not in known:
             raise SettingsError([f"there is no metric {metric!r}: {near_miss(metric, known)}"])
         found = self.findings.differences if metric is None else self.findings.on(metric)
-        return pd.DataFrame([one.as_data() for one in found])
+        return _frame([one.as_data() for one in found])
 
     def effects(self) -> DataFrame:
         """What each factor does to the primary metric, and which two interact; of a study of one factor nothing."""
-        import pandas as pd
-
-        return pd.DataFrame([one.as_data() for one in self.findings.effects])
+        return _frame([one.as_data() for one in self.findings.effects])
 
     def tasks(self) -> DataFrame:
         """Of several tasks: on at least how many of them each arm of a pair is higher, and the mean difference over
         them in units of each task's sd; of one task nothing."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return _frame(
             [
                 {
                     "a": one.a, "b": one.b, "tasks": len(one.tasks), "a_higher_on": one.a_on, "a_p": one.a_p,
@@ -153,9 +150,7 @@ class Study:
     def sweeps(self) -> DataFrame:
         """Where each arm is best: a row for each numeric factor of three values or more and each combination of the
         others, with the mean of each seed's best value and its 95 % interval."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return _frame(
             [
                 {
                     "factor": sweep.factor, "arm": line.label, "best": line.mean, "seeds": line.known,
@@ -169,15 +164,13 @@ class Study:
 
     def tuning(self) -> DataFrame:
         """What was tried: a row for each arm and candidate, its mean on validation data, and whether it was chosen."""
-        import pandas as pd
-
         tuned = self.record.tuning.arms if self.record.tuning else []
         rows = [
             {"arm": one.arm, **candidate.values, "mean": candidate.mean, "chosen": candidate.values == one.chosen}
             for one in tuned
             for candidate in one.candidates
         ]
-        return pd.DataFrame(rows)
+        return _frame(rows)
 
     def tuning_curve(self) -> DataFrame:
         """What another budget would give: for each arm the expected best validation score after k candidates.
@@ -185,19 +178,15 @@ class Study:
         Of candidates drawn at random; of a grid as if its candidates were (Dodge and others 2019). Nothing where a
         sampler proposed one after another.
         """
-        import pandas as pd
-
         rows = [
             {"arm": one.arm, "candidates": k, "expected_best": best}
             for one in self.findings.budget_curves
             for k, best in enumerate(one.best, 1)
         ]
-        return pd.DataFrame(rows, columns=["arm", "candidates", "expected_best"])
+        return _frame(rows, columns=["arm", "candidates", "expected_best"])
 
     def repeats(self) -> DataFrame:
         """Of a tuning that was repeated: a row for each repeat and arm, the values chosen, and the mean over seeds."""
-        import pandas as pd
-
         metric = self.record.primary_metric
         rows = [
             {"repeat": number, "arm": arm.arm, **arm.chosen, metric: units[arm.arm].mean if arm.arm in units else None}
@@ -205,13 +194,11 @@ class Study:
             for units in [one.unit(metric)]
             for arm in (one.study.tuning.arms if one.study.tuning else ())
         ]
-        return pd.DataFrame(rows)
+        return _frame(rows)
 
     def differences_over_repeats(self) -> DataFrame:
         """Every pair of arms that are tuned like this: a repeat of the whole tuning counts as one score."""
-        import pandas as pd
-
-        return pd.DataFrame([one.as_data() for one in self.findings.over_repeats])
+        return _frame([one.as_data() for one in self.findings.over_repeats])
 
     def diagnose(self) -> Diagnoses:
         """What went wrong in training, arm by arm, the deepest cause first: a list, which prints as text.
@@ -302,16 +289,12 @@ class Scored:
 
     def differences(self) -> DataFrame:
         """Every pair of arms: mean, interval, p, verdict, and more."""
-        import pandas as pd
-
-        return pd.DataFrame([one.as_data() for one in self.judgement.found])
+        return _frame([one.as_data() for one in self.judgement.found])
 
     def effects(self) -> DataFrame:
         """What each column of `arm=[...]` does to the primary metric, and which two interact; nothing where an arm is
         one column, or a combination is missing."""
-        import pandas as pd
-
-        return pd.DataFrame([one.as_data() for one in self.judgement.effects])
+        return _frame([one.as_data() for one in self.judgement.effects])
 
     def report(self, out: str | Path) -> Path:
         """Write the page with figures, and return where it is."""
@@ -361,12 +344,10 @@ def judge(
     >>> print(judge(pd.DataFrame({"old": range(6), "new": range(3, 9)})).differences().verdict[0])
     b higher
     """
-    import pandas as pd
-
     arms = tuple(arm.split(",")) if isinstance(arm, str) and arm else tuple(arm)
-    if isinstance(scores, pd.DataFrame):
-        return Scored(judge_table(of_frame(scores), metric, arm=arms, python=True, **options))
-    return Scored(judge_scores(Path(scores), metric, arm=arms, python=True, **options))
+    if isinstance(scores, str | Path):
+        return Scored(judge_scores(Path(scores), metric, arm=arms, python=True, **options))
+    return Scored(judge_table(of_frame(scores), metric, arm=arms, python=True, **options))
 
 
 def compare(
@@ -700,6 +681,13 @@ def _target(target: str | None, measured: Sequence[Metric]) -> Target | None:
     if target is not None and not isinstance(target, str):
         raise SettingsError([f'target is {type(target).__name__}, it has to be text: target="test_accuracy=0.9"'])
     return None if target is None else target_of(target, measured)
+
+
+def _frame(rows: Any, columns: list[str] | None = None) -> DataFrame:
+    need("a frame", "pandas")
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=columns)
 
 
 class _Teller(Callback):

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from paribus.commands import LoopWords, carry_out, console_, described, print_study, refuse, typed
+from paribus.extras import explained
 from paribus.process import listen
 from paribus.report.terminal.listings import LISTINGS
 
@@ -682,6 +683,11 @@ def list_(what: Annotated[str, typer.Argument(metavar="|".join(LISTINGS))]) -> N
         from paribus.config.overrides import near_miss
 
         refuse([f"there is no list of {what!r}: {near_miss(what, LISTINGS)}"])
+    if what == "plugins":
+        from paribus.commands import list_plugins
+
+        console_().print(list_plugins())
+        return
     console_().print(listing(what))
 
 
@@ -694,6 +700,12 @@ def main() -> None:
         app()
     except KeyboardInterrupt:  # where nothing had begun that could be told
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        line = explained(error, " ".join(["paribus", *sys.argv[1:2]]))
+        if line is None:
+            raise
+        sys.stderr.write(f"paribus: {line}\n")
+        sys.exit(2)
     except (OSError, MemoryError, sqlite3.Error) as error:
         what = str(error) or type(error).__name__
         sys.stderr.write(f"paribus: the machine refused: {what}; what was recorded until then is kept\n")

@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from paribus.findings.findings import Findings
     from paribus.findings.judge import Judgement
@@ -29,9 +30,14 @@ def reproduce_report(
     """Every experiment of the source report, the cures of what went wrong in it, then the verdicts and the page."""
     from paribus.config.cuda import sees_cuda
     from paribus.config.overrides import SettingsError, near_miss
+<<<<<<< HEAD
     from paribus.curing import try_cures
     from paribus.findings.findings import Findings
     from paribus.reproduction import CLAIMS, CURED, PARTS, SCALES, TITLE, files
+=======
+    from paribus.extras import need
+    from paribus.reproduction import CLAIMS, PARTS, SCALES, TITLE, files
+>>>>>>> 8f1efcb75135849d87d93dcb1ede8d2d1752bab3
     from paribus.study.arms import parse_seeds
     from paribus.study.file import read_file
     from paribus.study.reading import read
@@ -43,6 +49,7 @@ def reproduce_report(
     part = part and part.lower()
     if part is not None and part not in (*PARTS, *CLAIMS):
         refuse([f"there is no part or claim {part!r}: {near_miss(part, PARTS, 'there is part1 to part3, c1 to c12')}"])
+    need("paribus reproduce", "sklearn", "jinja2", "plotly", "PIL", "matplotlib")  # the page comes after all training
     folder = out or Path("runs") / f"reproduction-{chosen}"
     console = console_(stderr=as_json, quiet=quiet)
     try:
@@ -311,6 +318,7 @@ def carry_out_stage(
     pictures: bool = True,
 ) -> tuple[bool, list[Path]]:
     """Train what is missing, `work` by `prepare`; whether all that counts is done, and the files that were written."""
+    from paribus.extras import installed, not_installed
     from paribus.findings.findings import Findings, undecided
     from paribus.report.files.curves import draw
     from paribus.report.tensorboard import Follower
@@ -327,6 +335,9 @@ def carry_out_stage(
     for line in work.lines():
         console.print(line, markup=False, highlight=False)
     epochs = sum(arm.settings.epochs for arm, _ in work.missing)
+    if pictures and not installed("matplotlib"):
+        pictures = False
+        console.print(f"no pictures: {not_installed('curves.png', 'matplotlib')}", markup=False, highlight=False)
     stage.folder.mkdir(parents=True, exist_ok=True)
     # beside timed runs nothing else runs: their events are written when they are done
     with Follower(stage.folder, 0 if stage.timing else len(work.missing)):
@@ -445,6 +456,35 @@ def write_report(runs: list[Path], out: Path | None, *, title: str | None, files
         written = [write_page(found, out or runs[0] / "report.html", judged, title, cures=cures)]
         written += write_files(found, files, judged) if files is not None else []
     print("written: " + "  ".join(map(str, written)))
+
+
+def list_plugins() -> Table:
+    """What other packages bring, each loaded for once, and how it does."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from paribus.backends import BUILT_IN
+    from paribus.backends.base import backend_named
+    from paribus.config.overrides import SettingsError
+    from paribus.config.plugins import GROUPS, brought, plugins
+    from paribus.config.registries import REGISTRIES
+
+    table = Table("setting", "name", "package", "state", box=None, pad_edge=False)
+    for kind in GROUPS:
+        for one in plugins(kind):
+            try:
+                if one.name in REGISTRIES.get(kind, BUILT_IN):
+                    raise one.refused("is not used: that name is built in")
+                if kind == "implementation":
+                    backend_named(one.name)
+                else:
+                    brought(kind, one.name)
+                state = "ready"
+            except SettingsError as error:
+                state = str(error)
+            table.add_row(*map(Text, (kind, one.name, one.package, state)))
+    table.caption = None if table.row_count else "no other package brings anything: docs/plugins.md says how one does"
+    return table
 
 
 def check_code(word: str, reference: str | None, *, as_json: bool) -> NoReturn:

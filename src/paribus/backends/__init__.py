@@ -1,8 +1,7 @@
-"""Who computes: NumPy by hand, PyTorch, the compiled engine, a user's estimator,
-loop or network. Importing this package
-registers them."""
+"""Who computes: NumPy by hand, PyTorch, the compiled engine, a user's estimator, loop or network. Importing this
+package registers them."""
 
-from paribus.backends.base import register
+from paribus.backends.base import BACKENDS, register
 from paribus.backends.estimator import EstimatorBackend
 from paribus.backends.fused_backend import FusedBackend
 from paribus.backends.loop import LoopBackend
@@ -12,3 +11,6 @@ from paribus.backends.torch import TorchBackend
 
 for _backend in (NumpyBackend(), TorchBackend(), FusedBackend(), EstimatorBackend(), LoopBackend(), NetworkBackend()):
     register(_backend)
+
+BUILT_IN = tuple(BACKENDS)
+"""The names that no other package can give a backend."""

@@ -19,8 +19,11 @@ from paribus.config.base import Config
 from paribus.config.conflicts import OPTIONAL, beyond
 from paribus.config.loops import LoopSettings
 from paribus.config.losses import UserLoss
+from paribus.config.plugins import find
 from paribus.config.settings import Settings
+from paribus.config.user_errors import RAISED, told
 from paribus.config.values import Value, format_value
+from paribus.extras import installed, not_installed
 from paribus.records.record import Outcome
 from paribus.records.run import Callback, Run
 from paribus.tasks import Task
@@ -64,7 +67,8 @@ class Backend(ABC):
     `preference`: its place in the order in which `auto` asks, the lowest first; None for one that is taken only by its
     name. `models`, `optimizers`: those that it has, by name; None for all. `features`: the settings of
     `conflicts.OPTIONAL` that it has. `user_code`: the settings of what is the user's own that it takes. `resumable`:
-    whether its runs leave checkpoints from which they go on. `in_epochs`: whether it trains epoch by epoch, so that
+    whether its runs leave checkpoints from which they go on. `needs`: the library that it computes with, where an extra
+    brings that; without it, it refuses everything. `in_epochs`: whether it trains epoch by epoch, so that
     epochs to a target are counted and a rate is tuned. `keeps`: what a record may hold beside the curve.
     `side_by_side`: whether it trains many runs at once in one
     process; others are given a process each. `own_loop`: whether the user's own loop trains, so that nothing is known
@@ -79,6 +83,7 @@ class Backend(ABC):
     features: ClassVar[frozenset[str]] = frozenset()
     user_code: ClassVar[frozenset[type[Config]]] = frozenset()
     resumable: ClassVar[bool] = False
+    needs: ClassVar[str | None] = None
     in_epochs: ClassVar[bool] = True
     keeps: ClassVar[frozenset[str]] = frozenset({"weights", "predictions", "best"})
     side_by_side: ClassVar[bool] = False
@@ -88,11 +93,19 @@ class Backend(ABC):
     def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
         """Why it cannot train these settings, each with a cure; none if it can. Without a task, what settings alone
         tell; with one, also what the data tell."""
+        if absent := self.absent():
+            return [absent]
         return [
             *self._lacking(settings),
             *self._beyond(settings),
             *([] if task is None else self.tried(settings, task).refusals),
         ]
+
+    def absent(self) -> str | None:
+        """That its library is not installed, with the extra that brings it; None where it is."""
+        if self.needs is None or installed(self.needs):
+            return None
+        return not_installed(f"implementation={self.name}", self.needs)
 
     def settled(self, settings: Settings) -> Settings:
         """The same settings with everything chosen that is left to the backend."""
@@ -174,8 +187,33 @@ def backend_of(settings: Settings | LoopSettings) -> Backend:
 
 
 def backend_named(name: str) -> Backend:
-    """The backend with a name."""
-    return BACKENDS[name] if name in BACKENDS else UNNAMED[name]
+    """The backend with a name, of another package too; SettingsError where that does not work, KeyError where there is
+    none."""
+    found = BACKENDS.get(name) or UNNAMED.get(name) or _brought(name)
+    if found is None:
+        raise KeyError(name)
+    return found
+
+
+def _brought(name: str) -> Backend | None:
+    """A backend that another package brings; from then on it is one of those that there are."""
+    plugin = find("implementation", name)
+    if plugin is None:
+        return None
+    thing = plugin.load()
+    try:
+        backend = thing() if isinstance(thing, type) else thing
+    except RAISED as error:
+        raise plugin.refused(f"cannot be made: {told(error)}") from None
+    if not isinstance(backend, Backend):
+        raise plugin.refused(f"is {type(backend).__name__}: it has to be a subclass of paribus.backends.base.Backend")
+    if (backend.name, backend.preference, backend.by_name) != (name, None, True):
+        raise plugin.refused(
+            f"has name={backend.name!r}, preference={backend.preference}, by_name={backend.by_name}: it has to have "
+            f"name={name!r}, preference=None and by_name=True, as it is taken only where it is named"
+        )
+    register(backend)
+    return backend
 
 
 def _others(kind: str, name: str) -> str:

@@ -48,8 +48,13 @@ def choose(settings: Settings) -> tuple[Settings, list[str]]:
             ]
         return stands_for_it.settled(settings), stands_for_it.refusals(settings)
     if settings.implementation != AUTO:
-        backend = BACKENDS.get(settings.implementation)
-        if backend is None:
+        try:
+            backend = backend_named(settings.implementation)
+        except SettingsError as error:  # a plugin that does not work
+            return settings, error.mistakes
+        except KeyError:
+            backend = None
+        if backend is None or not backend.by_name:
             allowed = f"{AUTO}, {', '.join(BACKENDS)}"
             allowed += "; or a network of your own, FILE.py:CLASS"
             hint = near_miss(settings.implementation, [AUTO, *BACKENDS], f"implementation is {allowed}")
@@ -62,6 +67,16 @@ def choose(settings: Settings) -> tuple[Settings, list[str]]:
             if not refused:
                 break
     return settled, refused
+
+
+def passed_over(settings: Settings) -> list[str]:
+    """What `auto` would have taken before the backend of these settings, if its library were installed."""
+    chosen = backend_of(settings).preference or 0
+    return [
+        f"implementation=auto takes {settings.backend}: {absent}"
+        for one in BACKENDS.values()
+        if one.preference is not None and one.preference < chosen and (absent := one.absent())
+    ]
 
 
 def train(runs: Sequence[Run], load: Load, callback: Callback, *, workers: int = 1) -> list[Outcome]:

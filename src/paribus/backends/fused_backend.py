@@ -22,6 +22,7 @@ class FusedBackend(Backend):
 
     name: ClassVar[str] = "fused"
     preference: ClassVar[int | None] = 1
+    needs: ClassVar[str | None] = "numba"
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "rnn")
     features: ClassVar[frozenset[str]] = frozenset({"loss"})
     side_by_side: ClassVar[bool] = True

@@ -259,7 +259,8 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
             "a file of your own is a table, .csv, .tsv or .parquet; of another kind, read it in Python and give "
             "paribus.data(...)"
         )
-        return None, [f"there is no task {str(named)!r}: {own if '.' in str(named) else near_miss(str(named), TASKS)}"]
+        known = [*TASKS, *_brought("task")]
+        return None, [f"there is no task {str(named)!r}: {own if '.' in str(named) else near_miss(str(named), known)}"]
     if isinstance(named, UserTable):
         values = {**{f"task.{name}": value for name, value in named.given.items()}, **values}
     merged = {**_starting_values(task, values), **values}
@@ -280,7 +281,7 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
         if isinstance(chosen, UserDefined) and name in registry:
             mistakes.append(f"{kind} {name!r} is built in: give your own another name")
         if config is None:
-            mistakes.append(f"there is no {kind} {name!r}: {near_miss(name, registry)}")
+            mistakes.append(f"there is no {kind} {name!r}: {near_miss(name, [*registry, *_brought(kind)])}")
             continue
         for full in [full for full in fields if full.partition(".")[2] not in config.model_fields]:
             owners = [owner for owner, _ in all_settings().get(full, [])]
@@ -308,6 +309,13 @@ def assemble(values: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     except ValidationError as error:
         mistakes += _explain(error, Settings, "", ignore=set(REGISTRIES) - set(parts))
     return settings, [*mistakes, *conflicts(settings, parts, values)]
+
+
+def _brought(kind: str) -> list[str]:
+    """The names of what other packages bring: looked for where a name is not known, and not before."""
+    from paribus.config.plugins import plugins
+
+    return [one.name for one in plugins(kind)]
 
 
 def _own_task(own: UserDefined) -> type[TaskConfig]:

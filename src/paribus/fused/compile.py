@@ -121,13 +121,19 @@ def _compile(model: str, precision: str, folder: Path) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # what a compiler says may be in the machine's own encoding
+            check=False,
+            env=environment,
         )
         if done.returncode:
             last = done.stderr.strip().rpartition("\n")[2]
             raise OSError(f"the process that compiles ended with {done.returncode}: {last[-300:]}")
         (part / _SUMS).write_bytes(_sums(part))
-        part.rename(folder)
+        part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from paribus.extras import installed, need
 from paribus.findings.findings import Findings
 from paribus.records.files import leads_out, replacing
 from paribus.records.metrics import METERS, split_of
@@ -86,7 +87,7 @@ class Events:
             file.flush()
         self._events.mkdir(exist_ok=True)
         with replacing(self._state_file) as part:
-            part.write_text(json.dumps(self._rows))
+            part.write_text(json.dumps(self._rows), encoding="utf-8")
 
     def close(self) -> None:
         """Let go of the files."""
@@ -187,7 +188,7 @@ class Events:
 
     def _read_state(self) -> dict[str, int]:
         try:
-            state: dict[str, int] = json.loads(self._state_file.read_text())
+            state: dict[str, int] = json.loads(self._state_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return state
@@ -299,7 +300,7 @@ class Follower:
     """The writer in its own process, for as long as the block lasts and until it has written the rest."""
 
     def __init__(self, folder: Path, runs: int) -> None:
-        self._folder, self._wanted = folder, 0 < runs <= LIVE_RUNS
+        self._folder, self._wanted = folder, 0 < runs <= LIVE_RUNS and installed("tensorboard")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Follower:
@@ -333,6 +334,7 @@ def studies_under(folder: Path) -> list[Path]:
 
 def serve(folder: Path, port: int, say: Callable[[str], None]) -> int:
     """Bring the events of every study under the folder up to date, and run TensorBoard on it until it ends."""
+    need("paribus live", "tensorboard")
     studies = studies_under(folder)
     if not studies:
         raise StoreError(f"{folder} holds no study: there is no {FILE} in it or in its folders")

@@ -14,6 +14,7 @@ from paribus.backends.dispatch import resolve
 from paribus.config.loops import LoopSettings
 from paribus.config.models import UserEstimator
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
+from paribus.config.plugins import brought
 from paribus.config.registries import own_config
 from paribus.config.settings import Settings
 from paribus.config.user_code import UserDefined, UserTable
@@ -119,7 +120,7 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
     tasks = list[Given]()
     for one in given.get("task", tasks_of(task)):
         with mistakes.noted():
-            tasks.append(opened(one))
+            tasks.append(brought("task", opened(one)))
     listed: list[Listed[Given]] = [*{**given, "task": tasks}.items()]
     for text in words:
         with mistakes.noted():
@@ -131,6 +132,10 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
         for one in chosen:
             with mistakes.noted():
                 parsed.setdefault("implementation", []).append(implementation(one))
+    for kind in ("model", "optimizer"):
+        for i, one in enumerate(parsed.get(kind, [])):
+            with mistakes.noted():
+                parsed[kind][i] = brought(kind, one)
     if not tasks:
         raise SettingsError(mistakes)
     factors = [name for name, values in parsed.items() if len(values) > 1]

@@ -56,7 +56,9 @@ def _git_commit(folder: Path) -> str | None:
 def _git(folder: Path, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
     # asked only: without the lock and the monitor that a look at the files would take
     asked = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder)]
-    done = subprocess.run([*asked, *words], capture_output=True, text=True, timeout=5, check=False)
+    done = subprocess.run(
+        [*asked, *words], capture_output=True, encoding="utf-8", errors="replace", timeout=5, check=False
+    )
     if done.returncode not in allowed:
         raise subprocess.CalledProcessError(done.returncode, done.args)
     return done.stdout

@@ -42,6 +42,8 @@ from pydantic_core import ErrorDetails
 
 from paribus.backends.dispatch import resolve
 from paribus.config.overrides import Listed, Mistakes, SettingsError, full_name, near_miss
+from paribus.config.plugins import brought
+from paribus.config.registries import REGISTRIES
 from paribus.config.values import Value, format_overrides, listed_values
 from paribus.records.claims import Claim
 from paribus.study.arms import RANGE, Arm, Design, Given, distinct, seeds_of
@@ -205,6 +207,7 @@ def _design(file: StudyFile, task: Given, folder: Path) -> Design:
                 values = {"task": task, **shared, **own, **chosen}
                 if "implementation" in values:
                     values["implementation"] = read(values["implementation"])
+                values |= {kind: brought(kind, values[kind]) for kind in REGISTRIES if kind in values}
                 settings = resolve(values)
             except SettingsError as error:
                 mistakes += error.mistakes

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from paribus.backends.base import backend_of
 from paribus.backends.compatibility import model_mistakes
+from paribus.backends.dispatch import passed_over
 from paribus.config.overrides import SettingsError
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
@@ -104,6 +105,8 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
         if request.target is not None and request.target.metric not in watched:
             mistakes.append(f"--target {request.target} is not measured: allowed is {', '.join(watched)}")
         backend = backend_of(settings)
+        if "implementation" not in request.design.given:
+            notes += passed_over(settings)
         mistakes += _beyond(request, arm)
         if backend.in_epochs and (mistake := sampling.mistake(settings, len(task.train))):
             mistakes.append(mistake)

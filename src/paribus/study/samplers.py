@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 from paribus.config.overrides import near_miss
 from paribus.config.values import Value
+from paribus.extras import installed, not_installed
 from paribus.plan import Plan
 from paribus.records.metrics import Direction
 from paribus.study.candidates import Axis, Range, drawn, size_of
@@ -39,8 +39,8 @@ def sampler_mistake(sampler: str | None, budget: int | None) -> str | None:
         return None if budget is None else f"--sampler grid tries all candidates: leave out --budget {budget}"
     if budget is None:
         return f"--sampler {sampler} needs to know how many candidates: give --budget N"
-    if sampler in PROPOSING and find_spec("optuna") is None:
-        return f'--sampler {sampler} needs Optuna, which is not installed: pip install "paribus[optuna]"'
+    if sampler in PROPOSING and not installed("optuna"):
+        return not_installed(f"--sampler {sampler}", "optuna")
     if sampler in PROPOSING and budget <= STARTUP:
         return (
             f"--sampler {sampler} with --budget {budget} has no effect: its first {STARTUP} candidates are drawn at "

@@ -7,6 +7,7 @@ Where the whole tuning is repeated, `repeats/2` and on hold the same again on ot
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -246,8 +247,10 @@ def _set_aside(request: StudySpec) -> list[str]:
     with ExitStack() as held:  # StoreError while another process carries the study, or a stage of it, out
         for part in parts(folder):
             held.enter_context(lock(part))
+        if os.name == "nt":  # which moves no folder while a file in it, the lock, is open
+            held.close()
         try:
-            folder.rename(other)
+            folder.replace(other)
         except OSError as error:
             raise StoreError(
                 f"{folder} cannot be set aside as {other}: {error.strerror}; choose another folder with --name or --out"

@@ -165,7 +165,7 @@ def get(source: Path | None, say: Callable[[str], None], bar: Bar | None = None,
                 with _part(where) as part:
                     found = _found(source, part, say, bar or _Silent(), official)
                     _write(part, found, official)
-                    part.rename(where)
+                    part.replace(where)
                     _sync(where.parent)
     except OSError as error:  # those of reading and downloading were said by those who read and download
         raise DataError(

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.extras import need
+
 Targets = NDArray[Any]
 """Classes, int64, or numbers to predict, float64; shape (examples,), or (examples, steps) of a class for each step."""
 
@@ -65,6 +67,7 @@ def cached(call: str, make: Callable[[], Arrays]) -> Pool:
     scikit-learn's version and holds its own checksum; one that cannot be read is made again, and a folder that cannot
     be written is no error.
     """
+    need(call.partition("(")[0], "sklearn")
     source = f"scikit-learn {version('scikit-learn')}: {call}"
     path = _folder() / f"{hashlib.sha256(source.encode()).hexdigest()[:24]}.npz"
     arrays = _read(path)

@@ -27,7 +27,7 @@ def peak_memory_mb() -> float:
 
         return float(psutil.Process().memory_info().peak_wset) / _MB
     if sys.platform == "linux":  # a process inherits ru_maxrss from the one that started it, this it does not
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     import resource

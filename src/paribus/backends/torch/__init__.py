@@ -26,6 +26,7 @@ class TorchBackend(StepwiseBackend):
 
     name: ClassVar[str] = "torch"
     preference: ClassVar[int | None] = 2
+    needs: ClassVar[str | None] = "torch"
     features: ClassVar[frozenset[str]] = frozenset(OPTIONAL)
     user_code: ClassVar[frozenset[type[Config]]] = frozenset((UserLoss, UserModel, UserOptimizer))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from paribus.extras import need
 from paribus.findings.findings import Findings
 from paribus.records.files import replacing
 from paribus.records.metrics import SPLITS, split_of
@@ -49,6 +50,7 @@ def curves(findings: Findings) -> Figure | None:
 
     The first arm is drawn thicker, so that curves that coincide are both seen.
     """
+    need("a figure", "matplotlib")
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 

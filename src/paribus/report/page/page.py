@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from paribus.config.values import format_overrides
+from paribus.extras import need
 from paribus.findings.claims import Verdict
 from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
@@ -106,6 +107,7 @@ def page(
     cures: Sequence[Sequence[Tried]] = (),
 ) -> str:
     """The page as text."""
+    need("the page", "jinja2", "plotly", "PIL")
     most = most_points([one for one in studies if isinstance(one, Findings)])
     sections = [
         _section(f"s{i}", one, most, tried) if isinstance(one, Findings) else section_of_scores(f"s{i}", one)

@@ -19,7 +19,7 @@ from paribus.config.values import format_overrides, format_value, plain_value
 
 
 def listing(what: str) -> Table:
-    """One of LISTINGS as a table."""
+    """One of LISTINGS as a table, but for `plugins`, which only commands can load."""
     table = Table(box=None, pad_edge=False)
     if what == "settings":
         for column in ("setting", "default", "meaning", "allowed"):
