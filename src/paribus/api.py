@@ -17,12 +17,8 @@ from paribus.config.loops import argument_values, parameters
 from paribus.config.overrides import Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined, is_estimator, user_defined
 from paribus.config.values import Value, format_value, listed_values
-<<<<<<< HEAD
 from paribus.curing import try_cures
-=======
-from paribus.curing import Tried, try_cures
-from paribus.extras import need
->>>>>>> 8f1efcb75135849d87d93dcb1ede8d2d1752bab3
+from paribus.extras import installed, need
 from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.findings import Findings, undecided
 from paribus.findings.judge import Judgement, Options, judge_table
@@ -256,9 +252,16 @@ class Study:
         return shown.get()
 
     def _repr_html_(self) -> str:
-        from paribus.report.notebook import notebook
+        return _in_notebook(self, self.findings)
 
-        return notebook(self.findings)
+
+def _in_notebook(shown: object, found: Findings | Judgement) -> str:
+    """HTML for a notebook's cell; without the library that fills the template, the text that `print` gives."""
+    if not installed("jinja2"):
+        return f"<pre>{html.escape(str(shown))}</pre>"
+    from paribus.report.notebook import notebook
+
+    return notebook(found)
 
 
 class Diagnoses(list[Diagnosis]):
@@ -308,9 +311,7 @@ class Scored:
         return list(self.judgement.scores.taken)
 
     def _repr_html_(self) -> str:
-        from paribus.report.notebook import notebook
-
-        return notebook(self.judgement)
+        return _in_notebook(self, self.judgement)
 
     def __repr__(self) -> str:
         arms = len(next(iter(self.judgement.scores.values.values())))

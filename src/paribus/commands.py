@@ -30,14 +30,10 @@ def reproduce_report(
     """Every experiment of the source report, the cures of what went wrong in it, then the verdicts and the page."""
     from paribus.config.cuda import sees_cuda
     from paribus.config.overrides import SettingsError, near_miss
-<<<<<<< HEAD
     from paribus.curing import try_cures
+    from paribus.extras import need
     from paribus.findings.findings import Findings
     from paribus.reproduction import CLAIMS, CURED, PARTS, SCALES, TITLE, files
-=======
-    from paribus.extras import need
-    from paribus.reproduction import CLAIMS, PARTS, SCALES, TITLE, files
->>>>>>> 8f1efcb75135849d87d93dcb1ede8d2d1752bab3
     from paribus.study.arms import parse_seeds
     from paribus.study.file import read_file
     from paribus.study.reading import read
