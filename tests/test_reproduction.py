@@ -102,6 +102,7 @@ def test_the_cures_of_what_went_wrong_are_tried_and_stand_on_the_page(
     assert done.exit_code == 0, done.output
     assert "cures of quick: 3 arms" in done.output
     assert not (tmp_path / "r" / "second" / "cures").exists()
+    assert "cures of slow" not in done.output, "its signal dies too, and nobody asked"
     tried = "<strong>cured</strong>: <code>init=kaiming_normal</code>; test accuracy changes by +"
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert page.count("<h3>Cures that were tried</h3>") == 1
