@@ -85,10 +85,12 @@ def rows(pairs: Pairs) -> list[Row]:
     for one in shown:
         ends += [value for value in (one.mean, *(one.interval or ())) if value is not None]
     low, high = min(ends), max(ends)
-    scale = (_WIDTH - 2 * _EDGE) / (high - low) if high > low else 0.0
 
     def place(value: float | None) -> float | None:
-        return None if value is None else round(_EDGE + (value - low) * scale, 1)
+        if value is None:
+            return None
+        share = (value - low) / (high - low) if high > low else 0.0  # of numbers so small that 1 / (high - low) is none
+        return round(_EDGE + share * (_WIDTH - 2 * _EDGE), 1)
 
     found = []
     for one in shown:
