@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test slow peers hostile format faults browser clean
+.PHONY: demo test slow peers hostile docs format faults browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/paribus reproduce --scale laptop
@@ -43,6 +43,12 @@ faults: $(VENV)/.installed-dev
 # Inputs that mean harm or met bad luck, as many as the time allows: make hostile SECONDS=3600 for each generator.
 hostile: $(VENV)/.installed-dev
 	PARIBUS_HOSTILE_SECONDS=$(or $(SECONDS),600) $(BIN)/pytest -n auto tests/hostile
+
+# The site of the documents, in site/, which asks no other server for anything. Its search wants one of its own:
+# python3 -m http.server -d site
+docs: $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
