@@ -267,6 +267,19 @@ def test_a_rate_is_out_of_range_only_where_little_was_learned(rate: float, optim
         assert all(low < float(cure["optimizer.lr"]) < high for cure in one.cures)
 
 
+@pytest.mark.parametrize(
+    ("code", "change", "more"),
+    [
+        ("rate-too-low", slow, {}),
+        ("rate-too-high", rose, {}),
+        ("diverged", lambda *_: None, {"status": Status.DIVERGED}),
+    ],
+)
+def test_a_rate_that_shows_in_what_it_does_is_told_by_that(code: str, change: Change, more: dict[str, Any]) -> None:
+    for rate in (1e-9, 100.0):
+        assert codes(study(change, settings={"optimizer": "sgd", "optimizer.lr": rate}, **more)) == [code]
+
+
 def test_every_optimizer_has_a_customary_rate_and_begins_with_one() -> None:
     for name, config in OPTIMIZERS.items():
         low, high = CUSTOMARY[name]

@@ -200,6 +200,10 @@ def test_it_is_recorded_and_diagnosed_from_the_record_alone(
     assert found[code].evidence == untagged(told)
 
 
+def of_probabilities(p: Tensor, y: Tensor) -> Tensor:
+    return functional.binary_cross_entropy(p, functional.one_hot(y, 2).to(p.dtype))
+
+
 RIGHT: list[tuple[Any, dict[str, Any]]] = [
     (CLASSES, {"model": network(nn.Linear(6, 2))}),
     (CLASSES, {"model": network(nn.Dropout(0.5), nn.Linear(6, 2))}),
@@ -208,6 +212,7 @@ RIGHT: list[tuple[Any, dict[str, Any]]] = [
     (CLASSES, {"model": network(nn.Linear(6, 2), nn.Dropout(0.5))}),
     (CLASSES, {"model": network(nn.Linear(6, 1)), "loss": "binary"}),
     (CLASSES, {"model": network(nn.Linear(6, 2), nn.Softmax(dim=1)), "loss": nn.NLLLoss()}),
+    (CLASSES, {"model": network(nn.Linear(6, 2), nn.Sigmoid()), "loss": of_probabilities}),
     (NUMBERS, {"model": network(nn.Linear(6, 1))}),
     (NUMBERS, {"model": network(nn.Linear(6, 1), nn.LeakyReLU())}),
     (NUMBERS, {"model": network(nn.Linear(6, 1)), "loss": nn.HuberLoss()}),
@@ -317,6 +322,7 @@ def test_codes_of_classes_are_known_in_any_order(classes: int, seed: int, each: 
         np.repeat([0.0, 1, 3], 40),  # a gap
         np.repeat([0.0, 0.5, 1], 40),
         np.random.default_rng(0).poisson(1.0, 400).astype(float),  # counts
+        np.repeat([0.0, 1, 2, 3], [200, 120, 50, 15]),  # counts that are all frequent
         np.repeat(np.arange(11.0), 40),
         np.array([0.0, 1.0] * 5 + [2.0]),
         np.zeros(100),
