@@ -240,7 +240,7 @@ def test_what_a_fault_of_structure_leads_to_is_not_told_beside_it(code: str, cha
 def test_a_fault_of_structure_is_told_of_its_arm_alone_and_without_the_code_twice() -> None:
     record = study(**told("summed-loss"))
     (found,) = diagnose(record)
-    assert found.evidence == "model=mine: this is wrong"
+    assert found.evidence == "this is wrong"
     assert found.cures == []  # no rate is proposed where the size of a batch is not known
     assert codes(replace(record, remarks={"another": record.remarks["arm"]})) == []
     assert codes(study(remarks=["model=mine: something else", "model=mine: in brackets [of no code]"])) == []

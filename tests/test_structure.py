@@ -197,7 +197,8 @@ def test_it_is_recorded_and_diagnosed_from_the_record_alone(
     assert said in told
     assert code_of(told) == code
     found = {one.code: one for one in diagnose(record)}
-    assert found[code].evidence == untagged(told)
+    assert untagged(told).endswith(f": {found[code].evidence}")
+    assert said in found[code].evidence
 
 
 def of_probabilities(p: Tensor, y: Tensor) -> Tensor:

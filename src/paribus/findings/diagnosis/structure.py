@@ -19,7 +19,10 @@ def remarked(code: str) -> Callable[[Case], Found | None]:
 
     def shows(case: Case) -> Found | None:
         told = next((one for one in case.remarks if code_of(one) == code), None)
-        return None if told is None else Found(untagged(told))
+        if told is None:
+            return None
+        whose, _, what = untagged(told).partition(": ")  # whose it is, the arm's name says
+        return Found(what or whose)
 
     return shows
 
