@@ -82,17 +82,21 @@ def harmed(trial: Trial, record: StudyRecord, best: float) -> bool:
     run = record.arms[0].runs[0]
     if trial.code == "diverged":
         return run.status is Status.DIVERGED
-    if trial.code == "train-test-overlap":
-        return True  # it makes the score better than it is
+    if trial.code == "train-test-overlap" or (trial.code == "regression-as-classes" and not run.task.classes):
+        return True  # it makes the score better than it is; of classes as numbers it is another score
     if trial.code == "overfitting":  # by its definition: the held-out loss ends a quarter above its lowest
         held = run.curve["test_loss"]
         return run.status is Status.DONE and bool(held[-1] > 1.25 * held.min())
     if trial.code == "majority-class-only":  # no better than always the most frequent class
         counts = record.class_counts[run.task.fingerprint]["test"]
         return score(record) <= max(counts) / sum(counts) + 0.01
-    if run.status is Status.DIVERGED and trial.code not in ("exploding-signal", "unscaled-inputs"):
+    if run.status is Status.DIVERGED and trial.code not in _MAY_DIVERGE:
         return False  # it is a plant of `diverged`
     return score(record) < best - MARGIN
+
+
+_MAY_DIVERGE = ("exploding-signal", "unscaled-inputs", "flipped-loss", "summed-loss")
+"""Codes of which divergence is a harm that they do."""
 
 
 def main() -> None:

@@ -67,6 +67,12 @@ def _rare(name: str) -> Pair:
     return x[keep], y[keep]
 
 
+def _numbered(name: str) -> Pair:
+    """The codes of classes as numbers to predict."""
+    x, y = _of(name)
+    return x, y.astype(np.float64)
+
+
 def _scaled(name: str, factor: float = 1.0, shift: float = 0.0, *, uneven: bool = False) -> Pair:
     x, y = _of(name)
     factors = factor ** np.linspace(0, 1, x.shape[1]) if uneven else factor
@@ -90,6 +96,7 @@ DATA: dict[str, Callable[[], Pair]] = {
     **{name: (lambda name=name: _of(name)) for name in ("iris", "wine", "cancer")},
     **{f"raw {name}": (lambda name=name: _of(name)) for name in ("wine", "cancer", "diabetes")},
     **{f"shuffled {name}": (lambda name=name: _shuffled(name)) for name in ("moons", "blobs", "digits", "iris", "cancer", "wine")},
+    **{f"numbered {name}": (lambda name=name: _numbered(name)) for name in ("iris", "wine", "cancer", "moons")},
     **{f"rare {name}": (lambda name=name: _rare(name)) for name in ("moons", "circles", "cancer")},
 }  # fmt: skip
 
@@ -99,7 +106,8 @@ def build_data(name: str) -> Any:
     """The data set as a task."""
     if not name.startswith("overlapping "):
         x, y = DATA[name]()
-        return paribus.data(x, y, name=name.replace(" ", "-"))
+        kind = "regression" if name.startswith("numbered ") else None
+        return paribus.data(x, y, name=name.replace(" ", "-"), kind=kind)
     x, y = _of(name.removeprefix("overlapping "))
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)
     order = np.random.default_rng(0).permutation(len(y))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice, pairwise, product
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 FIRST_SEED = 1000
 PLANTS = 24
@@ -260,12 +261,110 @@ def _overlap() -> list[Made]:
     return _mixed(("overlapping moons", "overlapping digits", "overlapping diabetes"), [{"epochs": 10}])
 
 
+def _ends_in(task: str, end: type[nn.Module]) -> Callable[[], nn.Module]:
+    """A perceptron of a user's with something after its last layer."""
+
+    def build() -> nn.Module:
+        inputs, outputs = SHAPES[task]
+        return nn.Sequential(nn.Linear(inputs, 32), nn.ReLU(), nn.Linear(32, outputs), end())
+
+    return build
+
+
+def _end_made(task: str, optimizer: str, end: type[nn.Module]) -> Made:
+    without = ("init", "model.hidden")
+    words = {name: value for name, value in base(task, optimizer, epochs=25).items() if name not in without}
+    return task, {**words, "model": _ends_in(task, end)}, {}
+
+
+def _softmax() -> list[Made]:
+    ends = (_Softmax, nn.Sigmoid)
+    return [_end_made(task, optimizer, end) for end, task, optimizer in product(ends, CLASSES, OPTIMIZERS)]
+
+
+def _on_outputs() -> list[Made]:
+    of_classes = [_end_made(task, optimizer, end) for end, task, optimizer in
+                  product((nn.ReLU, nn.Tanh, nn.ReLU6), CLASSES, OPTIMIZERS)]  # fmt: skip
+    of_numbers = [_end_made("friedman", optimizer, end) for end, optimizer in
+                  product((nn.ReLU, nn.Sigmoid, nn.Tanh, nn.Dropout), OPTIMIZERS)]  # fmt: skip
+    return _in_twos(of_classes[::3], of_numbers)
+
+
+def _flipped() -> list[Made]:
+    return _mixed(CLASSES, [{"loss": _negative_cross_entropy}]) + _mixed(
+        ("friedman", "diabetes"), [{"loss": _negative_squares}]
+    )
+
+
+def _broadcast() -> list[Made]:
+    return _mixed(("friedman", "diabetes"), [{"loss": _any_pairs}, {"loss": _any_pairs, "model__hidden": "64"}])
+
+
+def _summed() -> list[Made]:
+    losses = {task: _summed_cross_entropy if task in CLASSES else _sum_of_squares for task in ALL}
+    return [
+        (task, base(task, "sgd", batch_size=size, loss=losses[task]), {})
+        for size, task in product((32, 64, 96, 128), ALL)
+    ]
+
+
+def _regressed() -> list[Made]:
+    """Codes of classes as numbers, and the squared error of probabilities at rates that suit cross-entropy."""
+    codes = _mixed(
+        tuple(f"numbered {name}" for name in ("iris", "wine", "cancer", "moons")), [{"task__standardise": True}]
+    )
+    squares = [(task, base(task, "sgd", rate=rate, loss=_brier), {}) for rate, task in product((1, 0.3, 0.1), CLASSES)]
+    return _in_twos(codes, squares)
+
+
+def _in_twos(some: Sequence[Made], others: Sequence[Made]) -> list[Made]:
+    """Two of the one and two of the other by turns, so that both halves have both."""
+    return [one for i in range(0, len(some), 2) for one in (*some[i : i + 2], *others[i : i + 2])]
+
+
+def _out_of_range() -> list[Made]:
+    """With two evaluations, which show neither how a loss swings nor how it falls."""
+    return _mixed(ALL, [{"optimizer__lr": rate, "epochs": 20, "eval_every": 10} for rate in (3.0, 5e-7, 30.0, 1e-7)])
+
+
+class _Softmax(nn.Softmax):
+    def __init__(self) -> None:
+        super().__init__(dim=1)
+
+
+def _negative_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    return -functional.cross_entropy(z, y)
+
+
+def _negative_squares(z: Tensor, y: Tensor) -> Tensor:
+    return -functional.mse_loss(z, y)
+
+
+def _any_pairs(z: Tensor, y: Tensor) -> Tensor:
+    return (z[:, None] - y).square().mean()
+
+
+def _summed_cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    return functional.cross_entropy(z, y, reduction="sum")
+
+
+def _sum_of_squares(z: Tensor, y: Tensor) -> Tensor:
+    return functional.mse_loss(z, y, reduction="sum")
+
+
+def _brier(z: Tensor, y: Tensor) -> Tensor:
+    return functional.mse_loss(z.softmax(dim=1), functional.one_hot(y, z.shape[1]).to(z.dtype))
+
+
 FAULTS: dict[str, Callable[[], list[Made]]] = {
     "vanishing-signal": _vanishing, "exploding-signal": _exploding, "dead-units": _dead, "saturated-units": _saturated,
     "aligned-units": _aligned, "diverged": _diverged, "rate-too-high": _too_high, "rate-too-low": _too_low,
     "still-improving": _improving, "overfitting": _overfitting, "label-noise-or-shuffle": _shuffled,
     "unscaled-inputs": _unscaled, "majority-class-only": _majority, "plateau-at-chance": _plateau,
     "clipping-always": _clipping, "train-test-overlap": _overlap,
+    "flipped-loss": _flipped, "broadcast-loss": _broadcast, "softmax-before-loss": _softmax,
+    "activation-on-outputs": _on_outputs, "regression-as-classes": _regressed, "summed-loss": _summed,
+    "rate-out-of-range": _out_of_range,
 }  # fmt: skip
 CODES = (*FAULTS, "vanishing-through-time")
 

@@ -17,11 +17,14 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 import paribus
+from paribus.config.optimizers import OPTIMIZERS
 from paribus.findings.diagnosis import diagnose
 from paribus.findings.diagnosis.case import Case
+from paribus.findings.diagnosis.rates import CUSTOMARY
 from paribus.findings.diagnosis.symptoms import THRESHOLDS
 from paribus.findings.diagnosis.table import TABLE
 from paribus.records.record import WRONG_GRADIENT, ArmRecord, DatasetInfo, Pictures, RunRecord, Status, StudyRecord
+from paribus.records.structure import STRUCTURE
 from paribus.records.vitals import Vitals
 
 LOOKS, LAYERS, EVALUATIONS = 3, 3, 20
@@ -62,6 +65,7 @@ def study(
     overlap: int = 0,
     status: Status = Status.DONE,
     felt: Sequence[float] | None = None,
+    remarks: Sequence[str] = (),
 ) -> StudyRecord:
     """One arm of one run that is well, but for what `change(curve, vitals)` does to it."""
     curve, vitals = healthy_curve(), healthy_vitals()
@@ -74,7 +78,8 @@ def study(
                                       state_gradients=None if felt is None else np.array([felt, felt])))  # fmt: skip
     arm = ArmRecord(name="arm", settings=SETTINGS | dict(settings or {}), runs=[run])
     shares = {"f": {"train": list(counts)}} if counts else {}
-    return StudyRecord(name="s", factors=[], seeds=[7], primary_metric="test_accuracy", arms=[arm], class_counts=shares)
+    return StudyRecord(name="s", factors=[], seeds=[7], primary_metric="test_accuracy", arms=[arm], class_counts=shares,
+                       remarks={"arm": list(remarks)} if remarks else {})  # fmt: skip
 
 
 def codes(record: StudyRecord) -> list[str]:
@@ -136,7 +141,28 @@ def labels_at_random(curve: dict[str, Any], vitals: dict[str, Any]) -> None:
     vitals["neighbours"][:] = [0.52, 0.5]
 
 
+def answers(share: float) -> Change:
+    """So much of the training split is right in the end."""
+    return lambda curve, _: curve.update(train_accuracy=np.linspace(0.5, share, EVALUATIONS))
+
+
+def half_learned(curve: dict[str, Any], _: dict[str, Any]) -> None:
+    curve["train_loss"] = curve["test_loss"] = GUESS * (0.6 + 0.3 * np.exp(-np.arange(EVALUATIONS)))
+
+
+def told(code: str) -> dict[str, Any]:
+    return {"remarks": [f"model=mine: this is wrong [{code}]"]}
+
+
 SHOWN: list[tuple[str, Change, dict[str, Any]]] = [
+    ("flipped-loss", lambda *_: None, told("flipped-loss")),
+    ("broadcast-loss", lambda *_: None, told("broadcast-loss")),
+    ("softmax-before-loss", lambda *_: None, told("softmax-before-loss")),
+    ("activation-on-outputs", lambda *_: None, told("activation-on-outputs")),
+    ("regression-as-classes", answers(0.7), told("regression-as-classes")),
+    ("regression-as-classes", lambda *_: None, {"counts": (), **told("regression-as-classes")}),
+    ("summed-loss", lambda *_: None, told("summed-loss")),
+    ("rate-out-of-range", half_learned, {"settings": {"optimizer": "sgd", "optimizer.lr": 5.0}}),
     ("vanishing-signal", small_signal, {}),
     ("vanishing-signal", small_signal_learned_late, {}),
     ("vanishing-signal", small_gradient, {}),
@@ -270,6 +296,66 @@ def test_a_gradient_that_was_found_wrong_is_all_that_is_told() -> None:
     assert codes(replace(record, remarks={"arm": ["something else"]})) == ["vanishing-signal"]
 
 
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("flipped-loss", rose), ("broadcast-loss", lambda curve, _: nothing_learned(curve)), ("softmax-before-loss", slow),
+        ("activation-on-outputs", cut_short), ("regression-as-classes", slow), ("summed-loss", rose),
+    ],
+)  # fmt: skip
+def test_what_a_fault_of_structure_leads_to_is_not_told_beside_it(code: str, change: Change) -> None:
+    assert codes(study(change, **told(code))) == [code]
+
+
+def test_a_fault_of_structure_is_told_of_its_arm_alone_and_without_the_code_twice() -> None:
+    record = study(**told("summed-loss"))
+    (found,) = diagnose(record)
+    assert found.evidence == "this is wrong"
+    assert found.cures == []  # no rate is proposed where the size of a batch is not known
+    assert codes(replace(record, remarks={"another": record.remarks["arm"]})) == []
+    assert codes(study(remarks=["model=mine: something else", "model=mine: in brackets [of no code]"])) == []
+
+
+def test_the_rate_of_a_sum_is_divided_by_the_batch() -> None:
+    (found,) = diagnose(study(settings={"batch_size": 50, "optimizer.lr": 0.5}, **told("summed-loss")))
+    assert found.cures == [{"optimizer.lr": "0.01"}]
+
+
+def test_a_softmax_that_was_recorded_before_there_were_codes() -> None:
+    said = "model=soft: the outputs are probabilities, as after a softmax: none is negative, rows sum to 1. The loss takes a"
+    assert codes(study(remarks=[f"{said} softmax itself, so here it is taken twice: of 2 classes, ..."])) == [
+        "softmax-before-loss"
+    ]
+
+
+@given(rate=st.floats(1e-9, 100.0), optimizer=st.sampled_from([*CUSTOMARY, "mine"]), well=st.booleans())
+def test_a_rate_is_out_of_range_only_where_little_was_learned(rate: float, optimizer: str, well: bool) -> None:
+    low, high = CUSTOMARY.get(optimizer, (0.0, math.inf))
+    found = diagnose(study(None if well else half_learned, settings={"optimizer": optimizer, "optimizer.lr": rate}))
+    assert [one.code for one in found] == ([] if well or low < rate < high else ["rate-out-of-range"])
+    for one in found:
+        assert all(low < float(cure["optimizer.lr"]) < high for cure in one.cures)
+
+
+@pytest.mark.parametrize(
+    ("code", "change", "more"),
+    [
+        ("rate-too-low", slow, {}),
+        ("rate-too-high", rose, {}),
+        ("diverged", lambda *_: None, {"status": Status.DIVERGED}),
+    ],
+)
+def test_a_rate_that_shows_in_what_it_does_is_told_by_that(code: str, change: Change, more: dict[str, Any]) -> None:
+    for rate in (1e-9, 100.0):
+        assert codes(study(change, settings={"optimizer": "sgd", "optimizer.lr": rate}, **more)) == [code]
+
+
+def test_every_optimizer_has_a_customary_rate_and_begins_with_one() -> None:
+    for name, config in OPTIMIZERS.items():
+        low, high = CUSTOMARY[name]
+        assert low < config(name=name).lr < high
+
+
 def test_every_code_has_a_record_that_shows_it() -> None:
     assert {code for code, *_ in SHOWN} == {symptom.code for symptom in TABLE}
 
@@ -293,6 +379,7 @@ def shrunk(_: dict[str, Any], vitals: dict[str, Any]) -> None:
         (small_loss_swings, {}),
         (small_loss_rises, {}),
         (shrunk, {}),
+        (answers(0.95), told("regression-as-classes")),  # squared error of classes that learns well
         (at("one_class", 2, 1.0), {"counts": (50, 50)}),
         (at("neighbours", 0, 0.52), {}),  # it learned what holds of the test split too
         (at("saturated", (2, 2), 0.9), {}),  # a cell that remembers
@@ -378,7 +465,10 @@ def any_study(draw: st.DrawFn) -> StudyRecord:
         looked=draw(st.booleans()),
         counts=draw(st.sampled_from([(), (50, 50), (0, 0), (99, 1, 0)])),
         status=draw(st.sampled_from([Status.DONE, Status.DIVERGED, Status.FAILED])),
-        settings={"loss": draw(st.sampled_from(["cross_entropy", "mse", "mae"])), "clip": draw(st.sampled_from(["none", 1]))},
+        settings={"loss": draw(st.sampled_from(["cross_entropy", "mse", "mae"])), "clip": draw(st.sampled_from(["none", 1])),
+                  "optimizer": draw(st.sampled_from(["sgd", "lion", "mine"])), "batch_size": draw(st.sampled_from([1, 64])),
+                  "optimizer.lr": draw(st.sampled_from([1e-9, 0.1, 1e9, "none"]))},
+        remarks=draw(st.lists(st.sampled_from([*(f"mine: wrong [{one}]" for one in STRUCTURE), "", "[]", "mine: else"]), max_size=4)),
     )  # fmt: skip
 
 
@@ -390,7 +480,8 @@ def test_no_record_makes_it_fail(record: StudyRecord) -> None:
 
 
 def test_thresholds_are_all_used() -> None:
-    source = (Path(paribus.__file__).parent / "findings" / "diagnosis" / "symptoms.py").read_text(encoding="utf-8")
+    folder = Path(paribus.__file__).parent / "findings" / "diagnosis"
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     assert [name for name in THRESHOLDS if source.count(f'"{name}"') < 2] == []
 
 
@@ -401,6 +492,10 @@ def test_the_docs_tell_every_code_and_threshold() -> None:
         assert f" | {symptom.source} |" in told
     for name, value in THRESHOLDS.items():
         assert f"| {name} | {value:g} |" in told
+    for optimizer, (low, high) in CUSTOMARY.items():
+        (line,) = (one for one in told.splitlines() if one.startswith("| `") and f"| {low:g} | {high:g} |" in one
+                   and f"`{optimizer}`" in one)  # fmt: skip
+        assert line
 
 
 # real runs

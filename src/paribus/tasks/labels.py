@@ -28,6 +28,7 @@ _FRACTIONAL = (float, np.floating, Decimal, Fraction)
 """Types of numbers that need not be whole."""
 
 _ROWS_WITH_GAPS = 25
+_ROWS_OF_A_CODE = 10
 _ROWS_WITHOUT_GAPS = 2
 
 
@@ -127,6 +128,22 @@ def _amounts(y: Any, what: str) -> Labels:
     refuse_missing(~np.isfinite(found), what)
     values, places = np.unique(found, return_inverse=True)
     return Labels(values.tolist(), places.astype(np.int64), AMOUNTS)
+
+
+def codes_as_numbers(y: NDArray[np.floating]) -> tuple[float, ...]:
+    """Of numbers to predict: their different values, where they look like the codes of classes; else none.
+
+    Two values do; and up to ten that are 0, 1, 2, ... without a gap, each with at least half of an even share of the
+    rows. Numbers that were counted, and marks, seldom have the same share.
+
+    >>> codes_as_numbers(np.array([0.0, 1.0, 2.0] * 40)), codes_as_numbers(np.arange(120.0))
+    ((0.0, 1.0, 2.0), ())
+    """
+    values, counts = np.unique(y, return_counts=True)
+    if len(values) < 2 or len(values) > _FEW_CLASSES or counts.min() < _ROWS_OF_A_CODE:
+        return ()
+    in_a_row = bool(np.array_equal(values, np.arange(len(values)))) and counts.min() * len(values) >= 0.5 * len(y)
+    return tuple(values.tolist()) if len(values) == 2 or in_a_row else ()
 
 
 def are_amounts(parts: Sequence[Labels]) -> bool:

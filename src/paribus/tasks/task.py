@@ -17,8 +17,10 @@ from paribus.config.tasks import TableData, Tabular, TaskConfig, UserData
 from paribus.config.values import Loss
 from paribus.plan import Plan
 from paribus.records.record import DatasetInfo
+from paribus.records.structure import REGRESSION_AS_CLASSES, tagged
 from paribus.tasks.cifar10 import cifar10
 from paribus.tasks.digits import digits
+from paribus.tasks.labels import codes_as_numbers
 from paribus.tasks.palindrome import ENCODINGS, encode, palindrome
 from paribus.tasks.pool import Pool, Targets, fingerprint
 from paribus.tasks.regression import diabetes, friedman, sine
@@ -274,9 +276,22 @@ def _load(settings: TaskConfig, how: Literal["fixed", "by_seed"], validation: fl
         labels=pool.labels,
         target=_target_scale(splits["train"].y, settings.name) if settings.regression else None,
         notes=(*([pool.remark] if pool.remark else []), *notes),
-        remarks=pool.remarks,
+        remarks=(*pool.remarks, *_of_codes(splits["train"].y, settings)),
         function=None if tabular is not None and tabular.standardise else pool.function,
     )
+
+
+def _of_codes(y: Targets, settings: TaskConfig) -> list[str]:
+    """What there is to say of numbers to predict that look like the codes of classes."""
+    values = codes_as_numbers(y.astype(np.float64)) if settings.regression else ()
+    if not values:
+        return []
+    shown = ", ".join(f"{one:g}" for one in values)
+    told = (
+        f"{settings.name}: the numbers to predict are {shown} and no others, as the codes of classes are. The error of "
+        'such numbers treats class 2 as twice class 1; give whole numbers, or kind="classification", for classes'
+    )
+    return [tagged(REGRESSION_AS_CLASSES, told)]
 
 
 def _inputs(settings: TaskConfig, pool: Pool, train: NDArray[np.int64]) -> tuple[Pool, Inputs, tuple[str, ...]]:

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paribus.backends.base import Behaviour, Trial
+from paribus.backends.torch import ends, loss_trial
+from paribus.backends.torch.learner import DTYPES
+from paribus.backends.torch.losses import training_loss
 from paribus.backends.torch.user_code import UserCodeLearner
 from paribus.config.losses import UserLoss
 from paribus.config.models import UserModel
 from paribus.config.settings import Settings
 from paribus.config.user_errors import RAISED, told
 from paribus.plan import Plan
+from paribus.records.structure import SOFTMAX_BEFORE_LOSS, tagged
 from paribus.tasks import Task
 from paribus.training.isolation import isolated, process_settings
 from paribus.training.sampling import epochs
@@ -41,7 +45,7 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
     what = " and ".join(f"{kind}={thing.name}" for kind, thing in theirs.items() if kind != "task")
     plan, first = Plan(0), settings.model_copy(update={"epochs": 1})
     (state,) = plan.generator_states(0, 1)
-    tried, outputs = "", []
+    tried, outputs, stands = "", [], []
     try:
         copies = settings.with_copies()
         with isolated(state):
@@ -53,7 +57,9 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
             sizes = sorted({len(batch) for batch in next(epochs(first, plan, len(task.train)))}, reverse=True)
             for size in sizes:
                 tried = f" on a batch of {size} (batch_size={settings.batch_size}, {len(task.train)} examples)"
-                outputs.append(_check_outputs(learner, task, size))
+                found = _check_outputs(learner, task, size)
+                outputs.append(_numbers(found))
+                stands.append(ends.end_of(found))
                 _check_step(learner, size)
             tried = " in evaluation"
             before = learner.outside(), process_settings()
@@ -68,7 +74,9 @@ def trial(settings: Settings, task: Task, make: Callable[[Settings], UserCodeLea
     except RAISED as error:  # whatever the user's code raises is the answer
         return Trial(refusals=[f"{what} cannot be trained{tried}: {told(error)}"])
     minimised = not isinstance(settings.loss, UserLoss)
-    remarks = [_probabilities(outputs, evaluated, minimised=minimised), _left_out(learner)]
+    soft = None if learner.binary else _probabilities(outputs, evaluated, minimised=minimised)
+    on_top = _on_outputs(stands[0], task, binary=learner.binary) if minimised and soft is None else None
+    remarks = [soft, on_top, _left_out(learner), *_of_loss(settings, task)]
     return Trial(
         remarks=[f"{what}: {remark}" for remark in remarks if remark is not None],
         behaviour=_behaviour(settings, task, make, sizes[0]),
@@ -92,11 +100,34 @@ def _probabilities(
             "evaluations tell takes a softmax itself, so it is not the cross-entropy of these probabilities. Return "
             "the logits, and take the softmax in your loss"
         )
-    return (
+    return tagged(
+        SOFTMAX_BEFORE_LOSS,
         f"the outputs are probabilities{when}, as after a softmax: none is negative, rows sum to 1. The loss takes "
         f"a softmax itself, so here it is taken twice: of {classes} classes, such a loss never falls below "
-        f"{np.log(np.e + classes - 1) - 1:.3g}, and its gradients are small. Return the logits, without the softmax"
+        f"{np.log(np.e + classes - 1) - 1:.3g}, and its gradients are small. Return the logits, without the softmax",
     )
+
+
+def _on_outputs(end: ends.End | None, task: Task, *, binary: bool) -> str | None:
+    """What there is to say of what stands on the outputs, where the loss that is minimised is built in."""
+    targets = task.targets(task.train.y, np.dtype(np.float64))
+    return ends.remark(
+        end, classes=task.info.classes if task.target is None else 0, binary=binary, targets=np.asarray(targets)
+    )
+
+
+def _of_loss(settings: Settings, task: Task) -> list[str]:
+    """What there is to say of a loss of the user's own: of a copy, under generators of its own."""
+    if not isinstance(settings.loss, UserLoss):
+        return []
+    (state,) = Plan(0).generator_states(0, 1)
+    dtype, device = DTYPES[settings.precision], torch.device(settings.device)
+    with isolated(state):
+        try:
+            loss = training_loss(settings.with_copies(), task, dtype, device)
+        except RAISED:  # whatever the user's code raises when it is copied
+            return []
+        return loss_trial.remarks(loss, task.outputs if task.target is None else 0, dtype, device)
 
 
 def _sum_to_one(rows: NDArray[np.floating]) -> bool:
@@ -168,7 +199,7 @@ def _check_trainable(learner: UserCodeLearner) -> None:
         raise TrialError("the optimizer has none of the module's parameters: give it those that its function is given")
 
 
-def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> NDArray[np.floating]:
+def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> Tensor:
     logits = learner.try_out(size)
     if not isinstance(logits, Tensor):
         raise TypeError(f"it gives {type(logits).__name__}, not a tensor of logits")
@@ -184,7 +215,11 @@ def _check_outputs(learner: UserCodeLearner, task: Task, size: int) -> NDArray[n
         raise TrialError(
             "its output has no gradient: it may be computed under torch.no_grad(), through NumPy, or with .detach()"
         )
-    found: NDArray[np.floating] = logits.detach().double().cpu().numpy()
+    return logits
+
+
+def _numbers(outputs: Tensor) -> NDArray[np.floating]:
+    found: NDArray[np.floating] = outputs.detach().double().cpu().numpy()
     return found
 
 

@@ -19,11 +19,13 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Case:
-    """One run. `counts`: split -> how many examples of each class it has, empty where that is not known."""
+    """One run. `counts`: split -> how many examples of each class it has, empty where that is not known; `remarks`:
+    what the trial before training remarked on its arm."""
 
     settings: Mapping[str, Value]
     run: RunRecord
     counts: Mapping[str, Sequence[int]]
+    remarks: Sequence[str] = ()
 
     @property
     def diverged(self) -> bool:

@@ -54,7 +54,7 @@ def diagnose(study: StudyRecord) -> list[Diagnosis]:
 
 def _of_arm(study: StudyRecord, arm: ArmRecord) -> list[Diagnosis]:
     cases = [
-        Case(arm.settings, run, study.class_counts.get(run.task.fingerprint, {}))
+        Case(arm.settings, run, study.class_counts.get(run.task.fingerprint, {}), study.remarks.get(arm.name, ()))
         for run in arm.runs
         if run.status in (Status.DONE, Status.DIVERGED)
     ]

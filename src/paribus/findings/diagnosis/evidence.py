@@ -54,12 +54,17 @@ _BY_CURVE = {
     "clipping-always": ("clipped_share",),
     "rate-too-high": ("train_loss",),
     "rate-too-low": ("train_loss",),
+    "rate-out-of-range": ("train_loss",),
+    "flipped-loss": ("train_loss",),
     "majority-class-only": ("train_loss",),
     "plateau-at-chance": ("train_loss",),
     "still-improving": ("train_loss", "validation_loss", "test_loss"),
     "overfitting": ("train_loss", "validation_loss", "test_loss"),
 }
-_BESIDE_GUESSING = ("plateau-at-chance", "majority-class-only", "rate-too-high", "rate-too-low", "diverged")
+_BESIDE_GUESSING = (
+    "plateau-at-chance", "majority-class-only", "rate-too-high", "rate-too-low", "rate-out-of-range",
+    "flipped-loss", "diverged",
+)  # fmt: skip
 
 
 def evidence(study: StudyRecord, found: Diagnosis) -> Evidence | None:

@@ -6,9 +6,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from paribus.findings.diagnosis import symptoms
+from paribus.findings.diagnosis import rates, structure, symptoms
 from paribus.findings.diagnosis.case import Case
 from paribus.findings.diagnosis.symptoms import Found
+from paribus.records.structure import (
+    ACTIVATION_ON_OUTPUTS,
+    BROADCAST_LOSS,
+    FLIPPED_LOSS,
+    REGRESSION_AS_CLASSES,
+    SOFTMAX_BEFORE_LOSS,
+    SUMMED_LOSS,
+)
 
 Change = Mapping[str, str]
 """Settings by full name, as words of a command: one thing to try."""
@@ -100,8 +108,52 @@ def _positive(value: object) -> bool:
     return isinstance(value, int | float) and value > 0
 
 
+def _mean_of_the_batch(case: Case) -> list[Change]:
+    """The rate by which a sum over the batch takes the steps that its mean would."""
+    batch = case.settings.get("batch_size")
+    return _given(_lr(case, 1 / batch)) if isinstance(batch, int) and batch > 1 else []
+
+
+def _built_in_loss(case: Case) -> list[Change]:
+    return [{"loss": "cross_entropy"}] if case.run.task.classes else []
+
+
+def _customary(case: Case) -> list[Change]:
+    rate = rates.nearest(case)
+    return [] if rate is None else [{"optimizer.lr": f"{rate:g}"}]
+
+
 _RATE = "an update moves the weights further than the loss's slope holds"
+_NOTHING_LEARNED = ("plateau-at-chance", "majority-class-only")
 TABLE: tuple[Symptom, ...] = (
+    Symptom(
+        FLIPPED_LOSS, structure.remarked(FLIPPED_LOSS), "what is minimised rewards wrong answers: the sign is turned, or it is a score",
+        _built_in_loss, "Humbatova et al., Taxonomy of real faults in deep learning systems (2020), Loss function",
+        ("diverged", "rate-too-high", "dead-units", "saturated-units", "label-noise-or-shuffle", "rate-out-of-range", "overfitting",
+         *_NOTHING_LEARNED),
+    ),
+    Symptom(
+        BROADCAST_LOSS, structure.remarked(BROADCAST_LOSS), "every output is compared with every target, so that the best answer is one number for all",
+        _built_in_loss, "Braiek and Khomh, Testing feedforward neural networks training programs (2022), 3",
+        ("label-noise-or-shuffle", "rate-too-low", "still-improving", *_NOTHING_LEARNED),
+    ),
+    Symptom(
+        SOFTMAX_BEFORE_LOSS, structure.remarked(SOFTMAX_BEFORE_LOSS), "the loss takes logits, and gets probabilities: the network cannot be certain",
+        lambda _: [], "Bridle, Probabilistic interpretation of feedforward classification network outputs (1990)",
+        ("rate-too-low", "still-improving", *_NOTHING_LEARNED),
+    ),
+    Symptom(
+        ACTIVATION_ON_OUTPUTS, structure.remarked(ACTIVATION_ON_OUTPUTS), "what stands after the last layer keeps the outputs from the answers that are wanted",
+        lambda _: [], "Goodfellow, Bengio and Courville, Deep Learning (2016), 6.2.2", ("rate-too-low", "still-improving", *_NOTHING_LEARNED),
+    ),
+    Symptom(
+        REGRESSION_AS_CLASSES, structure.regression_as_classes, "classes have no order and no distance, and are measured by an error of numbers",
+        _built_in_loss, "Golik, Doetsch and Ney, Cross-entropy vs. squared error training (2013)", ("rate-too-low", "still-improving", *_NOTHING_LEARNED),
+    ),
+    Symptom(
+        SUMMED_LOSS, structure.remarked(SUMMED_LOSS), "the rate holds for a mean over the batch, and the loss is a sum",
+        _mean_of_the_batch, "Goyal et al., Accurate, large minibatch SGD (2017), 2.1", ("diverged", "rate-too-high", "dead-units", "rate-out-of-range"),
+    ),
     Symptom(
         "unscaled-inputs", symptoms.unscaled,
         "inputs far from 0, or of very different size, make the loss steep in some directions and flat in others",
@@ -134,7 +186,7 @@ TABLE: tuple[Symptom, ...] = (
     Symptom(
         "diverged", symptoms.diverged, _RATE,
         lambda case: [*_stable(case), {"clip": "1"}],
-        "Goodfellow, Bengio and Courville, Deep Learning (2016), 11.4.1", ("rate-too-high", "dead-units"),
+        "Goodfellow, Bengio and Courville, Deep Learning (2016), 11.4.1", ("rate-too-high", "dead-units", "rate-out-of-range"),
     ),
     Symptom(
         "saturated-units", symptoms.saturated, "the activation is at its end, where it has no slope",
@@ -143,7 +195,7 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "rate-too-high", symptoms.too_high, _RATE, lambda case: _given(_lr(case, 0.1), _lr(case, 0.3)),
-        "Smith (2017), Cyclical learning rates, 3.3", ("dead-units",),
+        "Smith (2017), Cyclical learning rates, 3.3", ("dead-units", "rate-out-of-range"),
     ),
     Symptom(
         "dead-units", symptoms.dead, "units that give every example 0 have no gradient any more",
@@ -157,7 +209,11 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "rate-too-low", symptoms.too_low, "the steps are too small for so few of them", _faster,
-        "Smith (2017), Cyclical learning rates, 3.3", ("plateau-at-chance", "still-improving", "majority-class-only", "label-noise-or-shuffle"),
+        "Smith (2017), Cyclical learning rates, 3.3", ("rate-out-of-range", "plateau-at-chance", "still-improving", "majority-class-only", "label-noise-or-shuffle"),
+    ),
+    Symptom(
+        "rate-out-of-range", rates.out_of_range, "the rate is none that this optimizer is given", _customary,
+        "Bengio, Practical recommendations for gradient-based training (2012), 3.1; Kingma and Ba, Adam (2015), 2.1", _NOTHING_LEARNED,
     ),
     Symptom(
         "label-noise-or-shuffle", symptoms.shuffled, "the labels have little to do with the inputs: shuffled, or joined to the wrong rows",
