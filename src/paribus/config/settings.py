@@ -64,9 +64,9 @@ class Settings(Config):
     )
     implementation: str = setting(
         "auto",
-        "who computes: numpy (derivatives by hand), torch (autograd), fused (compiled, many runs at once); auto takes "
-        "fused where it can be had, else torch",
-        "auto, numpy, torch or fused",
+        "who computes: numpy (derivatives by hand), torch (autograd), stacked (torch, many runs in each operation), "
+        "fused (compiled, many runs at once); auto takes fused where it can be had, else torch",
+        "auto, numpy, torch, stacked or fused",
     )
     init: Init = setting(
         Initialisation("default"),
