@@ -25,6 +25,7 @@ from paribus.backends.torch.losses import both_logits, told_loss, training_loss
 from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
 from paribus.config.models import Mlp, UserModel
 from paribus.config.settings import Settings, steps_in_epoch
+from paribus.config.user_errors import RAISED
 from paribus.models.initialisation import initial_values
 from paribus.plan import Indices, Plan
 from paribus.tasks import Task
@@ -254,11 +255,21 @@ class Stack:
             if not name.endswith("num_batches_tracked")
         }
 
-    def look(self, run: int, x: Inputs, y: Targets) -> Look:
-        """At one run's layers, as `TorchLearner.look`: in training mode without dropout, a user's in evaluation."""
+    def look(self, run: int, x: Inputs, y: Targets) -> Look | None:
+        """At one run's layers, as `TorchLearner.look`: in training mode without dropout. A user's module is looked at
+        in evaluation, and None where it cannot be."""
+        if not self._users:
+            return self._looked(run, x, y, training=True)
+        with isolated(self.parts[run].plan.evaluation_state(0)):
+            try:
+                return self._looked(run, x, y, training=False)
+            except RAISED:  # whatever the user's code raises
+                return None
+
+    def _looked(self, run: int, x: Inputs, y: Targets, *, training: bool) -> Look:
         model = copied(self.modules.plain)
         model.load_state_dict(self.modules.state(run))
-        model.train(not self._users)
+        model.train(training)
         data = self._data[run if len(self._data) > 1 else 0]
         targets = data.targets(self.parts[run].task, y[:_LOOKED_AT])
         inputs = data.scaled(data.to_device(x[:_LOOKED_AT].copy()))
@@ -308,7 +319,7 @@ class Member:
     def weights(self) -> dict[str, NDArray[np.floating]]:
         return self._stack.weights(self._run)
 
-    def look(self, x: Inputs, y: Targets) -> Look:
+    def look(self, x: Inputs, y: Targets) -> Look | None:
         return self._stack.look(self._run, x, y)
 
     def clipping(self) -> dict[str, float]:
