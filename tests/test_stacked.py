@@ -122,7 +122,7 @@ def test_every_optimizer_that_it_claims_is_tried_here() -> None:
 
 OTHERS = (
     "task=moons clip=0.3 schedule=cosine:0.1",
-    "task=moons l1=0.01 schedule=plateau:0.5:1 validation=0.2 lr=0.5",
+    "task=moons l1=0.01 schedule=plateau:0.5:1 validation=0.2 optimizer=sgd lr=3 momentum=0.9 epochs=12",
     "task=moons hidden=8x8 norm=batch skip=true activation=tanh optimizer=sgd lr=0.1",
     "task=moons hidden=8 norm=layer label_smoothing=0.1 eval_train=50 sampler=replacement steps_per_epoch=3",
     "task=moons split=by_seed validation=0.2",

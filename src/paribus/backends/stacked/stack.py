@@ -195,7 +195,7 @@ class Stack:
     def _logits(self, x: Tensor, *, shared: bool) -> Tensor:
         """Of kept examples, (examples, ...) or (runs, examples, ...), in evaluation mode."""
         one = x if shared else x[0]
-        at_once = max(1, evaluated_at_once(self.settings.model, one, self._device) // len(self.parts))
+        at_once = evaluated_at_once(self.settings.model, one, self._device, len(self.parts))
         with torch.no_grad():
             parts = []
             for part in torch.split(x, at_once, dim=0 if shared else 1):
@@ -233,7 +233,7 @@ class Stack:
         """Of one run, for any inputs; the others go along."""
         data = self._data[run if len(self._data) > 1 else 0]
         kept = data.to_device(x)
-        at_once = max(1, evaluated_at_once(self.settings.model, kept, self._device) // len(self.parts))
+        at_once = evaluated_at_once(self.settings.model, kept, self._device, len(self.parts))
         with torch.no_grad():
             parts = [
                 self._as_logits(self.modules.outputs(data.scaled(part.clone()), shared=True)[run])
