@@ -66,10 +66,10 @@ class Backend(ABC):
     `conflicts.OPTIONAL` that it has. `user_code`: the settings of what is the user's own that it takes. `resumable`:
     whether its runs leave checkpoints from which they go on. `in_epochs`: whether it trains epoch by epoch, so that
     epochs to a target are counted and a rate is tuned. `keeps`: what a record may hold beside the curve.
-    `side_by_side`: whether it trains many runs at once in one
-    process; others are given a process each. `own_loop`: whether the user's own loop trains, so that nothing is known
-    of its data, its evaluations or its metrics before it says so. `by_name`: whether the setting `implementation`
-    names it; others stand for what is the user's own.
+    `side_by_side`: whether it trains many runs at once in one process; others are given a process each. `in_threads`:
+    whether it does so on as many cores as there are workers. `own_loop`: whether the user's own loop trains, so that
+    nothing is known of its data, its evaluations or its metrics before it says so. `by_name`: whether the setting
+    `implementation` names it; others stand for what is the user's own.
     """
 
     name: ClassVar[str]
@@ -82,6 +82,7 @@ class Backend(ABC):
     in_epochs: ClassVar[bool] = True
     keeps: ClassVar[frozenset[str]] = frozenset({"weights", "predictions", "best"})
     side_by_side: ClassVar[bool] = False
+    in_threads: ClassVar[bool] = False
     own_loop: ClassVar[bool] = False
     by_name: ClassVar[bool] = True
 

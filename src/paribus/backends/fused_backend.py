@@ -25,6 +25,7 @@ class FusedBackend(Backend):
     models: ClassVar[tuple[str, ...] | None] = ("mlp", "rnn")
     features: ClassVar[frozenset[str]] = frozenset({"loss"})
     side_by_side: ClassVar[bool] = True
+    in_threads: ClassVar[bool] = True
 
     def refusals(self, settings: Settings, task: Task | None = None) -> list[str]:
         """Also batch normalisation over more examples than the engine has at hand at once, losses of numbers to predict

@@ -48,9 +48,10 @@ def make_module(
     raise NotImplementedError(model.name)
 
 
-def evaluated_at_once(model: ModelConfig, x: Tensor, device: torch.device) -> int:
-    """How many examples are evaluated at once, so that what their layers keep is some hundred MB at most."""
+def evaluated_at_once(model: ModelConfig, x: Tensor, device: torch.device, runs: int = 1) -> int:
+    """How many examples are evaluated at once, by so many runs together, so that what their layers keep is some hundred
+    MB at most."""
     numbers = math.prod(x.shape[1:])
     if isinstance(model, RECURRENT):
         numbers = x.shape[1] * model.hidden // 8
-    return min(_MOST, max(1, _AT_ONCE[device.type] // max(numbers, 1)))
+    return min(_MOST, max(1, _AT_ONCE[device.type] // max(numbers * runs, 1)))
