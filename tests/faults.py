@@ -1146,6 +1146,8 @@ FAULTS = [
     ("backends/stacked/optimizers.py", "share = self._share if self._t > 1 else 1.0", "share = self._share", "test_stacked.py::test_every_optimizer_is_that_of_torch"),
     ("backends/stacked/optimizers.py", "decay if self._first.decay == \"all\" else decay * weights", "decay", "test_stacked.py::test_every_optimizer_is_that_of_torch"),
     ("backends/stacked/optimizers.py", "self._product = self._product * now", "self._product = now", "test_stacked.py::test_every_optimizer_is_that_of_torch"),
+    ("backends/stacked/stack.py", "model.load_state_dict(self.modules.state(run))", "model.load_state_dict(self.modules.state(0))", "test_vitals.py::test_a_users_module_is_looked_at_among_others_as_alone"),
+    ("backends/stacked/stack.py", "        model = copied(self.modules.plain)\n", "        model = self.modules.template\n", "test_vitals.py::test_a_users_module_is_looked_at_among_others_as_alone"),
 ]  # fmt: skip
 
 
