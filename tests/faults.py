@@ -1137,7 +1137,7 @@ FAULTS = [
     ("backends/stacked/runner.py", "        raise _CallbackFailed from error", "        pass", "test_stacked.py::test_what_a_callback_raises_is_raised_again"),
     ("backends/stacked/modules.py", "calls[len(x)] = self._recording", "calls[len(x)] = self._recording[::-1]", "test_stacked.py::test_a_module_of_the_users_is_that_of_torch"),
     ("backends/stacked/modules.py", "        return [mask.div_(1 - p) for mask", "        return [mask.div_(1) for mask", "test_stacked.py::test_masks_are_those_that_pytorchs_dropout_draws"),
-    ("backends/stacked/modules.py", "        if (name := first_difference(expected, mine)) is not None:", "        if False:", "test_stacked.py::test_what_cannot_go_together_is_refused_with_the_reason_and_torch_takes_it"),
+    ("backends/stacked/modules.py", "        if (name := unlike(one, first)) is not None:", "        if False:", "test_stacked.py::test_what_cannot_go_together_is_refused_with_the_reason_and_torch_takes_it"),
     ("backends/stacked/trial.py", "    if not (apart <= _RTOL * moved + _ROUNDING * size and near):", "    if False:", "test_stacked.py::test_what_cannot_go_together_is_refused_with_the_reason_and_torch_takes_it"),
     ("backends/stacked/trial.py", "    if (name := first_difference(before, stack.modules.shared())) is not None:", "    if False:", "test_stacked.py::test_what_cannot_go_together_is_refused_with_the_reason_and_torch_takes_it"),
     ("backends/stacked/trial.py", "        if (name := first_difference(trained[run], again[run])) is not None:", "        if False:", "test_stacked.py::test_what_cannot_go_together_is_refused_with_the_reason_and_torch_takes_it"),

@@ -30,6 +30,7 @@ from paribus.records.metrics import Direction, Metric, UserMetric, metric, user_
 from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
 from paribus.study.arms import Given, seeds_of
+from paribus.study.choosing import with_backends
 from paribus.study.loops import loop_design
 from paribus.study.reading import SHARED, read
 from paribus.study.runner import carry_out, prepare
@@ -646,6 +647,7 @@ def _carried_out(asked: StudySpec) -> Study:
 
 
 def _train_cures(asked: StudySpec) -> StudyRecord:
+    asked = with_backends(asked, [asked.folder]).request
     work = prepare(asked)
     for line in work.lines():
         _Teller().on_message(line)

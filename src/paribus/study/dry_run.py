@@ -41,7 +41,7 @@ def expected(request: StudySpec) -> Expected:
         name=request.name,
         arms=arms,
         seeds=len(request.seeds),
-        notes=work.notes,
+        notes=list(dict.fromkeys([*(arm.why for arm in request.design.arms if arm.why), *work.notes])),
         seconds=total,
         at_most=work.at_most,
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from paribus.backends.stacked.recurrent import go_by_steps
-from paribus.backends.torch.kept import attributes, changeable, copied, first_difference
+from paribus.backends.torch.kept import changeable, copied, likeness, unlike
 
 Tensors = dict[str, Tensor]
 
@@ -125,21 +125,10 @@ class Modules:
 
 def _check_alike(modules: Sequence[nn.Module]) -> None:
     """Only numbers in parameters and buffers may differ: all else is the first one's for all."""
-    first, expected = _structure(modules[0]), attributes(modules[0])
-    expected = {name: value for name, value in expected.items() if name.startswith("attribute ")}
+    first = likeness(modules[0])
     for one in modules[1:]:
-        if (name := first_difference(first, _structure(one))) is not None:
+        if (name := unlike(one, first)) is not None:
             raise NotStackable(f"its module differs from seed to seed in {name}")
-        mine = {name: value for name, value in attributes(one).items() if name.startswith("attribute ")}
-        if (name := first_difference(expected, mine)) is not None:
-            raise NotStackable(f"its module differs from seed to seed in the {name}")
-
-
-def _structure(module: nn.Module) -> dict[str, bytes]:
-    found = {f"the class of {name or 'the module'}": repr(type(one)).encode() for name, one in module.named_modules()}
-    for name, one in (*module.named_parameters(), *module.named_buffers()):
-        found[f"the shape of {name}"] = f"{tuple(one.shape)} {one.dtype} {one.requires_grad}".encode()
-    return found
 
 
 def _canonical_names(module: nn.Module) -> dict[str, str]:

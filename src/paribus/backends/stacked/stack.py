@@ -22,7 +22,7 @@ from paribus.backends.torch.kept import copied
 from paribus.backends.torch.learner import DTYPES
 from paribus.backends.torch.look import look
 from paribus.backends.torch.losses import both_logits, told_loss, training_loss
-from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module
+from paribus.backends.torch.models import evaluated_at_once, input_shape, make_module, users_module
 from paribus.config.models import Mlp, UserModel
 from paribus.config.settings import Settings, steps_in_epoch
 from paribus.config.user_errors import RAISED
@@ -275,16 +275,6 @@ class Stack:
         inputs = data.scaled(data.to_device(x[:_LOOKED_AT].copy()))
         flat = targets.flatten() if self._per_step else targets
         return look(model, inputs, self._as_logits, lambda z: self._told_loss(z, flat))
-
-
-def users_module(settings: Settings) -> nn.Module:
-    """A module of the user's own, made anew."""
-    model = settings.with_copies().model
-    assert isinstance(model, UserModel)
-    made = model.factory.thing()
-    if not isinstance(made, nn.Module):
-        raise TypeError(f"its function gave {type(made).__name__}, not an nn.Module")
-    return made
 
 
 def _same_data(one: Task, other: Task) -> bool:

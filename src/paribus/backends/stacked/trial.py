@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from paribus.backends.stacked.modules import NotStackable
 from paribus.backends.stacked.runner import AT_ONCE
-from paribus.backends.stacked.stack import Part, Stack, users_module
+from paribus.backends.stacked.stack import Part, Stack
 from paribus.backends.torch.kept import first_difference
+from paribus.backends.torch.models import users_module
 from paribus.backends.torch.user_code import UserCodeLearner
 from paribus.config.optimizers import Sgd
 from paribus.config.settings import Settings

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from paribus.config.models import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelConfig, Rnn
+from paribus.config.models import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelConfig, Rnn, UserModel
+from paribus.config.settings import Settings
 from paribus.models import rnn
 from paribus.models.cnn import Cnn as CnnModule
 from paribus.models.mlp import Mlp as MlpModule
@@ -46,6 +47,16 @@ def make_module(
         case Gru():
             return rnn.Gru(inputs[1], model.hidden, classes, dtype, every_step=every_step)
     raise NotImplementedError(model.name)
+
+
+def users_module(settings: Settings) -> nn.Module:
+    """A module of the user's own, made anew."""
+    model = settings.with_copies().model
+    assert isinstance(model, UserModel)
+    made = model.factory.thing()
+    if not isinstance(made, nn.Module):
+        raise TypeError(f"its function gave {type(made).__name__}, not an nn.Module")
+    return made
 
 
 def evaluated_at_once(model: ModelConfig, x: Tensor, device: torch.device, runs: int = 1) -> int:
