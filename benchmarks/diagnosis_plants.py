@@ -111,13 +111,19 @@ def later() -> Iterator[Trial]:
         yield Trial("", "digits", base("digits", optimizer, rate=_CONV[optimizer]), {"channels": channels})
     for length, _ in product((5, 8), range(6)):
         yield Trial("", "palindrome", longer(length, **_REMEMBERS))
-    for length, (hidden, optimizer) in product((14, 16, 18, 20), product((32, 64), _RNN)):
-        yield Trial("vanishing-through-time", "palindrome", longer(length, model__hidden=hidden, optimizer=optimizer,
-                                                                  optimizer__lr=0.001 if optimizer != "sgd" else 0.1))  # fmt: skip
     for optimizer, channels in product(OPTIMIZERS, ((8, 16), (16, 16), (8, 8, 16))):
         for code, (rate, more) in _CONV_FAULTS.items():
             words = base("digits", optimizer, rate=_CONV[optimizer] * rate)
             yield Trial(code, "digits", words, {"channels": channels, **more})
+
+
+def forgetful() -> Iterator[Trial]:
+    """Recurrent networks that are to remember what came first. Their seeds are new ones: with those of `later` the first
+    rule for this code was measured, and found 7 of 11."""
+    for length, (hidden, optimizer) in product((14, 16, 18, 20), product((32, 64), _RNN)):
+        rate = 0.001 if optimizer != "sgd" else 0.1
+        words = longer(length, model__hidden=hidden, optimizer=optimizer, optimizer__lr=rate)
+        yield Trial("vanishing-through-time", "palindrome", words)
 
 
 _CONV = {"sgd": 0.3, "adam": 0.6, "rmsprop": 0.5}
@@ -422,4 +428,7 @@ def trials(half: str) -> Iterator[tuple[int, Trial]]:
     for seed, trial in enumerate(later(), FIRST_SEED + 10_000):
         whole = not trial.code and not trial.layers and trial.task != "palindrome"  # all of these are for the report
         if half == "both" or (half == "report" if whole else half == HALVES[seed % 2]):
+            yield seed, trial
+    for seed, trial in enumerate(forgetful(), FIRST_SEED + 20_000):
+        if half in ("both", HALVES[seed % 2]):
             yield seed, trial

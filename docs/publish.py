@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from paribus.curing import recorded
 from paribus.findings.claims import Verdict, verdicts
 from paribus.findings.findings import Findings
 from paribus.report.files.files import write_files
@@ -51,6 +52,17 @@ def short_table() -> str:
     return _markdown(("claim", "laptop: minutes", "hour: larger"), rows)
 
 
+_SHOWN = ("C3", "C4", "C5", "C5, initial values", "C12")
+"""What the first page shows: enough to see what comes of claims that were drawn from single runs."""
+
+
+def few_rows() -> str:
+    """The verdicts at both scales on a few of the claims."""
+    hour = {row["id"]: row["verdict"] for row in answers("hour")}
+    rows = [(row["claim"], row["verdict"], hour[row["id"]]) for row in answers("laptop") if row["id"] in _SHOWN]
+    return _markdown(("what the report concluded", "laptop: minutes", "hour: larger"), rows)
+
+
 def long_table() -> str:
     """Claim by claim at the larger scale, with the figures."""
     rows = [(f"**{row['id']}** {row['claim']}", row["verdict"], row["because"]) for row in answers("hour")]
@@ -62,7 +74,11 @@ def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-TABLES = {DOCS.parent / "README.md": ("verdicts", short_table), PUBLISHED / "README.md": ("reasons", long_table)}
+TABLES = (
+    (DOCS.parent / "README.md", "verdicts", few_rows),
+    (PUBLISHED / "README.md", "verdicts", short_table),
+    (PUBLISHED / "README.md", "reasons", long_table),
+)
 
 
 def between(text: str, name: str) -> re.Match[str]:
@@ -78,18 +94,19 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder of both")
     runs = parser.parse_args().runs
     studies = {scale: read_all([runs / f"reproduction-{scale}"]) for scale in ("laptop", "hour")}
-    found = {scale: verdicts(*of) for scale, of in studies.items()}
+    found = {scale: verdicts(*of.values()) for scale, of in studies.items()}
     for scale, of in found.items():
         publish(scale, of)
-    hour = list(map(Findings.of, studies["hour"]))
-    write_page(hour, PUBLISHED / "report.html", found["hour"], TITLE.format("hour"))
+    hour = list(map(Findings.of, studies["hour"].values()))
+    cures = list(map(recorded, hour, studies["hour"]))
+    write_page(hour, PUBLISHED / "report.html", found["hour"], TITLE.format("hour"), cures=cures)
     for one in hour:
         made, name = FIGURES.get(one.study.name.partition(" ")[0], ("", ""))
         if made:
             with tempfile.TemporaryDirectory() as folder:
                 write_files([one], Path(folder))
                 shutil.copy(Path(folder) / made, DOCS / "images" / name)
-    for path, (name, table) in TABLES.items():
+    for path, name, table in TABLES:
         text = path.read_text(encoding="utf-8")
         place = between(text, name)
         path.write_text(text[: place.start()] + table() + text[place.end() :], encoding="utf-8")

@@ -1136,7 +1136,7 @@ FAULTS = [
     ("findings/diagnosis/table.py", "round(math.log10(_AS_FAR / moved))", "1", "test_diagnosis.py::test_a_rate_that_is_too_low_is_raised_by_what_the_weights_lacked"),
     ("findings/diagnosis/table.py", "if symptoms.dead_at_start(case) else []", "", "test_diagnosis.py::test_units_that_are_born_dead_get_other_initial_values_and_those_that_died_a_lower_rate"),
     ("findings/diagnosis/table.py", "if flat else []", "if True else []", "test_diagnosis.py::test_a_sigmoid_whose_signal_dies_is_offered_a_steeper_activation_first"),
-    ("findings/diagnosis/symptoms.py", "if felt is None or not case.badly or", "if felt is None or", "test_diagnosis.py::test_a_gradient_that_dies_on_the_way_back_is_no_fault_of_a_run_that_learned"),
+    ("findings/diagnosis/symptoms.py", "if case.diverged or not case.learned[-1] < limit:", "if case.diverged:", "test_diagnosis.py::test_a_gradient_that_dies_on_the_way_back_is_no_fault_of_a_run_that_learned"),
     ("curing.py", "or (arms is not None and arm.name not in arms)", "", "test_reproduction.py::test_the_cures_of_what_went_wrong_are_tried_and_stand_on_the_page"),
     ("commands.py", "cures=list(map(recorded, findings, folders))", "cures=()", "test_reproduction.py::test_the_cures_of_what_went_wrong_are_tried_and_stand_on_the_page"),
     ("commands.py", "judged, title, cures=cures)", "judged, title)", "test_reproduction.py::test_the_cures_of_what_went_wrong_are_tried_and_stand_on_the_page"),

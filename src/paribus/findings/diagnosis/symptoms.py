@@ -21,6 +21,7 @@ THRESHOLDS: dict[str, float] = {
     "vanishing: share of the loss of guessing that a run without such a delay has learned in the end": 0.9,
     "vanishing: share of a layer's units that are dead at the start, from which on it is that": 0.9,
     "vanishing through time: gradient of the first state over that of the last, at the start": 1e-3,
+    "vanishing through time: share of the loss of guessing that is learned where there is little left": 0.8,
     "exploding: sd of the outputs at the start": 20.0,
     "dead: share of a layer's units": 0.65,
     "dead: size of a layer's weights over that at the start, below which they were shrunk": 0.5,
@@ -121,9 +122,14 @@ def _stood(case: Case) -> str:
 
 
 def forgetting(case: Case) -> Found | None:
-    """Of a recurrent network that learned badly: how far back the loss is felt before the first step."""
+    """Of a recurrent network that has much left to learn: how far back the loss is felt before the first step."""
     felt = case.run.pictures.state_gradients
-    if felt is None or not case.badly or felt.shape[1] < 2 or not felt[0, -1] > 0:
+    limit = THRESHOLDS[
+        "vanishing through time: share of the loss of guessing that is learned where there is little left"
+    ]
+    if felt is None or felt.shape[1] < 2 or not felt[0, -1] > 0 or not len(case.learned):
+        return None
+    if case.diverged or not case.learned[-1] < limit:
         return None
     ratio = felt[0, 0] / felt[0, -1]
     if ratio < THRESHOLDS["vanishing through time: gradient of the first state over that of the last, at the start"]:
