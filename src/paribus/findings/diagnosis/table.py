@@ -87,11 +87,11 @@ def _steeper(case: Case) -> list[Change]:
 
 def _remembering(case: Case) -> list[Change]:
     """Of the house's recurrent network a matrix from state to state that keeps lengths, with clipping and Adam, as steps
-    are no longer small by themselves; or one with gates."""
+    are no longer small by themselves."""
     if case.settings.get("model") != "rnn":
         return []
     keeps = {"model.recurrent": "orthogonal", "clip": "1"}
-    return [{**keeps, "optimizer": "adam"}, keeps, {"model": "gru"}]
+    return [{**keeps, "optimizer": "adam"}, keeps]
 
 
 def _born_dead(case: Case) -> list[Change]:
@@ -175,7 +175,7 @@ TABLE: tuple[Symptom, ...] = (
     Symptom(
         "vanishing-through-time", symptoms.forgetting, "each step back multiplies the gradient by a matrix that shrinks it, so that "
         "what came early is hardly learned from",
-        _remembering, "Bengio, Simard and Frasconi (1994); of the cures Saxe et al. (2014), Pascanu et al. (2013), Cho et al. (2014)",
+        _remembering, "Bengio, Simard and Frasconi (1994); of the cures Saxe et al. (2014), Pascanu et al. (2013)",
         ("plateau-at-chance", "majority-class-only", "rate-too-high", "rate-too-low", "still-improving", "label-noise-or-shuffle"),
     ),
     Symptom(
