@@ -17,6 +17,7 @@ import torch
 
 from paribus.backends.base import BACKENDS
 from paribus.backends.dispatch import train
+from paribus.backends.stacked.optimizers import OPTIMIZERS as STACKED
 from paribus.backends.torch.optimizers import OPTIMIZERS as TORCH
 from paribus.backends.torch.optimizers import make_optimizer
 from paribus.byhand.optimizers import OPTIMIZERS as HAND
@@ -41,7 +42,7 @@ from tests.test_checkpoints import Keeper
 Fit = Callable[..., Recorder]
 Arrays = dict[str, np.ndarray]
 
-TABLES: dict[str, Any] = {"numpy": HAND, "torch": TORCH, "fused": FUSED}
+TABLES: dict[str, Any] = {"numpy": HAND, "torch": TORCH, "stacked": STACKED, "fused": FUSED}
 
 
 class PaperLion(torch.optim.Optimizer):
@@ -238,7 +239,32 @@ class ByLoops:
         KEPT_UPDATE(facts["optimizer"], self._p, self._flat(gradients), self._states, self._loop.hyper, lr, self._t)
 
 
-MOVERS: dict[str, Any] = {"numpy": ByHand, "torch": ByTorch, "fused": ByLoops}
+class ByStack:
+    """The first of two runs that move together; the other has twice the rate and other gradients."""
+
+    def __init__(self, settings: Settings, start: Arrays) -> None:
+        self._shapes = {name: value.shape for name, value in start.items()}
+        flat = self._flat(start)
+        weights = torch.cat([torch.full((value.size,), float(value.ndim > 1)) for value in start.values()])
+        other = settings.optimizer.model_copy(update={"lr": 2 * settings.optimizer.lr})
+        self._theta = torch.stack([flat, 2 * flat])
+        self._optimizer = STACKED[settings.optimizer.name]([settings.optimizer, other], self._theta, weights)
+
+    @staticmethod
+    def _flat(arrays: Arrays) -> torch.Tensor:
+        return torch.cat([torch.from_numpy(value.copy()).ravel() for value in arrays.values()])
+
+    @property
+    def parameters(self) -> Arrays:
+        parts = self._theta[0].split([int(np.prod(shape)) for shape in self._shapes.values()])
+        return {n: part.reshape(shape).numpy() for (n, shape), part in zip(self._shapes.items(), parts, strict=True)}
+
+    def step(self, gradients: Arrays, factor: float) -> None:
+        g = self._flat(gradients)
+        self._optimizer.step(torch.stack([g, g.flip(0)]), torch.full((2, 1), factor, dtype=torch.float64))
+
+
+MOVERS: dict[str, Any] = {"numpy": ByHand, "torch": ByTorch, "stacked": ByStack, "fused": ByLoops}
 
 
 def claiming(name: str) -> list[str]:
@@ -350,7 +376,8 @@ def test_a_backend_without_a_version_refuses(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(SettingsError) as caught:
             settings_of(f"task=moons optimizer=lion implementation={backend}")
         assert caught.value.mistakes == [
-            f"implementation={backend} has no lion: it has sgd and adam; take implementation=torch, or leave it out"
+            f"implementation={backend} has no lion: it has sgd and adam; take implementation=stacked or "
+            "implementation=torch, or leave it out"
         ]
     assert settings_of("task=moons optimizer=lion").implementation == "torch"
 

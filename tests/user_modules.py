@@ -33,7 +33,8 @@ BUILT = "PARIBUS_TEST_BUILT"
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)
 DATA = paribus.data(X, (X[:, 0] * X[:, 1] > 0).astype(int), name="small")
-WORDS: dict[str, Any] = {"epochs": 6, "batch_size": 16, "lr": 0.1, "seeds": 1}
+# by PyTorch itself: `auto` would compile those modules that it can, and these tests are of how PyTorch trains them
+WORDS: dict[str, Any] = {"implementation": "torch", "epochs": 6, "batch_size": 16, "lr": 0.1, "seeds": 1}
 
 
 @dataclass(frozen=True)
