@@ -141,7 +141,7 @@ def test_a_folder_that_may_not_be_written(made: Path, home: Path, monkeypatch: p
     def forbidden(self: Path, *_: object) -> None:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "rename", forbidden)
+    monkeypatch.setattr(Path, "replace", forbidden)
     assert f"{home / 'cifar10.part-'}{os.getpid()} cannot be written: Permission denied" in refused(source)
 
 

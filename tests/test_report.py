@@ -107,7 +107,7 @@ def test_the_contract_of_show_json() -> None:
     assert set(found) >= {"schema_version", "study", "arms", "differences", "tuning", "diagnoses"}
     assert set(found["study"]) >= {"name", "factors", "seeds", "primary_metric", "warnings"}
     one, other = found["arms"]
-    assert set(one) == {"name", "settings", "task", "runs", "metrics"}
+    assert set(one) == {"name", "settings", "backend", "task", "runs", "metrics"}
     assert one["task"] == {
         "name": "moons", "fingerprint": "f" * 64, "source": "made", "train": 80, "validation": 0, "test": 20, "overlap": 0,
     }  # fmt: skip

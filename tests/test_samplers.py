@@ -208,7 +208,7 @@ def test_a_mistake_has_one_clear_answer(tmp_path: Path, options: dict[str, objec
 
 
 def test_without_optuna_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paribus.study.samplers.find_spec", lambda name: None)
+    monkeypatch.setattr("paribus.study.samplers.installed", lambda name: False)
     with pytest.raises(SettingsError, match=r'needs Optuna, which is not installed: pip install "paribus\[optuna\]"'):
         asked(tmp_path / "s")
     assert importlib.util.find_spec("optuna") is not None

@@ -457,7 +457,7 @@ def own_model() -> torch.nn.Module:
     return torch.nn.Linear(3, 2)
 
 
-@pytest.mark.parametrize("model", ["own", "torch", "numpy", "fused"])
+@pytest.mark.parametrize("model", ["own", "compiled", "torch", "numpy", "fused"])
 @pytest.mark.parametrize("first", [0, 5], ids=["always", "from its sixth call"])
 @pytest.mark.parametrize("generator", DRAWING)
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -471,7 +471,8 @@ def test_a_metric_draws_what_belongs_to_seed_and_step(tmp_path: Path, generator:
             file.write(".")
             return draw() if file.tell() > first else -1.0
 
-    words = {"model": own_model} if model == "own" else {"implementation": model}
+    mine = {"own": {"model": own_model, "implementation": "torch"}, "compiled": {"model": own_model}}
+    words: dict[str, Any] = mine.get(model, {"implementation": model})
     seed_all()
     before = [one() for one, _ in DRAWING.values()]
     seed_all()
@@ -508,7 +509,8 @@ def bootstrapped(truth: Any, predicted: Any) -> float:
 @pytest.mark.parametrize("model", ["own", "numpy", "fused"])
 def test_a_metric_keeps_nothing_from_one_evaluation_to_the_next(tmp_path: Path, model: str) -> None:
     """However often one looks, the last values are the same; and a metric beside it changes nothing."""
-    words = {"model": own_model} if model == "own" else {"implementation": model}
+    mine = {"own": {"model": own_model, "implementation": "torch"}, "compiled": {"model": own_model}}
+    words: dict[str, Any] = mine.get(model, {"implementation": model})
     found = []
     for every in (1, 6):
         for metrics in ({"counted": counting, "boot": bootstrapped}, {"boot": bootstrapped, "drawn": resampled}):
