@@ -145,11 +145,12 @@ def test_an_interrupted_cure_goes_on(
     assert {key: whole[key] for key in kept} == kept
 
 
-def test_a_cure_may_need_another_backend_than_auto_took(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mine", [True, False])
+def test_a_cure_may_need_another_backend_than_auto_took(mine: bool, tmp_path: Path) -> None:
     """Early stopping is not in the engine that trained the arm, and the arm's record names that engine."""
     rng = np.random.default_rng(0)
     own = paribus.data(rng.normal(size=(60, 3)), np.arange(60) % 2, name="own")
-    study = paribus.train(own, epochs=2, out=tmp_path / "s")
+    study = paribus.train(own if mine else "diabetes", epochs=2, out=tmp_path / "s")
     change = {"stopped": {"patience": "5", "validation": "0.2"}}
     spec, refused = cures_request(
         study.record, study.record.arms[0], change, tmp_path / "c", seeds="6", began=study._began, command="python"

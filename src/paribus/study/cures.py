@@ -84,6 +84,9 @@ def _values(study: StudyRecord, arm: ArmRecord, began: StudySpec | None) -> dict
     if words is not None:
         whole = {name: value for name, value in arm.settings.items() if name != "task.arrays"}
         few: dict[str, Any] = {**words, "task": opened(words["task"])}
+        for name in ("implementation", "device"):  # what `auto` comes to is chosen for each change anew
+            without = {key: value for key, value in few.items() if key != name}
+            few = without if _same(without, arm) else few
         return few if _same(few, arm) else {**whole, "task": few["task"]}
     own = {one.name: one.settings for one in began.design.arms} if began else {}
     settings = own.get(arm.name)
