@@ -3,10 +3,10 @@
     python benchmarks/cures.py --half report          # the half that no threshold and no cure was chosen on
     python benchmarks/cures.py --half tune --missed   # the other half, and each plant whose cure did not help
 
-The plants are those of `benchmarks/diagnosis.py` that do harm, and in which the planted code is found, but for convolutional
-ones, whose cures take minutes each. Of each the cures
-are tried as `study.cure(seeds=8)` tries them. A cure counts as a help where the verdict says that the arm with it has
-the higher test score: "cured" or "better". Counted are the first cure of the planted code, and the best of all.
+The plants are those of `benchmarks/diagnosis.py` that do harm, and in which the planted code is found, but for
+convolutional ones, whose cures take minutes each. Of each the cures are tried as `study.cure(seeds=8)` tries them. A cure
+counts as a help where the verdict says that the arm with it has the higher test score: "cured" or "better". Counted are
+the first cure of the planted code, and the best of all.
 """
 
 from __future__ import annotations

@@ -38,6 +38,9 @@ from paribus.config.values import (
     plain_value,
 )
 
+MAY_BE_AUTO = ("implementation", "device")
+"""Settings that stand at `auto` in a command, and in a record at what that came to."""
+
 
 class Settings(Config):
     """Everything that defines a run except its seed.

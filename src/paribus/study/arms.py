@@ -16,7 +16,7 @@ from paribus.config.models import UserEstimator
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
 from paribus.config.plugins import brought
 from paribus.config.registries import own_config
-from paribus.config.settings import Settings
+from paribus.config.settings import MAY_BE_AUTO, Settings
 from paribus.config.user_code import UserDefined, UserTable
 from paribus.config.values import Value, apart_from_tasks, format_overrides, format_value, plain_number
 from paribus.plan import MAX_SEED
@@ -187,7 +187,7 @@ def left_open(values: Mapping[str, object]) -> frozenset[str]:
     >>> sorted(left_open({"task": "moons", "device": "cpu"}))
     ['implementation']
     """
-    return frozenset(name for name in ("implementation", "device") if values.get(name, AUTO) == AUTO)
+    return frozenset(name for name in MAY_BE_AUTO if values.get(name, AUTO) == AUTO)
 
 
 def _estimator(model: Given | None) -> type[UserEstimator] | None:

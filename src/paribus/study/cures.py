@@ -8,7 +8,7 @@ from typing import Any
 
 from paribus.backends.dispatch import resolve
 from paribus.config.overrides import SettingsError
-from paribus.config.settings import Settings
+from paribus.config.settings import MAY_BE_AUTO, Settings
 from paribus.records.record import ArmRecord, StudyRecord
 from paribus.study.arms import Arm, Design, left_open, seeds_of
 from paribus.study.names import folder_name
@@ -84,7 +84,7 @@ def _values(study: StudyRecord, arm: ArmRecord, began: StudySpec | None) -> dict
     if words is not None:
         whole = {name: value for name, value in arm.settings.items() if name != "task.arrays"}
         few: dict[str, Any] = {**words, "task": opened(words["task"])}
-        for name in ("implementation", "device"):  # what `auto` comes to is chosen for each change anew
+        for name in MAY_BE_AUTO:  # what `auto` comes to is chosen for each change anew
             without = {key: value for key, value in few.items() if key != name}
             few = without if _same(without, arm) else few
         return few if _same(few, arm) else {**whole, "task": few["task"]}

@@ -9,6 +9,7 @@ from typing import Any
 
 from paribus.config.overrides import SettingsError, assemble, full_name
 from paribus.config.registries import USER_DEFINED
+from paribus.config.settings import MAY_BE_AUTO
 from paribus.config.user_code import UserDefined
 from paribus.config.values import Value, format_value
 from paribus.records.metrics import PRIMARY
@@ -19,8 +20,6 @@ SEEDS = "6..20"
 
 _USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
 _KINDS = ("recipe", "model", "optimizer", "loss")
-_CHOSEN = ("implementation", "device")
-"""Settings that stand at `auto` in a command, and in a record at what that came to."""
 
 
 def seeds_for(arm: ArmRecord, seeds: str = SEEDS) -> str:
@@ -48,7 +47,7 @@ def arm_words(study: StudyRecord, arm: ArmRecord) -> dict[str, Value] | None:
     typed = _typed(study, arm, flat)
     if table:
         return {"task": task, **(typed if typed is not None else {k: v for k, v in flat.items() if k != "task"})}
-    if typed is not None and _makes({"task": task, **typed}, flat, apart_from=_CHOSEN):
+    if typed is not None and _makes({"task": task, **typed}, flat, apart_from=MAY_BE_AUTO):
         return {"task": task, **typed}
     return least_words(flat, flat)
 
