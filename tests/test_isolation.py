@@ -81,7 +81,7 @@ def test_what_a_metric_sets_reaches_nobody(tmp_path: Path, task: str) -> None:
         if task == "own":
             study = paribus.train(DATA, model={"net": Net}, **words)
         else:
-            study = paribus.train("moons", implementation=task, init="default", **words)
+            study = paribus.train("moons", **{**words, "implementation": task}, init="default")
     assert settings_of_the_process() == before
     assert "PARIBUS_TEST_SET" not in os.environ
     assert study.table()["test_setting"].tolist()[0] in (1.0, 2.0)
