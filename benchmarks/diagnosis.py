@@ -2,7 +2,9 @@
 
     python benchmarks/diagnosis.py --half report            # the half that no threshold was chosen on
     python benchmarks/diagnosis.py --half tune              # the half that the thresholds were chosen on
+    python benchmarks/diagnosis.py --half again             # every place, with seeds that no rule was seen on
     python benchmarks/diagnosis.py --half tune --keep FOLDER  # keeps the runs; a second call only diagnoses again
+    python benchmarks/diagnosis.py --half again --as-loops  # by their losses alone, as of a loop of the user's
 
 Plants and healthy runs are lists of settings, made by a rule below; the seed of each is its place in the list. The
 even places are the half `tune`, the odd ones the half `report`.
@@ -27,6 +29,7 @@ import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +38,7 @@ from diagnosis_plants import CODES, HALVES, Trial, module, trials
 
 import paribus
 from paribus.findings.diagnosis import diagnose
-from paribus.records.record import Status, StudyRecord
+from paribus.records.record import Pictures, Status, StudyRecord
 
 MARGIN = 0.03
 """Of accuracy, or of R^2."""
@@ -68,6 +71,15 @@ def train(trial: Trial, seed: int, folder: Path) -> paribus.Study:
     ):
         warnings.simplefilter("ignore")
         return paribus.train(task, seeds=[seed], out=folder, jobs=1, **more, **words)
+
+
+def as_loop(record: StudyRecord) -> StudyRecord:
+    """What a loop of the user's that logs its losses would leave of this run."""
+    arms = [
+        replace(arm, runs=[replace(run, pictures=Pictures(), status=Status.DONE) for run in arm.runs])
+        for arm in record.arms
+    ]
+    return replace(record, arms=arms, own_loop=True, class_counts={}, remarks={})
 
 
 def score(record: StudyRecord) -> float:
@@ -105,6 +117,7 @@ def main() -> None:
     parser.add_argument("--half", choices=[*HALVES, "both"], default="report")
     parser.add_argument("--keep", type=Path, help="a folder for the runs, which are not trained again")
     parser.add_argument("--only", default="", help="codes, joined by commas; healthy for the healthy runs")
+    parser.add_argument("--as-loops", action="store_true", help="look at the losses alone, as of a loop of the user's")
     parser.add_argument("--missed", action="store_true", help="list every plant that was not found")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as thrown_away:
@@ -120,10 +133,12 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
     for seed, trial in mine:
         if not trial.code:
             best[trial.task] = max(best[trial.task], score(records[seed]))
+    shown = {seed: as_loop(one) for seed, one in records.items()} if asked.as_loops else records
     well = [(s, t) for s, t in mine if not t.code and score(records[s]) >= best[t.task] - MARGIN]
     if not only or "healthy" in only:
-        _tell_healthy(well, records, len([1 for _, trial in mine if not trial.code]))
-    _tell_plants([(s, t) for s, t in mine if t.code], records, best, missed=asked.missed)
+        _tell_healthy(well, shown, len([1 for _, trial in mine if not trial.code]))
+    plants = [(s, t) for s, t in mine if t.code and harmed(t, records[s], best[t.task.split()[-1]])]
+    _tell_plants(plants, shown, Counter(t.code for _, t in mine), missed=asked.missed)
     print(f"{len(mine)} runs, {time.perf_counter() - begun:.0f} s")
 
 
@@ -145,18 +160,17 @@ def _tell_healthy(well: Sequence[tuple[int, Trial]], records: dict[int, StudyRec
 
 
 def _tell_plants(
-    mine: Sequence[tuple[int, Trial]], records: dict[int, StudyRecord], best: dict[str, float], *, missed: bool
+    plants: Sequence[tuple[int, Trial]], records: dict[int, StudyRecord], trials: Counter[str], *, missed: bool
 ) -> None:
     print(f"{'code':24}{'plants':>7}{'harmless':>9}{'found':>7}{'first':>7}  recall  else told")
     for code in CODES:
-        trials = [(seed, trial) for seed, trial in mine if trial.code == code]
-        kept = [(s, t) for s, t in trials if harmed(t, records[s], best[t.task.split()[-1]])]
+        kept = [(seed, trial) for seed, trial in plants if trial.code == code]
         told = {seed: [one.code for one in diagnose(records[seed])] for seed, _ in kept}
         found = sum(code in codes for codes in told.values())
         first = sum(codes[:1] == [code] for codes in told.values())
         others = Counter(one for codes in told.values() if code not in codes for one in (codes or ["nothing"]))
-        if trials:
-            print(f"{code:24}{len(kept):7}{len(trials) - len(kept):9}{found:7}{first:7}  {found / max(1, len(kept)):6.0%}"
+        if trials[code]:
+            print(f"{code:24}{len(kept):7}{trials[code] - len(kept):9}{found:7}{first:7}  {found / max(1, len(kept)):6.0%}"
                   f"  {', '.join(f'{name} {n}' for name, n in others.most_common())}")  # fmt: skip
         for seed, trial in kept if missed else []:
             if code not in told[seed]:

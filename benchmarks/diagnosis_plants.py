@@ -417,11 +417,19 @@ def module(
     return build
 
 
-HALVES = ("tune", "report")
+HALVES = ("tune", "report", "again")
+"""What may be measured: two halves, and `again`, every place with another seed, for rules that were changed after both
+halves had been seen."""
+
+AGAIN = 100_000
+"""What is added to the seeds of `again`."""
 
 
 def trials(half: str) -> Iterator[tuple[int, Trial]]:
-    """Every trial of a half, or of both, with its seed."""
+    """Every trial of a half, or of both, or again, with its seed."""
+    if half == "again":
+        yield from ((seed + AGAIN, trial) for seed, trial in trials("both"))
+        return
     first = [*healthy(), *plants()]
     for seed, trial in enumerate(first, FIRST_SEED):
         if half in ("both", HALVES[seed % 2]):

@@ -307,12 +307,18 @@ def test_cures_over_other_seeds_are_refused_with_what_helps(called: Called, sick
     assert "it holds cures over 2 seeds; give --seeds 2 to see them, or to go on, or remove that folder" in " ".join(
         found.stderr.split()
     )
+    again = called("diagnose", str(folder), "--cure")  # without --seeds it goes on as it began
+    assert again.returncode == 0, again.stderr
+    assert "as it is" in again.stdout
+    assert read(folder / "cures" / "arm").seeds == [0, 1]
 
 
 def test_what_is_not_looked_at_is_said() -> None:
     none = StudyRecord(name="s", factors=[], seeds=[0], primary_metric="x", arms=[], own_loop=True)
     loop = replace(none, arms=[ArmRecord("a", {}, [healthy(0)])])
-    assert looked(loop).told.startswith("0 runs looked at; not looked at: 1 run of a loop of your own")
+    assert looked(loop).told.startswith(
+        "1 run looked at; not looked at: the layers, of which a loop of your own records"
+    )
     failed = replace(
         loop, own_loop=False, arms=[ArmRecord("a", {}, [healthy(0), replace(healthy(0), status=Status.FAILED)])]
     )
@@ -320,7 +326,7 @@ def test_what_is_not_looked_at_is_said() -> None:
     assert told.startswith(
         "1 run looked at; not looked at: 1 run that failed or had not come to an end; the layers of a"
     )
-    assert diagnosis_text(Findings.of(loop)).startswith("nothing found; 0 runs looked at")
+    assert diagnosis_text(Findings.of(loop)).startswith("nothing found; 1 run looked at")
 
 
 @pytest.mark.parametrize("name", ["plain", "tuned", "claims", "interrupted"])

@@ -20,7 +20,7 @@ import paribus
 from paribus.config.optimizers import OPTIMIZERS
 from paribus.findings.diagnosis import diagnose
 from paribus.findings.diagnosis.case import Case
-from paribus.findings.diagnosis.rates import CUSTOMARY
+from paribus.findings.diagnosis.rates import CUSTOMARY, USUAL
 from paribus.findings.diagnosis.symptoms import THRESHOLDS
 from paribus.findings.diagnosis.table import TABLE
 from paribus.records.record import WRONG_GRADIENT, ArmRecord, DatasetInfo, Pictures, RunRecord, Status, StudyRecord
@@ -350,10 +350,24 @@ def test_a_rate_that_shows_in_what_it_does_is_told_by_that(code: str, change: Ch
         assert codes(study(change, settings={"optimizer": "sgd", "optimizer.lr": rate}, **more)) == [code]
 
 
+@given(curvature=st.floats(1e-3, 1e6), optimizer=st.sampled_from(sorted(CUSTOMARY)))
+def test_a_rate_to_begin_with_is_stable(curvature: float, optimizer: str) -> None:
+    """Of gradient descent it is below 2 / curvature; the others' steps are not the gradient's size."""
+
+    def steep(curve: dict[str, Any], vitals: dict[str, Any]) -> None:
+        half_learned(curve, vitals)
+        vitals["curvature"] = np.array([curvature, np.nan, np.nan])
+
+    settings = {"optimizer": optimizer, "optimizer.lr": 100.0}
+    ((_, offered),) = cures_of(steep, "rate-out-of-range", settings=settings)[0].items()
+    assert float(offered) < 2 / curvature if optimizer == "sgd" else float(offered) == USUAL[optimizer]
+
+
 def test_every_optimizer_has_a_customary_rate_and_begins_with_one() -> None:
     for name, config in OPTIMIZERS.items():
         low, high = CUSTOMARY[name]
         assert low < config(name=name).lr < high
+        assert low < USUAL[name] < high
 
 
 def test_every_code_has_a_record_that_shows_it() -> None:
@@ -369,6 +383,22 @@ def small_loss_rises(curve: dict[str, Any], _: dict[str, Any]) -> None:
     curve["test_loss"] = np.abs(np.linspace(-0.03, 0.03, EVALUATIONS)) + 0.01
 
 
+def nearly_all_right(curve: dict[str, Any], vitals: dict[str, Any]) -> None:
+    cut_short(curve, vitals)
+    curve["train_accuracy"] = np.full(EVALUATIONS, 0.99)
+
+
+def falls_by_chance(name: str) -> Change:
+    """In the last quarter, but not in the second half as a whole."""
+
+    def change(curve: dict[str, Any], vitals: dict[str, Any]) -> None:
+        cut_short(curve, vitals)
+        curve[name] = curve[name] + 0.04 * np.sin(np.arange(EVALUATIONS) + 0.3)
+        curve[name][-1] = min(curve[name]) - 0.001
+
+    return change
+
+
 def shrunk(_: dict[str, Any], vitals: dict[str, Any]) -> None:
     vitals["dead"][2, 1], vitals["weight"][2, 1] = 1.0, 1e-4
 
@@ -378,6 +408,9 @@ def shrunk(_: dict[str, Any], vitals: dict[str, Any]) -> None:
     [
         (small_loss_swings, {}),
         (small_loss_rises, {}),
+        (nearly_all_right, {}),
+        (falls_by_chance("test_loss"), {}),
+        (falls_by_chance("train_loss"), {}),
         (shrunk, {}),
         (answers(0.95), told("regression-as-classes")),  # squared error of classes that learns well
         (at("one_class", 2, 1.0), {"counts": (50, 50)}),

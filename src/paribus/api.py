@@ -47,7 +47,6 @@ from paribus.study.spec import (
     target_of,
 )
 from paribus.study.stages import stages
-from paribus.study.words import SEEDS
 from paribus.tasks.arrays import data
 from paribus.training.randomness import untouched_generators
 
@@ -209,15 +208,17 @@ class Study:
         """
         return Diagnoses(self.findings)
 
-    def cure(self, seeds: int | str = SEEDS) -> Cures:
+    def cure(self, seeds: int | str | None = None) -> Cures:
         """Train each cure that a diagnosis names beside the arm as it is, over paired seeds, and judge it: a list of
         what came of each such arm, which prints as text.
 
-        `seeds`: until it is decided, or how many. Each arm has a study of its own in `folder`/cures; called again, it
-        goes on with what is missing. This study stays as it is. SettingsError for what is no number of seeds, and for
-        an arm that has what is the user's own where the study was opened from its folder: that is in no record.
+        `seeds`: until it is decided, as in "6..20", or how many; without it those that the cures began with, else 6 to
+        20. Each arm has a study of its own in `folder`/cures; called again, it goes on with what is missing. This
+        study stays as it is. SettingsError for what is no number of seeds, and for an arm that has what is the user's
+        own where the study was opened from its folder: that is in no record.
         """
-        return Cures(try_cures(self.findings, self.folder, _train_cures, seeds=str(seeds), began=self._began))
+        over = None if seeds is None else str(seeds)
+        return Cures(try_cures(self.findings, self.folder, _train_cures, seeds=over, began=self._began))
 
     @property
     def shared(self) -> Study | None:

@@ -381,7 +381,7 @@ def diagnose_study(runs: Path, *, cure: bool, seeds: str | None, as_json: bool) 
         if not as_json:
             say(diagnosis_text(findings))
         if cure:
-            for one in try_cures(findings, runs, partial(_train_cures, console), seeds=seeds or SEEDS, command=typed()):
+            for one in try_cures(findings, runs, partial(_train_cures, console), seeds=seeds, command=typed()):
                 tried.append(one)
                 if not as_json:
                     say(f"\n{one.told}")

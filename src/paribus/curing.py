@@ -27,7 +27,7 @@ def try_cures(
     folder: Path,
     train: Train,
     *,
-    seeds: str = SEEDS,
+    seeds: str | None = None,
     began: StudySpec | None = None,
     command: str = "python",
     arms: Collection[str] | None = None,
@@ -35,8 +35,9 @@ def try_cures(
     """Each arm that has a cure to try, after its cures are trained, in `folder`/cures/ARM. The study itself stays as it
     is.
 
-    `arms`: of which cures are tried, all without; `seeds`: until it is decided, `6..20`, or a number; `began`: the
-    study as Python began it. Raises SettingsError for an arm that cannot be made again, before anything is trained.
+    `arms`: of which cures are tried, all without; `seeds`: until it is decided, `6..20`, or a number; without it those
+    that the arm's cures began with, else 6..20; `began`: the study as Python began it. Raises SettingsError for an arm
+    that cannot be made again, before anything is trained.
     """
     study, todo = findings.study, []
     for arm in study.arms:
@@ -46,9 +47,11 @@ def try_cures(
             continue
         place = cures_folder(folder, arm.name)
         changes = {name: one.settings for name, one in proposed.items()}
-        spec, refused = cures_request(study, arm, changes, place, seeds=seeds, began=began, command=command)
-        if spec is not None and (place / FILE).exists():
-            _must_go_on(read(place), spec, seeds)
+        before = read(place) if (place / FILE).exists() else None
+        over = seeds or (_seeds_of(before) if before else SEEDS)
+        spec, refused = cures_request(study, arm, changes, place, seeds=over, began=began, command=command)
+        if spec is not None and before is not None:
+            _must_go_on(before, spec, over)
         todo.append((arm.name, tuple(one.code for one in found), place, proposed, spec, refused))
     for name, codes, place, proposed, spec, refused in todo:
         tried = Findings.of(train(spec)) if spec is not None else None
@@ -77,10 +80,15 @@ def _found(findings: Findings, arm: ArmRecord) -> list[Diagnosis]:
     return [one for one in findings.diagnoses if one.arm == arm.name]
 
 
+def _seeds_of(before: StudyRecord) -> str:
+    """Over which seeds cures were tried, as `--seeds` has it."""
+    return f"{before.least}..{len(before.seeds)}" if before.least else str(len(before.seeds))
+
+
 def _must_go_on(before: StudyRecord, spec: StudySpec, seeds: str) -> None:
     """SettingsError where the cures were tried over other seeds."""
     if (list(before.seeds), before.least) != (list(spec.seeds), spec.least):
-        theirs = f"{before.least}..{len(before.seeds)}" if before.least else str(len(before.seeds))
+        theirs = _seeds_of(before)
         raise SettingsError(
             [
                 f"--seeds {seeds} is not how {spec.folder} began: it holds cures over {theirs} seeds; give --seeds "

@@ -72,6 +72,16 @@ class Case:
         loss, guess = self.curve("train_loss"), self.guess
         return 1 - loss / guess if guess else np.zeros(0)
 
+    def right(self, *splits: str) -> float | None:
+        """In the end, what share of the answers that guessing gets wrong is right, on the first of some splits that has
+        a curve of it; None where that is not known, and of numbers to predict."""
+        for split in splits:
+            accuracy, counts = self.curve(f"{split}_accuracy"), self.counts.get(split, ())
+            if len(accuracy) and np.isfinite(accuracy[-1]) and sum(counts) > max(counts, default=0):
+                guessing = max(counts) / sum(counts)
+                return float((accuracy[-1] - guessing) / (1 - guessing))
+        return None
+
     @property
     def plateau(self) -> float:
         """The share of training, from its start, in which nothing was learned; NaN where that is not known.

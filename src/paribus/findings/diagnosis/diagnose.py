@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paribus.findings.diagnosis import loops
 from paribus.findings.diagnosis.case import Case
 from paribus.findings.diagnosis.symptoms import Found
 from paribus.findings.diagnosis.table import TABLE, Change, Symptom
@@ -39,8 +40,8 @@ class Diagnosis:
 
 @np.errstate(all="ignore")
 def diagnose(study: StudyRecord) -> list[Diagnosis]:
-    """Every arm's diagnoses, the deepest cause first; none of loops of the user's and of estimators, of whose networks
-    nothing is known.
+    """Every arm's diagnoses, the deepest cause first; of loops of the user's what their losses tell, and none of
+    estimators, of whose networks nothing is known.
 
     A symptom that another one explains is not told beside it.
 
@@ -48,7 +49,7 @@ def diagnose(study: StudyRecord) -> list[Diagnosis]:
     []
     """
     if study.own_loop:
-        return []
+        return [one for arm in study.arms for one in _of_loop(arm)]
     return [one for arm in study.arms if not arm.whole_fit for one in _of_arm(study, arm)]
 
 
@@ -61,9 +62,20 @@ def _of_arm(study: StudyRecord, arm: ArmRecord) -> list[Diagnosis]:
     cases.sort(key=lambda case: case.vitals is None)  # the one with looks first
     if cases and (said := [one for one in study.remarks.get(arm.name, ()) if WRONG_GRADIENT in one]):
         return [_wrong_gradient(arm, said[0], [case.run.seed for case in cases])]
+    return _by_table(arm, cases, TABLE)
+
+
+def _of_loop(arm: ArmRecord) -> list[Diagnosis]:
+    read = [one for run in arm.runs if run.status is Status.DONE and (one := loops.read(run)) is not None]
+    known = [symptom for symptom in TABLE if symptom.code in loops.CODES]
+    return _by_table(arm, [Case(arm.settings, run, {}) for run in read], known)
+
+
+def _by_table(arm: ArmRecord, cases: Sequence[Case], table: Sequence[Symptom]) -> list[Diagnosis]:
+    """What some runs of an arm show. A symptom that another one explains is left out."""
     found: list[Diagnosis] = []
     explained: set[str] = set()
-    for symptom in TABLE:
+    for symptom in table:
         if symptom.code in explained or (symptom.alone and found):
             continue
         shown = [(case, what) for case in cases if (what := symptom.shows(case)) is not None]

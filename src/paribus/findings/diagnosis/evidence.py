@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paribus.findings.diagnosis import loops
 from paribus.findings.diagnosis.case import Case
 from paribus.findings.diagnosis.diagnose import Diagnosis
 from paribus.records.record import StudyRecord
@@ -72,6 +73,8 @@ def evidence(study: StudyRecord, found: Diagnosis) -> Evidence | None:
     overlap, or where the record has no such numbers."""
     arm = next((one for one in study.arms if one.name == found.arm), None)
     run = next((one for one in arm.runs if one.seed == found.seeds[0]), None) if arm else None
+    if run is not None and study.own_loop:
+        run = loops.read(run)
     if arm is None or run is None:
         return None
     case = Case(arm.settings, run, study.class_counts.get(run.task.fingerprint, {}))

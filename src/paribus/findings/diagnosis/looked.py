@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paribus.findings.diagnosis import loops
 from paribus.records.record import Status, StudyRecord
 
 
@@ -29,7 +30,7 @@ def looked(study: StudyRecord) -> Looked:
     """
     whole = sum(len(arm.runs) for arm in study.arms)
     if study.own_loop:
-        return Looked(0, (f"{_runs(whole)} of a loop of your own, of whose network nothing is recorded",) * bool(whole))
+        return _at_loops(study, whole)
     networks = [arm for arm in study.arms if not arm.whole_fit]
     runs = [run for arm in networks for run in arm.runs]
     ended = [run for run in runs if run.status in (Status.DONE, Status.DIVERGED)]
@@ -43,6 +44,20 @@ def looked(study: StudyRecord) -> Looked:
         names = ", ".join(blind[:3]) + (f" and {len(blind) - 3} more" if len(blind) > 3 else "")
         left_out.append(f"the layers of {names}, of which no run has a record (their curves were)")
     return Looked(len(ended), tuple(left_out))
+
+
+def _at_loops(study: StudyRecord, whole: int) -> Looked:
+    """Of loops of the user's the losses that they logged are looked at."""
+    ended = [run for arm in study.arms for run in arm.runs if run.status is Status.DONE]
+    seen = sum(loops.read(run) is not None for run in ended)
+    left_out = []
+    if seen:
+        left_out.append("the layers, of which a loop of your own records nothing (their losses were)")
+    if blind := len(ended) - seen:
+        left_out.append(f"{_runs(blind)} of a loop of your own that logged no {loops.TRAIN[0]} (or one below 0)")
+    if open_ := whole - len(ended):
+        left_out.append(f"{_runs(open_)} that failed or had not come to an end")
+    return Looked(seen, tuple(left_out))
 
 
 def _runs(count: int) -> str:

@@ -39,12 +39,30 @@ def out_of_range(case: Case) -> Found | None:
     return Found(f"the rate of {optimizer} is {rate:g}, and customary is more than {low:g} and less than {high:g}")
 
 
-def nearest(case: Case) -> float | None:
-    """A rate inside of what is customary: its tenth part below the upper end, or a thousand times the lower one."""
-    rate, limits = case.settings.get("optimizer.lr"), CUSTOMARY.get(str(case.settings.get("optimizer")))
-    if limits is None or not isinstance(rate, int | float):
-        return None
-    return limits[1] / 10 if rate >= limits[1] else limits[0] * 1000
+USUAL: dict[str, float] = {
+    "sgd": 0.1,
+    "adagrad": 0.01,
+    "adam": 0.001,
+    "adamw": 0.001,
+    "nadam": 0.001,
+    "rmsprop": 0.001,
+    "lion": 0.0001,
+    "muon": 0.02,
+}
+"""Where to begin with each optimizer.
+
+Sources: SGD of K. He et al., Deep residual learning (2016), 3.4; Adam and its kin of Kingma and Ba (2015), algorithm 1;
+RMSprop of T. Tieleman and G. Hinton, Lecture 6.5 (2012); Adagrad as in PyTorch; Lion of Chen et al. (2023), 5; Muon of
+Jordan (2024).
+"""
+
+
+def usual(case: Case) -> float | None:
+    """A rate to begin with: for gradient descent no more than half of what is stable at the start, 2 / curvature."""
+    rate = USUAL.get(str(case.settings.get("optimizer")))
+    if rate is None or case.settings.get("optimizer") != "sgd" or not case.curvature > 0:
+        return rate
+    return min(rate, float(f"{1 / case.curvature:.1g}"))
 
 
 def _learned_little(case: Case) -> bool:

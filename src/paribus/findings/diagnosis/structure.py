@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from paribus.findings.diagnosis.case import Case
 from paribus.findings.diagnosis.symptoms import THRESHOLDS, Found
 from paribus.records.structure import REGRESSION_AS_CLASSES, code_of, untagged
@@ -35,8 +33,5 @@ def regression_as_classes(case: Case) -> Found | None:
 
 
 def _answers_well(case: Case) -> bool:
-    accuracy, counts = case.curve("train_accuracy"), case.counts.get("train", ())
-    if case.diverged or not len(accuracy) or not np.isfinite(accuracy[-1]) or not sum(counts):
-        return False
-    guessing = max(counts) / sum(counts)
-    return guessing < 1 and bool((accuracy[-1] - guessing) / (1 - guessing) > THRESHOLDS[_WELL])
+    right = case.right("train")
+    return not case.diverged and right is not None and right > THRESHOLDS[_WELL]

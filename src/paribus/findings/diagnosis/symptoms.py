@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paribus.findings.diagnosis.case import Case
+from paribus.findings.diagnosis.case import Case, Numbers
 from paribus.records.vitals import NEIGHBOURS
 
 THRESHOLDS: dict[str, float] = {
-    "vanishing: spread of the last layer's inputs over that of the data, at the start": 0.03,
+    "vanishing: spread of the last layer's inputs over that of the data, at the start": 0.01,
     "vanishing: gradient of the first layer over that of the last, at the start": 1e-3,
     "vanishing: share of training without learning": 0.1,
     "vanishing: share of the loss of guessing that a run without such a delay has learned in the end": 0.9,
@@ -38,6 +38,8 @@ THRESHOLDS: dict[str, float] = {
     "still improving: share of what was learned that the last quarter brought": 0.06,
     "still improving: fall of the held-out loss in the last quarter, in losses of guessing": 0.015,
     "still improving: share of the loss of guessing that is learned where there is little left": 0.8,
+    "still improving: share of what guessing gets wrong that is right where there is little left": 0.92,
+    "still improving: fall of the loss in the second half, as a share of its way up and down": 0.75,
     "overfitting: rise of the loss from its lowest, as a share of it": 0.1,
     "overfitting: rise of the loss from its lowest, as a share of the loss of guessing": 0.1,
     "overfitting: share of training after the lowest": 0.2,
@@ -335,11 +337,29 @@ def improving(case: Case) -> Found | None:
     little_left = THRESHOLDS[
         "still improving: share of the loss of guessing that is learned where there is little left"
     ]
-    if not fall > limit or (len(case.learned) and case.learned[-1] > little_left):
+    if not fall > limit or (len(case.learned) and case.learned[-1] > little_left) or _nearly_all_right(case):
         return None
     if not np.isfinite(held).any() or np.nanargmin(held) < len(held) - 1 - len(held) // 10:
         return None
+    steady = THRESHOLDS["still improving: fall of the loss in the second half, as a share of its way up and down"]
+    if not min(_steadiness(loss), _steadiness(held)) > steady:
+        return None
     return Found(f"the train loss still falls: the last quarter brought {late:.0%} of all that it fell by")
+
+
+def _nearly_all_right(case: Case) -> bool:
+    """Whether the answers are right but for a few, so that more training can bring little, whatever the loss does."""
+    limit = THRESHOLDS["still improving: share of what guessing gets wrong that is right where there is little left"]
+    right = case.right("validation", "test", "train")
+    return right is not None and right > limit
+
+
+def _steadiness(loss: Numbers) -> float:
+    """What a loss fell by in the second half, as a share of its way up and down: 1 where it only falls, and about 0
+    where it goes up and down around one value."""
+    steps = np.diff(loss[-max(4, len(loss) // 2 + 1) :])
+    way = float(np.abs(steps).sum())
+    return float(-steps.sum()) / way if way else 0.0
 
 
 def overfitting(case: Case) -> Found | None:

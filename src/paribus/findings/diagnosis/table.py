@@ -119,7 +119,7 @@ def _built_in_loss(case: Case) -> list[Change]:
 
 
 def _customary(case: Case) -> list[Change]:
-    rate = rates.nearest(case)
+    rate = rates.usual(case)
     return [] if rate is None else [{"optimizer.lr": f"{rate:g}"}]
 
 
@@ -195,7 +195,7 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "rate-too-high", symptoms.too_high, _RATE, lambda case: _given(_lr(case, 0.1), _lr(case, 0.3)),
-        "Smith (2017), Cyclical learning rates, 3.3", ("dead-units", "rate-out-of-range"),
+        "Smith (2017), Cyclical learning rates, 3.3", ("dead-units",),
     ),
     Symptom(
         "dead-units", symptoms.dead, "units that give every example 0 have no gradient any more",
@@ -230,8 +230,8 @@ TABLE: tuple[Symptom, ...] = (
     ),
     Symptom(
         "overfitting", symptoms.overfitting, "what is learned after that holds of the training split alone",
-        lambda case: [{"patience": "5", "validation": "0.2"}, *({"optimizer.weight_decay": one} for one in ("0.01", "0.1"))],
-        "Prechelt, Early stopping, but when? (1998)",
+        lambda _: [{"optimizer.weight_decay": "0.01"}, {"patience": "5", "validation": "0.2"}, {"optimizer.weight_decay": "0.1"}],
+        "Krogh and Hertz, A simple weight decay can improve generalization (1991); Prechelt, Early stopping, but when? (1998)",
     ),
     Symptom(
         "still-improving", symptoms.improving, "training ended before it was done",

@@ -1,0 +1,48 @@
+"""A loop of the user's, as far as it logs losses: its curves by the names that the symptoms know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from paribus.findings.diagnosis.case import Numbers
+from paribus.records.record import RunRecord, Status
+
+TRAIN = ("train_loss", "training_loss", "loss")
+HELD_OUT = ("validation_loss", "val_loss", "valid_loss", "eval_loss", "dev_loss", "test_loss")
+"""What losses are called: by Keras, Lightning, transformers and in programs. The first that was logged is taken."""
+
+CODES = ("diverged", "overfitting", "still-improving")
+"""What a loss alone can tell. That it goes up and down tells nothing: it may be that of single batches."""
+
+
+def read(run: RunRecord) -> RunRecord | None:
+    """The run with its losses as `train_loss` and `validation_loss`, at the points where the latter was logged; None
+    where it logged no training loss, or one below 0, which has no size that a change can be measured by.
+
+    Between two such points the training loss is its mean there, as libraries log it more often. The last value of a
+    curve is the last that was logged, so it is no number only where the loss was none in the end.
+    """
+    train, held = _first(run, TRAIN), _first(run, HELD_OUT)
+    if train is None or (train < 0).any():
+        return None
+    curve = {**run.curve, "train_loss": train} | ({} if held is None else {"validation_loss": held})
+    if not np.isfinite(train[-1]) or (held is not None and not np.isfinite(held[-1])):
+        return replace(run, curve=curve, status=Status.DIVERGED, error="its loss was no number in the end")
+    points = np.flatnonzero(np.isfinite(train if held is None else held))
+    points = points[points >= np.flatnonzero(np.isfinite(train))[0]]
+    means = [_mean(train[: b + 1], since=a + 1) for a, b in pairwise([-1, *points])]
+    there = {name: values[points] for name, values in curve.items()}
+    return replace(run, curve={**there, "train_loss": np.array(means)})
+
+
+def _mean(loss: Numbers, *, since: int) -> float:
+    """Of what was logged since a place; where nothing was, the last before it."""
+    there = loss[since:][np.isfinite(loss[since:])]
+    return float(there.mean() if len(there) else loss[np.isfinite(loss)][-1])
+
+
+def _first(run: RunRecord, names: tuple[str, ...]) -> Numbers | None:
+    return next((run.curve[name] for name in names if name in run.curve), None)
