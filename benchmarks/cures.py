@@ -24,7 +24,7 @@ from pathlib import Path
 
 import diagnosis
 import numpy as np
-from diagnosis_plants import CODES, HALVES, Trial, trials
+from diagnosis_plants import AGAIN, CODES, HALVES, Trial, trials
 
 import paribus
 from paribus.config.overrides import SettingsError
@@ -83,7 +83,7 @@ def best_scores(half: str, folder: Path) -> dict[str, float]:
 def main() -> None:
     """Train, diagnose, cure, count."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=HALVES, default="report")
+    parser.add_argument("--half", choices=[*HALVES, *AGAIN], default="report")
     parser.add_argument("--keep", type=Path, help="a folder for the runs, which are not trained again")
     parser.add_argument("--only", default="", help="codes, joined by commas")
     parser.add_argument("--missed", action="store_true", help="list every plant whose first cure does not help")

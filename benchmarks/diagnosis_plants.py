@@ -417,18 +417,16 @@ def module(
     return build
 
 
-HALVES = ("tune", "report", "again")
-"""What may be measured: two halves, and `again`, every place with another seed, for rules that were changed after both
-halves had been seen."""
-
-AGAIN = 100_000
-"""What is added to the seeds of `again`."""
+HALVES = ("tune", "report")
+AGAIN = {"again": 100_000, "again-2": 200_000}
+"""What is added to the seeds where every place is trained once more: for rules that were changed after both halves had been
+seen, and then after `again` had been."""
 
 
 def trials(half: str) -> Iterator[tuple[int, Trial]]:
-    """Every trial of a half, or of both, or again, with its seed."""
-    if half == "again":
-        yield from ((seed + AGAIN, trial) for seed, trial in trials("both"))
+    """Every trial of a half, of both, or of all places again, with its seed."""
+    if half in AGAIN:
+        yield from ((seed + AGAIN[half], trial) for seed, trial in trials("both"))
         return
     first = [*healthy(), *plants()]
     for seed, trial in enumerate(first, FIRST_SEED):

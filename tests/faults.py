@@ -1177,7 +1177,7 @@ FAULTS = [
     ("records/structure.py", "return SOFTMAX_BEFORE_LOSS if _FORMERLY in remark else None", "return None", "test_diagnosis.py::test_a_softmax_that_was_recorded_before_there_were_codes"),
     ("findings/diagnosis/diagnose.py", "{}), study.remarks.get(arm.name, ()))", "{}), ())", "test_diagnosis.py::test_a_symptom_shows_alone"),
     ("findings/diagnosis/rates.py", " or not _learned_little(case)", "", "test_diagnosis.py::test_a_rate_is_out_of_range_only_where_little_was_learned"),
-    ("findings/diagnosis/symptoms.py", " or _nearly_all_right(case)", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
+    ("findings/diagnosis/symptoms.py", " or _little_left(case)", "", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
     ("findings/diagnosis/symptoms.py", "min(_steadiness(loss), _steadiness(held)) > steady", "_steadiness(loss) > steady", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
     ("findings/diagnosis/symptoms.py", "min(_steadiness(loss), _steadiness(held)) > steady", "_steadiness(held) > steady", "test_diagnosis.py::test_what_does_no_harm_is_silent"),
     ("findings/diagnosis/rates.py", "return min(rate, float(", "return max(rate, float(", "test_diagnosis.py::test_a_rate_to_begin_with_is_stable"),

@@ -412,7 +412,7 @@ def shrunk(_: dict[str, Any], vitals: dict[str, Any]) -> None:
         (falls_by_chance("test_loss"), {}),
         (falls_by_chance("train_loss"), {}),
         (shrunk, {}),
-        (answers(0.95), told("regression-as-classes")),  # squared error of classes that learns well
+        (answers(0.98), told("regression-as-classes")),  # squared error of classes that learns well
         (at("one_class", 2, 1.0), {"counts": (50, 50)}),
         (at("neighbours", 0, 0.52), {}),  # it learned what holds of the test split too
         (at("saturated", (2, 2), 0.9), {}),  # a cell that remembers

@@ -35,10 +35,10 @@ THRESHOLDS: dict[str, float] = {
     "rate too high: share of a layer's units that may be dead at the start, of those that died": 0.3,
     "rate too low: share of what was learned that the last quarter brought": 0.15,
     "rate too low: movement over the whole run, in sizes of the weights": 0.25,
-    "still improving: share of what was learned that the last quarter brought": 0.06,
-    "still improving: fall of the held-out loss in the last quarter, in losses of guessing": 0.015,
-    "still improving: share of the loss of guessing that is learned where there is little left": 0.8,
-    "still improving: share of what guessing gets wrong that is right where there is little left": 0.92,
+    "still improving: share of what was learned that the last quarter brought": 0.03,
+    "still improving: fall of the held-out loss in the last quarter, in losses of guessing": 0.002,
+    "still improving: share of the loss of guessing that is learned, with little left": 0.8,
+    "still improving: share of what guessing gets wrong that is right, with little left": 0.92,
     "still improving: fall of the loss in the second half, as a share of its way up and down": 0.75,
     "overfitting: rise of the loss from its lowest, as a share of it": 0.1,
     "overfitting: rise of the loss from its lowest, as a share of the loss of guessing": 0.1,
@@ -48,7 +48,7 @@ THRESHOLDS: dict[str, float] = {
     "one class: share of the predictions": 0.995,
     "one class: share of the most frequent class over that of an even deal": 1.3,
     "clipping: share of steps": 0.98,
-    "regression as classes: share of what guessing gets wrong that is right in the end, where all is well": 0.8,
+    "regression as classes: share of what guessing gets wrong that is right in the end, where all is well": 0.92,
 }
 
 
@@ -334,10 +334,7 @@ def improving(case: Case) -> Found | None:
     held = next((case.curve(name) for name in ("validation_loss", "test_loss") if len(case.curve(name))), loss)
     fall = float(held[-1 - len(held) // 4] - held[-1]) / case.scale
     limit = THRESHOLDS["still improving: fall of the held-out loss in the last quarter, in losses of guessing"]
-    little_left = THRESHOLDS[
-        "still improving: share of the loss of guessing that is learned where there is little left"
-    ]
-    if not fall > limit or (len(case.learned) and case.learned[-1] > little_left) or _nearly_all_right(case):
+    if not fall > limit or _little_left(case):
         return None
     if not np.isfinite(held).any() or np.nanargmin(held) < len(held) - 1 - len(held) // 10:
         return None
@@ -347,11 +344,14 @@ def improving(case: Case) -> Found | None:
     return Found(f"the train loss still falls: the last quarter brought {late:.0%} of all that it fell by")
 
 
-def _nearly_all_right(case: Case) -> bool:
-    """Whether the answers are right but for a few, so that more training can bring little, whatever the loss does."""
-    limit = THRESHOLDS["still improving: share of what guessing gets wrong that is right where there is little left"]
+def _little_left(case: Case) -> bool:
+    """Whether more training can bring little: of classes nearly all answers are right, whatever the loss does; else
+    most of the loss of guessing is gone."""
     right = case.right("validation", "test", "train")
-    return right is not None and right > limit
+    if right is not None:
+        return right > THRESHOLDS["still improving: share of what guessing gets wrong that is right, with little left"]
+    limit = THRESHOLDS["still improving: share of the loss of guessing that is learned, with little left"]
+    return len(case.learned) > 0 and bool(case.learned[-1] > limit)
 
 
 def _steadiness(loss: Numbers) -> float:
