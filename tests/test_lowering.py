@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load as load_weights
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,6 +35,7 @@ from paribus.report.show import as_json
 from paribus.study.dry_run import expected
 from paribus.study.reading import read
 from paribus.study.stages import foreseen
+from paribus.study.store import Store
 from paribus.tasks import Task, load
 from paribus.training.isolation import isolated
 from paribus.training.sampling import epochs
@@ -373,6 +375,8 @@ class Odd(nn.Module):
                 return self.two(x)
             case "counts":
                 self.calls += 1
+            case "outside" if self.training:
+                _SWITCH["calls"] += 1
             case "draws":
                 x = x + torch.randn(6)
             case "drops by chance" if torch.rand(()) < 0.5:
@@ -429,6 +433,7 @@ REASONS = {
     "training": "its forward is another in training than in evaluation",
     "values": "what it does depends on the values of a tensor",
     "counts": "its forward changes the attribute calls",
+    "outside": "its forward changes something outside of the module",
     "draws": "its forward draws random numbers",
     "drops by chance": "its forward draws random numbers",
     "last": "an activation follows its last linear layer",
@@ -574,10 +579,13 @@ def test_auto_takes_it_and_says_why(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert not why.endswith("auto")
     shown = as_json(study.findings)
     assert [one["backend"] for one in json.loads(json.dumps(shown))["arms"]] == [line, why]
-    runs = {arm.name: arm.runs[0] for arm in record.arms}
-    kept = weights_of(runs["model=sequential"])
+    store = Store.open(tmp_path)
+    kept = store.artifact("model=sequential", 0, "weights")
+    assert store.artifact("model=sequential", 0, "predictions") is not None
+    store.close()
+    assert kept is not None
     module = sequential()
-    module.load_state_dict({name: torch.from_numpy(value) for name, value in kept.items()})
+    module.load_state_dict({name: torch.from_numpy(value) for name, value in load_weights(kept).items()})
 
 
 def asked(folder: Path, model: Any, **more: Any) -> Any:

@@ -74,8 +74,10 @@ class FusedBackend(Backend):
             return alone
         from paribus.backends.fused_runner import loops
         from paribus.backends.lowering.prove import prove
+        from paribus.backends.lowering.run import lowered
         from paribus.backends.lowering.trace import NotLowered
 
+        lowered.cache_clear()  # a function may read what has changed since, as a file
         try:
             _ready(loops(settings, lambda: task), settings.precision)
             with self.threads(1):

@@ -18,7 +18,9 @@ from paribus.backends.torch.kept import likeness, unlike
 from paribus.backends.torch.learner import DTYPES
 from paribus.backends.torch.models import users_module
 from paribus.backends.torch.user_code import UserCodeLearner
+from paribus.config.identity.library import is_library_class
 from paribus.config.settings import Settings
+from paribus.config.user_code import code_fingerprint
 from paribus.fused.compile import engine_of, loops_of
 from paribus.fused.engine import Mlp
 from paribus.fused.mlp_general_engine import GeneralMlp
@@ -51,8 +53,13 @@ def lowered(settings: Settings, inputs: tuple[int, ...]) -> Lowered:
     `inputs`: an example's shape."""
     plan = Plan(0)
     module = made(settings, plan)
+    classes = [one for one in dict.fromkeys(map(type, module.modules())) if not is_library_class(one)]
+    reached = [code_fingerprint(one) for one in classes]
     with isolated(plan.evaluation_state(0)):
-        return Lowered(recognise(module, inputs), likeness(module))
+        found = Lowered(recognise(module, inputs), likeness(module))
+    if [code_fingerprint(one) for one in classes] != reached:
+        raise NotLowered("its forward changes something outside of the module, in a closure or a global")
+    return found
 
 
 def loops(settings: Settings, task: Task) -> str:
