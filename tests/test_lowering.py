@@ -22,12 +22,13 @@ from paribus.backends.base import BACKENDS
 from paribus.backends.dispatch import resolve, train
 from paribus.backends.lowering.prove import prove
 from paribus.backends.lowering.recognise import recognise
-from paribus.backends.lowering.run import LoweredRun
+from paribus.backends.lowering.run import LoweredRun, loops
 from paribus.backends.lowering.trace import NotLowered
 from paribus.backends.torch.user_code import UserCodeLearner
 from paribus.config.overrides import SettingsError
 from paribus.config.settings import Settings
 from paribus.config.user_code import user_defined
+from paribus.fused.compile import ready
 from paribus.plan import Plan
 from paribus.records.record import Status
 from paribus.records.run import Run
@@ -293,6 +294,7 @@ def test_whatever_is_recognised_is_the_same(words: list[str]) -> None:
         return
     chosen = settings_for(chain, clip=None)
     task, plan = load(chosen, 0), Plan(5)
+    ready("float64", print, loops(chosen, task))
     mine = LoweredRun(chosen, task, plan, list(task.splits))
     (state,) = plan.generator_states(0, 1)
     with isolated(state):

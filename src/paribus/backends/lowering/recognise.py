@@ -156,11 +156,12 @@ class _Reader:
     def _module(self, node: fx.Node) -> None:
         module = self.modules[str(node.target)]
         kind = type(module)
-        if kind in (nn.Flatten, nn.Identity) and not self.layers:
+        nothing = kind is nn.Identity or (kind is nn.Dropout and module.p == 0)
+        if (nothing or kind is nn.Flatten) and not self.layers:
             self._flattens(node, lambda args, kwargs: module(*args, **kwargs))
             return
         self._follows(node)
-        if kind is nn.Identity or (kind is nn.Dropout and module.p == 0):
+        if nothing:
             self.current = node
         elif kind is nn.Linear:
             self._linear(node, module)  # type: ignore[arg-type]
