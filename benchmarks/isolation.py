@@ -55,6 +55,7 @@ def study(folder: Path) -> float:
     begun = process_time()
     paribus.compare(
         paribus.data(X, Y, name="breast cancer"),
+        implementation="torch",
         model=[plain, batch_norm],
         metrics={"recall": recall_score},
         optimizer="adam",

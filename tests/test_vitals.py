@@ -73,7 +73,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("words", WORDS)
-@pytest.mark.parametrize("implementation", ["numpy", "torch", "fused"])
+@pytest.mark.parametrize("implementation", ["numpy", "torch", "fused", "stacked"])
 def test_looking_changes_nothing(words: str, implementation: str) -> None:
     try:
         settings = settings_of(f"{words.replace(' n=300', '')} implementation={implementation}")
@@ -94,11 +94,47 @@ def test_looking_changes_nothing_of_a_users_module() -> None:
     assert np.isfinite(found.gradient).all()
 
 
+class Quiet(Net):
+    """It counts nothing, so that many runs of it can go together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.body(x)
+        return logits
+
+
+def test_a_users_module_is_looked_at_among_others_as_alone() -> None:
+    """Of several runs in a stack one is looked at, by its own weights; no number of any changes."""
+
+    def together(*, pictures: bool) -> Recorder:
+        settings = resolve({**values, "implementation": "stacked"})
+        runs = [Run(settings, seed, frozenset({"weights"}), pictures=pictures and seed == 3) for seed in (1, 3, 5)]
+        recorder = Recorder()
+        train(runs, lambda run: load(settings, run.seed), recorder)
+        return recorder
+
+    values = {"task": "moons", "model": user_defined(Quiet), "epochs": 4, "precision": "float64", "optimizer": "sgd"}
+    looked, plain = together(pictures=True), together(pictures=False)
+    for mine, other in zip(looked.outcomes, plain.outcomes, strict=True):
+        assert mine.weights is not None
+        assert other.weights is not None
+        for name, value in mine.weights.items():
+            np.testing.assert_array_equal(value, other.weights[name])
+    assert [one.pictures.vitals is None for one in looked.outcomes] == [True, False, True]
+    found, alone = (
+        looked.outcomes[1].pictures.vitals,
+        vitals_of(ran(resolve({**values, "implementation": "torch"}))),
+    )
+    assert found is not None
+    assert found.layers == alone.layers == ["body.0", "body.4"]
+    for name, value in vars(alone).items():
+        np.testing.assert_allclose(getattr(found, name), value, rtol=1e-6, atol=1e-12, err_msg=name)
+
+
 @pytest.mark.parametrize("words", [*WORDS[:2], WORDS[4]])
 def test_all_backends_look_alike(words: str) -> None:
     one, *others = (
         vitals_of(ran(settings_of(f"{words} precision=float64 implementation={name}")))
-        for name in ("numpy", "torch", "fused")
+        for name in ("numpy", "torch", "fused", "stacked")
     )
     for other in others:
         assert one.layers == other.layers

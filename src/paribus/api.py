@@ -32,6 +32,7 @@ from paribus.records.record import Status, StudyRecord, Target
 from paribus.records.run import Callback
 from paribus.report.cures import Tried
 from paribus.study.arms import Given, seeds_of
+from paribus.study.choosing import with_backends
 from paribus.study.loops import loop_design
 from paribus.study.reading import SHARED, read
 from paribus.study.runner import carry_out, prepare
@@ -630,6 +631,7 @@ def _carried_out(asked: StudySpec) -> Study:
 
 
 def _train_cures(asked: StudySpec) -> StudyRecord:
+    asked = with_backends(asked, [asked.folder]).request
     work = prepare(asked)
     for line in work.lines():
         _Teller().on_message(line)

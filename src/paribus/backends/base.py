@@ -54,10 +54,12 @@ class Behaviour:
 @dataclass(frozen=True)
 class Trial:
     """What a trial on the data showed: why the settings cannot be trained, what there is to remark where they can, and
-    how the user's code behaves, None where there is none or it cannot be told."""
+    how the user's code behaves, None where there is none or it cannot be told. `found`: as what it trains what is the
+    user's own, in a few words, where that is not the thing itself."""
 
     refusals: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    found: str = ""
     behaviour: Behaviour | None = None
 
 
@@ -70,10 +72,10 @@ class Backend(ABC):
     whether its runs leave checkpoints from which they go on. `needs`: the library that it computes with, where an extra
     brings that; without it, it refuses everything. `in_epochs`: whether it trains epoch by epoch, so that
     epochs to a target are counted and a rate is tuned. `keeps`: what a record may hold beside the curve.
-    `side_by_side`: whether it trains many runs at once in one
-    process; others are given a process each. `own_loop`: whether the user's own loop trains, so that nothing is known
-    of its data, its evaluations or its metrics before it says so. `by_name`: whether the setting `implementation`
-    names it; others stand for what is the user's own.
+    `side_by_side`: whether it trains many runs at once in one process; others are given a process each. `in_threads`:
+    whether it does so on as many cores as there are workers. `own_loop`: whether the user's own loop trains, so that
+    nothing is known of its data, its evaluations or its metrics before it says so. `by_name`: whether the setting
+    `implementation` names it; others stand for what is the user's own.
     """
 
     name: ClassVar[str]
@@ -87,6 +89,7 @@ class Backend(ABC):
     in_epochs: ClassVar[bool] = True
     keeps: ClassVar[frozenset[str]] = frozenset({"weights", "predictions", "best"})
     side_by_side: ClassVar[bool] = False
+    in_threads: ClassVar[bool] = False
     own_loop: ClassVar[bool] = False
     by_name: ClassVar[bool] = True
 
@@ -116,6 +119,11 @@ class Backend(ABC):
         """What a trial on the data shows, where one is needed."""
         return Trial()
 
+    def on_trial(self, settings: Settings) -> bool:  # noqa: ARG002 (most can say it of settings alone)
+        """Whether only a trial on the data tells that it can train these settings: `auto` takes it after one
+        (`dispatch.preferred`)."""
+        return False
+
     def threads(self, count: int) -> AbstractContextManager[None]:
         """`count` threads for its arithmetic inside a block."""
         return blas_threads(count)
@@ -135,10 +143,10 @@ class Backend(ABC):
 
     def _takes_no(self, kind: str, name: str, own: type[Config]) -> str:
         """That it cannot have what is the user's own."""
-        others = [one.name for one in BACKENDS.values() if own in one.user_code]
+        takes_most = max(BACKENDS.values(), key=lambda one: (own in one.user_code, len(one.user_code)))
         return (
             f"implementation={self.name} cannot take {kind}={name}, which is your own: "
-            f"take implementation={others[0]}, or leave it out"
+            f"take implementation={takes_most.name}, or leave it out"
         )
 
     def _lacking(self, settings: Settings) -> Iterator[str]:

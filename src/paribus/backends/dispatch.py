@@ -6,12 +6,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paribus.backends.base import BACKENDS, Load, backend_named, backend_of
+from paribus.backends.base import BACKENDS, Backend, Load, Trial, backend_named, backend_of
 from paribus.config.implementations import UserImplementation
 from paribus.config.overrides import SettingsError, assemble, near_miss
 from paribus.config.settings import Settings
 from paribus.records.record import Outcome
 from paribus.records.run import Callback, Run
+from paribus.tasks import Task
 
 AUTO = "auto"
 
@@ -38,7 +39,7 @@ def resolve(values: Mapping[str, Any]) -> Settings:
 
 def choose(settings: Settings) -> tuple[Settings, list[str]]:
     """The settings with their backend, and what it refuses: the one that they name, or of `auto` the first that refuses
-    nothing, else the last."""
+    nothing, else the last. One that has to try the data first is passed over here: see `preferred`."""
     if isinstance(settings.implementation, UserImplementation):
         own, stands_for_it = settings.implementation, backend_of(settings)
         if own.name in (AUTO, *BACKENDS):
@@ -61,8 +62,8 @@ def choose(settings: Settings) -> tuple[Settings, list[str]]:
             return settings, [f"implementation={settings.implementation} is not allowed: {hint}"]
         return backend.settled(settings), backend.refusals(settings)
     refused: list[str] = []
-    for backend in sorted(BACKENDS.values(), key=lambda one: one.preference or 0):
-        if backend.preference is not None:
+    for backend in _by_preference():
+        if not backend.on_trial(settings):
             settled, refused = backend.settled(settings), backend.refusals(settings)
             if not refused:
                 break
@@ -77,6 +78,34 @@ def passed_over(settings: Settings) -> list[str]:
         for one in BACKENDS.values()
         if one.preference is not None and one.preference < chosen and (absent := one.absent())
     ]
+
+
+def _by_preference() -> list[Backend]:
+    found = [(one.preference, one) for one in BACKENDS.values() if one.preference is not None]
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def preferred(settings: Settings, task: Task) -> tuple[Settings, Trial] | None:
+    """What `auto` comes to when the data are known: the settings with a backend that it prefers to the one that they
+    have, and that has to try the data first; with what the trial showed, which refuses where the settings stay as they
+    are."""
+    backend = to_try(settings)
+    if backend is None:
+        return None
+    settled, refused = backend.settled(settings), backend.refusals(settings)
+    trial = Trial(refusals=refused) if refused else backend.tried(settled, task)
+    return (settings if trial.refusals else settled), trial
+
+
+def to_try(settings: Settings) -> Backend | None:
+    """The backend that `preferred` tries."""
+    own = backend_of(settings)
+    for backend in _by_preference():
+        if backend is own:
+            return None
+        if backend.on_trial(settings):
+            return backend
+    return None
 
 
 def train(runs: Sequence[Run], load: Load, callback: Callback, *, workers: int = 1) -> list[Outcome]:

@@ -6,12 +6,16 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from paribus.backends.compatibility import recurrent
+from paribus.config.models import UserModel
 from paribus.config.schedules import PlateauState
+from paribus.config.settings import Settings
+from paribus.config.user_errors import RAISED, told
 from paribus.fused import steps
 from paribus.fused.compile import engine_of, loops_of, ready
 from paribus.fused.engine import Engine
@@ -23,12 +27,46 @@ from paribus.records.run import Callback, Run
 from paribus.tasks import Task
 from paribus.training.measures import of_sums
 from paribus.training.metrics import Metrics
-from paribus.training.probes import Probes, boundary
-from paribus.training.threads import blas_threads
+from paribus.training.probes import Model, Probes, boundary
+from paribus.training.threads import blas_threads, torch_threads
+from paribus.training.vitals import LookAt
 
 _LOOK_SECONDS = 0.05
 _AHEAD = 2
 """Runs that are begun for each thread, so that none waits for the driver."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run's engine at its initial values, and what is seen of it. `look`: at a model that is not known by its
+    weights."""
+
+    engine: Engine
+    model: Model
+    look: LookAt | None = None
+
+
+def begun(settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> Begun:
+    """The beginning of a run; `splits`: those that are evaluated, the training split first."""
+    plan = Plan(seed)
+    if isinstance(settings.model, UserModel):
+        from paribus.backends.lowering.run import LoweredRun
+
+        lowered = LoweredRun(settings, task, plan, splits)
+        return Begun(lowered.engine, lowered, lowered.look)
+    engine = engine_of(loops_of(settings))(settings, task, seed, splits)
+    engine.load(initial_values(engine.shapes(), settings.init, plan, recurrent(settings)))
+    return Begun(engine, engine)
+
+
+def loops(settings: Settings, load: Callable[[], Task]) -> str:
+    """Which loops train these settings on a task, which is loaded where it is needed for that."""
+
+    if isinstance(settings.model, UserModel):
+        from paribus.backends.lowering.run import loops as lowered_loops
+
+        return lowered_loops(settings, load())
+    return loops_of(settings)
 
 
 class _Training:
@@ -52,22 +90,22 @@ class _Training:
             with np.errstate(all="ignore"):
                 settings = self.run.network
                 self.metrics = Metrics(self.run.metrics, self.task, Plan(self.run.seed))
-                engine = engine_of(loops_of(settings))(settings, self.task, self.run.seed, self.splits)
-                values = initial_values(engine.shapes(), settings.init, Plan(self.run.seed), recurrent(settings))
-                engine.load(values)
-                self.engine = engine
-                self.probes = Probes(settings, self.task, engine, Plan(self.run.seed), wanted=self.run.pictures)
+                found = begun(settings, self.task, self.run.seed, self.splits)
+                self.engine = engine = found.engine
+                self.probes = Probes(
+                    settings, self.task, found.model, Plan(self.run.seed), wanted=self.run.pictures, look=found.look
+                )
                 more, looks = True, self._wants_looks()
                 while more and not stop.is_set():
                     more = engine.advance(to_evaluation=looks)
                     if looks and self.evaluated < engine.run[0]["row"]:
-                        self._look(engine)
+                        self._look(engine, found.model)
                     self.evaluated = int(engine.run[0]["row"])  # now, as within a slice a row may stand half written
                 if not more:
-                    self.outcome = self._ended(engine)
-        except Exception as error:  # a run that fails must not take the others with it; its record says why
+                    self.outcome = self._ended(engine, found.model)
+        except RAISED as error:  # a run that fails must not take the others with it; its record says why
             where = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            reason = f"{told(error)} ({where.filename}:{where.lineno})"
             self.outcome = Outcome(status=Status.FAILED, epochs=0, error=reason)
 
     def _wants_looks(self) -> bool:
@@ -75,7 +113,7 @@ class _Training:
         run = self.run
         return bool(run.metrics or run.pictures or "best" in run.keep or run.network.schedule.plateau)
 
-    def _look(self, engine: Engine) -> None:
+    def _look(self, engine: Engine, model: Model) -> None:
         """At what is wanted of an evaluation beside its metrics: what is told of it, and the rate of what follows."""
         row = engine.rows[self.evaluated].tolist()
         if self.metrics:
@@ -83,7 +121,7 @@ class _Training:
             logits = {split: engine.logits(self.task.splits[split].x) for split in self.splits}
             self.own.append(self.metrics.measured(logits, step=step))
         if "best" in self.run.keep:
-            self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), engine.weights)
+            self.best = Best.of(self.best, int(row[steps.STEP]), self._metrics(row), model.weights)
         plateau = self.run.network.schedule.plateau
         if plateau is not None:
             self.plateau = plateau.after(self.plateau, self._metrics(row)["validation_loss"])
@@ -123,7 +161,7 @@ class _Training:
             found |= {f"{split}_{name}": value for name, value in told.items()}
         return found
 
-    def _ended(self, engine: Engine) -> Outcome:
+    def _ended(self, engine: Engine, model: Model) -> Outcome:
         """How it ended, with what is to be kept of it."""
         state = engine.run[0]
         if state["ended"] != steps.DONE:
@@ -137,7 +175,7 @@ class _Training:
         shown = Pictures() if self.probes is None else self.probes.pictures(outcome.epochs, last)
         return replace(
             outcome,
-            weights=engine.weights() if "weights" in self.run.keep else None,
+            weights=dict(model.weights()) if "weights" in self.run.keep else None,
             predictions=predicted,
             boundary=last,
             pictures=shown,
@@ -150,9 +188,12 @@ def train_fused(runs: Sequence[Run], load: Callable[[Run], Task], callback: Call
     The callback is told from this thread. KeyboardInterrupt ends the runs on their way as interrupted, with what they
     had evaluated, and is raised again.
     """
-    for model, precision in dict.fromkeys((loops_of(run.network), run.network.precision) for run in runs):
+    arms = {run.network: run for run in runs}
+    needed = [(loops(settings, partial(load, run)), settings.precision) for settings, run in arms.items()]
+    for model, precision in dict.fromkeys(needed):
         ready(precision, callback.on_message, model)
-    with blas_threads(1):  # for each run
+    users = any(isinstance(settings.model, UserModel) for settings in arms)
+    with torch_threads(1) if users else blas_threads(1):  # for each run
         return _train(runs, load, callback, threads)
 
 

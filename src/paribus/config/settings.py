@@ -65,9 +65,10 @@ class Settings(Config):
     )
     implementation: str | UserImplementation = setting(
         "auto",
-        "who computes: numpy (derivatives by hand), torch (autograd), fused (compiled, many runs at once); auto takes "
-        "fused where it can be had, else torch; a network of your own, written in NumPy, is FILE.py:CLASS",
-        "auto, numpy, torch or fused, or FILE.py:CLASS",
+        "who computes: numpy (derivatives by hand), torch (autograd), stacked (torch, many runs in each operation), "
+        "fused (compiled, many runs at once); auto takes fused where it can be had, else torch; a network of your own, "
+        "written in NumPy, is FILE.py:CLASS",
+        "auto, numpy, torch, stacked or fused, or FILE.py:CLASS",
     )
     init: Init = setting(
         Initialisation("default"),

@@ -75,7 +75,10 @@ def _of(arm: ArmRecord, kind: str) -> list[Value | None]:
 
 
 def _others(settings: Mapping[str, Value], kind: str) -> dict[str, Value]:
-    return {name: value for name, value in settings.items() if name != kind and name not in _KINDS[kind]}
+    """Settings in which two arms have to agree. By which backend a module is trained is chosen for it, and makes no
+    difference beyond rounding."""
+    apart = {kind, *_KINDS[kind]} | ({"implementation"} if kind == "model" else set())
+    return {name: value for name, value in settings.items() if name not in apart}
 
 
 def _agreement(a: ArmRecord, b: ArmRecord, metric: str, kind: str) -> Agreement:

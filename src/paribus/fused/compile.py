@@ -26,6 +26,7 @@ from paribus.config.overrides import build
 from paribus.config.settings import Settings
 from paribus.fused.compiled import FOLDER, WHY_NOT
 from paribus.fused.engine import Engine
+from paribus.fused.network import Network
 from paribus.process import end_with
 from paribus.records.record import DatasetInfo
 from paribus.tasks.task import Split, Task
@@ -42,9 +43,12 @@ _SUMS = "SHA256SUMS"
 _LASTS = {"mlp": "half a minute", "mlp_general": "a minute", "rnn": "half a minute"}
 
 
-def loops_of(settings: Settings) -> str:
-    """Which loops train these settings: those of the model, or `mlp_general` for a perceptron that is not plain."""
+def loops_of(settings: Settings, network: Network | None = None) -> str:
+    """Which loops train these settings: those of the model, or `mlp_general` for a perceptron that is not plain.
+    `network`: what a perceptron consists of that the settings do not tell."""
     model = settings.model
+    if network is not None:
+        return "mlp" if network.plain and not settings.told_loss.of_numbers else "mlp_general"
     if isinstance(model, Mlp) and settings.told_loss.of_numbers:
         return "mlp_general"
     if not isinstance(model, Mlp) or not model.hidden:

@@ -14,13 +14,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from paribus.config.models import Mlp as MlpConfig
 from paribus.config.optimizers import hidden_matrices
 from paribus.config.settings import Settings
 from paribus.fused import layout, mlp, steps
 from paribus.fused.clock import make_clock
 from paribus.fused.compiled import entry
 from paribus.fused.loop_config import LoopConfig
+from paribus.fused.network import Network
 from paribus.fused.optimizers import States
 from paribus.fused.rows import BATCH, LINE, ROW
 from paribus.fused.softmax import WORK_ROWS
@@ -92,12 +92,23 @@ class Engine(ABC):
 
     def weights(self) -> dict[str, NDArray[np.floating]]:
         """Copies of the parameters."""
+        return self._named(self.p)
+
+    def gradients(self) -> dict[str, NDArray[np.floating]]:
+        """Copies of the parameters' gradients in the last step, as clipping, penalties and the optimizer left them."""
+        return self._named(self._moved[3])
+
+    def _named(self, flat: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
         found, at = {}, 0
         for name, shape in self._shapes.items():
-            kept = self.p[at : at + math.prod(shape)].reshape(self._turned(name, np.empty(shape)).shape)
+            kept = flat[at : at + math.prod(shape)].reshape(self._turned(name, np.empty(shape)).shape)
             found[name] = np.array(self._turned(name, kept), order="C")
             at += math.prod(shape)
         return found
+
+    def step(self) -> None:
+        """Train for one step."""
+        self._train(int(self.run[0]["step"]) + 1)
 
     def advance(self, to_evaluation: bool = False) -> bool:
         """Train for a moment, or until the next evaluation if that is nearer; whether there is more to train."""
@@ -152,14 +163,18 @@ class Mlp(Engine):
     targets: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
     """Their type: classes, or in another engine numbers too."""
 
-    def __init__(self, settings: Settings, task: Task, seed: int, splits: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, task: Task, seed: int, splits: Sequence[str], network: Network | None = None
+    ) -> None:
+        """`network`: what it consists of; None for what the settings say."""
         real, loop = np.dtype(settings.precision), LoopConfig.of(settings, seed, len(task.train))
-        sizes = (task.floats(task.train.x[:1], real).size, *settings.mlp.hidden, task.outputs)
-        self.layout, work = self._laid_out(settings.mlp, sizes)
+        if network is None:
+            network = Network.of(settings.mlp, task.floats(task.train.x[:1], real).size, task.outputs)
+        self.layout, work = self._laid_out(network)
         x, y, bounds, blocks = _examples(task, (real, self.targets), tuple(splits), bool(self.layout[0, layout.WIDE]))
         count = int(self.layout[-1, layout.BIAS] + self.layout[-1, layout.N_OUT])
-        self._begin(loop, self._shapes_of(settings.mlp, sizes), len(bounds) - 1, 6 * count * loop.facts["batch"])
-        run, dropout = self.run[0], settings.mlp.dropout
+        self._begin(loop, self._shapes_of(network), len(bounds) - 1, 6 * count * loop.facts["batch"])
+        run, dropout = self.run[0], network.dropout
         run["dropout"], run["drop_below"], run["keep_scale"] = dropout > 0, round(dropout * 2**32), 1 / (1 - dropout)
         run["work"] = work
         self._s = aligned(work + WORK_ROWS * ROW, real)
@@ -174,12 +189,12 @@ class Mlp(Engine):
         self._into(numbers, out)
         return out
 
-    def _laid_out(self, model: MlpConfig, sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], int]:  # noqa: ARG002
+    def _laid_out(self, network: Network) -> tuple[NDArray[np.int64], int]:
         """Of each layer what `layout.py` names; and where the rows of work begin."""
-        return laid_out(sizes)
+        return laid_out(network.sizes)
 
-    def _shapes_of(self, model: MlpConfig, sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:  # noqa: ARG002
-        return linear_shapes(sizes)
+    def _shapes_of(self, network: Network) -> dict[str, tuple[int, ...]]:
+        return linear_shapes(network.sizes)
 
     def _into(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """The logits of inputs (n, features)."""

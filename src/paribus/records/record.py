@@ -343,7 +343,8 @@ class StudyRecord:
     `class_names`: the fingerprint of a task's data before they were split -> what they call class 0, 1, ...;
     `least`: after so many of the seeds it may be decided, and then ends, None where all are trained; `asked`: the
     seeds that were asked for at once, and those that were when results were known; `seeds` are in this order;
-    `remarks`: an arm's name -> what was remarked on the user's code and data; `files`: a task's name -> the file that
+    `remarks`: an arm's name -> what was remarked on the user's code and data; `backends`: an arm's name -> why its
+    backend was chosen, where that needed a reason; `files`: a task's name -> the file that
     its table was read from; `damages`: what of the record could not be read, and is left out; `own_loop`: whether loops
     of the user's trained it, whose metrics have whatever names they gave.
     """
@@ -365,6 +366,7 @@ class StudyRecord:
     class_counts: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    backends: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     damages: tuple[str, ...] = ()
     least: int | None = None

@@ -150,6 +150,7 @@ def _arm(findings: Findings, arm: ArmRecord) -> dict[str, Any]:
     return {
         "name": arm.name,
         "settings": dict(arm.settings),
+        "backend": findings.study.backends.get(arm.name),
         "task": _task(arm),
         "runs": [
             {

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import islice, product
 from math import prod
 
-from paribus.backends.dispatch import resolve
+from paribus.backends.dispatch import AUTO, resolve
 from paribus.config.loops import LoopSettings
 from paribus.config.models import UserEstimator
 from paribus.config.overrides import Listed, Mistakes, SettingsError, by_full_name, split_words
@@ -35,10 +35,14 @@ Given = Value | UserDefined
 
 @dataclass(frozen=True)
 class Arm:
-    """One combination of settings that a study compares. `name`: its values of the factors."""
+    """One combination of settings that a study compares. `name`: its values of the factors. `left_open`: settings that
+    were left at `auto`, whatever they came to (`choosing.with_backends`); `why`: why the one that trains it was
+    chosen, where that needs a reason."""
 
     name: str
     settings: Settings | LoopSettings
+    left_open: frozenset[str] = frozenset()
+    why: str = ""
 
     @property
     def network(self) -> Settings:
@@ -157,7 +161,7 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
             mistakes += error.mistakes
             continue
         flat = settings.flat()
-        arms.append(Arm(format_overrides({name: flat[name] for name in factors}), settings))
+        arms.append(Arm(format_overrides({name: flat[name] for name in factors}), settings, left_open(values)))
         asked = {
             name: value.name if isinstance(value, UserDefined) else format_value(value)
             for name, value in values.items()
@@ -175,6 +179,15 @@ def design(task: str, words: Sequence[str], given: Mapping[str, Sequence[Given]]
         )
     distinct([replace(arm, name=spelling) for arm, spelling in zip(arms, spellings, strict=True)])
     return Design(factors, arms, given=frozenset(parsed))
+
+
+def left_open(values: Mapping[str, object]) -> frozenset[str]:
+    """Of the settings that may be `auto` those that are. `values`: settings by full name.
+
+    >>> sorted(left_open({"task": "moons", "device": "cpu"}))
+    ['implementation']
+    """
+    return frozenset(name for name in ("implementation", "device") if values.get(name, AUTO) == AUTO)
 
 
 def _estimator(model: Given | None) -> type[UserEstimator] | None:

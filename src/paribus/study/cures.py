@@ -10,11 +10,11 @@ from paribus.backends.dispatch import resolve
 from paribus.config.overrides import SettingsError
 from paribus.config.settings import Settings
 from paribus.records.record import ArmRecord, StudyRecord
-from paribus.study.arms import Arm, Design, seeds_of
+from paribus.study.arms import Arm, Design, left_open, seeds_of
 from paribus.study.names import folder_name
 from paribus.study.runner import check
 from paribus.study.spec import StudySpec, make_request
-from paribus.study.words import CHOSEN, arm_words, least_words, seeds_for
+from paribus.study.words import arm_words, least_words, seeds_for
 from paribus.tasks.table import opened
 
 CURES = "cures"
@@ -46,7 +46,7 @@ def cures_request(
     """
     numbers = seeds_of(seeds_for(arm, seeds))  # wrong ones are no fault of a cure
     base = _values(study, arm, began)
-    sick = Arm(AS_IT_IS, resolve(base))
+    sick = Arm(AS_IT_IS, resolve(base), left_open(base))
     cured: dict[str, Arm] = {}
     refused: dict[str, str] = {}
 
@@ -69,7 +69,7 @@ def cures_request(
             settings = resolve({**base, **change})
             if settings == sick.settings or any(settings == one.settings for one in cured.values()):
                 raise SettingsError(["it makes the same arm as another"])
-            made = Arm(name, settings)
+            made = Arm(name, settings, sick.left_open)
             check(asked({name: made}))
             cured[name] = made
         except SettingsError as error:
@@ -92,13 +92,11 @@ def _values(study: StudyRecord, arm: ArmRecord, began: StudySpec | None) -> dict
     if not isinstance(settings, Settings):
         how = "call paribus.compare or train as before (what is recorded is not trained again), then study.cure()"
         raise SettingsError([f"{arm.name or study.name} has what is your own in Python, which no record holds: {how}"])
+    open_ = next(one.left_open for one in began.design.arms if one.name == arm.name) if began else frozenset()
     values, mine = settings.values(), settings.user_defined_parts()
     values |= {name: value for name, value in arm.settings.items() if name in values and name not in mine}
-    few = least_words(values, arm.settings) or values
-    for name in CHOSEN:  # a change may need another than `auto` took
-        without = {key: value for key, value in few.items() if key != name}
-        few = without if _same(without, arm) else few
-    return few
+    words = least_words(values, arm.settings) or values
+    return {name: value for name, value in words.items() if name not in open_}  # chosen for each change anew
 
 
 def _same(values: Mapping[str, Any], arm: ArmRecord) -> bool:

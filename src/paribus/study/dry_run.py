@@ -33,13 +33,15 @@ def expected(request: StudySpec) -> Expected:
             timed = backend.estimate(arm.network, load(arm.network, request.seeds[0]))
             last = seconds = None if math.isnan(timed) else timed
         arms.append(ExpectedArm(arm.name, missing, seconds))
-        at_once = cores() if backend.side_by_side and not request.timing else 1
-        total += missing * (seconds or 0.0) / (request.jobs or at_once)
+        at_once = cores() if backend.in_threads and not request.timing else 1
+        if not backend.side_by_side or backend.in_threads:
+            at_once = request.jobs or at_once
+        total += missing * (seconds or 0.0) / at_once
     return Expected(
         name=request.name,
         arms=arms,
         seeds=len(request.seeds),
-        notes=work.notes,
+        notes=list(dict.fromkeys([*(arm.why for arm in request.design.arms if arm.why), *work.notes])),
         seconds=total,
         at_most=work.at_most,
     )

@@ -46,7 +46,7 @@ from paribus.config.plugins import brought
 from paribus.config.registries import REGISTRIES
 from paribus.config.values import Value, format_overrides, listed_values
 from paribus.records.claims import Claim
-from paribus.study.arms import RANGE, Arm, Design, Given, distinct, seeds_of
+from paribus.study.arms import RANGE, Arm, Design, Given, distinct, left_open, seeds_of
 from paribus.study.named import implementation
 from paribus.study.spec import StudySpec, make_request, target_of
 from paribus.tasks.table import opened
@@ -214,7 +214,7 @@ def _design(file: StudyFile, task: Given, folder: Path) -> Design:
                 continue
             flat = settings.flat()
             parts = [table.get("name", ""), format_overrides({key: flat[key] for key in grid})]
-            arms.append(Arm(" ".join(filter(None, parts)), settings))
+            arms.append(Arm(" ".join(filter(None, parts)), settings, left_open(values)))
     if mistakes:
         raise SettingsError(mistakes)
     names = [arm.name for arm in arms]

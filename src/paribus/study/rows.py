@@ -113,6 +113,7 @@ class Rows:
             class_counts=_class_counts(read),
             class_names=_class_names(read),
             remarks=read.take("remarks", lambda value: self._remarks(value, texts), {}),
+            backends=read.take("backends", lambda value: self._whys(value, texts), {}),
             files=read.take("files", kinds.words, {}),
             least=read.take("least", kinds.whole, None),
             own_loop=any(CODE in flat for _, _, flat in self._arms.values()),
@@ -335,6 +336,10 @@ class Rows:
     def _remarks(self, value: Any, texts: Mapping[str, str]) -> dict[str, Sequence[str]]:
         told = {self.today.get(text, text): kinds.texts(lines) for text, lines in kinds.mapping(value).items()}
         return {texts[text]: list(map(kinds.plain, lines)) for text, lines in told.items() if text in texts}
+
+    def _whys(self, value: Any, texts: Mapping[str, str]) -> dict[str, str]:
+        told = {self.today.get(text, text): kinds.plain(why) for text, why in kinds.mapping(value).items()}
+        return {texts[text]: why for text, why in told.items() if text in texts}
 
 
 def _behaviour(value: object) -> None:

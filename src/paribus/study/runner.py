@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from paribus.backends.base import backend_of
+from paribus.backends.base import Trial, backend_of
 from paribus.backends.compatibility import model_mistakes
 from paribus.backends.dispatch import passed_over
 from paribus.config.overrides import SettingsError
@@ -65,11 +65,13 @@ class Work:
         return [*self.notes, f"{self.recorded} of {whole} runs are recorded already, {self.recorded_at}: {trained}"]
 
 
-def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
+def check(
+    request: StudySpec, tried: set[Settings] | None = None, made: Mapping[Settings, Trial] | None = None
+) -> list[str]:
     """What there is to say of the settings with these data; SettingsError for what the data refuse.
 
     What is the user's own is built and tried on the data, where nothing else is wrong. `tried`: settings for which that
-    is done; those of this study are added.
+    is done; those of this study are added. `made`: trials that were made to choose a backend.
     """
     tried = set() if tried is None else tried
     recipes = dict.fromkeys(arm.settings.recipe for arm in request.design.arms if arm.settings.recipe != "none")
@@ -117,7 +119,7 @@ def check(request: StudySpec, tried: set[Settings] | None = None) -> list[str]:
             notes.append(note)
         mistakes += [mistake for one in request.metrics if (mistake := metrics_refusal(one, task))]
         if not mistakes and settings not in tried:
-            trial = backend.tried(settings, task)
+            trial = (made or {}).get(settings) or backend.tried(settings, task)
             trial = replace(trial, remarks=[*trial.remarks, *task.remarks])
             mistakes += trial.refusals
             notes += trial.remarks

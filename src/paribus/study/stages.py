@@ -17,6 +17,7 @@ from pathlib import Path
 from paribus.config.settings import Settings
 from paribus.config.values import Value, format_overrides
 from paribus.records.record import FINISHED
+from paribus.study.choosing import with_backends
 from paribus.study.driver import lock
 from paribus.study.proposing import Proposing
 from paribus.study.reading import REPEATS, SHARED, read, repeat_folders
@@ -35,9 +36,10 @@ def stages(request: StudySpec) -> Iterator[tuple[StudySpec, Work]]:
     for each arm's settings; those of the last stage are tried before any compute is spent. Raises StoreError for a
     folder that cannot take the study, SettingsError where data or candidates refuse.
     """
-    tune = request.tune
+    chosen = with_backends(request, parts(request.folder))
+    request, tune = chosen.request, chosen.request.tune
     if tune is None:
-        notes = check(request)
+        notes = [*chosen.say, *check(request, made=chosen.trials)]
         if (request.folder / FILE).exists():
             with lock(request.folder):  # who carries it out is said before what there is to do in it
                 pass
@@ -46,7 +48,7 @@ def stages(request: StudySpec) -> Iterator[tuple[StudySpec, Work]]:
         yield request, outstanding(request, notes)
         return
     tried: set[Settings] = set()
-    notes = []
+    notes = chosen.say
     for one in with_repeats(request):
         found = _checked(one, tried)
         notes += [] if _is_repeat(one) else found
@@ -164,6 +166,7 @@ def tuning_stage(request: StudySpec, tune: Tune, proposed: Proposed | None = Non
 def foreseen(request: StudySpec) -> list[StudySpec]:
     """The stages as far as they can be known: a value that tuning has yet to choose is the first candidate, and one
     that a sampler has yet to propose is drawn."""
+    request = with_backends(request, parts(request.folder)).request
     if request.tune is None:
         return [request]
     return [stage for one in with_repeats(request) for stage in _foreseen(one, request.tune)]

@@ -32,6 +32,8 @@ def record(store: Store, request: StudySpec) -> None:
     with store.transaction():
         behaviours = {arm: trial.behaviour for arm, trial in trials.items() if trial.behaviour is not None}
         record_behaviour(store, behaviours)
+        if whys := store.by_arm("backends") | {arm.key: arm.why for arm in request.design.arms if arm.why}:
+            store.set("backends", whys)
         told = store.by_arm("remarks") | {arm.key: one.remarks for arm, one in trials.items()}
         if any(told.values()):
             store.set("remarks", {settings: remarks for settings, remarks in told.items() if remarks})

@@ -239,7 +239,11 @@ Proposed = Mapping[str, Sequence[Mapping[str, Value]]]
 def candidates_of(design: Design, tune: Tune, proposed: Proposed | None = None) -> Design:
     """Every arm at every candidate, or each at those `proposed` to it."""
     arms = [
-        Arm(" ".join(filter(None, (arm.name, format_overrides(values)))), at(arm, values, tune.validation))
+        replace(
+            arm,
+            name=" ".join(filter(None, (arm.name, format_overrides(values)))),
+            settings=at(arm, values, tune.validation),
+        )
         for arm in design.arms
         for values in (tune.candidates if proposed is None else proposed[arm.name])
     ]
@@ -248,7 +252,7 @@ def candidates_of(design: Design, tune: Tune, proposed: Proposed | None = None) 
 
 def chosen_for(design: Design, chosen: Mapping[str, Mapping[str, Value]], names: Sequence[str]) -> Design:
     """Every arm at the values chosen for it, on training and validation data together."""
-    arms = [Arm(arm.name, at(arm, chosen[arm.name], 0.0)) for arm in design.arms]
+    arms = [replace(arm, settings=at(arm, chosen[arm.name], 0.0)) for arm in design.arms]
     factors = [*design.factors, *(name for name in names if name not in design.factors)]
     return Design(factors, arms, named=design.named)
 

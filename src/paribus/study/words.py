@@ -19,7 +19,7 @@ SEEDS = "6..20"
 
 _USER_SETTINGS = {f"{kind}.{field}" for kind, (_, field) in USER_DEFINED.items()}
 _KINDS = ("recipe", "model", "optimizer", "loss")
-CHOSEN = ("implementation", "device")
+_CHOSEN = ("implementation", "device")
 """Settings that stand at `auto` in a command, and in a record at what that came to."""
 
 
@@ -48,7 +48,7 @@ def arm_words(study: StudyRecord, arm: ArmRecord) -> dict[str, Value] | None:
     typed = _typed(study, arm, flat)
     if table:
         return {"task": task, **(typed if typed is not None else {k: v for k, v in flat.items() if k != "task"})}
-    if typed is not None and _makes({"task": task, **typed}, flat, apart_from=CHOSEN):
+    if typed is not None and _makes({"task": task, **typed}, flat, apart_from=_CHOSEN):
         return {"task": task, **typed}
     return least_words(flat, flat)
 

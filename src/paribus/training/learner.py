@@ -36,7 +36,40 @@ stands."""
 EVERY_CAUTION: frozenset[Caution] = frozenset(get_args(Caution))
 
 
-class Learner(Protocol):
+class Trained(Protocol):
+    """What is asked of a model on its way, whoever moves it."""
+
+    def evaluate(self, split: str) -> Scores:
+        """How well a split is predicted, in evaluation mode."""
+
+    def logits(self, x: Inputs) -> NDArray[np.floating]:
+        """The outputs for each input, in evaluation mode: logits (inputs, classes), or scaled numbers (inputs, 1). Of a
+        class for each step: a row for each step of each input."""
+
+    def weights(self) -> dict[str, NDArray[np.floating]]:
+        """Copies of the parameters, and of what else a model keeps, as running statistics."""
+
+    def clipping(self) -> Mapping[str, float]:
+        """What clipping did since this was asked last: `Clipping.read`."""
+
+    def state(self) -> bytes:
+        """Model and optimizer as they stand between two steps."""
+
+    def restore(self, state: bytes) -> None:
+        """As `state` left them, to the last bit."""
+
+    def doubt(self) -> str | None:
+        """Why a run that goes on from `state` may end elsewhere than one in one piece; None where it will not."""
+
+    def watches_generators(self) -> bool:
+        """Whether `confirm` raises where anybody has drawn from NumPy's or Python's global generator."""
+
+    def confirm(self) -> None:
+        """At the end of a run, and before a checkpoint. Raises BeginAgain where what it did was not what the plan
+        says."""
+
+
+class Learner(Trained, Protocol):
     """A model with its optimizer and its data, in one implementation."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -57,41 +90,12 @@ class Learner(Protocol):
         Gradients are clipped after backward and before the optimizer, where `clip` is set.
         """
 
-    def evaluate(self, split: str) -> Scores:
-        """How well a split is predicted, in evaluation mode."""
-
-    def logits(self, x: Inputs) -> NDArray[np.floating]:
-        """The outputs for each input, in evaluation mode: logits (inputs, classes), or scaled numbers (inputs, 1). Of a
-        class for each step: a row for each step of each input."""
-
-    def weights(self) -> dict[str, NDArray[np.floating]]:
-        """Copies of the parameters, and of what else a model keeps, as running statistics."""
-
     def look(self, x: Inputs, y: Targets, moved: Moves) -> Look | None:
         """At its layers over examples: see `vitals.LookAt`. None of models that are known by their weights."""
 
     def known_by_weights(self) -> bool:
         """Whether the model that the settings name has these outputs at these weights, so that a look may compute them
         by hand."""
-
-    def clipping(self) -> Mapping[str, float]:
-        """What clipping did since this was asked last: `Clipping.read`."""
-
-    def state(self) -> bytes:
-        """Model and optimizer as they stand between two steps."""
-
-    def restore(self, state: bytes) -> None:
-        """As `state` left them, to the last bit."""
-
-    def doubt(self) -> str | None:
-        """Why a run that goes on from `state` may end elsewhere than one in one piece; None where it will not."""
-
-    def watches_generators(self) -> bool:
-        """Whether `confirm` raises where anybody has drawn from NumPy's or Python's global generator."""
-
-    def confirm(self) -> None:
-        """At the end of a run, and before a checkpoint. Raises BeginAgain where what it did was not what the plan
-        says."""
 
 
 class BeginAgain(Exception):  # noqa: N818 (an event of a run, not its error)

@@ -15,7 +15,7 @@ from paribus.records.checkpoint import Best, Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.tasks import Task
 from paribus.training import sampling
-from paribus.training.learner import Learner
+from paribus.training.learner import Learner, Trained
 from paribus.training.metrics import Metrics
 from paribus.training.probes import Probes
 
@@ -52,7 +52,7 @@ def fit(
     per_epoch = steps_in_epoch(settings, len(task.train))
     interval, total = settings.eval_every.in_steps(per_epoch), settings.epochs * per_epoch
     scheduled, within_epochs = settings.schedule.kind != "constant", settings.schedule.changes_within_epochs()
-    clock = _Clock(watch, task, learner, settings, begin)
+    clock = Clock(watch, task, learner, settings, begin=begin)
     if total == 0 and not clock.evaluate(0):
         return Outcome(status=Status.DIVERGED, epochs=0, error="the loss of the initial values was not finite")
     step = begin.step if begin else 0
@@ -67,23 +67,33 @@ def fit(
             loss = loss + learner.step(examples, epoch)  # type: ignore[operator]  # a float, or a tensor read once an epoch
             step += 1
             if (step % interval == 0 or step == total) and not clock.evaluate(step):
-                return _diverged(epoch, f"an evaluation after step {step} was not finite", clock)
+                return diverged(epoch, f"an evaluation after step {step} was not finite", clock)
             if clock.stops:
                 return clock.done(step // per_epoch)
             if clock.wants_saving() and step < total and math.isfinite(float(loss)):
                 clock.save(step)
         if not math.isfinite(float(loss)):
-            return _diverged(epoch, f"a loss by step {step} was not finite", clock)
+            return diverged(epoch, f"a loss by step {step} was not finite", clock)
     return clock.done(settings.epochs)
 
 
-class _Clock:
-    """Evaluations and checkpoints, and whose time they are: training's stands still meanwhile."""
+class Clock:
+    """Evaluations and checkpoints of one run, and whose time they are: training's stands still meanwhile.
+
+    `now`: seconds that have passed for this run; of runs that are trained together, its share of them.
+    """
 
     def __init__(
-        self, watch: Watch, task: Task, learner: Learner, settings: Settings, begin: Checkpoint | None
+        self,
+        watch: Watch,
+        task: Task,
+        learner: Trained,
+        settings: Settings,
+        *,
+        begin: Checkpoint | None = None,
+        now: Callable[[], float] = perf_counter,
     ) -> None:
-        self._watch, self._task, self._learner = watch, task, learner
+        self._watch, self._task, self._learner, self._now = watch, task, learner, now
         self._per_epoch = steps_in_epoch(settings, len(task.train))
         self._examples = sampling.examples_in_epoch(settings, len(task.train))
         self._train = begin.train_seconds if begin else 0.0
@@ -95,12 +105,12 @@ class _Clock:
         self._stopping = settings.stopping
         self._patience = (begin.stopping if begin else None) or StoppingState()
         self._reported = begin.reported if begin else b""
-        self._since = self._saved = perf_counter()
+        self._since = self._saved = self._now()
 
     def evaluate(self, step: int) -> bool:
         """Whether every metric is finite; if so the evaluation is told."""
         watch, learner = self._watch, self._learner
-        begun = perf_counter()
+        begun = self._now()
         self._train += begun - self._since
         found: dict[str, float] = {}
         scores = {split: learner.evaluate(split) for split in watch.splits}
@@ -120,7 +130,7 @@ class _Clock:
             self._patience = self._stopping.after(self._patience, step, found[self._stopping.monitor])
             if self._patience.step == step:
                 self._reported = learner.state()
-        self._since = perf_counter()
+        self._since = self._now()
         self._eval += self._since - begun
         if finite:
             epoch = step / self._per_epoch
@@ -137,7 +147,7 @@ class _Clock:
                     meters=meters,
                 )
             )
-            self._since = perf_counter()  # what the callback does is nobody's time
+            self._since = self._now()  # what the callback does is nobody's time
         return finite
 
     @property
@@ -157,17 +167,17 @@ class _Clock:
         return Outcome(status=Status.DONE, epochs=epochs, best=self.best)
 
     def wants_saving(self) -> bool:
-        return self._watch.save is not None and perf_counter() - self._saved >= self._watch.save_seconds
+        return self._watch.save is not None and self._now() - self._saved >= self._watch.save_seconds
 
     def save(self, step: int) -> None:
         assert self._watch.save is not None
-        self._train += perf_counter() - self._since
+        self._train += self._now() - self._since
         self._learner.confirm()  # a resumed run sees its own draws alone: earlier ones are looked for here
         # each time: a module may begin to keep something late
         if (why := self._learner.doubt()) is not None:
             self._watch.doubted(why)
             self._watch.save = None
-            self._since = perf_counter()
+            self._since = self._now()
             return
         checkpoint = Checkpoint(
             step=step,
@@ -182,8 +192,9 @@ class _Clock:
             reported=self._reported,
         )
         self._watch.save(checkpoint)
-        self._since = self._saved = perf_counter()
+        self._since = self._saved = self._now()
 
 
-def _diverged(epoch: int, what: str, clock: _Clock) -> Outcome:
+def diverged(epoch: int, what: str, clock: Clock) -> Outcome:
+    """How a run ended that was no longer finite in this epoch, counted from 0."""
     return Outcome(status=Status.DIVERGED, epochs=epoch, error=f"in epoch {epoch + 1}: {what}", best=clock.best)

@@ -27,6 +27,20 @@ def all_threads(count: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """`count` threads for BLAS and for PyTorch's own arithmetic inside the block, as many as before after it."""
+    import torch
+
+    before = torch.get_num_threads()
+    with blas_threads(count):
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
 @lru_cache(maxsize=1)
 def _pools(modules: int) -> ThreadpoolController:  # noqa: ARG001
     """The libraries that have threads; looked for again, which takes milliseconds, when a module was imported since."""

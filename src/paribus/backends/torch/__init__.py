@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from paribus.backends.base import Trial
@@ -18,7 +17,7 @@ from paribus.config.settings import Settings
 from paribus.plan import Plan
 from paribus.tasks import Task
 from paribus.training.learner import EVERY_CAUTION, Caution, Learner
-from paribus.training.threads import blas_threads
+from paribus.training.threads import torch_threads
 
 
 class TorchBackend(StepwiseBackend):
@@ -62,15 +61,6 @@ class TorchBackend(StepwiseBackend):
 
         return TorchLearner(settings, task, plan)
 
-    @contextmanager
-    def threads(self, count: int) -> Iterator[None]:
+    def threads(self, count: int) -> AbstractContextManager[None]:
         """PyTorch's own threads too."""
-        import torch
-
-        before = torch.get_num_threads()
-        with blas_threads(count):
-            torch.set_num_threads(count)
-            try:
-                yield
-            finally:
-                torch.set_num_threads(before)
+        return torch_threads(count)

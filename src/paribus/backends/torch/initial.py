@@ -5,12 +5,22 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from paribus.config.settings import Settings
 from paribus.config.values import Initialisation
 from paribus.models.initialisation import WEIGHTS
 from paribus.plan import Plan
 
 _OWN = (nn.Embedding, nn.EmbeddingBag)
 """Rows of a table, not weights of a sum: fan_in says nothing of them."""
+
+
+def at_initial_values(module: nn.Module, settings: Settings, dtype: torch.dtype, plan: Plan) -> nn.Module:
+    """A module of the user's as a run begins with it: in the type of its training, at its own values or those that
+    `init` asks for."""
+    module = module.to(dtype).train()
+    if settings.init.kind != "default":
+        draw_over(module, settings.init, plan)
+    return module
 
 
 def draw_over(module: nn.Module, init: Initialisation, plan: Plan) -> None:

@@ -129,6 +129,26 @@ def attributes(model: nn.Module, *, of_checkpoint: bool = False) -> dict[str, by
     return found
 
 
+def structure(module: nn.Module) -> dict[str, bytes]:
+    """The classes of modules, and the shapes and types of their parameters and buffers."""
+    found = {f"the class of {name or 'the module'}": repr(type(one)).encode() for name, one in module.named_modules()}
+    for name, one in (*module.named_parameters(), *module.named_buffers()):
+        found[f"the shape of {name}"] = f"{tuple(one.shape)} {one.dtype} {one.requires_grad}".encode()
+    return found
+
+
+def unlike(module: nn.Module, first: Mapping[str, bytes]) -> str | None:
+    """In what a module differs from a first one, `likeness` of it, beside the numbers in its parameters and buffers;
+    None where it differs in nothing else."""
+    return first_difference(first, likeness(module))
+
+
+def likeness(module: nn.Module) -> dict[str, bytes]:
+    """All that modules of one factory have in common, if they differ in the numbers of parameters and buffers alone."""
+    theirs = {f"the {name}": value for name, value in attributes(module).items() if name.startswith("attribute ")}
+    return structure(module) | theirs
+
+
 _OF_EACH_MODULE = set(vars(nn.Module()))
 """What PyTorch keeps in each module, hooks above all; most of it is empty."""
 

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from paribus.config.models import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelConfig, Rnn
+from paribus.config.models import RECURRENT, Cnn, Gru, Lstm, Mlp, ModelConfig, Rnn, UserModel
+from paribus.config.settings import Settings
 from paribus.models import rnn
 from paribus.models.cnn import Cnn as CnnModule
 from paribus.models.mlp import Mlp as MlpModule
@@ -48,9 +49,20 @@ def make_module(
     raise NotImplementedError(model.name)
 
 
-def evaluated_at_once(model: ModelConfig, x: Tensor, device: torch.device) -> int:
-    """How many examples are evaluated at once, so that what their layers keep is some hundred MB at most."""
+def users_module(settings: Settings) -> nn.Module:
+    """A module of the user's own, made anew."""
+    model = settings.with_copies().model
+    assert isinstance(model, UserModel)
+    made = model.factory.thing()
+    if not isinstance(made, nn.Module):
+        raise TypeError(f"its function gave {type(made).__name__}, not an nn.Module")
+    return made
+
+
+def evaluated_at_once(model: ModelConfig, x: Tensor, device: torch.device, runs: int = 1) -> int:
+    """How many examples are evaluated at once, by so many runs together, so that what their layers keep is some hundred
+    MB at most."""
     numbers = math.prod(x.shape[1:])
     if isinstance(model, RECURRENT):
         numbers = x.shape[1] * model.hidden // 8
-    return min(_MOST, max(1, _AT_ONCE[device.type] // max(numbers, 1)))
+    return min(_MOST, max(1, _AT_ONCE[device.type] // max(numbers * runs, 1)))

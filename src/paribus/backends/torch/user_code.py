@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from paribus.backends.torch.initial import draw_over
+from paribus.backends.torch.initial import at_initial_values
 from paribus.backends.torch.kept import (
     attributes,
     changeable,
@@ -86,10 +86,7 @@ class UserCodeLearner(TorchLearner):
         module = settings.model.factory.thing()
         if not isinstance(module, nn.Module):
             raise TypeError(f"its function gave {type(module).__name__}, not an nn.Module")
-        module = module.to(self._dtype).train()
-        if settings.init.kind != "default":
-            draw_over(module, settings.init, self._plan)
-        return module
+        return at_initial_values(module, settings, self._dtype, self._plan)
 
     def _input_shape(self, settings: Settings, task: Task) -> tuple[int, ...]:
         return task.info.input_shape if isinstance(settings.model, UserModel) else super()._input_shape(settings, task)

@@ -332,6 +332,7 @@ def repeat(study: StudyRecord) -> Repeat:
 
 def _facts(study: StudyRecord, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
     facts = [("seeds", listed(study.seeds) or "none yet")]
+    facts += [("backend", why) for why in dict.fromkeys(study.backends.values())]
     if study.tuning is not None:
         facts.append(("seeds of the tuning", listed(study.tuning.seeds)))
         facts += [
