@@ -638,13 +638,17 @@ def test_a_study_that_began_compiled_goes_on_so(tmp_path: Path) -> None:
 
 
 def test_it_is_the_same_alone_and_beside_others(tmp_path: Path) -> None:
-    """With several threads, with processes of its own, and extended: bit for bit."""
-    curves = []
-    for name, more in (("a", {"jobs": 1}), ("b", {"jobs": 2}), ("c", {"timing": True})):
-        paribus.compare(DATA, model=[sequential, batch_norm], seeds=3, out=tmp_path / name, **SMALL, **more)
-        curves.append([run.curve["test_loss"] for arm in read(tmp_path / name).arms for run in arm.runs])
-    for other in curves[1:]:
-        np.testing.assert_array_equal(curves[0], other)
+    """With several threads, and in a process of its own: bit for bit."""
+    for name, jobs in (("one", 1), ("two", 2)):
+        paribus.compare(DATA, model=[sequential, batch_norm], seeds=3, out=tmp_path / name, jobs=jobs, **SMALL)
+    paribus.train(DATA, model=batch_norm, seeds=1, out=tmp_path / "alone", timing=True, **SMALL)
+    one, two, alone = (
+        [run.curve["test_loss"] for arm in read(tmp_path / name).arms for run in arm.runs]
+        for name in ("one", "two", "alone")
+    )
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one[3], alone[0])
+    assert set(backends_of(tmp_path / "alone").values()) == {"fused"}
 
 
 def test_by_name_it_is_refused_in_one_line(tmp_path: Path) -> None:
