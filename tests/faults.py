@@ -223,7 +223,7 @@ FAULTS = [
     ("study/matching.py", "if there != here and not absent and name not in _USER_KEYS:", "if False:", "test_study.py"),
     ("study/matching.py", "if metric != request.metric and (", "if False and (", "test_study.py"),
     ("study/reading.py", "if run.status is not Status.RUNNING:", "if True:", "test_study.py"),
-    ("study/runner.py", "with lock(request.folder):", "if True:", "test_killed.py"),
+    ("study/runner.py", "with lock(request.folder), _executor", "with _executor", "test_killed.py"),
     ("study/runner.py", "for seed in request.seeds for arm in request.design.arms]", "for seed in request.seeds[:1] for arm in request.design.arms]", "test_study.py"),
     ("study/store.py", "if not begun:", "if False:", "test_store.py"),
     ("study/rows.py", "points=points,", "points=next((one for _, one in tasks.values()), None),", "test_study.py"),
