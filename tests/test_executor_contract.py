@@ -52,7 +52,7 @@ def of_dask(workers: int) -> Iterator[dict[str, Any]]:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield {"executor": client}
@@ -457,7 +457,12 @@ def test_a_scheduler_file_and_an_address_that_others_reach(tmp_path: Path) -> No
         pytest.skip("this machine has no address but its own")
     watching = Watching()
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host=others[0], dashboard_address=None
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host=others[0],
+        dashboard_address="127.0.0.1:0",
     ) as cluster:
         (tmp_path / "scheduler.json").write_text(json.dumps(cluster.scheduler.identity()))
         asked = ask(tmp_path / "s", "moons epochs=1 implementation=numpy", "2")

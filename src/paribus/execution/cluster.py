@@ -146,7 +146,9 @@ def on_dask(where: str, jobs: int | None) -> Iterator[OnDask]:
 
     if where == "local":
         with main_left_alone():
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
+            cluster = LocalCluster(
+                n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+            )
         with cluster, Client(cluster, set_as_default=False) as client, _opened(client) as opened:
             yield opened
         return
