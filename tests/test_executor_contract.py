@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -26,11 +27,11 @@ from hypothesis import strategies as st
 
 import paribus
 from paribus.config.overrides import SettingsError
-from paribus.config.user_code import user_defined
-from paribus.execution import batches, futures
+from paribus.config.user_code import received, user_defined
+from paribus.execution import batches, futures, waiting
 from paribus.execution.base import ExecutorError
 from paribus.execution.batches import contents_of, write_contents
-from paribus.execution.futures import sized
+from paribus.execution.waiting import Waiting
 from paribus.extras import installed
 from paribus.records.record import Evaluation, Outcome, Status, StudyRecord
 from paribus.records.run import Callback, Run
@@ -303,13 +304,51 @@ def test_without_dask_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pyte
 )
 def test_batches_are_of_one_arm_each_and_lose_nothing(arms: list[int], seconds: float, at_once: int | None) -> None:
     wanted = [SimpleNamespace(settings=arm, seed=seed) for seed, arm in enumerate(arms)]
-    found = list(sized(wanted, lambda _: seconds, at_once))
-    assert sorted(run.seed for batch in found for run in batch) == list(range(len(arms)))
-    for batch in found:
+    left_over: Any = Waiting(wanted, lambda _: seconds)  # type: ignore[arg-type]
+    found = []
+    while left_over:
+        left = len(left_over)
+        batch = left_over.batch(at_once)
+        assert len(left_over) == left - len(batch) < left
         assert len({run.settings for run in batch}) == 1
         assert [run.seed for run in batch] == sorted(run.seed for run in batch)
         assert len(batch) == 1 or len(batch) * seconds <= 30
-        assert at_once is None or len(batch) <= -(-len(arms) // at_once)
+        assert at_once is None or len(batch) <= -(-left // (2 * at_once))
+        found += [run.seed for run in batch]
+    assert sorted(found) == list(range(len(arms)))
+
+
+class Slowly(ThreadPoolExecutor):
+    """Counts the batches that it holds, and how many runs each has."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.held, self.most, self.sizes = 0, 0, list[int]()
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Any:
+        self.held += 1
+        self.most = max(self.most, self.held)
+        _, batch, things = arguments
+        with received(things):
+            self.sizes.append(len(pickle.loads(batch)["runs"]))
+        future = super().submit(function, *arguments, **more)
+        future.add_done_callback(lambda _: setattr(self, "held", self.held - 1))
+        return future
+
+
+def test_no_more_is_sent_than_workers_hold_and_a_loop_goes_in_batches_once_it_was_timed(tmp_path: Path) -> None:
+    with Slowly() as executor:
+        study = paribus.train(quick, seeds=60, metric="score", lower=True, out=tmp_path / "s", executor=executor)
+    assert study.record.seeds == list(range(60))
+    assert all(run.status is Status.DONE for run in study.record.arms[0].runs)
+    assert executor.most <= 4
+    assert executor.sizes[:4] == [1, 1, 1, 1]
+    assert max(executor.sizes) > 10
+    assert sum(executor.sizes) == 60
+
+
+def quick(run: paribus.LoopRun) -> float:
+    return float(run.seed)
 
 
 def test_a_file_goes_nowhere_but_into_its_runs_folder(tmp_path: Path) -> None:
@@ -335,7 +374,8 @@ def dying(seed: int, run: paribus.LoopRun) -> float:
 @needs_dask
 def test_a_run_that_kills_its_worker_twice_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All in one batch, so that the others lose their worker with it."""
-    monkeypatch.setattr(futures, "sized", lambda wanted, *_: [list(wanted)])
+    monkeypatch.setattr(futures.Futures, "_seconds_of", lambda *_: 0.01)
+    monkeypatch.setattr(waiting, "AHEAD", 1)
     with of_dask(1) as given, pytest.warns(UserWarning, match="1 of 4 runs"):
         study = paribus.train(dying, seeds=4, metric="score", lower=True, out=tmp_path / "s", **given).record
     found = {key[1]: run for key, run in runs(study).items()}

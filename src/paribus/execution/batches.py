@@ -49,10 +49,11 @@ Event = tuple[int, Begins | Evaluation | Checkpoint | Files | Outcome | str]
 
 @dataclass(frozen=True)
 class Report:
-    """What `work` returns: how many events it has sent, and those that it has not. `lost`: this batch was begun before,
-    and the process that did so is gone."""
+    """What `work` returns: how many events it has sent, and those that it has not. `seconds`: of its training; `lost`:
+    this batch was begun before, and the process that did so is gone."""
 
     sent: int = 0
+    seconds: float = 0.0
     events: tuple[Event, ...] = ()
     lost: bool = False
 
@@ -107,9 +108,9 @@ def work(expected: Mapping[str, str], batch: bytes, things: bytes, send: Send | 
         ]
         for run, fingerprint in zip(runs, content["fingerprints"], strict=True):
             _check_data(run, fingerprint)
-        teller = _Teller(runs, send)
+        teller, began = _Teller(runs, send), monotonic()
         train(runs, load_task, teller)
-    return teller.report()
+    return teller.report(monotonic() - began)
 
 
 def _check_identity(expected: Mapping[str, str]) -> None:
@@ -199,9 +200,9 @@ class _Teller(Callback):
     def on_message(self, line: str) -> None:
         self._waiting.append((-1, line))
 
-    def report(self) -> Report:
+    def report(self, seconds: float) -> Report:
         """What is left to be told."""
-        return Report(sent=self._sent, events=tuple(self._waiting))
+        return Report(sent=self._sent, seconds=seconds, events=tuple(self._waiting))
 
     def _add(
         self, run: Run, what: Begins | Evaluation | Checkpoint | Files | Outcome, *, at_once: bool = False

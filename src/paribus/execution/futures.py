@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -27,12 +27,11 @@ from paribus.execution.batches import (
     write_contents,
 )
 from paribus.execution.environment import process_facts
+from paribus.execution.waiting import AHEAD, Waiting
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 
-_BATCH_SECONDS = 30.0
-"""What a batch is to take: sending one costs some hundredths of a second, and a worker that dies loses its batch."""
 _ESTIMATE_SECONDS = 10.0
 """For which arms are timed before anything is sent; those that are left take as long as the last."""
 _PAUSE = 0.05
@@ -76,6 +75,7 @@ class Futures:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._estimates: dict[Settings, float] = {}
+        self._took: dict[Hashable, float] = {}
         self._spent, self._last = 0.0, math.nan
         self._said: set[str] = set()
 
@@ -125,9 +125,9 @@ class Futures:
         tries = dict.fromkeys(runs, 0)
         open_: dict[str, Sent] = {}
         try:
-            for first in sized(runs, self._seconds_of, self.at_once()):
-                self._send(first, tries, open_)
-            while open_:
+            waiting = Waiting(runs, self._seconds_of)
+            while waiting or open_:
+                self._fill(waiting, tries, open_)
                 moved = self._hear(open_, callback)
                 for sent in [one for one in open_.values() if one.future.done()]:
                     moved = True
@@ -148,8 +148,17 @@ class Futures:
                         )
             raise
 
+    def _fill(self, waiting: Waiting, tries: dict[Run, int], open_: dict[str, Sent]) -> None:
+        """Send as many batches as the workers are to hold; all where nobody knows how many there are."""
+        at_once = self.at_once()
+        while waiting and (at_once is None or len(open_) < AHEAD * at_once):
+            self._send(waiting.batch(at_once), tries, open_)
+
     def _seconds_of(self, run: Run) -> float:
-        """What a run will take, by a few timed steps of its arm on this machine; NaN where these do not tell."""
+        """What a run will take: what those of its arm took; before one has ended by a few timed steps on this machine,
+        and NaN where these do not tell."""
+        if run.settings in self._took:
+            return self._took[run.settings]
         if backend_of(run.settings).own_loop:
             return math.nan
         if run.network not in self._estimates and self._spent < _ESTIMATE_SECONDS:
@@ -202,6 +211,7 @@ class Futures:
             if not report.lost and self.settle(sent, report):
                 self._hear(open_, callback)
                 self._tell(sent, report.events, callback)
+                self._took[sent.runs[0].settings] = report.seconds / len(sent.runs)
                 del open_[sent.token]
                 self.over(sent)
                 return []
@@ -272,36 +282,6 @@ class Futures:
         line = f"the worker on {host} has {', '.join(apart)}: the last digits of its runs may be others"
         if apart:
             self._say(line, callback)
-
-
-def sized(
-    runs: Sequence[Run], seconds_of: Callable[[Run], float], at_once: int | None, batch_seconds: float = _BATCH_SECONDS
-) -> Iterator[list[Run]]:
-    """Runs in batches of one arm each: as many as take some tens of seconds, at least one, and no more than leave each
-    worker its share.
-
-    >>> from dataclasses import dataclass
-    >>> @dataclass
-    ... class One:
-    ...     settings: str
-    >>> runs = [One("a")] * 5 + [One("b")] * 4
-    >>> [len(batch) for batch in sized(runs, lambda run: 10.0, None)]
-    [3, 2, 3, 1]
-    >>> [len(batch) for batch in sized(runs, lambda run: 0.01, at_once=4)]
-    [3, 2, 3, 1]
-    >>> [len(batch) for batch in sized(runs, lambda run: float("nan"), None)]
-    [1, 1, 1, 1, 1, 1, 1, 1, 1]
-    """
-    share = math.ceil(len(runs) / at_once) if at_once else len(runs)
-    arms: dict[Any, list[Run]] = {}
-    for run in runs:
-        arms.setdefault(run.settings, []).append(run)
-    for arm in arms.values():
-        seconds = seconds_of(arm[0]) if len(arm) > 1 else math.nan
-        fitting = 1 if math.isnan(seconds) else int(batch_seconds / max(seconds, 1e-3))
-        size = max(1, min(fitting, share))
-        for first in range(0, len(arm), size):
-            yield arm[first : first + size]
 
 
 def _things_of(runs: Sequence[Run]) -> bytes:
