@@ -12,6 +12,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from time import monotonic
@@ -70,7 +71,8 @@ Send = Callable[[int, Sequence[Event]], None]
 """Sends events while runs go on: the number of the first, and the events; UnwantedError where nobody waits."""
 
 
-def identity() -> dict[str, str]:
+@cache  # reading a package's version takes milliseconds, and every batch asks
+def identity() -> Mapping[str, str]:
     """What has to be the same in the driver and in every worker."""
     # bytecode, which carries the user's functions, is another in each minor version of Python
     return {
