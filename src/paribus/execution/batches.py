@@ -10,11 +10,14 @@ from __future__ import annotations
 import pickle
 import platform
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
+from threading import Event as ThreadingEvent
+from threading import Lock, Thread
 from time import monotonic
 
 from paribus.backends.dispatch import train
@@ -111,7 +114,8 @@ def work(expected: Mapping[str, str], batch: bytes, things: bytes, send: Send | 
         for run, fingerprint in zip(runs, content["fingerprints"], strict=True):
             _check_data(run, fingerprint)
         teller, began = _Teller(runs, send), monotonic()
-        train(runs, load_task, teller)
+        with teller.sending():
+            train(runs, load_task, teller)
     return teller.report(monotonic() - began)
 
 
@@ -175,42 +179,71 @@ def write_contents(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 class _Teller(Callback):
-    """Gathers what happens, and sends it now and then."""
+    """Gathers what happens, and sends it twice a second, in a thread of its own: a run that is over in milliseconds
+    does not wait for the network, and of one that says nothing for an hour it is known that it has begun."""
 
     def __init__(self, runs: Sequence[Run], send: Send | None) -> None:
         self._numbers = {run: number for number, run in enumerate(runs)}
         self._send, self._sent, self._waiting = send, 0, list[Event]()
-        self._flushed = monotonic()
+        self._lock, self._over = Lock(), ThreadingEvent()
+        self._failed: BaseException | None = None
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Events are sent inside."""
+        if self._send is None:
+            yield
+            return
+        thread = Thread(target=self._keep_sending, name="paribus-events", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
 
     def on_run_begin(self, run: Run) -> None:
-        self._add(run, Begins(process_facts()), at_once=True)
+        self._add(self._numbers[run], Begins(process_facts()))
 
     def on_evaluation(self, run: Run, row: Evaluation) -> None:
-        self._add(run, row)
+        self._add(self._numbers[run], row)
 
     def on_checkpoint(self, run: Run, checkpoint: Checkpoint) -> None:
         if self._send is not None:  # who hears of it only at the end has no use for it
-            self._add(run, checkpoint, at_once=True)
+            self._add(self._numbers[run], checkpoint)
 
     def on_run_end(self, run: Run, outcome: Outcome) -> None:
         if outcome.begins_again and run.checkpoint is not None:
             run.checkpoint.unlink(missing_ok=True)
         if run.output is not None and (contents := contents_of(run.output)):
-            self._add(run, Files(contents))
-        self._add(run, outcome)
+            self._add(self._numbers[run], Files(contents))
+        self._add(self._numbers[run], outcome)
 
     def on_message(self, line: str) -> None:
-        self._waiting.append((-1, line))
+        self._add(-1, line)
 
     def report(self, seconds: float) -> Report:
         """What is left to be told."""
+        if self._failed is not None:
+            raise self._failed
         return Report(sent=self._sent, seconds=seconds, events=tuple(self._waiting))
 
-    def _add(
-        self, run: Run, what: Begins | Evaluation | Checkpoint | Files | Outcome, *, at_once: bool = False
-    ) -> None:
-        self._waiting.append((self._numbers[run], what))
-        if self._send is not None and (at_once or monotonic() - self._flushed > _FLUSH_SECONDS):
-            self._send(self._sent, self._waiting)
-            self._sent, self._waiting = self._sent + len(self._waiting), []
-            self._flushed = monotonic()
+    def _add(self, number: int, what: Begins | Evaluation | Checkpoint | Files | Outcome | str) -> None:
+        if self._failed is not None:  # nobody hears it any more
+            raise self._failed
+        with self._lock:
+            self._waiting.append((number, what))
+
+    def _keep_sending(self) -> None:
+        assert self._send is not None
+        while not self._over.wait(_FLUSH_SECONDS):
+            with self._lock:
+                events, self._waiting = self._waiting, []
+            if not events:
+                continue
+            try:
+                self._send(self._sent, events)
+            except BaseException as error:  # whoever trains is to hear of it
+                self._failed = error
+                return
+            self._sent += len(events)
