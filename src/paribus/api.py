@@ -382,6 +382,7 @@ def compare(
     higher: bool = False,
     data: TaskLike | None = None,
     timeout: float | None = None,
+    executor: Any = None,
     **settings: Values,
 ) -> Study:
     """Train arms x seeds and compare; a setting with a list of values is a factor.
@@ -403,6 +404,11 @@ def compare(
     a list or dict of them; its other parameters are settings. It returns a dict of numbers, or logs them; `metric`
     names the one that is judged, `lower` or `higher` say which values are better. `data`: a task, which is then
     `run.data`; `timeout`: seconds after which a run is ended.
+
+    `executor`: where runs are carried out, if not in this process: `"dask:local"`, `"dask:tcp://HOST:PORT"` or
+    `"dask:FILE"`, a `Client` of Dask's, or any object with `submit(function, *arguments)` as those of
+    `concurrent.futures` (docs/cluster.md). Raises `ExecutorError` where it is not there, or is another than this
+    process.
 
     >>> import paribus, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -442,6 +448,7 @@ def compare(
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
         timeout=timeout,
+        executor=executor,
         loop=_Loop(lower, higher, data),
     )
 
@@ -472,6 +479,7 @@ def train(
     higher: bool = False,
     data: TaskLike | None = None,
     timeout: float | None = None,
+    executor: Any = None,
     **settings: Values,
 ) -> Study:
     """Train one arm; everything as for `compare`.
@@ -505,6 +513,7 @@ def train(
         checkpoint_seconds=checkpoint_every,
         fresh=fresh,
         timeout=timeout,
+        executor=executor,
         loop=_Loop(lower, higher, data),
     )
 

@@ -127,6 +127,14 @@ MetricsFile = Annotated[
     ),
 ]
 Timeout = Annotated[float | None, typer.Option(help="Seconds after which a run is ended, and failed.")]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        help="Where runs are carried out: dask:local, dask:tcp://HOST:PORT, or dask:FILE.",
+        metavar="WHERE",
+    ),
+]
 Retries = Annotated[int, typer.Option(help="How often --command is started again where it fails.", min=0)]
 Shell = Annotated[bool, typer.Option("--shell", help="A shell reads --command.")]
 LoopLower = Annotated[bool | None, typer.Option("--lower/--higher", help="Which values of a loop's metric are better.")]
@@ -249,6 +257,7 @@ def train(
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
     timeout: Timeout = None,
+    executor: Where = None,
     command: CommandLine = None,
     metrics_file: MetricsFile = None,
     retries: Retries = 0,
@@ -283,6 +292,7 @@ def train(
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             timeout=timeout,
+            executor=executor,
             command=typed(),
             loop=LoopWords(
                 command=command,
@@ -322,6 +332,7 @@ def compare(
     checkpoint_every: CheckpointEvery = 120.0,
     fresh: Fresh = False,
     timeout: Timeout = None,
+    executor: Where = None,
     command: CommandLine = None,
     metrics_file: MetricsFile = None,
     retries: Retries = 0,
@@ -358,6 +369,7 @@ def compare(
             checkpoint_seconds=checkpoint_every,
             fresh=fresh,
             timeout=timeout,
+            executor=executor,
             command=typed(),
             loop=LoopWords(
                 command=command,
@@ -377,6 +389,7 @@ def run(
     file: Annotated[Path, typer.Argument(help="A study as a TOML file.", metavar="STUDY.toml")],
     out: Out = None,
     fresh: Fresh = False,
+    executor: Where = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -385,7 +398,7 @@ def run(
     from paribus.study.file import read_file
 
     carry_out(
-        lambda: read_file(file, out, typed()).replaced(fresh=fresh),
+        lambda: read_file(file, out, typed()).replaced(fresh=fresh, executor=executor),
         dry_run=dry_run,
         as_json=as_json,
         quiet=quiet,

@@ -259,6 +259,7 @@ def _of_a_loop(
 
 def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, quiet: bool, file: bool = False) -> None:
     from paribus.config.overrides import SettingsError
+    from paribus.execution.base import ExecutorError
     from paribus.findings.power import repeats_note
     from paribus.findings.tasks import note_on_seeds
     from paribus.study.stages import foreseen, stages
@@ -291,7 +292,7 @@ def carry_out(ask: Callable[[], StudySpec], *, dry_run: bool, as_json: bool, qui
         for stage, work in stages(asked):
             completed, files = carry_out_stage(stage, work, asked, console=console, as_json=as_json, quiet=quiet)
             whole, written = whole and completed, written + files
-    except (SettingsError, StoreError) as error:
+    except (SettingsError, StoreError, ExecutorError) as error:
         refuse(str(error).splitlines())
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on with the runs that are missing")

@@ -10,6 +10,7 @@ import sys
 from importlib.util import find_spec
 
 EXTRAS = {
+    "distributed": "dask",
     "jinja2": "report",
     "lightning": "lightning",
     "llvmlite": "fused",
@@ -32,6 +33,7 @@ EXTRAS = {
 
 _CALLED = {
     "PIL": "Pillow",
+    "distributed": "Dask",
     "jinja2": "Jinja2",
     "matplotlib": "Matplotlib",
     "numba": "Numba",

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from paribus.execution.environment import environment
 from paribus.findings.findings import Findings
 from paribus.fused import compiled
 from paribus.records.files import replacing
 from paribus.report.files.files import write_files
 from paribus.report.page.page import write_page
 from paribus.report.tensorboard import Events
-from paribus.study.environment import environment
 from paribus.study.reading import read
 from paribus.study.runner import carry_out
 from paribus.study.store import FILE, WRITTEN, Store, StoreError

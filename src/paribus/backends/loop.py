@@ -47,10 +47,10 @@ class LoopBackend(Backend):
     own_loop: ClassVar[bool] = True
     by_name: ClassVar[bool] = False
 
-    _without: ClassVar[dict[tuple[str, str], str]] = {}
+    _without: ClassVar[dict[tuple[str, str, str], str]] = {}
     """Loops that did not report the metric that is judged: their other runs need not be carried out."""
 
-    _with: ClassVar[set[tuple[str, str]]] = set()
+    _with: ClassVar[set[tuple[str, str, str]]] = set()
     """Those that did, once."""
 
     def train(self, runs: Sequence[Run], load: Load, callback: Callback, *, workers: int) -> list[Outcome]:  # noqa: ARG002
@@ -79,7 +79,9 @@ class LoopBackend(Backend):
 
     def _guarded(self, run: Run, task: Task, callback: Callback, begin: Checkpoint | None) -> Outcome:
         settings = run.user_loop
-        missing = (str(settings.loop), run.expected)
+        # a worker of a cluster is of many studies: each has a folder of its own
+        study = "" if run.output is None else str(run.output.parents[1])
+        missing = (str(settings.loop), run.expected, study)
         if missing in self._without:
             return Outcome(status=Status.FAILED, epochs=0, error=f"not carried out: {self._without[missing]}")
         own = task if settings.data is not None else None

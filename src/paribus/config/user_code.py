@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 _received: dict[str, Any] = {}
 """In a worker: what its driver sent, by handle."""
+
+_receiving = threading.Lock()
 
 _count = itertools.count()
 
@@ -94,6 +98,20 @@ def send(things: Iterable[UserDefined]) -> bytes:
 def receive(content: bytes) -> None:
     """What another process sent."""
     _received.update(pickle.loads(content))
+
+
+@contextmanager
+def received(content: bytes) -> Iterator[None]:
+    """What another process sent, inside alone: a worker that several drivers use, whose handles may be the same, keeps
+    nothing of any of them."""
+    with _receiving:
+        before = dict(_received)
+        _received.update(pickle.loads(content))
+        try:
+            yield
+        finally:
+            _received.clear()
+            _received.update(before)
 
 
 def user_defined(thing: Callable[..., Any], name: str | None = None) -> UserDefined:

@@ -15,33 +15,19 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from time import monotonic
-from typing import Protocol
 
 from paribus.backends.base import backend_of
 from paribus.backends.dispatch import train
 from paribus.config.user_code import receive, send
+from paribus.execution.base import TRIES, load_task
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.record import Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
-from paribus.tasks import Task, load
 
-_TRIES = 2
 _BEGINS = b"begins"
 """What a worker says when it has imported what a run needs."""
 _IMPORT_SECONDS = 60.0
 """That a new process has before its run begins, which are no part of it."""
-
-
-class Executor(Protocol):
-    """Carries runs out, in order as far as it can, and tells the callback of each."""
-
-    def carry_out(self, runs: Sequence[Run], callback: Callback) -> None:
-        """Train all runs."""
-
-
-def load_task(run: Run) -> Task:
-    """The task of a run."""
-    return load(run.settings, run.seed)
 
 
 class InProcess:
@@ -152,7 +138,7 @@ class Workers:
         process = self._context.Process(target=_work, args=(there, os.environ.get(_SAFE_PATH)), daemon=True)
         with (
             _ctrl_c_ignored(),
-            _main_left_alone(),
+            main_left_alone(),
             _nothing_from_the_current_folder(),
         ):  # and so by the worker from its first line on: Ctrl-C is the driver's to answer
             process.start()
@@ -184,13 +170,13 @@ class Workers:
             return
         code = worker.process.exitcode or 0
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
-        again = tries[worker.run] < _TRIES
+        again = tries[worker.run] < TRIES
         callback.on_run_end(
             worker.run,
             Outcome(
                 status=Status.FAILED,
                 epochs=0,
-                error=f"its process died ({how}){'; tried again' if again else f' {_TRIES} times'}",
+                error=f"its process died ({how}){'; tried again' if again else f' {TRIES} times'}",
             ),
         )
         if again:
@@ -265,7 +251,7 @@ _SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @contextlib.contextmanager
-def _main_left_alone() -> Iterator[None]:
+def main_left_alone() -> Iterator[None]:
     """A worker imports no main module: a script without `if __name__ == "__main__"` would start its study again in it.
 
     What it needs of the script is sent to it (`config.user_code`).

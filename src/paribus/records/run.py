@@ -80,6 +80,9 @@ class Callback:
     def on_run_begin(self, run: Run) -> None:
         """A run begins."""
 
+    def on_environment(self, run: Run, facts: Mapping[str, object]) -> None:
+        """A run that has begun is trained by another process: its versions and its machine."""
+
     def on_evaluation(self, run: Run, row: Evaluation) -> None:
         """A run was evaluated."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paribus.execution.environment import environment
 from paribus.plan import PLAN_VERSION, Plan
 from paribus.records.checkpoint import Checkpoint
 from paribus.records.metrics import MEASURED
 from paribus.records.record import FINISHED, Evaluation, Outcome, Status
 from paribus.records.run import Callback, Run
 from paribus.study.driver import me
-from paribus.study.environment import environment
 from paribus.study.migrations import canonical
 from paribus.study.spec import StudySpec
 from paribus.study.store import Store
@@ -62,7 +62,7 @@ class Recorder(Callback):
             self._write_looks(request)
             store.set("seeds", request.seeds)
             store.set("least", request.least)
-            self._environment = store.add_environment(surroundings)
+            self._surroundings, self._environment = surroundings, store.add_environment(surroundings)
             self._arms = {
                 arm.settings: store.add_arm(arm.name, arm.settings.flat(), rename=whole) for arm in request.design.arms
             }
@@ -115,6 +115,9 @@ class Recorder(Callback):
         self._epochs[run] = 0
         for other in self._others:
             other.on_run_begin(run)
+
+    def on_environment(self, run: Run, facts: Mapping[str, object]) -> None:
+        self._store.made_in(self._numbers[run], self._store.add_environment({**self._surroundings, **facts}))
 
     def on_evaluation(self, run: Run, row: Evaluation) -> None:
         self._store.append(self._numbers[run], row)

@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from paribus.config.overrides import SettingsError
 from paribus.config.recipes import RECIPES
 from paribus.config.settings import Settings
 from paribus.config.values import cores, format_overrides
-from paribus.execution.processes import Both, Executor, InProcess, Workers
+from paribus.execution.base import Executor
+from paribus.execution.choice import opened
+from paribus.execution.processes import Both, InProcess, Workers
 from paribus.records.files import remove_parts
 from paribus.records.metrics import DERIVED_METRICS, GPU_METERS, measured_of
 from paribus.records.record import FINISHED, Status, StudyRecord
@@ -208,7 +211,7 @@ def carry_out(
 
     Raises what `prepare` raises, and StoreError while another process carries out a study in the same folder.
     """
-    with lock(request.folder):
+    with lock(request.folder), _executor(request) as (executor, at_once):
         notes = check(request) if work is None else list(work.notes)
         work = outstanding(request, notes)  # what is recorded is looked at now that nobody else writes
         store = Store.create(request.folder)
@@ -217,11 +220,11 @@ def carry_out(
             trials.record(store, request)
             former, begun = store.former(), store.begun()
             recorder = Recorder(store, request, callbacks)
-            for batch in _batches(request, work, store, undecided, recorder.on_message):
+            for batch in _batches(request, work, store, undecided, recorder.on_message, at_once=at_once):
                 runs = [_run(request, arm, seed) for arm, seed in batch]
                 for (arm, seed), run in zip(batch, runs, strict=True):
                     bring(run, begun.get(_key(arm, seed), NOTHING), former)
-                _executor(request).carry_out(runs, recorder)
+                executor.carry_out(runs, recorder)
             return store.read()
         except sqlite3.OperationalError:  # a full disk
             raise
@@ -232,7 +235,13 @@ def carry_out(
 
 
 def _batches(
-    request: StudySpec, work: Work, store: Store, undecided: Undecided | None, tell: Callable[[str], None]
+    request: StudySpec,
+    work: Work,
+    store: Store,
+    undecided: Undecided | None,
+    tell: Callable[[str], None],
+    *,
+    at_once: int,
 ) -> Iterator[list[tuple[Arm, int]]]:
     """All that is missing; of seeds until decided the least number first, then as many as train at once, of the arms
     that are not decided, until none is left."""
@@ -256,7 +265,6 @@ def _batches(
         if upto == len(request.seeds):
             return
         left = {key: min((place[seed] for one, seed in missing if one == key), default=len(place)) for key in open_}
-        at_once = 1 if request.timing else request.jobs or cores()
         upto = min(min(left.values(), default=upto) + math.ceil(at_once / max(len(open_), 1)), len(request.seeds))
 
 
@@ -284,12 +292,20 @@ def _run(request: StudySpec, arm: Arm, seed: int) -> Run:
     return replace(run, checkpoint=path, checkpoint_seconds=request.checkpoint_seconds)
 
 
-def _executor(request: StudySpec) -> Executor:
-    if request.timing or request.timeout is not None:
-        return Workers(1 if request.timing else request.jobs or 1, fresh=request.timing, limit=request.timeout)
-    if request.jobs is None:
-        return InProcess(cores())
-    return Both(request.jobs) if request.jobs > 1 else InProcess(1)
+@contextmanager
+def _executor(request: StudySpec) -> Iterator[tuple[Executor, int]]:
+    """Where runs are carried out inside, and how many of them at once."""
+    at_once = 1 if request.timing else request.jobs or cores()
+    if request.executor is not None:
+        with opened(request.executor, request.jobs) as found:
+            yield found, found.at_once() or cores()
+    elif request.timing or request.timeout is not None:
+        jobs = 1 if request.timing else request.jobs or 1
+        yield Workers(jobs, fresh=request.timing, limit=request.timeout), at_once
+    elif request.jobs is None:
+        yield InProcess(cores()), at_once
+    else:
+        yield Both(request.jobs) if request.jobs > 1 else InProcess(1), at_once
 
 
 def complete(request: StudySpec, study: StudyRecord) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, 
 from paribus.config.overrides import Listed, Mistakes, SettingsError, near_miss
 from paribus.config.user_code import UserDefined
 from paribus.config.values import Value, cores, format_value, plain_number, told_as
+from paribus.execution.choice import is_local, mistake
 from paribus.records.claims import Claim
 from paribus.records.metrics import (
     JITTERS,
@@ -53,6 +54,9 @@ class StudySpec(BaseModel):
     failed; `least`: after so many seeds the study may be decided,
     and then ends, None where all are trained.
 
+    `executor`: where runs are carried out, as text (`execution.choice`) or an object; None in this process, or in
+    `jobs` of this machine.
+
     A field's check may use the fields above it.
     """
 
@@ -83,6 +87,7 @@ class StudySpec(BaseModel):
         default=None, gt=0, allow_inf_nan=False, description="timeout is a number of seconds above 0"
     )
     least: int | None = Field(default=None, description="the least number of seeds is a whole number")
+    executor: Any = None
 
     @field_validator("seeds")
     @classmethod
@@ -261,9 +266,38 @@ class StudySpec(BaseModel):
             )
         return least
 
+    @field_validator("executor")
+    @classmethod
+    def _executor(cls, executor: Any, info: ValidationInfo) -> Any:
+        if executor is None:
+            return None
+        mistakes, jobs, timeout = [], info.data.get("jobs"), info.data.get("timeout")
+        if wrong := mistake(executor):
+            mistakes.append(wrong)
+        if info.data.get("timing"):
+            mistakes.append(
+                "--timing and --executor exclude each other: seconds are compared of runs that had one and the same "
+                "machine to themselves; leave one of them out"
+            )
+        if jobs is not None and not is_local(executor):
+            mistakes.append(
+                f"--jobs {jobs} has no effect with this --executor, which has as many workers as it was given; leave "
+                "it out, or take --executor dask:local"
+            )
+        if timeout is not None:
+            mistakes.append(
+                f"--timeout {timeout:g} cannot be had with --executor: a process of another program's is not Paribus's "
+                "to end; set the limit there, as SLURM's --time, or leave it out"
+            )
+        return _unless(executor, mistakes)
+
     def replaced(self, **changes: Any) -> StudySpec:
         """The same study but for these fields, checked again."""
-        return StudySpec(**{**{name: getattr(self, name) for name in StudySpec.model_fields}, **changes})
+        given = {**{name: getattr(self, name) for name in StudySpec.model_fields}, **changes}
+        try:
+            return StudySpec(**given)
+        except ValidationError as error:
+            raise SettingsError(_explained(error, given)) from None
 
 
 class PlainOptions(TypedDict, total=False):
@@ -284,6 +318,7 @@ class PlainOptions(TypedDict, total=False):
     checkpoint_seconds: float
     fresh: bool
     timeout: float | None
+    executor: Any
 
 
 class StudyOptions(PlainOptions, total=False):

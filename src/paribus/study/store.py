@@ -446,6 +446,10 @@ class Store:
         self._pending[run], self._rows[run] = [], 0
         return run
 
+    def made_in(self, run: int, environment: int) -> None:
+        """Record that a run on its way is made in another environment than that of this process."""
+        self._db.execute("UPDATE runs SET environment = ? WHERE id = ?", (environment, run))
+
     def carry_over(self, run: int, step: int) -> None:
         """Begin a run's curve with that of the attempt before, as far as this step: it goes on from there."""
         before = self._db.execute(

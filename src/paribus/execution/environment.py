@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,11 +15,15 @@ _PACKAGES = ("paribus", "numpy", "torch", "scikit-learn", "scipy", "numba")
 
 def environment(command: str) -> dict[str, object]:
     """Everything that is recorded of a run's surroundings; None where a fact cannot be had."""
+    return {"command": command, "git": _git_commit(Path.cwd()), **process_facts()}
+
+
+@cache
+def process_facts() -> dict[str, object]:
+    """What is recorded of the process that trains: versions and machine."""
     return {
-        "command": command,
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _PACKAGES},
-        "git": _git_commit(Path.cwd()),
         "machine": {
             "host": platform.node(),
             "system": platform.platform(),
