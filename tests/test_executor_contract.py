@@ -35,6 +35,7 @@ from paribus.execution.waiting import Waiting
 from paribus.extras import installed
 from paribus.records.record import Evaluation, Outcome, Status, StudyRecord
 from paribus.records.run import Callback, Run
+from paribus.study.file import read_file
 from paribus.study.loops import loop_design
 from paribus.study.resuming import CHECKPOINTS
 from paribus.study.runner import OUTPUT, carry_out
@@ -90,6 +91,7 @@ def pool() -> ProcessPoolExecutor:
         "process pool",
         pytest.param("dask 1 worker", marks=needs_dask),
         pytest.param("dask 2 workers", marks=needs_dask),
+        pytest.param("dask 8 workers", marks=[needs_dask, pytest.mark.slow]),
     ],
 )
 def where(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
@@ -196,6 +198,34 @@ def test_an_interrupted_study_goes_on_to_the_same_end(where: dict[str, Any], tmp
         carry_out(asked, [Interrupting(45)])
     assert Status.INTERRUPTED in statuses(tmp_path / "s")
     assert_same_curves(carry_out(asked), whole)
+
+
+def test_seeds_until_it_is_decided_are_the_same(where: dict[str, Any], tmp_path: Path) -> None:
+    """The looks are taken at the same seeds, wherever they are trained."""
+
+    def found(folder: str, **more: Any) -> StudyRecord:
+        return paribus.compare(
+            "blobs", implementation="numpy", lr=[1e-6, 0.3], epochs=5, seeds="6..20",
+            out=tmp_path / folder, **more,
+        ).record  # fmt: skip
+
+    alone, study = found("alone"), found("s", **where)
+    assert_same_curves(study, alone)
+    assert (study.seeds, study.looks, study.least) == (alone.seeds, alone.looks, 6)
+    assert {len(arm.runs) for arm in study.arms} == {len(arm.runs) for arm in alone.arms} != {20}  # it ended early
+
+
+def test_a_study_file_names_its_executor(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text('task = "moons"\nexecutor = "slurm"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="--executor slurm is not allowed"):
+        read_file(file)
+    file.write_text('task = "moons"\nexecutor = 3\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="executor = 3 is not allowed: executor is dask:local, dask:tcp"):
+        read_file(file)
+    if installed("distributed"):
+        file.write_text('task = "moons"\nexecutor = "dask:local"\n', encoding="utf-8")
+        assert read_file(file).executor == "dask:local"
 
 
 def test_one_run_that_fails_leaves_the_others(where: dict[str, Any], tmp_path: Path) -> None:

@@ -398,7 +398,7 @@ def run(
     from paribus.study.file import read_file
 
     carry_out(
-        lambda: read_file(file, out, typed()).replaced(fresh=fresh, executor=executor),
+        lambda: read_file(file, out, typed()).replaced(fresh=fresh, **({"executor": executor} if executor else {})),
         dry_run=dry_run,
         as_json=as_json,
         quiet=quiet,

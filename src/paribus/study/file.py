@@ -3,7 +3,8 @@
 name = "moons"            # optional; the file's name
 task = "moons"
 seeds = 10                # or a list: [3, 5, 8], or until all is decided: "6..40"
-metric = "test_accuracy"  # optional, as are timing = true, jobs = 2 and keep = ["weights"]
+metric = "test_accuracy"  # optional, as are timing = true, jobs = 2, keep = ["weights"]
+executor = "dask:local"   # optional: where runs are carried out (execution/choice.py)
 
 [settings]                # the same in every arm
 epochs = 1500
@@ -73,6 +74,7 @@ class StudyFile(BaseModel):
     margin: Number | None = Field(None, description="a number")
     timing: bool | None = Field(None, description="true or false")
     jobs: Whole | None = Field(None, description="a whole number")
+    executor: str | None = Field(None, description="dask:local, dask:tcp://HOST:PORT or dask:FILE, a scheduler file")
     budget: Whole | None = Field(None, description="a whole number")
     tune_seeds: Whole | None = Field(None, description="a whole number")
     tune_repeats: Whole | None = Field(None, description="a whole number")
@@ -147,7 +149,10 @@ def _spec(file: StudyFile, path: Path, *, out: Path | None, command: str, other:
 
 
 _OPTIONS = {
-    **{key: key for key in ("name", "metric", "jobs", "timing", "baseline", "margin", "budget", "tune_seeds")},
+    **{
+        key: key
+        for key in ("name", "metric", "jobs", "executor", "timing", "baseline", "margin", "budget", "tune_seeds")
+    },
     "tune_repeats": "tune_repeats",
     "tune_sampler": "tune_sampler",
     "checkpoint_every": "checkpoint_seconds",
