@@ -151,6 +151,7 @@ def kills(runs: int, seconds: float, seed: int) -> None:
     """The same study twice: undisturbed, and with workers and drivers killed; their records are equal."""
     with tempfile.TemporaryDirectory() as folder, scheduled(Path(folder)) as file:
         plain = _study(Path(folder) / "plain", file, runs, seconds, [])
+        print(f"undisturbed: {plain:.0f} s", flush=True)
         rng = random.Random(seed)
         when = sorted([*((rng.uniform(5, 0.9 * plain), "worker") for _ in range(20)),
                        *((rng.uniform(5, 0.9 * plain), "driver") for _ in range(3))])  # fmt: skip

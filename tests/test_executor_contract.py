@@ -494,6 +494,20 @@ def test_a_worker_stops_when_nobody_waits(dask: Any, tmp_path: Path) -> None:
 
 
 @needs_dask
+def test_data_go_with_the_batch_where_a_worker_leaves_while_they_are_spread(
+    dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler looks up a worker that it has just lost."""
+
+    def scatter(*_: Any, **__: Any) -> Any:
+        raise KeyError("tcp://127.0.0.1:34063")
+
+    monkeypatch.setattr(dask, "scatter", scatter)
+    study = paribus.train(quick, seeds=3, metric="score", out=tmp_path / "s", executor=dask).record
+    assert [run.status for run in study.arms[0].runs] == ["done"] * 3
+
+
+@needs_dask
 def test_a_killed_driver_goes_on_with_what_is_missing(dask: Any, tmp_path: Path) -> None:
     words = "moons implementation=numpy,torch epochs=400 eval_every=5 init=default"
     whole = carry_out(ask(tmp_path / "whole", words, "2"))

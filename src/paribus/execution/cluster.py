@@ -77,7 +77,8 @@ class OnDask(Futures):
             return self._scattered
         self._scattered = None  # all that held it are gone
         if self._client.nthreads():
-            with contextlib.suppress(TimeoutError, OSError):  # the last worker has gone this moment
+            # a worker that goes this moment makes the scheduler raise whatever it meets then, a KeyError even
+            with contextlib.suppress(Exception):
                 self._scattered = self._client.scatter(self._things, broadcast=True, hash=False)
         return self._things if self._scattered is None else self._scattered
 
