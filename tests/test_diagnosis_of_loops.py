@@ -17,6 +17,7 @@ from paribus.findings.diagnosis.evidence import evidence
 from paribus.findings.diagnosis.looked import looked
 from paribus.findings.diagnosis.loops import HELD_OUT, TRAIN, read
 from paribus.records.record import ArmRecord, DatasetInfo, RunRecord, Status, StudyRecord
+from paribus.report.terminal.diagnoses import diagnosis_text
 
 EPOCHS = 24
 FALLING = np.linspace(2.0, 0.5, EPOCHS)
@@ -75,6 +76,13 @@ def test_without_a_training_loss_nothing_is_looked_at_and_that_is_said() -> None
     assert looked(both).told.startswith("1 run looked at; not looked at: the layers")
 
 
+@pytest.mark.parametrize("first", [0, 9])
+def test_it_is_told_from_when_on_a_loss_was_no_number(first: int) -> None:
+    (found,) = diagnose(study(run(loss=np.where(np.arange(EPOCHS) < first, FALLING, np.nan))))
+    assert (found.code, found.epoch) == ("diverged", first + 1)
+    assert found.evidence == f"from epoch {first + 1} on its training loss was no number"
+
+
 @given(every=st.integers(1, 7), noise=st.floats(0, 0.5), seed=st.integers(0, 99))
 def test_a_training_loss_that_is_logged_more_often_is_averaged(every: int, noise: float, seed: int) -> None:
     """As Lightning and transformers log: the training loss at every step, the held-out one now and then."""
@@ -113,6 +121,7 @@ def test_a_loop_is_diagnosed_by_what_it_logs(tmp_path: Path) -> None:
     }
     assert told["kind=long"].of == 2
     assert told["kind=long"].cures == []  # what its arguments do, nobody knows
+    assert "to try: in your own loop weight decay" in diagnosis_text(study.findings)
     drawn = evidence(study.record, told["kind=long"])
     assert drawn is not None
     assert drawn.lines["validation loss"] == pytest.approx(TURNING)

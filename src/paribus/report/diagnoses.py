@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from paribus.findings.diagnosis import Diagnosis
+from paribus.findings.diagnosis import Diagnosis, loops
 from paribus.findings.findings import Findings
+from paribus.records.structure import STRUCTURE
 from paribus.study.words import compare_command
 
 SCHEMA_VERSION = 1
+_IN_THE_CODE = (*STRUCTURE, "wrong-gradient")
+"""What is wrong is the user's code, or how the data are given."""
 NO_COMMAND = "no command has what is your own in Python: .cure() of the study that paribus.compare or train returns"
 
 
@@ -17,6 +20,20 @@ def commands(findings: Findings, found: Diagnosis) -> list[str]:
     arm = next(one for one in findings.study.arms if one.name == found.arm)
     made = (compare_command(findings.study, arm, change) for change in found.cures)
     return [one for one in made if one is not None]
+
+
+def instead(findings: Findings, found: Diagnosis) -> str:
+    """What to try, in words, where no command does it; "" where one does."""
+    if commands(findings, found):
+        return ""
+    if found.cures:
+        words = "; or ".join(" ".join(f"{name}={value}" for name, value in cure.items()) for cure in found.cures)
+        return f"{words} ({NO_COMMAND})"
+    if findings.study.own_loop:
+        return f"in your own loop {loops.ADVICE[found.code]}"
+    return (
+        f"no setting cures it: {'what to change is said above' if found.code in _IN_THE_CODE else 'look at the data'}"
+    )
 
 
 def runs_told(found: Diagnosis) -> str:

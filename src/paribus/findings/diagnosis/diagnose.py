@@ -67,7 +67,7 @@ def _of_arm(study: StudyRecord, arm: ArmRecord) -> list[Diagnosis]:
 
 def _of_loop(arm: ArmRecord) -> list[Diagnosis]:
     read = [one for run in arm.runs if run.status is Status.DONE and (one := loops.read(run)) is not None]
-    known = [symptom for symptom in TABLE if symptom.code in loops.CODES]
+    known = [symptom for symptom in TABLE if symptom.code in loops.ADVICE]
     return _by_table(arm, [Case(arm.settings, run, {}) for run in read], known)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,8 +15,13 @@ TRAIN = ("train_loss", "training_loss", "loss")
 HELD_OUT = ("validation_loss", "val_loss", "valid_loss", "eval_loss", "dev_loss", "test_loss")
 """What losses are called: by Keras, Lightning, transformers and in programs. The first that was logged is taken."""
 
-CODES = ("diverged", "overfitting", "still-improving")
-"""What a loss alone can tell. That it goes up and down tells nothing: it may be that of single batches."""
+ADVICE = {
+    "diverged": "a lower learning rate, or clipped gradients",
+    "overfitting": "weight decay, or to end where the held-out loss is lowest",
+    "still-improving": "to train for longer",
+}
+"""What a loss alone can tell, and what may help. That it goes up and down tells nothing: it may be that of single
+batches."""
 
 
 def read(run: RunRecord) -> RunRecord | None:
@@ -29,8 +35,12 @@ def read(run: RunRecord) -> RunRecord | None:
     if train is None or (train < 0).any():
         return None
     curve = {**run.curve, "train_loss": train} | ({} if held is None else {"validation_loss": held})
-    if not np.isfinite(train[-1]) or (held is not None and not np.isfinite(held[-1])):
-        return replace(run, curve=curve, status=Status.DIVERGED, error="its loss was no number in the end")
+    for name, loss in {"training": train, "held-out": train if held is None else held}.items():
+        if not np.isfinite(loss[-1]):
+            before = np.flatnonzero(np.isfinite(loss))
+            since = float(curve["epoch"][before[-1] + 1 if len(before) else 0])
+            error = f"from epoch {since:g} on its {name} loss was no number"
+            return replace(run, curve=curve, status=Status.DIVERGED, error=error, epochs=math.ceil(since))
     points = np.flatnonzero(np.isfinite(train if held is None else held))
     points = points[points >= np.flatnonzero(np.isfinite(train))[0]]
     means = [_mean(train[: b + 1], since=a + 1) for a, b in pairwise([-1, *points])]

@@ -11,7 +11,7 @@ from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.diagnosis.evidence import Evidence
 from paribus.findings.findings import Findings
 from paribus.report.cures import Tried
-from paribus.report.diagnoses import NO_COMMAND, commands, runs_told
+from paribus.report.diagnoses import commands, instead, runs_told
 from paribus.report.page.curves import DASHES, Figure, Key
 from paribus.report.page.json import literal, shorten
 from paribus.report.terminal.cures import cure_words
@@ -70,14 +70,14 @@ def _wrong(findings: Findings, one: Diagnosis, labels: Mapping[str, str], number
     source = "" if one.source == "own" else f" ({one.source})"
     made, several = commands(findings, one), len(findings.study.arms) > 1
     drawn = findings.evidence(one)
-    words = "; or ".join(" ".join(f"{name}={value}" for name, value in cure.items()) for cure in one.cures)
+    words = instead(findings, one)
     return Wrong(
         title=f"{labels[one.arm]}: {one.code}" if several else one.code,
         where=", ".join(filter(None, places)),
         evidence=f"{_sentence(one.evidence)}.",
         cause=f"{_sentence(one.cause)}{source}.",
         commands=made,
-        instead=f"To try: {words} ({NO_COMMAND})." if words and not made else "",
+        instead=f"To try: {words}." if words else "",
         figure=None if drawn is None else _figure(f"wrong{number}", one, drawn),
     )
 

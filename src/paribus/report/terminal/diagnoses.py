@@ -10,11 +10,8 @@ from rich.text import Text
 from paribus.findings.diagnosis import Diagnosis
 from paribus.findings.diagnosis.evidence import Evidence
 from paribus.findings.findings import Findings
-from paribus.records.structure import STRUCTURE
-from paribus.report.diagnoses import NO_COMMAND, commands, runs_told
+from paribus.report.diagnoses import commands, instead, runs_told
 
-_IN_THE_CODE = (*STRUCTURE, "wrong-gradient")
-"""What is wrong is the user's code, or how the data are given."""
 _MOST_SHOWN = 4
 _BAR = 24
 _DECADES = 2.0
@@ -53,14 +50,7 @@ def _block(findings: Findings, one: Diagnosis) -> list[str]:
     lines.append(f"  cause: {one.cause}")
     if one.source != "own":
         lines.append(f"  source: {one.source}")
-    made = commands(findings, one)
-    lines += [f"  to try: {command}" for command in made]
-    if one.cures and not made:
-        words = "; or ".join(" ".join(f"{name}={value}" for name, value in cure.items()) for cure in one.cures)
-        lines.append(f"  to try: {words} ({NO_COMMAND})")
-    if not one.cures:
-        look = "what to change is said above" if one.code in _IN_THE_CODE else "look at the data"
-        lines.append(f"  to try: no setting cures it: {look}")
+    lines += [f"  to try: {what}" for what in commands(findings, one) or [instead(findings, one)]]
     return lines
 
 
