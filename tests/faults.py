@@ -1200,7 +1200,7 @@ FAULTS = [
     ("backends/stacked/stack.py", "        same = all(one is tasks[0] or _same_data(one, tasks[0]) for one in tasks[1:])", "        same = True", "test_stacked.py::test_every_setting_has_the_meaning_that_it_has_in_torch"),
     ("backends/stacked/stack.py", "first = epoch * self._per_epoch + 1", "first = epoch * self._per_epoch", "test_stacked.py::test_a_module_of_the_users_is_that_of_torch"),
     ("backends/stacked/stack.py", "(state,) = part.plan.generator_states(0, 1)\n            with isolated(state):", "with isolated(0):", "test_stacked.py::test_a_module_of_the_users_is_that_of_torch"),
-    ("backends/stacked/stack.py", "self.train_seconds += (perf_counter() - begun) / len(self.parts)", "self.train_seconds += perf_counter() - begun", "test_stacked.py::test_a_share_of_the_time_is_each_runs"),
+    ("backends/stacked/stack.py", "columns)\n        self.train_seconds += (perf_counter() - begun) / len(self.parts)", "columns)\n        self.train_seconds += perf_counter() - begun", "test_stacked.py::test_a_share_of_the_time_is_each_runs"),
     ("backends/stacked/runner.py", "\"schedule\", \"clip\", \"l1\", \"init\"", "\"schedule\", \"model.hidden\", \"clip\", \"l1\", \"init\"", "test_stacked.py::test_arms_that_differ_in_numbers_go_together"),
     ("backends/stacked/runner.py", "            if one.outcome is None and not fine:", "            if one.outcome is None and not all(finite):", "test_stacked.py::test_a_run_that_diverges_stops_alone"),
     ("backends/stacked/runner.py", "            one.settings.schedule.factor(step, self._per_epoch, epochs) * one.clock.plateau.factor", "            one.settings.schedule.factor(step, self._per_epoch, epochs)", "test_stacked.py::test_every_setting_has_the_meaning_that_it_has_in_torch"),
@@ -1256,6 +1256,12 @@ FAULTS = [
     ("execution/cluster.py", "        return Report(lost=True)", "        pass", "test_executor_contract.py::test_a_run_that_kills_its_worker_twice_fails_alone"),
     ("execution/cluster.py", "        found = [exposed(address)]", "        found = [None]", "test_executor_contract.py::test_a_scheduler_file_and_an_address_that_others_reach"),
     ("study/spec.py", "        if info.data.get(\"timing\"):\n            mistakes.append(\n                \"--timing and --executor", "        if False:\n            mistakes.append(\n                \"--timing and --executor", "test_executor_contract.py::test_what_cannot_be_had_is_refused_before_anything_is_made"),
+    ("training/loop.py", "        watch.pause()\n", "", "test_meters.py::test_what_a_card_was_asked_for_in_training_is_trainings_time_and_memory"),
+    ("training/loop.py", "        watch.go_on()\n", "", "test_meters.py::test_what_a_card_was_asked_for_in_training_is_trainings_time_and_memory"),
+    ("training/loop.py", "        self._watch.pause()\n", "", "test_meters.py::test_what_a_card_was_asked_for_in_training_is_trainings_time_and_memory"),
+    ("training/meters.py", "self._allocated = max(self._allocated, torch", "self._allocated = max(0.0, torch", "test_meters.py::test_what_a_card_was_asked_for_in_training_is_trainings_time_and_memory"),
+    ("backends/stacked/runner.py", "        stack.rest()\n", "", "test_meters.py::test_a_stacks_steps_are_waited_for_before_it_is_evaluated"),
+    ("backends/stacked/runner.py", "        self._meters.go_on()\n", "", "test_meters.py::test_a_stacks_steps_are_waited_for_before_it_is_evaluated"),
 ]  # fmt: skip
 
 

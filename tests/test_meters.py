@@ -8,17 +8,28 @@ import sys
 import threading
 from pathlib import Path
 from time import sleep
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 import paribus
+from paribus.backends.dispatch import resolve
+from paribus.backends.stacked import stack
+from paribus.backends.stacked.stack import Stack
 from paribus.findings.findings import Findings
 from paribus.findings.summary import values
+from paribus.records.checkpoint import Checkpoint
 from paribus.records.metrics import METERS
+from paribus.records.record import Evaluation
 from paribus.report.show import as_json
 from paribus.study.runner import carry_out
 from paribus.study.spec import request
+from paribus.tasks import load
 from paribus.training import meters
+from paribus.training.learner import Scores
+from paribus.training.loop import Clock, Watch
 from paribus.training.meters import Meters, Sampler, peak_memory_mb
 
 
@@ -149,3 +160,84 @@ def test_what_was_not_timed_has_no_value_of_a_meter(tmp_path: Path) -> None:
     read = [name for name in METERS if name in arm.runs[0].curve]
     assert read
     assert [values(study, arm, name) for name in read] == [[None]] * len(read)
+
+
+class Cuda:
+    """What a card does, on a clock of its own: kernels are asked for at once, and take a second each when waited for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.asked, self.peak = 0.0, 0, 0
+        for name, stand_in in {
+            "synchronize": self.wait,
+            "max_memory_allocated": lambda: self.peak * 2**20,
+            "max_memory_reserved": lambda: 2 * self.peak * 2**20,
+            "reset_peak_memory_stats": lambda: setattr(self, "peak", 0),
+            "current_device": lambda: 0,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, stand_in)
+        monkeypatch.setattr(meters, "Nvml", lambda _: Card())
+
+    def ask(self, megabytes: int) -> None:
+        self.asked += 1
+        self.peak = max(self.peak, megabytes)
+
+    def wait(self) -> None:
+        self.now += self.asked
+        self.asked = 0
+
+
+@pytest.mark.parametrize("save", [False, True])
+def test_what_a_card_was_asked_for_in_training_is_trainings_time_and_memory(
+    monkeypatch: pytest.MonkeyPatch, save: bool
+) -> None:
+    card = Cuda(monkeypatch)
+
+    class Learner:
+        """Steps ask for a kernel each, and an evaluation for one with more memory, which it waits for."""
+
+        def evaluate(self, _: str) -> Scores:
+            card.ask(900)
+            card.wait()
+            return Scores(1.0, {}, lambda: np.zeros((1, 1)))
+
+        def clipping(self) -> dict[str, float]:
+            return {}
+
+        def confirm(self) -> None: ...
+        def doubt(self) -> None: ...
+        def state(self) -> bytes:
+            return b""
+
+    rows: list[Evaluation] = []
+    saved: list[Checkpoint] = []
+    taken = Meters("cuda")
+    watch = Watch(
+        evaluated=rows.append, splits=["test"], probes=SimpleNamespace(look=lambda _: None, state=lambda: b""),  # type: ignore[arg-type]
+        metrics=[], meters=taken.read, pause=taken.pause, go_on=taken.go_on, save=saved.append,  # type: ignore[arg-type]
+    )  # fmt: skip
+    settings = resolve({"task": "moons", "implementation": "torch"})
+    clock = Clock(watch, load(settings, 0), Learner(), settings, now=lambda: card.now)  # type: ignore[arg-type]
+    for megabytes in (100, 300, 200):
+        for _ in range(4):
+            card.ask(megabytes)
+        if save:
+            clock.save(1)
+        clock.evaluate(1)
+    taken.close()
+    assert [row.train_seconds for row in rows] == [4, 8, 12]
+    assert [row.eval_seconds for row in rows] == [1, 2, 3]
+    assert [row.meters["gpu_allocated_mb"] for row in rows] == [100, 300, 300]
+    assert [row.meters["gpu_reserved_mb"] for row in rows] == [200, 600, 600]
+    assert [one.train_seconds for one in saved] == ([4, 8, 12] if save else [])
+
+
+def test_a_stacks_steps_are_waited_for_before_it_is_evaluated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On the processor, where nothing has to be waited for: that it would be."""
+    told: list[str] = []
+    scores = Stack.scores
+    monkeypatch.setattr(stack, "synchronise", lambda device: told.append(f"waits for {device}"))
+    monkeypatch.setattr(Stack, "scores", lambda self, split: (told.append(split), scores(self, split))[1])
+    monkeypatch.setattr(Meters, "pause", lambda _: told.append("pause"))
+    monkeypatch.setattr(Meters, "go_on", lambda _: told.append("go on"))
+    paribus.train("moons", implementation="stacked", init="default", epochs=2, seeds=2, out=tmp_path / "s")
+    assert told[-5:] == ["waits for cpu", "pause", "train", "test", "go on"]

@@ -166,6 +166,8 @@ class StepwiseBackend(Backend):
                 splits=[split for split in task.splits if not (run.hidden_test and split == "test")],
                 metrics=Metrics(run.metrics, task, plan),
                 meters=meters.read,
+                pause=meters.pause,
+                go_on=meters.go_on,
                 save=saved if run.checkpoint_seconds else None,
                 doubted=lambda why: callback.on_message(
                     f"seed {run.seed}: no checkpoints, for {why}: if it is interrupted, it begins again"

@@ -20,10 +20,15 @@ from paribus.training.metrics import Metrics
 from paribus.training.probes import Probes
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(kw_only=True)
 class Watch:
     """What is done beside training: `evaluated` is told of each evaluation of the `splits`, with `metrics` of the
-    user's own and what `meters` read, after `probes` have looked; `save` gets a checkpoint every `save_seconds`, or
+    user's own and what `meters` read, after `probes` have looked; `pause` and `go_on` are called where training stands
+    still and goes on, on the clock of training; `save` gets a checkpoint every `save_seconds`, or
     `doubted` hears why a checkpoint would not be enough, and `not_restored` why the learner cannot go back to its best
     evaluation;
     `keep_best` keeps the weights that are best on validation data."""
@@ -33,6 +38,8 @@ class Watch:
     probes: Probes
     metrics: Metrics
     meters: Callable[[], Mapping[str, float]] = field(default=dict)
+    pause: Callable[[], None] = _nothing
+    go_on: Callable[[], None] = _nothing
     save: Callable[[Checkpoint], None] | None = None
     save_seconds: float = math.inf
     doubted: Callable[[str], None] = print
@@ -110,6 +117,7 @@ class Clock:
     def evaluate(self, step: int) -> bool:
         """Whether every metric is finite; if so the evaluation is told."""
         watch, learner = self._watch, self._learner
+        watch.pause()
         begun = self._now()
         self._train += begun - self._since
         found: dict[str, float] = {}
@@ -130,6 +138,7 @@ class Clock:
             self._patience = self._stopping.after(self._patience, step, found[self._stopping.monitor])
             if self._patience.step == step:
                 self._reported = learner.state()
+        watch.go_on()
         self._since = self._now()
         self._eval += self._since - begun
         if finite:
@@ -171,12 +180,14 @@ class Clock:
 
     def save(self, step: int) -> None:
         assert self._watch.save is not None
+        self._watch.pause()
         self._train += self._now() - self._since
         self._learner.confirm()  # a resumed run sees its own draws alone: earlier ones are looked for here
         # each time: a module may begin to keep something late
         if (why := self._learner.doubt()) is not None:
             self._watch.doubted(why)
             self._watch.save = None
+            self._watch.go_on()
             self._since = self._now()
             return
         checkpoint = Checkpoint(
@@ -192,6 +203,7 @@ class Clock:
             reported=self._reported,
         )
         self._watch.save(checkpoint)
+        self._watch.go_on()
         self._since = self._saved = self._now()
 
 

@@ -114,25 +114,51 @@ class Sampler:
         self._gpu.close()
 
 
+def synchronise(device: str) -> None:
+    """Wait until a GPU has done what it was asked: its kernels run while Python goes on.
+
+    Source: PyTorch, CUDA semantics, "Asynchronous execution".
+    """
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+
+
 class Meters:
-    """The meters of one run on a device."""
+    """The meters of one run on a device. A GPU's memory is that of training: evaluations, whose batches may be larger,
+    are between `pause` and `go_on`."""
 
     def __init__(self, device: str) -> None:
-        self._cuda, self._sampler = device == "cuda", None
-        if self._cuda:
+        self._device, self._sampler = device, None
+        self._allocated = self._reserved = 0.0
+        if device == "cuda":
             import torch
 
             torch.cuda.reset_peak_memory_stats()
             self._sampler = Sampler(Nvml(torch.cuda.current_device()))
 
-    def read(self) -> Mapping[str, float]:
-        """Figures of `record.METERS`, by their names."""
-        found = {"peak_memory_mb": peak_memory_mb()}
-        if self._cuda:
+    def pause(self) -> None:
+        """Training stands still from here on, when its kernels are done."""
+        synchronise(self._device)
+        if self._device == "cuda":
             import torch
 
-            found["gpu_allocated_mb"] = torch.cuda.max_memory_allocated() / _MB
-            found["gpu_reserved_mb"] = torch.cuda.max_memory_reserved() / _MB
+            self._allocated = max(self._allocated, torch.cuda.max_memory_allocated() / _MB)
+            self._reserved = max(self._reserved, torch.cuda.max_memory_reserved() / _MB)
+
+    def go_on(self) -> None:
+        """Training goes on."""
+        if self._device == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+
+    def read(self) -> Mapping[str, float]:
+        """Figures of `record.METERS`, by their names, as they were at the last `pause`."""
+        found = {"peak_memory_mb": peak_memory_mb()}
+        if self._device == "cuda":
+            found |= {"gpu_allocated_mb": self._allocated, "gpu_reserved_mb": self._reserved}
         return found | (self._sampler.read() if self._sampler else {})
 
     def close(self) -> None:

@@ -164,10 +164,10 @@ class _Together:
             self._callback.on_run_begin(run)
         (state,) = Plan(self._runs[0].seed).generator_states(0, 1)
         ended: Outcome | None = None
-        meters = Meters(self._settings.device)
+        meters = self._meters = Meters(self._settings.device)
         try:
             with isolated(state) if self._settings.runs_user_code else nullcontext():
-                self._fit(meters)
+                self._fit()
         except KeyboardInterrupt:
             self._end_all(Outcome(status=Status.INTERRUPTED, epochs=0, error="by Ctrl-C or a signal"))
             raise
@@ -194,11 +194,11 @@ class _Together:
     def _live(self) -> list[_Going]:
         return [one for one in self._going if one.outcome is None]
 
-    def _fit(self, meters: Meters) -> None:
+    def _fit(self) -> None:
         parts = [Part(run.network, task, Plan(run.seed)) for run, task in zip(self._runs, self._tasks, strict=True)]
         stack = Stack(parts)
         self._going = [
-            _Going(run, task, Member(stack, place), self._callback, meters)
+            _Going(run, task, Member(stack, place), self._callback, self._meters)
             for place, (run, task) in enumerate(zip(self._runs, self._tasks, strict=True))
         ]
         settings, n_train = self._settings, len(self._tasks[0].train)
@@ -239,14 +239,16 @@ class _Together:
         ]
 
     def _evaluate(self, stack: Stack, step: int, total: int) -> None:
-        splits = self._going[0].splits
-        found = {split: stack.scores(split) for split in splits}
+        stack.rest()
+        self._meters.pause()
+        found = {split: stack.scores(split) for split in self._going[0].splits}
         clipped = stack.clipping()
         for place, one in enumerate(self._going):
             if one.outcome is None:
                 one.member.scores = {split: scores[place] for split, scores in found.items()}
                 one.member.clipped = clipped[place]
                 one.guarded(lambda one=one: _evaluated(one, step, self._per_epoch, total))  # type: ignore[misc]
+        self._meters.go_on()
 
 
 def _evaluated(one: _Going, step: int, per_epoch: int, total: int) -> None:

@@ -36,6 +36,7 @@ from paribus.training.clipping import Clipping
 from paribus.training.isolation import isolated
 from paribus.training.learner import Scores
 from paribus.training.measures import measured
+from paribus.training.meters import synchronise
 from paribus.training.vitals import Look, Moves
 
 _LOOKED_AT = 32
@@ -141,6 +142,12 @@ class Stack:
             self._optimizer.step(g, columns)
         self.train_seconds += (perf_counter() - begun) / len(self.parts)
         return losses.detach()
+
+    def rest(self) -> None:
+        """Wait until the steps are done: on a GPU they are only asked for, and their time is training's."""
+        begun = perf_counter()
+        synchronise(self._device.type)
+        self.train_seconds += (perf_counter() - begun) / len(self.parts)
 
     def _batch(self, batches: Sequence[Indices]) -> tuple[Tensor, Tensor]:
         rows = torch.from_numpy(np.stack(batches)).to(self._device)  # (runs, examples)

@@ -161,6 +161,7 @@ def timed(settings: Settings, task: Task) -> tuple[float, float]:
                 stack.begin_epoch(epoch)
             before = stack.train_seconds
             stack.step(batches, epoch, place, [1.0] * len(parts))
+            stack.rest()
             laps.append(stack.train_seconds - before)
         for split in task.splits:
             stack.scores(split)
