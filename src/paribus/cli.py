@@ -485,8 +485,8 @@ def report(
     files: Annotated[
         Path | None,
         typer.Option(
-            help="Also write there, of studies: figures (PNG, SVG, PDF) with captions, tables (CSV, Markdown, LaTeX), and a "
-            "paragraph on methods with its references."
+            help="Also write there, of studies: figures (PNG, SVG, PDF) with captions, tables (CSV, Markdown, LaTeX), "
+            "and a paragraph on methods with its references."
         ),
     ] = None,
     metric: ScoreMetric = None,

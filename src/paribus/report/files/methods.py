@@ -19,6 +19,7 @@ from paribus.report.page.text import View, count, listed
 from paribus.report.series import budgets
 
 _MOST_DATA = 6
+_TOLD = ("the data (fingerprint)", "package versions", "the machine")
 _CALLED = {
     "paribus": "Paribus", "torch": "PyTorch", "numpy": "NumPy", "scikit-learn": "scikit-learn", "scipy": "SciPy",
     "numba": "Numba",
@@ -58,7 +59,9 @@ def _arms(view: View) -> Iterator[Sentence]:
             told.append(f"{factor.rpartition('.')[2]} ({words_of(values)})")
         yield (f"They differ in {words_of(told)}.",)
     for line in view.findings.confounders:
-        yield (f"They are not alike in all else: {line}.",)
+        head, _, more = line.partition(". ")
+        # versions, data and processors are told by themselves, and a machine's name is nobody's business
+        yield (f"{head if not more or head.endswith(_TOLD) else line}.",)
 
 
 def _data(study: StudyRecord) -> Iterator[Sentence]:
