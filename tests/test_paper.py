@@ -265,6 +265,25 @@ def test_a_pdf_has_its_fonts_and_no_date(tmp_path: Path) -> None:
         assert any(b" Tf" in zlib.decompress(one) for one in streams)  # text is text
 
 
+@settings(max_examples=15)
+@given(st.lists(NAMES, min_size=2, max_size=3, unique=True), NAMES, NAMES)
+def test_a_study_of_any_names(names: list[str], name: str, unit: str) -> None:
+    one = made(["a"] * len(names), seeds=3, name=name or "s", named=True)
+    arms = [replace(arm, name=called) for arm, called in zip(one.arms, names, strict=True)]
+    metrics = {"loss": Metric("loss", "lower", unit)}
+    view = view_of(replace(one, arms=arms, metrics=metrics, primary_metric="test_loss"))
+    for path, content in paper_files(view, ["curves", "differences"], "a-label"):
+        if path.endswith(".tex"):
+            check(path, content)
+
+
+def test_arms_without_a_run_have_files() -> None:
+    study = made(["a", "b"])
+    files = files_of(replace(study, arms=[replace(arm, runs=[]) for arm in study.arms]))
+    assert "No run has a value yet." in argument(files["results.tex"], "caption")[0]
+    assert "No run is recorded yet." in files["methods.md"]
+
+
 def test_labels_of_two_studies_are_not_the_same(tmp_path: Path) -> None:
     one = made(["a", "b"], name="x y")
     written = write_files([Findings.of(one), Findings.of(replace(one, name="x-y"))], tmp_path)
@@ -301,6 +320,8 @@ def test_a_caption_says_what_a_bar_is() -> None:
     assert "Shaded: within the margin of 2 points." in margin
     assert "Shaded" not in two
     means = caption(view_of(swept()), "sweeps")
+    assert "looks" not in means
+    assert "not adjusted for the looks" in files_of(in_order(20, least=6))["results.tex"]
     assert "Means over 7 seeds." in means
     assert "Bars: 95 % interval of the mean (Student's t)" in means
     assert "not corrected" in caption(view_of(settings_of(swept(), split="by_seed")), "sweeps")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from paribus.findings.compared import Difference
 from paribus.findings.resplit import share_of
+from paribus.findings.stopping import Extended, UntilDecided
 from paribus.findings.summary import Summary
 from paribus.records.record import RunRecord, Status
 from paribus.report.files.curves import MOST_LINES, drawn, full_name, in_the_plane
@@ -170,12 +171,17 @@ def means_told(view: View, found: Sequence[Summary], bar: str) -> Iterable[str]:
     """What a mean over seeds and its interval are. `bar`: how the interval is drawn or written."""
     known = [one for one in found if one.mean is not None]
     with_interval = [one for one in known if one.ci95 is not None]
+    if not known:
+        yield "No run has a value yet."
+        return
     yield f"Means over {span([one.n for one in known], 'seed')}{_of_those_done(view)}."
     if with_interval:
         yield f"{bar} 95 % interval of the mean (Student's t), of each mean alone."
         if share_of(view.study):
             yield "Seeds share examples (split=by_seed), for which it is not corrected."
-    if known and len(with_interval) < len(known):
+        if isinstance(view.findings.stopping, UntilDecided | Extended):
+            yield "It is not adjusted for the looks at the study."
+    if len(with_interval) < len(known):
         yield f"{count(len(known) - len(with_interval), 'mean')} of one seed without an interval."
 
 

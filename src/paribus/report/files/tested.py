@@ -161,7 +161,7 @@ def _intervals(found: Sequence[Difference], stopping: Stopping, family: int) -> 
             again = isinstance(stopping, UntilDecided)
             source = JENNISON_TURNBULL if again else NADEAU_BENGIO if isinstance(stopping, Resplit) else STUDENT
             sources = [(source,)]
-        elif which == {"sign flips"}:
+        elif which == {"sign flips"} and not isinstance(stopping, UntilDecided | Resplit):
             sources = [(HARTIGAN,)]
         elif which == {"e-process"}:
             sources = [(RAMDAS,)]
