@@ -52,7 +52,7 @@ def write_files(studies: Sequence[Findings], folder: Path, verdicts: Sequence[Ve
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = Findings.of(StudyRecord(name="s", factors=[], seeds=[0], primary_metric="test_accuracy", arms=[]))
     ...     [path.name for path in write_files([found], Path(folder))]
-    ['results.csv', 'results.md', 'runs.csv', 'methods.md', 'methods.tex']
+    ['results.csv', 'results.md', 'runs.csv']
     """
     written = []
     if verdicts:

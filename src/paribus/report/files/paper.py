@@ -17,8 +17,10 @@ _PACKAGES = ("booktabs", "graphicx")
 
 
 def paper_files(view: View, figures: Sequence[str], label: str) -> Iterator[tuple[str, str]]:
-    """Name and content of each file. `figures`: the names of those that were drawn; `label`: what the labels of this
-    study begin with."""
+    """Name and content of each file; none of a study without arms. `figures`: the names of those that were drawn;
+    `label`: what the labels of this study begin with."""
+    if not view.study.arms:
+        return
     told = {name: caption(view, name) for name in figures}
     if told:
         yield "captions.md", "".join(f"**{name}.** {as_markdown(text)}\n\n" for name, text in told.items())
@@ -41,10 +43,9 @@ def paper_files(view: View, figures: Sequence[str], label: str) -> Iterator[tupl
 def _tables(view: View) -> Iterator[tuple[str, Table, str]]:
     """Name, table and caption of each."""
     findings = view.findings
-    if view.study.arms:
-        found = results(view, headed)
-        shown = [name for name in findings.names if headed(findings.metric(name)) in found.columns]
-        yield "results", found, results_caption(view, shown)
+    found = results(view, headed)
+    shown = [name for name in findings.names if headed(findings.metric(name)) in found.columns]
+    yield "results", found, results_caption(view, shown)
     if view.found:
         yield "differences", differences(view), differences_caption(view)
     if (timed := meters(view, headed)) is not None:
