@@ -25,7 +25,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = Path("src") / "paribus"
-_COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md")
+_COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md", "CITATION.cff")
 _SECONDS = 600  # the slowest test file, on a busy machine, and the compiler
 _WRONG_TABLE = 2
 

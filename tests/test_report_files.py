@@ -42,7 +42,7 @@ def test_files_are_written_and_named_safely(tmp_path: Path) -> None:
     folders = {path.parent.name for path in written[2:]}
     assert len(folders) == 3
     assert all(re.fullmatch(r"[\w.,=+-]+", path.name, re.ASCII) for path in (*written, *map(Path, folders)))
-    assert {path.suffix for path in written} == {".csv", ".md", ".png", ".svg", ".toml"}
+    assert {path.suffix for path in written} == {".csv", ".md", ".png", ".svg", ".toml", ".pdf", ".tex", ".bib"}
     names = {path.name for path in written if path.parent.name == next(f for f in folders if f.startswith("script"))}
     assert {"differences.png", "curves.svg", "boundary.png", "results.csv", "results.md", "study.toml"} <= names
     assert any(path.name == "confusion.svg" for path in written)

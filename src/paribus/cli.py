@@ -496,7 +496,11 @@ def report(
     ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title; by default the study's name.")] = None,
     files: Annotated[
-        Path | None, typer.Option(help="Also write figures (PNG, SVG) and tables (CSV, Markdown) of studies there.")
+        Path | None,
+        typer.Option(
+            help="Also write there, of studies: figures (PNG, SVG, PDF) with captions, tables (CSV, Markdown, LaTeX), "
+            "and a paragraph on methods with its references."
+        ),
     ] = None,
     metric: ScoreMetric = None,
     baseline: ScoreBaseline = None,

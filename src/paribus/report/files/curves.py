@@ -15,7 +15,7 @@ from paribus.extras import need
 from paribus.findings.findings import Findings
 from paribus.records.files import replacing
 from paribus.records.metrics import SPLITS, split_of
-from paribus.records.record import ArmRecord, RunRecord
+from paribus.records.record import ArmRecord, RunRecord, StudyRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#000000")
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 3)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 2)))
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
-_MOST_LINES = 50
+MOST_LINES = 50
 _MOST_PANELS = 12
 _LETTER = 0.078  # inches, of the legend's font
 _FAR = 1e300
@@ -55,10 +55,7 @@ def curves(findings: Findings) -> Figure | None:
     from matplotlib.lines import Line2D
 
     study = findings.study
-    recorded = {name for arm in study.arms for run in arm.runs for name in run.curve}
-    splits = [split for split in SPLITS if f"{split}_loss" in recorded]
-    if study.own_loop:  # whose metrics are of no split that is known
-        splits = [""] * bool(findings.measured)
+    splits, measured = drawn(findings)
     if not splits:
         return None
     width = 4.8 * len(splits) + 0.4
@@ -66,10 +63,6 @@ def curves(findings: Findings) -> Figure | None:
     longest = max(len(line) for label in labels for line in label.splitlines() or [""])
     columns = max(1, min(4, len(labels), int(width / (longest * _LETTER + 0.6))))
     rows = -(-len(labels) // columns)
-    there = [split_of(name)[1] for name in findings.measured]
-    measured = dict.fromkeys([*(name for name in ("loss", "accuracy") if name in there), *there])
-    if study.own_loop:
-        measured = dict.fromkeys(findings.measured[:_MOST_PANELS])
     figure = Figure(figsize=(width, 3.3 * len(measured) + 0.2 * rows), layout="constrained")
     axes = figure.subplots(len(measured), len(splits), sharex=True, sharey="row", squeeze=False)
     styles = [
@@ -80,8 +73,8 @@ def curves(findings: Findings) -> Figure | None:
         for row, metric in enumerate(measured):
             axis = axes[row][column]
             for arm, style in zip(study.arms, styles, strict=True):
-                for run in arm.runs[:_MOST_LINES]:
-                    if (name := _full(split, metric)) in run.curve:
+                for run in arm.runs[:MOST_LINES]:
+                    if (name := full_name(split, metric)) in run.curve:
                         x, y = run.curve["epoch"], run.curve[name]
                         axis.plot(x, in_reach(y), alpha=0.75, marker="." if len(x) == 1 else None, **style)
             axis.set_title(f"{split} {metric}".strip(), fontsize=10)
@@ -89,16 +82,29 @@ def curves(findings: Findings) -> Figure | None:
             axis.spines[["top", "right"]].set_visible(False)
         axes[-1][column].set_xlabel("epoch")
     for row, metric in enumerate(measured):
-        axes[row][0].set_ylabel(findings.metric(_full(splits[0], metric)).format.axis or metric)
+        axes[row][0].set_ylabel(findings.metric(full_name(splits[0], metric)).format.axis or metric)
     handles = [Line2D([], [], **{**style, "linewidth": 2}) for style in styles]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    many = f"the first {_MOST_LINES} of {len(study.seeds)} seeds" if len(study.seeds) > _MOST_LINES else ""
+    many = f"the first {MOST_LINES} of {len(study.seeds)} seeds" if len(study.seeds) > MOST_LINES else ""
     title = f"{study.name} ({many or f'{len(study.seeds)} seed' + 's' * (len(study.seeds) != 1)}, one line each)"
     figure.suptitle(fill(_plain(title), int(width / 0.1)), fontsize=11)
     return figure
 
 
-def _full(split: str, metric: str) -> str:
+def drawn(findings: Findings) -> tuple[list[str], list[str]]:
+    """The splits and what is measured on them, of which curves are drawn; of a user's loop the split is "", as its
+    metrics are of no split that is known."""
+    study = findings.study
+    recorded = {name for arm in study.arms for run in arm.runs for name in run.curve}
+    if study.own_loop:
+        return [""] * bool(findings.measured), findings.measured[:_MOST_PANELS]
+    there = [split_of(name)[1] for name in findings.measured]
+    measured = dict.fromkeys([*(name for name in ("loss", "accuracy") if name in there), *there])
+    return [split for split in SPLITS if f"{split}_loss" in recorded], list(measured)
+
+
+def full_name(split: str, metric: str) -> str:
+    """A metric's full name."""
     return f"{split}_{metric}" if split else metric
 
 
@@ -108,8 +114,7 @@ def data(findings: Findings) -> Figure | None:
     from matplotlib.figure import Figure
 
     study = findings.study
-    firsts = [(arm, _first(arm)) for arm in study.arms]
-    panels = [(arm.name or study.name, run) for arm, run in firsts if run is not None and run.points is not None]
+    panels = in_the_plane(study)
     if not panels:
         return None
     shown = panels[:_MOST_PANELS]
@@ -129,6 +134,12 @@ def data(findings: Findings) -> Figure | None:
         legend += f"; the first {len(shown)} of {len(panels)} arms"
     figure.suptitle(fill(legend, 44 * columns), fontsize=9)
     return figure
+
+
+def in_the_plane(study: StudyRecord) -> list[tuple[str, RunRecord]]:
+    """Of each arm whose data lie in the plane its name, and its first run that has a boundary, else its first."""
+    firsts = [(arm, _first(arm)) for arm in study.arms]
+    return [(arm.name or study.name, run) for arm, run in firsts if run is not None and run.points is not None]
 
 
 def arm_picture(name: str, run: RunRecord) -> bytes | None:

@@ -61,7 +61,10 @@ def fonts() -> Iterator[None]:
     from matplotlib import font_manager, rc_context
 
     there = {font.name for font in font_manager.fontManager.ttflist}
-    settings: dict[Any, Any] = {"font.family": [name for name in _FONTS if name in there], "svg.hashsalt": "paribus"}
+    # 42: fonts as they are, in the file; what publishers refuse are Matplotlib's own, of type 3
+    settings: dict[Any, Any] = {
+        "font.family": [name for name in _FONTS if name in there], "svg.hashsalt": "paribus", "pdf.fonttype": 42,
+    }  # fmt: skip
     with rc_context(settings), catch_warnings():
         filterwarnings("ignore", message="Glyph .* missing from")
         yield

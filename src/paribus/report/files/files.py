@@ -1,9 +1,10 @@
-"""The page's figures as PNG and SVG, its tables as CSV and Markdown."""
+"""The page's figures as PNG, SVG and PDF, its tables as CSV, Markdown and LaTeX, and what a paper says of a study."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from paribus.findings.claims import Verdict
 from paribus.findings.findings import Findings
 from paribus.records.files import replacing
 from paribus.report.files.figures import figures, fonts
+from paribus.report.files.paper import paper_files
 from paribus.report.page.tables import (
     Cell,
     Table,
@@ -30,7 +32,12 @@ from paribus.report.page.tables import (
 from paribus.report.page.text import View
 from paribus.study.names import folder_name
 
-_DPI = 150
+# without a date a file is the same twice
+_KINDS: Mapping[str, Mapping[str, Any]] = {
+    "png": {"dpi": 150},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -50,27 +57,31 @@ def write_files(studies: Sequence[Findings], folder: Path, verdicts: Sequence[Ve
     written = []
     if verdicts:
         written += _table(folder / "verdicts", _verdicts(verdicts))
-    for findings, place in zip(studies, _places(studies, folder), strict=True):
+    for findings, (place, label) in zip(studies, _places(studies, folder), strict=True):
         place.mkdir(parents=True, exist_ok=True)
-        view = View.of(findings)
+        view, drawn = View.of(findings), []
         written += [_text(place / name, content) for name, content in _tables(view)]
         with fonts():
             for name, figure in figures(view):
-                for kind, options in (("png", {"dpi": _DPI}), ("svg", {"metadata": {"Date": None}})):
+                drawn.append(name)
+                for kind, options in _KINDS.items():
                     path = place / f"{name}.{kind}"
                     with replacing(path) as part:
                         figure.savefig(part, format=kind, **options)
                     written.append(path)
+        written += [_text(place / name, content) for name, content in paper_files(view, drawn, label)]
     return written
 
 
-def _places(studies: Sequence[Findings], folder: Path) -> Iterator[Path]:
-    """A folder for each; names that would be one folder are numbered."""
+def _places(studies: Sequence[Findings], folder: Path) -> Iterator[tuple[Path, str]]:
+    """A folder for each, and what its labels in LaTeX begin with; names that would be one folder are numbered."""
     seen: dict[str, int] = {}
     for findings in studies:
         name = folder_name(findings.study.name)
         seen[name.lower()] = number = seen.get(name.lower(), 0) + 1
-        yield folder if len(studies) == 1 else folder / (name if number == 1 else f"{name}-{number}")
+        called = name if number == 1 else f"{name}-{number}"
+        # a comma parts labels in a list of them
+        yield folder if len(studies) == 1 else folder / called, called.replace(",", ";")
 
 
 def _tables(view: View) -> Iterator[tuple[str, str]]:

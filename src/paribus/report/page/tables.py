@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +58,7 @@ class Repeat:
     about: str = "Data, seeds, versions and machine"
 
 
-def results(view: View) -> Table:
+def results(view: View, heading: Callable[[Metric], str] = lambda metric: metric.label) -> Table:
     """A row for each arm: runs done, and every metric that any of them has, mean ± half of its interval."""
     study = view.study
     found = view.findings.summaries
@@ -81,7 +81,7 @@ def results(view: View) -> Table:
         "arm",
         *(factor.rpartition(".")[2] for factor in factors),
         "done",
-        *(view.findings.metric(name).label for name in shown),
+        *(heading(view.findings.metric(name)) for name in shown),
     ]
     return Table(heads, rows, 1)
 
@@ -94,7 +94,7 @@ def ordered(findings: Findings) -> list[str]:
     return [*test_first, *(name for name in findings.names if name not in names)]
 
 
-def meters(view: View) -> Table | None:
+def meters(view: View, heading: Callable[[Metric], str] = lambda metric: metric.label) -> Table | None:
     """Times, memory and power of arms whose runs had the machine to themselves; None where none had."""
     study = view.study
     found = view.findings.summaries
@@ -106,7 +106,7 @@ def meters(view: View) -> Table | None:
         [Cell(view.labels[arm.name]), *(_measured(metric, found[arm.name][metric.name]) for metric in columns)]
         for arm in study.arms
     ]
-    return Table(["arm", *(metric.label for metric in columns)], rows)
+    return Table(["arm", *(heading(metric) for metric in columns)], rows)
 
 
 def candidates(view: View) -> Table | None:
@@ -296,14 +296,16 @@ def markdown(table: Table) -> str:
     """
     rule = "|".join("---" if i < table.words else "---:" for i in range(len(table.columns)))
     lines = [
-        " | ".join(map(_plain, line)) for line in (table.columns, *([one.text for one in row] for row in table.rows))
+        " | ".join(map(as_markdown, line))
+        for line in (table.columns, *([one.text for one in row] for row in table.rows))
     ]
     return (
         "".join(f"| {line} |\n" for line in lines[:1]) + f"|{rule}|\n" + "".join(f"| {line} |\n" for line in lines[1:])
     )
 
 
-def _plain(text: str) -> str:
+def as_markdown(text: str) -> str:
+    """Text in one line, in which no sign is markup."""
     return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", " ".join(text.split()))
 
 

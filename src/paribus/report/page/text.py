@@ -119,6 +119,15 @@ def amount(metric: Metric, value: float, low_high: tuple[float, float] | None) -
     >>> amount(accuracy, 0.7761, (0.7464, 0.8058)), amount(loss, 0.5, None)
     (('77.6 points', '74.6 to 80.6'), ('0.5', ''))
     """
+    written = as_shown(metric, value, low_high)
+    named = metric.format.difference
+    if named == "points" and written[0] in ("1", "-1"):
+        named = "point"
+    return f"{written[0]} {named}".strip(), " to ".join(written[1:])
+
+
+def as_shown(metric: Metric, value: float, low_high: tuple[float, float] | None) -> list[str]:
+    """The same numbers without their unit: the difference, and the ends of its interval where it has one."""
     by = metric.format.scale
     numbers = [by * one for one in (value, *(low_high or ()))]
     half = None if low_high is None else by * (low_high[1] - low_high[0]) / 2
@@ -126,13 +135,8 @@ def amount(metric: Metric, value: float, low_high: tuple[float, float] | None) -
         places = max(1 - math.floor(math.log10(5 * half)), 1)
         # an end just below 0 is not to read -0.0
         more = next((n for n in range(3) if all(round(one, places + n) or not one for one in numbers)), 0)
-        written = [f"{round(one, places + more) + 0.0:.{places + more}f}" for one in numbers]
-    else:
-        written = [f"{one:.3g}" for one in numbers]
-    named = metric.format.difference
-    if named == "points" and written[0] in ("1", "-1"):
-        named = "point"
-    return f"{written[0]} {named}".strip(), " to ".join(written[1:])
+        return [f"{round(one, places + more) + 0.0:.{places + more}f}" for one in numbers]
+    return [f"{one:.3g}" for one in numbers]
 
 
 def p_text(p: float | None) -> str:
