@@ -1287,6 +1287,12 @@ FAULTS = [
     ("report/files/prose.py", "part for part in parts if isinstance(part, Source)", "part for part in parts[:1] if isinstance(part, Source)", "test_paper.py::test_every_file_is_latex_and_cites_what_is_there"),
     ("report/files/captions.py", "        if isinstance(view.findings.stopping, UntilDecided | Extended):", "        if False:", "test_paper.py::test_a_caption_says_what_a_bar_is"),
     ("report/files/captions.py", "    if not known:", "    if False:", "test_paper.py::test_arms_without_a_run_have_files"),
+    ("report/page/lead.py", 'reverse=metric.direction == "higher")', "reverse=True)", "test_page_lead.py::test_the_sentence"),
+    ("report/page/lead.py", 'return higher if metric.direction == "higher" else lower', "return higher", "test_page_lead.py::test_the_sentence"),
+    ("report/page/lead.py", "    if one.verdict not in HIGHER:\n        return None\n", "", "test_page_lead.py::test_it_says_no_more_than_the_differences"),
+    ("report/page/lead.py", "if means[name] == means[ranked[0]]]", "if name == ranked[0]]", "test_page_lead.py::test_the_sentence"),
+    ("report/page/lead.py", "    if warnings:\n", "    if False:\n", "test_page_lead.py::test_it_stands_on_the_page_and_says_that_there_are_warnings"),
+    ("report/page/lead.py", "if found[best[0]].n < seeds:", "if False:", "test_page_lead.py::test_the_sentence"),
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from paribus.findings.findings import Findings
 from paribus.findings.judge import Judgement
+from paribus.report.page.lead import scaled
 from paribus.report.page.page import environment
 from paribus.report.page.scores import answers_of_scores, pairs_of_scores, results_of_scores
 from paribus.report.page.tables import Table, results
@@ -84,14 +85,7 @@ def rows(pairs: Pairs) -> list[Row]:
     ends = [0.0]
     for one in shown:
         ends += [value for value in (one.mean, *(one.interval or ())) if value is not None]
-    low, high = min(ends), max(ends)
-
-    def place(value: float | None) -> float | None:
-        if value is None:
-            return None
-        share = (value - low) / (high - low) if high > low else 0.0  # of numbers so small that 1 / (high - low) is none
-        return round(_EDGE + share * (_WIDTH - 2 * _EDGE), 1)
-
+    place = scaled(ends, _WIDTH, _EDGE)
     found = []
     for one in shown:
         size, interval = ("-", "") if one.mean is None else amount(pairs.metric, one.mean, one.interval)

@@ -46,6 +46,7 @@ from paribus.report.page.figures import (
 from paribus.report.page.figures_over import sweep_figures, task_figures
 from paribus.report.page.figures_regression import fit_figures, residual_figures
 from paribus.report.page.json import Columns, to_json
+from paribus.report.page.lead import lead
 from paribus.report.page.parts import Group, Mistake, Section, Tuning
 from paribus.report.page.scores import effect_groups, section_of_scores
 from paribus.report.page.tables import (
@@ -153,12 +154,12 @@ def _section(id_: str, findings: Findings, most: int, tried: Sequence[Tried]) ->
         "figures": {figure.name: as_spec(figure) for figure in drawn},
         "csv": {"results": results_csv(view), "runs": runs_csv(findings), "differences": differences_csv(view.found)},
     }
-    about = f"{count(len(study.arms), 'arm')}, {findings.seeds_told}"
+    about, said = f"{count(len(study.arms), 'arm')}, {findings.seeds_told}", answers(view)
     return Section(
         id=id_,
         name=study.name,
         about=about,
-        answers=answers(view),
+        answers=said,
         compared=bool(view.found),
         before=before,
         table=results(view),
@@ -172,6 +173,7 @@ def _section(id_: str, findings: Findings, most: int, tried: Sequence[Tried]) ->
         wrong=wrong,
         wrong_left_out=left_out(findings),
         cured=cured(tried, labels),
+        lead=lead(view, sum(len(one.notes) for one in said)),
     )
 
 

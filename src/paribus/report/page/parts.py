@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from paribus.report.page.curves import Figure, Key
 from paribus.report.page.diagnoses import Cured, Wrong
+from paribus.report.page.lead import Lead
 from paribus.report.page.tables import Repeat, Table
 from paribus.report.page.text import Answer
 
@@ -35,8 +36,8 @@ class Mistake:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A study on the page. `payload`: the JSON that `page.js` draws its figures from; `timed`:
-    whether there could be times; `each`: what a row of the longest CSV is of; `wrong`: what went wrong in training;
+    """A study on the page. `payload`: the JSON that `page.js` draws its figures from; `timed`: whether there could be
+    times; `lead`: what stands first; `each`: what a row of the longest CSV is of; `wrong`: what went wrong in training;
     `cured`: what came of the cures that were tried."""
 
     id: str
@@ -58,6 +59,7 @@ class Section:
     wrong: list[Wrong] = field(default_factory=list)
     wrong_left_out: str = ""
     cured: list[Cured] = field(default_factory=list)
+    lead: Lead | None = None
 
 
 @dataclass(frozen=True)
