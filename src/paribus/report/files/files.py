@@ -82,7 +82,7 @@ def _tables(view: View) -> Iterator[tuple[str, str]]:
         yield "differences.csv", differences_csv(view.findings.differences)
         yield "differences.md", markdown(differences_table(view))
     for name, table in (
-        ("meters", meters(view)),
+        ("meters", meters(view, view.study.arms)),
         ("candidates", candidates(view)),
         ("chosen", side_by_side(view)),
         ("repeats", chosen_in_repeats(view)),
