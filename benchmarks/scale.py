@@ -1,5 +1,5 @@
-"""What a study of many runs costs: seconds and peak memory of each command that reads it, the sizes of its record and
-its page, and the time it takes to write.
+"""What a study of many runs costs: seconds of the processor and peak memory of each command that reads it, the sizes of
+its record and its page, and the time it takes to write.
 
     python benchmarks/scale.py
     python benchmarks/scale.py --runs 1000 10000 --shapes seeds
@@ -177,7 +177,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as name:
                 found = study(Path(name) / "study", shape, runs, beside)
             told = [
-                f"{found[one]['seconds']:.1f} s, {found[one]['memory']:.0f} MB"
+                f"{found[one]['cpu']:.1f} s, {found[one]['memory']:.0f} MB"
                 for one in ("show", "show --json", "diagnose", "report")
             ]
             arms = 10 if shape == "seeds" else runs // 100
