@@ -117,8 +117,7 @@ def _ways(whole: Sequence[int], first: int) -> Values:
     for value in whole:  # from one array to another, as adding an array to a part of itself copies it first
         rest -= value
         low, high = max(first - rest, 0), top + value
-        then[low : top + 1] = now[low : top + 1]  # without this number
-        then[max(low, top + 1) : high + 1] = 0.0
+        then[low : top + 1] = now[low : top + 1]  # without this number; beyond `top` nothing was written yet
         then[max(low, value) : high + 1] += now[max(low, value) - value : top + 1]  # with it
         now, then, top = then, now, high
     return now[first:]
