@@ -42,7 +42,7 @@ def asked(study: StudyRecord, columns: Mapping[str, Values], metric: Metric) -> 
     told = (
         f"{arms:,} arms make {family:,} pairs. Judged are the {arms - 1:,} of {best}, whose mean {metric.words} is "
         f"{way}; as the results chose it, p and intervals allow for all {family:,}. Of two other arms nothing is said: "
-        "--baseline ARM compares all with one arm, and allows for these pairs alone"
+        "--baseline ARM, chosen without these results, compares all with one arm, and allows for its pairs alone"
     )
     return Asked([(best, arm.name) for arm in study.arms if arm.name != best], family, told)
 
