@@ -67,7 +67,7 @@ from paribus.study.names import folder_name
 
 _MOST_SENTENCES = (12, 6)  # of one study, and of each of several; the others unfold
 _MOST_HIDDEN = 200
-_MOST_CSV = 500_000  # characters, of a study's tables together: a page is to have less than a megabyte of its own
+_MOST_CSV = 400_000  # characters, of a study's tables together: a page is to have less than a megabyte of its own
 _LEAST_ROW = 50
 
 
