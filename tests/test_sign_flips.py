@@ -12,7 +12,7 @@ from scipy import stats
 
 from paribus.findings import sign_flips
 from paribus.findings.pairs import Pairs
-from paribus.findings.sign_flips import sign_flip_interval, sign_flip_p
+from paribus.findings.sign_flips import _ways, sign_flip_interval, sign_flip_p
 
 
 def drawn(n: int, seed: int) -> np.ndarray:
@@ -111,10 +111,54 @@ def test_sums_that_rounding_parts_are_equal() -> None:
     assert (sign_flip_p(d) or 1.0) < 0.5
 
 
-def test_many_equal_differences_are_a_binomial() -> None:
-    """1,500 of them: a thousand on the grid, the others as one normal variable."""
-    d = np.where(np.arange(1500) < 790, 1.0, -1.0)
-    assert sign_flip_p(d) == pytest.approx(stats.binomtest(790, 1500).pvalue, rel=0.05)
+@pytest.mark.parametrize("n", [1001, 1500, 9999])
+def test_many_equal_differences_are_a_binomial(n: int) -> None:
+    """A hundred on the grid, the others as one normal variable; with rounding that makes them unequal too."""
+    above = round(n / 2 + 1.02 * np.sqrt(n))
+    d = np.where(np.arange(n) < above, 1.0, -1.0)
+    binomial = stats.binomtest(above, n).pvalue
+    assert sign_flip_p(d) == pytest.approx(binomial, rel=0.01)
+    assert sign_flip_p(d * (1 + 1e-15 * np.random.default_rng(0).standard_normal(n))) == pytest.approx(
+        binomial, rel=0.01
+    )
+
+
+@pytest.mark.parametrize("least", [0, 3])
+def test_many_differences_of_accuracies_are_counted(least: int) -> None:
+    """Multiples of a two hundredth, whose sums can be counted one by one."""
+    rng = np.random.default_rng(least)
+    whole = rng.integers(least, 9, 1200) * np.where(rng.random(1200) < 0.529, 1, -1)
+    ways = np.ones(1)
+    for value in np.abs(whole[whole != 0]):
+        ways = np.convolve(ways, np.array([0.5, *[0.0] * (value - 1), 0.5]))
+    top = len(ways) - 1
+    counted = 2 * ways[2 * np.arange(top + 1) - top >= abs(whole.sum())].sum()
+    assert 0.0001 < counted < 0.2
+    found = sign_flip_p(whole / 200)
+    assert found is not None
+    assert 0.995 < found / counted < 1.02
+
+
+def test_beyond_a_thousand_p_is_as_exact_as_before() -> None:
+    """Of no multiples: a thousand and one differences as a thousand of them, of which all are on the grid."""
+    d = drawn(1000, 1)
+    d += 0.062 - d.mean()
+    more = np.append(d, 1e-7)
+    one, other = sign_flip_p(d), sign_flip_p(more)
+    assert one is not None
+    assert other is not None
+    assert 0.98 < other / one < 1.002
+
+
+@pytest.mark.parametrize("n", [41, 200])
+def test_no_way_is_left_out_that_counts(n: int) -> None:
+    """Sums that cannot come to what is needed are left out on the way: of whole numbers all others can be counted."""
+    whole = np.random.default_rng(n).integers(1, 50, n)
+    ways = [1]
+    for value in whole.tolist():
+        ways = [x + y for x, y in zip([*ways, *[0] * value], [*[0] * value, *ways], strict=True)]
+    for first in (0, 1, len(ways) // 2, len(ways) - 2, len(ways) - 1):
+        assert _ways(whole.tolist(), first) == pytest.approx([float(one) for one in ways[first:]], rel=1e-12)
 
 
 def test_an_end_that_rounding_parts_from_0_is_0() -> None:

@@ -42,6 +42,17 @@ def test_only_whole_runs_of_ten_evaluations_have_one() -> None:
     assert jitter(run, "train_nothing") is None
 
 
+def test_a_last_evaluation_that_comes_sooner_is_left_out() -> None:
+    noise = np.random.default_rng(0).standard_normal(31)
+    even, uneven = np.arange(30.0), np.append(np.arange(30.0), 29.5)
+    whole = with_curve(noise[:30])
+    sooner = with_curve(noise)
+    sooner = replace(sooner, curve={**sooner.curve, "epoch": uneven})
+    assert jitter(sooner) == jitter(replace(whole, curve={**whole.curve, "epoch": even})) is not None
+    later = replace(sooner, curve={**sooner.curve, "epoch": np.append(even, 31.0)})
+    assert jitter(later) not in (None, jitter(sooner))
+
+
 def test_a_curves_value_at_an_epoch_and_its_change_since_another() -> None:
     run = with_curve(np.array([5.0, 3.0, 2.0, 1.5]))  # at epochs 0, 10, 20, 30
     assert [value_at(run, "train_loss", at) for at in (0, 9, 10, 25, 30)] == [5.0, 5.0, 3.0, 2.0, 1.5]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -53,14 +53,24 @@ def agreements(study: StudyRecord, metric: str = "train_loss") -> list[Agreement
     are meant to differ nothing is told.
     """
     found = []
-    for a, b in combinations(study.arms, 2):
-        for kind in _KINDS:
-            if not _differ_in(a, b, kind):
-                continue
-            one = _agreement(a, b, metric, kind)
-            if kind == "implementation" or (one.gap is not None and not one.at_once):
-                found.append(one)
+    for i, k, kind in sorted(_alike(study)):
+        a, b = study.arms[i], study.arms[k]
+        if not _differ_in(a, b, kind):
+            continue
+        one = _agreement(a, b, metric, kind)
+        if kind == "implementation" or (one.gap is not None and not one.at_once):
+            found.append(one)
     return found
+
+
+def _alike(study: StudyRecord) -> Iterator[tuple[int, int, str]]:
+    """Pairs of arms whose other settings are the same: of a thousand arms these are few, and looked up."""
+    for kind in _KINDS:
+        groups: dict[frozenset[tuple[str, Value]], list[int]] = {}
+        for i, arm in enumerate(study.arms):
+            groups.setdefault(frozenset(_others(arm.settings, kind).items()), []).append(i)
+        for group in groups.values():
+            yield from ((i, k, kind) for i, k in combinations(group, 2))
 
 
 def _differ_in(a: ArmRecord, b: ArmRecord, kind: str) -> bool:

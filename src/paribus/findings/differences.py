@@ -26,6 +26,7 @@ def differences(
     lost: Lost | None = None,
     stopping: Stopping | None = None,
     pairs: Sequence[tuple[str, str]] | None = None,
+    family: int | None = None,
     unit: str = "seed",
 ) -> list[Difference]:
     """All pairs of arms, or all arms against the baseline, or some `pairs`, on one metric; values aligned by seed, None
@@ -37,7 +38,8 @@ def differences(
     one-sided t tests at 0.05 / family put the difference inside it; then `a higher` or `b higher` where the adjusted p
     is at most 0.05; else `no difference shown`. With seeds until decided it is `not decided yet` while a pair goes on.
     `stopping`: when the study ends; by default at a declared number of seeds; `unit`: what values are aligned by, if
-    not by seed.
+    not by seed; `family`: how many pairs there are in all, where `pairs` are some of them: the others count with a p
+    of 1.
 
     Raises ValueError for a baseline that is no arm.
 
@@ -54,8 +56,9 @@ def differences(
     if not primary:
         return found
     ps = [one.p for one in found]
-    judged = zip(compared, found, holm(ps), holm_levels(ps), strict=True)
-    return [one.judged(of, Judge(len(compared), margin, p, level, ending)) for one, of, p, level in judged]
+    family = family or len(compared)
+    judged = zip(compared, found, holm(ps, family), holm_levels(ps, family), strict=True)
+    return [one.judged(of, Judge(family, margin, p, level, ending)) for one, of, p, level in judged]
 
 
 def going_on(
@@ -101,36 +104,38 @@ def _ended(compared: Sequence[Compared], until: UntilDecided, margin: float | No
     ]
 
 
-def holm(ps: Sequence[float | None]) -> list[float | None]:
+def holm(ps: Sequence[float | None], family: int | None = None) -> list[float | None]:
     """Holm's adjusted p-values: sorted ascending, max so far of (m - i) p, at most 1; None stays None.
 
-    m counts every pair of the family, those without a p too.
+    m counts every pair of the family, those without a p too; `family`: how many these are, where not all are here.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure (1979).
 
     >>> holm([0.01, 0.04, None, 0.03])
     [0.04, 0.09, None, 0.09]
     """
+    m = family or len(ps)
     adjusted: list[float | None] = [None] * len(ps)
     worst = 0.0
     for rank, (p, i) in enumerate(_ascending(ps)):
-        worst = max(worst, min(1.0, (len(ps) - rank) * p))
+        worst = max(worst, min(1.0, (m - rank) * p))
         adjusted[i] = worst
     return adjusted
 
 
-def holm_levels(ps: Sequence[float | None]) -> list[float]:
+def holm_levels(ps: Sequence[float | None], family: int | None = None) -> list[float]:
     """The level that each pair was tested at: 0.05 / (m - i), up to the first that is not found, whose level is that of
     all after it. Equal p-values are tested at the level of their first, so that the order of the arms decides nothing.
 
     >>> holm_levels([0.01, 0.04, 0.03]) == [0.05 / 3, 0.05 / 2, 0.05 / 2]
     True
     """
-    levels = [ALPHA / max(len(ps), 1)] * len(ps)
+    m = family or len(ps)
+    levels = [ALPHA / max(m, 1)] * len(ps)
     before, level, stopped = math.nan, math.nan, False
     for rank, (p, i) in enumerate(_ascending(ps)):
         if p != before and not stopped:
-            level = ALPHA / (len(ps) - rank)
+            level = ALPHA / (m - rank)
         levels[i] = level
         before, stopped = p, stopped or p > level
     return levels

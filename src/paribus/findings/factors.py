@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from math import comb
 from statistics import fmean
 from typing import Any, Literal
 
 from paribus.config.values import format_value
 from paribus.findings.compared import Difference, Lost, Values
 from paribus.findings.differences import differences
+from paribus.findings.many import too_many
 from paribus.findings.stopping import Stopping
 from paribus.records.record import StudyRecord
 
@@ -72,6 +74,16 @@ class Crossed:
             cls(factors=values, cells=cells) if there and all(c in cells for c in product(*values.values())) else None
         )
 
+    @property
+    def interactions(self) -> int:
+        """How many there are: of each two values of one factor and each two of another.
+
+        >>> Crossed(factors={"a": [0, 1, 2], "b": [0, 1]}, cells={}).interactions
+        3
+        """
+        steps = [comb(len(values), 2) for values in self.factors.values()]
+        return sum(one * other for one, other in combinations(steps, 2))
+
     def at(self, chosen: Mapping[str, Any]) -> list[str]:
         """The arms at some factors' values."""
         names = list(self.factors)
@@ -89,12 +101,15 @@ def factor_effects(
     margin: float | None = None,
     stopping: Stopping | None = None,
 ) -> list[FactorEffect]:
-    """The main effects, then the interactions of each two factors. `columns`: one value for each seed of each arm."""
+    """The main effects, then the interactions of each two factors, unless there are very many. `columns`: one value
+    for each seed of each arm."""
     found = []
     for factor, values in crossed.factors.items():
         named = {_value(factor, value): crossed.at({factor: value}) for value in values}
         found += [((factor,), a, b, named) for a, b in combinations(named, 2)]
     mains = _judged("main effect", found, columns, metric, lost=lost, margin=margin, stopping=stopping)
+    if too_many(crossed.interactions):
+        return mains
     between = []
     for (first, values), (second, others) in combinations(crossed.factors.items(), 2):
         for (a, b), (c, d) in product(combinations(values, 2), combinations(others, 2)):

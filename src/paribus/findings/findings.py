@@ -18,6 +18,7 @@ from paribus.findings.diagnosis.looked import Looked, looked
 from paribus.findings.differences import differences, going_on
 from paribus.findings.early import stopped_early
 from paribus.findings.factors import Crossed, FactorEffect, factor_effects
+from paribus.findings.many import Asked, asked, ranked_arms, too_many
 from paribus.findings.meaningless import meaningless, remarks
 from paribus.findings.power import least_seeds, repeats_needed_by
 from paribus.findings.resplit import note_on_splits, of_study
@@ -268,8 +269,21 @@ class Findings:
             margin=margin,
             lost=self._lost(metric, columns),
             stopping=self.stopping,
-            pairs=pairs_of(study),
+            pairs=self.asked.pairs,
+            family=self.asked.family,
         )
+
+    @cached_property
+    def asked(self) -> Asked:
+        """The pairs of arms that are judged: all, but of very many arms."""
+        name = self.study.primary_metric
+        return asked(self.study, {arm: of[name] for arm, of in self.values.items()}, self.primary_metric)
+
+    @cached_property
+    def ranked(self) -> list[str]:
+        """The arms by their mean on the primary metric, the best first."""
+        name = self.study.primary_metric
+        return ranked_arms({arm: of[name] for arm, of in self.values.items()}, self.primary_metric)
 
     @cached_property
     def stopping(self) -> Stopping:
@@ -325,7 +339,7 @@ class Findings:
     @property
     def least_seeds(self) -> int:
         """How many seeds it takes before any pair on the primary metric could be told apart."""
-        return least_seeds(len(self.primary))
+        return least_seeds(self.asked.family if self.primary else 0)
 
     @cached_property
     def tasks(self) -> Tasks | None:
@@ -386,7 +400,8 @@ class Findings:
     @cached_property
     def earlier(self) -> list[Earlier]:
         """Which arm of each pair reached the target earlier, by ranks."""
-        found = earlier(self.study, self.target) if self.target else []
+        judged = self.asked
+        found = earlier(self.study, self.target, judged.pairs, judged.family) if self.target else []
         if isinstance(self.stopping, Fixed):
             return found
         return [replace(one, p_adjusted=None) for one in found]  # ranks know nothing of looks
@@ -424,14 +439,20 @@ class Findings:
             *remarks(self.study),
             *note_on_splits(self.study),
             *looks,
+            *([self.asked.told] if self.asked.told and len(self.study.seeds) > 1 else []),
             *self._why_no_effects,
         ]
 
     @property
     def _why_no_effects(self) -> list[str]:
         study = self.study
-        if study.named or len(study.factors) < 2 or len(study.seeds) < 2 or self.effects:
+        if study.named or len(study.factors) < 2 or len(study.seeds) < 2:
             return []
+        if self.effects:
+            crossed = Crossed.of(study)
+            assert crossed is not None
+            many = f"none of {crossed.interactions:,} interactions is judged: fewer values of the factors have fewer"
+            return [many] if too_many(crossed.interactions) else []
         if study.tuning is not None:  # of a tuned value each arm has its own
             return []
         if self.tasks is not None:

@@ -70,8 +70,10 @@ def jitter(run: RunRecord, metric: str = "train_loss") -> float | None:
     column = run.curve.get(metric)
     if run.final(metric) is None or column is None:
         return None
-    gaps = np.diff(run.curve["epoch"])
-    column = column[:-1] if len(gaps) > 1 and gaps[-1] < (1 - _SAME_GAP) * gaps[-2] else column
+    if len(column) < 10:
+        return None
+    before, last, end = run.curve["epoch"][-3:]
+    column = column[:-1] if end - last < (1 - _SAME_GAP) * (last - before) else column
     if len(column) < 10:
         return None
     second = column[len(column) // 2 :]

@@ -21,6 +21,7 @@ from paribus.config.values import format_overrides
 from paribus.findings.compared import HIGHER, Difference, Lost, Values, seeds_with
 from paribus.findings.differences import differences
 from paribus.findings.intervals import t_interval
+from paribus.findings.many import too_many
 from paribus.findings.power import ALPHA
 from paribus.findings.stopping import Stopping
 from paribus.findings.tasks import TASK
@@ -215,9 +216,11 @@ def _unscaled(value: float, *, log: bool) -> float:
 
 
 def _compared(sweep: Sweep, stopping: Stopping) -> tuple[Difference, ...]:
-    """The best values of each two lines of one task, seed by seed."""
+    """The best values of each two lines of one task, seed by seed; of very many lines none."""
     lines = {line.label: line for line in sweep.lines}
     asked = [(a.label, b.label) for a, b in combinations(sweep.lines, 2) if a.task == b.task]
+    if too_many(asked):
+        return ()
     made = {
         label: [None if one is None else _scaled(one, log=sweep.log) for one in line.best]
         for label, line in lines.items()

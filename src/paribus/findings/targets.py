@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -132,13 +133,16 @@ def reached(study: StudyRecord, target: Target) -> list[Reached]:
     return found
 
 
-def earlier(study: StudyRecord, target: Target) -> list[Earlier]:
-    """Every pair of arms that is compared, each up to the epoch that both were trained to."""
+def earlier(
+    study: StudyRecord, target: Target, pairs: Sequence[tuple[str, str]] | None = None, family: int | None = None
+) -> list[Earlier]:
+    """Every pair of arms that is compared, each up to the epoch that both were trained to. `pairs`, `family`: some of
+    so many pairs."""
     arms = {arm.name: arm for arm in study.arms}
-    pairs = pairs_of(study)
+    pairs = pairs_of(study) if pairs is None else pairs
     stopping = of_study(study)
     tested = [_rank_test_of(arms[a], arms[b], target, stopping) for a, b in pairs]
-    adjusted = holm([p for _, p, _ in tested])
+    adjusted = holm([p for _, p, _ in tested], family)
     return [
         Earlier(a=a, b=b, pairs=n, p=p, p_adjusted=q, a_first=first)
         for (a, b), (n, p, first), q in zip(pairs, tested, adjusted, strict=True)

@@ -56,11 +56,11 @@ def digest(values: Iterable[object]) -> bytes:
     >>> digest([1, "a"]) == digest([1, "a"]), digest([1]) == digest(["1"]), digest(["ab"]) == digest(["a", "b"])
     (True, False, False)
     """
-    found = hashlib.blake2b(digest_size=16)
+    parts: list[bytes] = []
     for value in values:
         content = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-        found.update(f"{type(value).__name__} {len(content)} ".encode() + content)
-    return found.digest()
+        parts += (f"{type(value).__name__} {len(content)} ".encode(), content)
+    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
 
 
 def seal(database: sqlite3.Connection, sealed: Sealed, *keys: object) -> None:

@@ -6,8 +6,9 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -59,30 +60,16 @@ def pack(columns: Mapping[str, NDArray[np.generic]]) -> bytes:
     return zlib.compress(json.dumps(head).encode() + b"\n" + b"".join(body), 6)
 
 
-def unpacked_size(blob: bytes) -> int:
-    """How many bytes `pack` packed, as its first line says; ValueError where that cannot be read.
-
-    >>> unpacked_size(pack({"loss": np.array([2.0, 1.5])}))
-    16
-    """
-    return _size(_head(blob))
-
-
-def _head(blob: bytes) -> list[tuple[str, str, list[int]]]:
-    """What the first line says that is packed."""
-    try:
-        head, _, _ = zlib.decompressobj().decompress(blob, _MOST_HEAD).partition(b"\n")
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    return _described(head)
-
-
 def _size(described: list[tuple[str, str, list[int]]]) -> int:
     return sum(math.prod(shape) * np.dtype(kind).itemsize for _, kind, shape in described)
 
 
 def _described(head: bytes) -> list[tuple[str, str, list[int]]]:
-    """Names, types and shapes, as the first line has them."""
+    """Names, types and shapes, as the first line has them: of the curves of a study mostly the same."""
+    return _short_described(head) if len(head) <= _SHORT_HEAD else _read_head(head)
+
+
+def _read_head(head: bytes) -> list[tuple[str, str, list[int]]]:
     found = json.loads(head)
     for one in found if isinstance(found, list) else [None]:
         match one:
@@ -95,22 +82,29 @@ def _described(head: bytes) -> list[tuple[str, str, list[int]]]:
 
 
 _KINDS = re.compile(r"\|b1|[<|][iu][1248]|<f[248]")
+_SHORT_HEAD = 2000
+_short_described = lru_cache(64)(_read_head)
 
 
-def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
+def unpack(blob: bytes, allow: Callable[[int], None] | None = None) -> dict[str, NDArray[Any]]:
     """What `pack` packed. No more is unpacked than the first line says that there is: a few bytes may be those of
-    gigabytes. ValueError for anything else than what `pack` makes.
+    gigabytes. `allow`: is told how many these are before they are unpacked, and raises where they are too many.
+    ValueError for anything else than what `pack` makes.
 
     >>> unpack(pack({"loss": np.array([2.0, 1.5])}))
     {'loss': array([2. , 1.5])}
     """
-    stream, described = zlib.decompressobj(), _head(blob)
-    size = _size(described)
+    stream = zlib.decompressobj()
     try:
-        whole = stream.decompress(blob, size + _MOST_HEAD)
+        head, _, body = stream.decompress(blob, _MOST_HEAD).partition(b"\n")
+        described = _described(head)
+        size = _size(described)
+        if allow is not None:
+            allow(size)
+        if not stream.eof:
+            body += stream.decompress(stream.unconsumed_tail, max(size - len(body), 0) + 1)
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    _, _, body = whole.partition(b"\n")
     if not stream.eof or stream.unused_data or len(body) != size:
         raise ValueError("it holds not as much as it says")
     return _arrays(described, body)

@@ -40,7 +40,7 @@ from paribus.study import checksums, kinds
 from paribus.study.checksums import ARMS, ARTIFACTS, ENVIRONMENTS, RUNS, STUDY, TASKS, Checks, Sealed
 from paribus.study.kinds import WrongError
 from paribus.study.migrations import canonical, facts_today, settings_today
-from paribus.study.packing import joined, unpack, unpack_pictures, unpacked_size
+from paribus.study.packing import joined, unpack, unpack_pictures
 
 CLASS_COUNTS = "class_counts of "
 """What the facts are called that hold a task's class counts, before its fingerprint."""
@@ -271,7 +271,7 @@ class Rows:
         steps = curve["step"]
         if len(steps) > most:
             raise WrongError(f"its chunks hold {len(steps):,} evaluations, more than there can be")
-        if not (np.isfinite(curve["epoch"]).all() and (np.diff(steps, prepend=-1.0) > 0).all()):
+        if not (np.isfinite(curve["epoch"]).all() and (steps[:1] > -1).all() and (steps[1:] > steps[:-1]).all()):
             raise WrongError("the steps of its chunks do not ascend")
         return curve
 
@@ -279,15 +279,17 @@ class Rows:
         """Within what may be, and what there is memory for: a few bytes can stand for gigabytes."""
         if not isinstance(blob, bytes):
             raise WrongError("it holds no arrays")
-        size = unpacked_size(blob)
-        if size > limit:
-            raise WrongError(f"it says that it holds {size:,} bytes, more than there can be")
-        self._room -= size
-        if self._room < 0:
-            raise MemoryError(
-                f"there is not enough memory free for the {size:,} bytes that one of its rows says it holds"
-            )
-        return unpack(blob)
+
+        def allow(size: int) -> None:
+            if size > limit:
+                raise WrongError(f"it says that it holds {size:,} bytes, more than there can be")
+            self._room -= size
+            if self._room < 0:
+                raise MemoryError(
+                    f"there is not enough memory free for the {size:,} bytes that one of its rows says it holds"
+                )
+
+        return unpack(blob, allow)
 
     # --- what was kept of runs ---
 

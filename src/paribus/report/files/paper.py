@@ -43,12 +43,12 @@ def paper_files(view: View, figures: Sequence[str], label: str) -> Iterator[tupl
 def _tables(view: View) -> Iterator[tuple[str, Table, str]]:
     """Name, table and caption of each."""
     findings = view.findings
-    found = results(view, headed)
+    found = results(view, heading=headed)
     shown = [name for name in findings.names if headed(findings.metric(name)) in found.columns]
     yield "results", found, results_caption(view, shown)
     if view.found:
         yield "differences", differences(view), differences_caption(view)
-    if (timed := meters(view, headed)) is not None:
+    if (timed := meters(view, heading=headed)) is not None:
         shown = [name for name in findings.names if headed(findings.metric(name)) in timed.columns]
         yield "meters", timed, results_caption(view, shown)
 

@@ -13,6 +13,7 @@ from paribus.findings.findings import Findings
 from paribus.records.metrics import MEASURED, OF_NUMBERS, SPLITS, split_of
 from paribus.records.record import ArmRecord, RunRecord, StudyRecord
 from paribus.report.page.json import Columns, literal, shorten
+from paribus.report.terminal.tables import shown_arms
 
 Values = NDArray[np.float64]
 
@@ -96,15 +97,15 @@ def _lines(study: StudyRecord) -> int:
 def drawn(arms: Sequence[ArmRecord]) -> set[tuple[str, int]]:
     """Arm and seed of the lines that are drawn: all arms' first seeds, then their second, up to fifty in all."""
     turns = sorted(
-        ((rank, i, arm.name, run.seed) for i, arm in enumerate(arms) for rank, run in enumerate(arm.runs)),
+        ((rank, i, arm.name, run.seed) for i, arm in enumerate(arms) for rank, run in enumerate(arm.runs[:MOST_LINES])),
         key=lambda one: one[:2],
     )
     return {(name, seed) for _, _, name, seed in turns[:MOST_LINES]}
 
 
-def arm_keys(study: StudyRecord, labels: Mapping[str, str]) -> list[Key]:
+def arm_keys(findings: Findings, labels: Mapping[str, str]) -> list[Key]:
     """The arms that are drawn, each with its line."""
-    arms = study.arms[:MOST_ARMS]
+    arms = shown_arms(findings)[:MOST_ARMS]
     return [Key(label=labels[arm.name], style=i % 8, dash=DASHES[i % len(DASHES)], arm=i) for i, arm in enumerate(arms)]
 
 
@@ -120,7 +121,7 @@ def _place(metric: str) -> tuple[bool, int, str]:
 
 
 def _figure(findings: Findings, labels: Mapping[str, str], columns: Columns, metric: str, most: int) -> Figure:
-    arms = findings.study.arms[:MOST_ARMS]
+    arms = shown_arms(findings)[:MOST_ARMS]
     wanted, about = drawn(arms), findings.metric(metric)
     bands: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
@@ -63,11 +63,13 @@ from paribus.report.page.tables import (
 )
 from paribus.report.page.text import FOOTNOTE, View, answers, count, of_repeats, tally
 from paribus.report.series import MOST_PANELS, Panel, mistake_png, panels
-from paribus.report.terminal.tables import PLUS_MINUS
+from paribus.report.terminal.tables import PLUS_MINUS, best_told, shown_arms
 from paribus.study.names import folder_name
 
 _MOST_SENTENCES = (12, 6)  # of one study, and of each of several; the others unfold
 _MOST_HIDDEN = 200
+_MOST_CSV = 400_000  # characters, of a study's tables together: a page is to have less than a megabyte of its own
+_LEAST_ROW = 50
 
 
 def write_page(
@@ -149,12 +151,15 @@ def _section(id_: str, findings: Findings, most: int, tried: Sequence[Tried]) ->
     groups = [*before, *after, *(tuning.figures if tuning else [])]
     wrong = wrongs(findings, labels)
     drawn = [figure for group in groups for figure in group.figures] + [one.figure for one in wrong if one.figure]
+    csv, without = _csv(view)
     payload = {
         "columns": columns.columns,
         "figures": {figure.name: as_spec(figure) for figure in drawn},
-        "csv": {"results": results_csv(view), "runs": runs_csv(findings), "differences": differences_csv(view.found)},
+        "csv": csv,
     }
     about, said = f"{count(len(study.arms), 'arm')}, {findings.seeds_told}", answers(view)
+    arms = shown_arms(findings)
+    some_arms = f"Here are {best_told(findings, len(arms))}." if len(arms) < len(study.arms) else ""
     return Section(
         id=id_,
         name=study.name,
@@ -162,8 +167,8 @@ def _section(id_: str, findings: Findings, most: int, tried: Sequence[Tried]) ->
         answers=said,
         compared=bool(view.found),
         before=before,
-        table=results(view),
-        meters=meters(view),
+        table=results(view, arms),
+        meters=meters(view, arms),
         after=after,
         mistakes=list(_mistakes(study, labels)),
         tuning=tuning,
@@ -174,7 +179,27 @@ def _section(id_: str, findings: Findings, most: int, tried: Sequence[Tried]) ->
         wrong_left_out=left_out(findings),
         cured=cured(tried, labels),
         lead=lead(view, sum(len(one.notes) for one in said)),
+        some_arms=some_arms,
+        csv_left_out=without,
     )
+
+
+def _csv(view: View) -> tuple[dict[str, str], dict[str, str]]:
+    """The tables that can be downloaded, by name, as far as there is room for them; and of the others what they are."""
+    runs = sum(len(arm.runs) for arm in view.study.arms)
+    tables: dict[str, tuple[int, str, Callable[[], str]]] = {
+        "results": (len(view.study.arms), f"the results of {len(view.study.arms):,} arms", lambda: results_csv(view)),
+        "differences": (len(view.found), f"{len(view.found):,} differences", lambda: differences_csv(view.found)),
+        "runs": (runs, f"{runs:,} runs", lambda: runs_csv(view.findings)),
+    }
+    held, without, room = dict[str, str](), dict[str, str](), _MOST_CSV
+    for name, (rows, what, made) in tables.items():
+        text = made() if rows * _LEAST_ROW <= room else None  # a hundred thousand rows are not made in vain
+        if text is None or len(text) > room:
+            without[name] = what
+        else:
+            held[name], room = text, room - len(text)
+    return {name: held[name] for name in ("results", "runs", "differences") if name in held}, without
 
 
 def _differences(view: View) -> Iterator[Group]:
@@ -233,13 +258,17 @@ def _curves(findings: Findings, labels: dict[str, str], columns: Columns, most: 
         note += "that are done."
     if runs > MOST_LINES:
         note += f" The first {MOST_LINES} of {runs} runs are drawn as lines, all of them count in the bands."
-    if len(study.arms) > MOST_ARMS:
+    if len(shown_arms(findings)) < len(study.arms):
+        note += f" Drawn are {best_told(findings, MOST_ARMS)}."
+    elif len(study.arms) > MOST_ARMS:
         note += f" The first {MOST_ARMS} of {len(study.arms)} arms."
     longest = max((len(run.curve.get("step", ())) for arm in study.arms for run in arm.runs), default=0)
     if longest > most:
         note += f" Of {longest} evaluations at most {most} points a line are drawn, among them the least and greatest."
     splits = len({figure.name.partition("_")[0] for figure in figures})
-    yield Group(title="Curves", note=note, figures=figures, legend=arm_keys(study, labels), tools=True, columns=splits)
+    yield Group(
+        title="Curves", note=note, figures=figures, legend=arm_keys(findings, labels), tools=True, columns=splits
+    )
 
 
 def _pictures(findings: Findings, labels: dict[str, str], columns: Columns) -> Iterator[Group]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paribus.report.page.curves import Figure, Key
@@ -38,7 +39,8 @@ class Mistake:
 class Section:
     """A study on the page. `payload`: the JSON that `page.js` draws its figures from; `timed`: whether there could be
     times; `lead`: what stands first; `each`: what a row of the longest CSV is of; `wrong`: what went wrong in training;
-    `cured`: what came of the cures that were tried."""
+    `cured`: what came of the cures that were tried; `some_arms`: which arms the tables have rows of, where that is not
+    all; `csv_left_out`: the tables too large to be held, and what they are."""
 
     id: str
     name: str
@@ -60,6 +62,8 @@ class Section:
     wrong_left_out: str = ""
     cured: list[Cured] = field(default_factory=list)
     lead: Lead | None = None
+    some_arms: str = ""
+    csv_left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

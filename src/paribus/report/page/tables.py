@@ -58,8 +58,21 @@ class Repeat:
     about: str = "Data, seeds, versions and machine"
 
 
-def results(view: View, heading: Callable[[Metric], str] = lambda metric: metric.label) -> Table:
-    """A row for each arm: runs done, and every metric that any of them has, mean ± half of its interval."""
+Heading = Callable[[Metric], str]
+"""What stands above a metric's column."""
+
+
+def _label(metric: Metric) -> str:
+    return metric.label
+
+
+def results(
+    view: View,
+    arms: Sequence[ArmRecord] | None = None,
+    *,
+    heading: Heading = _label,
+) -> Table:
+    """A row for each arm, or for `arms`: runs done, and every metric that any has, mean ± half of its interval."""
     study = view.study
     found = view.findings.summaries
     # of epochs to a target the mean would be over the runs that reached it: a sentence tells of them all
@@ -67,7 +80,7 @@ def results(view: View, heading: Callable[[Metric], str] = lambda metric: metric
     shown = [name for name in names if any(of[name].mean is not None for of in found.values())]
     factors = [] if study.named or len(study.factors) < 2 else study.factors
     rows = []
-    for arm in study.arms:
+    for arm in study.arms if arms is None else arms:
         done = sum(run.status is Status.DONE for run in arm.runs)
         rows.append(
             [
@@ -94,9 +107,13 @@ def ordered(findings: Findings) -> list[str]:
     return [*test_first, *(name for name in findings.names if name not in names)]
 
 
-def meters(view: View, heading: Callable[[Metric], str] = lambda metric: metric.label) -> Table | None:
+def meters(
+    view: View,
+    arms: Sequence[ArmRecord] | None = None,
+    *,
+    heading: Heading = _label,
+) -> Table | None:
     """Times, memory and power of arms whose runs had the machine to themselves; None where none had."""
-    study = view.study
     found = view.findings.summaries
     shown = [name for name in _TIMED if any(name in of and of[name].mean is not None for of in found.values())]
     if not shown:
@@ -104,7 +121,7 @@ def meters(view: View, heading: Callable[[Metric], str] = lambda metric: metric.
     columns = [view.findings.metric(name) for name in shown]
     rows = [
         [Cell(view.labels[arm.name]), *(_measured(metric, found[arm.name][metric.name]) for metric in columns)]
-        for arm in study.arms
+        for arm in (view.study.arms if arms is None else arms)
     ]
     return Table(["arm", *(heading(metric) for metric in columns)], rows)
 

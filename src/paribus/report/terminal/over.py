@@ -12,6 +12,8 @@ from paribus.findings.tasks import OverTasks
 
 TASKS = "Over the tasks"
 SWEEPS = "Where each is best"
+_MOST_TOLD, _TOLD_OF_MANY = 45, 10
+"""So many lines of a sweep are told one by one: so few that each two of them are compared, too. Of more the first."""
 
 
 def called(label: str) -> str:
@@ -76,7 +78,15 @@ def sweep_lines(findings: Findings) -> list[str]:
     lines = []
     for sweep in findings.sweeps:
         if sweep.judged:
-            lines += [_best(sweep, line, findings) for line in sweep.lines if line.mean is not None]
+            told = [line for line in sweep.lines if line.mean is not None]
+            many = not sweep.pairs and len(sweep.lines) > _MOST_TOLD
+            few = told[:_TOLD_OF_MANY] if many else told
+            lines += [_best(sweep, line, findings) for line in few]
+            if many:
+                lines.append(
+                    f"{len(told) - len(few)} more lines have each a best {sweep.name}, which --json tells; no two of "
+                    f"these {len(sweep.lines)} are compared in it"
+                )
             lines += _told_apart(sweep)
     return lines
 

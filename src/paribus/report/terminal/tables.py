@@ -26,6 +26,9 @@ from paribus.records.record import ArmRecord, Status, StudyRecord
 from paribus.report.terminal.over import SWEEPS, TASKS, sweep_lines, task_lines
 
 _MOST_ROWS = 15
+_MOST_ARMS, _BEST_ARMS = 100, 40
+"""A table has a row for each of so many arms; of more the best have one."""
+
 PLUS_MINUS = "±: half of the mean's 95 % interval (Student's t) over the runs that are done"
 
 
@@ -33,26 +36,26 @@ def results(findings: Findings, width: int) -> RenderableType:
     """The results table, a column for each factor and as many metrics as `width` has room for; then what is to be
     said of it."""
     study = findings.study
-    seeds = len(study.seeds)
+    seeds, arms = len(study.seeds), shown_arms(findings)
     shown = dict.fromkeys([study.primary_metric, *findings.measured] if findings.measured else [])
     names = sorted(shown, key=lambda name: (name != study.primary_metric, not name.startswith("test")))
     if study.timing and "seconds_per_epoch" not in names:
         names.insert(1, "seconds_per_epoch")
     factors = [] if study.named else study.factors
-    columns = [["arm", *(arm.name for arm in study.arms)]] if study.named else []
+    columns = [["arm", *(arm.name for arm in arms)]] if study.named else []
     columns += [
-        [_heading(factor.rpartition(".")[2]), *(format_value(arm.settings.get(factor, "")) for arm in study.arms)]
+        [_heading(factor.rpartition(".")[2]), *(format_value(arm.settings.get(factor, "")) for arm in arms)]
         for factor in factors
     ]
     labels = len(columns)
     columns.append(
-        ["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{_asked(study, arm)}" for arm in study.arms)]
+        ["done", *(f"{sum(run.status is Status.DONE for run in arm.runs)}/{_asked(study, arm)}" for arm in arms)]
     )
     left = width - 2 - sum(_room(column) for column in columns)
     omitted = []
     for name in names:
         metric = findings.metric(name)
-        column = [_heading(metric.title), *(cell(metric, findings.summaries[arm.name][name]) for arm in study.arms)]
+        column = [_heading(metric.title), *(cell(metric, findings.summaries[arm.name][name]) for arm in arms)]
         if left >= _room(column) or name == study.primary_metric:
             columns.append(column)
             left -= _room(column)
@@ -65,6 +68,8 @@ def results(findings: Findings, width: int) -> RenderableType:
         table.add_row(*map(Text, row))
     heading = Text(f"{study.name} ({findings.seeds_told})", style="bold")
     lines: list[RenderableType] = [heading, *(Text(line, style="bold") for line in findings.confounders), table]
+    if len(arms) < len(study.arms):
+        lines.append(Text(f"{best_told(findings, len(arms))}; --json has them all", style="dim"))
     if omitted:
         lines.append(Text(f"no room for {', '.join(omitted)}: a wider terminal or --json shows them", style="dim"))
     if seeds > 1 and names:
@@ -87,6 +92,20 @@ def results(findings: Findings, width: int) -> RenderableType:
     if study.claims:
         lines += ["", verdicts_table(findings.verdicts)]
     return Group(*lines)
+
+
+def shown_arms(findings: Findings) -> list[ArmRecord]:
+    """The rows of a table of arms: all, in their order; of very many the best, from the best on."""
+    arms = findings.study.arms
+    if len(arms) <= _MOST_ARMS:
+        return arms
+    named = {arm.name: arm for arm in arms}
+    return [named[name] for name in findings.ranked[:_BEST_ARMS]]
+
+
+def best_told(findings: Findings, shown: int) -> str:
+    """Which arms these are."""
+    return f"the {shown} best of {len(findings.study.arms):,} arms by their mean {findings.primary_metric.words}"
 
 
 def _beyond_pairs(findings: Findings) -> list[RenderableType]:
@@ -181,7 +200,12 @@ def primary_table(findings: Findings, labels: Mapping[str, str]) -> RenderableTy
     """The differences of a study on its primary metric."""
     metric = findings.primary_metric
     return differences_table(
-        findings.primary, labels, heading=metric.label, metric=metric, margin=findings.study.margin
+        findings.primary,
+        labels,
+        heading=metric.label,
+        metric=metric,
+        margin=findings.study.margin,
+        family=findings.asked.family,
     )
 
 
@@ -249,15 +273,22 @@ EFFECTS = {
 
 
 def differences_table(
-    found: Sequence[Difference], labels: Mapping[str, str], *, heading: str, metric: Metric, margin: float | None
+    found: Sequence[Difference],
+    labels: Mapping[str, str],
+    *,
+    heading: str,
+    metric: Metric,
+    margin: float | None,
+    family: int | None = None,
 ) -> RenderableType:
-    """Differences on the primary metric, each with the interval that its verdict goes with."""
+    """Differences on the primary metric, each with the interval that its verdict goes with. `family`: of how many pairs
+    at once, where these are some of them."""
     by = metric.format.scale
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     several = len(found) > 1
     table.add_column(Text(f"{heading}: a - b"), overflow="fold")
     table.add_column("difference", justify="right", no_wrap=True)
-    table.add_column("95 % interval" + (f"\nof {len(found)} pairs at once" if several else ""), no_wrap=True)
+    table.add_column("95 % interval" + (f"\nof {family or len(found)} pairs at once" if several else ""), no_wrap=True)
     table.add_column("p" + ("\nHolm" if several else ""), justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
     shown = sorted(found, key=lambda one: -abs(one.mean or 0))[:_MOST_ROWS]
