@@ -48,7 +48,7 @@ WORDS = {
 RAISED = {"-": "−", "{}^{1}": "¹", "{}^{2}": "²", "{}^{3}": "³", "{}^{\\circ}": "°"}
 TOKEN = re.compile(
     r"\\ensuremath\{(?P<sign>-|\{\}\^\{(?:[123]|\\circ)\}|\\[A-Za-z]+)\}|\\(?P<word>[A-Za-z]+)\{\}|\\(?P<escaped>[{}$&#%_])"
-    r"|\{(?:\\char(?P<code>\d+)|(?P<kept>[-',?!*\[\]]))\}|(?P<bare>[^\\{}$&#%_~^<>|`\"*\[\]\n])"
+    r"|\{(?:\\char(?P<code>\d+)|(?P<kept>[-',?!*\[\]]))\}|(?P<bare>[^\\{}$&#%_~^<>|`\"*\[\]\n])|(?P<nothing>\{\})"
 )
 JOINED = re.compile(r"--|''|,,|[?!]`|``|!!")
 """Signs that LaTeX would make another of."""
@@ -65,7 +65,7 @@ def text_of(source: str) -> str:
             found.append(RAISED.get(token["sign"]) or WORDS[token["sign"][1:]])
         elif token["word"] is not None:
             found.append(WORDS[token["word"]])
-        else:
+        elif token["nothing"] is None:
             found.append(token["escaped"] or token["kept"] or token["bare"] or chr(int(token["code"])))
         place = token.end()
     return "".join(found)

@@ -115,4 +115,5 @@ def _cell(cell: Cell) -> str:
         return r"\textendash{}"
     text = cell.text if cell.value is None else cell.text.replace(" ±", " ± ")
     negative = cell.value is not None and text.startswith("-")
-    return r"\ensuremath{-}" + escaped(text[1:]) if negative else escaped(text)
+    written = r"\ensuremath{-}" + escaped(text[1:]) if negative else escaped(text)
+    return written if written.strip() else "{}"  # no row begins with its ampersand
