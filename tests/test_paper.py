@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import paribus
@@ -265,6 +265,7 @@ def test_a_pdf_has_its_fonts_and_no_date(tmp_path: Path) -> None:
 
 
 @settings(max_examples=15)
+@example(names=["", "\x1b"], name="", unit="")
 @given(st.lists(NAMES, min_size=2, max_size=3, unique=True), NAMES, NAMES)
 def test_a_study_of_any_names(names: list[str], name: str, unit: str) -> None:
     one = made(["a"] * len(names), seeds=3, name=name or "s", named=True)
