@@ -148,12 +148,13 @@ def _content(path: Path | None) -> bytes | None:
 
 
 def _placed(run: Run, folder: Path, checkpoint: bytes | None, output: Mapping[str, bytes] | None) -> Run:
-    """The run with files of its own; `checkpoint_seconds` is 0 where it leaves no checkpoint."""
-    folder.mkdir()
+    """The run with files of its own; `checkpoint_seconds` is 0 where it leaves no checkpoint. A folder that stays empty is
+    not made: on some disks that takes longer than a run."""
     path = folder / "checkpoint" if run.checkpoint_seconds else None
     if path is not None and checkpoint is not None:
+        folder.mkdir()
         path.write_bytes(checkpoint)
-    if output is not None:
+    if output:
         write_contents(folder / "output", output)
     return replace(run, checkpoint=path, output=None if output is None else folder / "output")
 
