@@ -148,8 +148,8 @@ def _content(path: Path | None) -> bytes | None:
 
 
 def _placed(run: Run, folder: Path, checkpoint: bytes | None, output: Mapping[str, bytes] | None) -> Run:
-    """The run with files of its own; `checkpoint_seconds` is 0 where it leaves no checkpoint. A folder that stays empty is
-    not made: on some disks that takes longer than a run."""
+    """The run with files of its own; `checkpoint_seconds` is 0 where it leaves no checkpoint. A folder that stays empty
+    is not made: on some disks that takes longer than a run."""
     path = folder / "checkpoint" if run.checkpoint_seconds else None
     if path is not None and checkpoint is not None:
         folder.mkdir()
