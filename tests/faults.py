@@ -1328,6 +1328,7 @@ FAULTS = [
     ("study/packing.py", "        if not stream.eof:\n", "        if False:\n", "test_scale.py::test_more_than_a_megabyte_is_unpacked_as_it_was"),
     ("findings/summary.py", "before, last, end = run.curve[\"epoch\"][-3:]", "last, before, end = run.curve[\"epoch\"][-3:]", "test_summary.py::test_a_last_evaluation_that_comes_sooner_is_left_out"),
     ("report/files/latex.py", 'written if written.strip() else "{}"', "written", "test_paper.py::test_a_study_of_any_names"),
+    ("report/files/curves.py", "trained = [sum(bool(run.curve) for run in arm.runs) for arm in study.arms] or [0]", "trained = [len(study.seeds)]", "test_report_files.py::test_the_title_of_the_curves_counts_the_seeds_that_were_trained"),
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from paribus.findings.findings import Findings
+from paribus.report.files.curves import curves
 from paribus.report.files.files import write_files
 from paribus.report.page.tables import Cell, Table, markdown, results_csv, runs_csv
 from tests.test_page import NAMES, VERDICTS, evil, made, of_images, view_of
@@ -52,3 +53,19 @@ def test_files_are_written_and_named_safely(tmp_path: Path) -> None:
         elif path.suffix == ".png":
             Image.open(path).verify()
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_the_title_of_the_curves_counts_the_seeds_that_were_trained() -> None:
+    """Seeds until it is decided may end before all that were asked for."""
+
+    def title(*trained: int) -> str:
+        study = made([f"a{i}" for i in range(len(trained))], seeds=60, evaluations=2)
+        arms = [replace(arm, runs=arm.runs[:count]) for arm, count in zip(study.arms, trained, strict=True)]
+        figure = curves(Findings.of(replace(study, arms=arms, least=6)))
+        assert figure is not None
+        return " ".join(figure.get_suptitle().split())
+
+    assert title(9, 9).endswith("(9 seeds, one line each)")
+    assert title(6, 9).endswith("(6 to 9 seeds, one line each)")
+    assert title(1).endswith("(1 seed, one line each)")
+    assert title(60, 60).endswith("(the first 50 of 60 seeds, one line each)")

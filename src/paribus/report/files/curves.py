@@ -85,10 +85,18 @@ def curves(findings: Findings) -> Figure | None:
         axes[row][0].set_ylabel(findings.metric(full_name(splits[0], metric)).format.axis or metric)
     handles = [Line2D([], [], **{**style, "linewidth": 2}) for style in styles]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    many = f"the first {MOST_LINES} of {len(study.seeds)} seeds" if len(study.seeds) > MOST_LINES else ""
-    title = f"{study.name} ({many or f'{len(study.seeds)} seed' + 's' * (len(study.seeds) != 1)}, one line each)"
+    title = f"{study.name} ({_seeds_told(study)}, one line each)"
     figure.suptitle(fill(_plain(title), int(width / 0.1)), fontsize=11)
     return figure
+
+
+def _seeds_told(study: StudyRecord) -> str:
+    """How many seeds have a line: those that were trained, which may be fewer than were asked for."""
+    trained = [sum(bool(run.curve) for run in arm.runs) for arm in study.arms] or [0]
+    if max(trained) > MOST_LINES:
+        return f"the first {MOST_LINES} of {max(trained)} seeds"
+    least, most = min(trained), max(trained)
+    return f"{most} seed{'s' * (most != 1)}" if least == most else f"{least} to {most} seeds"
 
 
 def drawn(findings: Findings) -> tuple[list[str], list[str]]:
