@@ -1255,6 +1255,15 @@ FAULTS = [
     ("execution/cluster.py", "        return Report(lost=True)", "        pass", "test_executor_contract.py::test_a_run_that_kills_its_worker_twice_fails_alone"),
     ("execution/cluster.py", "        found = [exposed(address)]", "        found = [None]", "test_executor_contract.py::test_a_scheduler_file_and_an_address_that_others_reach"),
     ("study/spec.py", "        if info.data.get(\"timing\"):\n            mistakes.append(\n                \"--timing and --executor", "        if False:\n            mistakes.append(\n                \"--timing and --executor", "test_executor_contract.py::test_what_cannot_be_had_is_refused_before_anything_is_made"),
+    ("bench/many/torch_ways.py", "losses.sum().backward()", "losses.mean().backward()", "test_bench_many.py::test_all_at_once_is_one_run_after_another"),
+    ("bench/many/torch_ways.py", "one.grad.flatten(1).square().sum(1)", "one.grad.square().sum()", "test_bench_many.py::test_all_at_once_is_one_run_after_another"),
+    ("bench/many/torch_ways.py", "for seed in range(runs)], axis=1", "for seed in [0] * runs], axis=1", "test_bench_many.py::test_all_at_once_is_one_run_after_another"),
+    ("bench/many/job.py", "words |= np.arange(self.n).astype(kind)", "words |= np.arange(self.n).astype(kind) // 2", "test_bench_many.py::test_orders_are_permutations_of_each_run_by_itself"),
+    ("bench/many/job.py", "np.random.default_rng([seed, evaluation])", "np.random.default_rng([seed])", "test_bench_many.py::test_orders_are_permutations_of_each_run_by_itself"),
+    ("bench/many/clock.py", "min(runs, FEW) if one.in_turn else runs", "runs", "test_bench_many.py::test_the_table_of_many_runs"),
+    ("bench/many/clock.py", "bool(accuracies.mean() >= learned_from(task.info.classes))", "True", "test_bench_many.py::test_many_runs_that_did_not_learn_are_named"),
+    ("bench/many/table.py", "elif refusal is not None:", "elif False:", "test_bench_many.py::test_scikit_learn_is_left_out_where_it_has_no_such_network"),
+    ("bench/command.py", "\"model.activation\": \"relu\", ", "", "test_bench_many.py::test_what_no_rival_has_is_refused"),
 ]  # fmt: skip
 
 
