@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from paribus.bench.many import jax_ways, torch_ways
-from paribus.bench.many.contestants import MANY, ManyRuns
+from paribus.bench.many.clock import many
+from paribus.bench.many.contestants import FUSED, LOOP, MANY, ManyRuns
 from paribus.bench.many.job import Data, Job, data_of, job_of
 from paribus.bench.many.table import run_many
 from paribus.config.overrides import SettingsError
@@ -139,6 +142,23 @@ def test_every_way_to_train_many_runs_learns(contestant: ManyRuns) -> None:
     assert accuracies.shape == (3,)
     assert accuracies.min() >= 0.8
     assert len({one.name for one in MANY}) == len(MANY)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system pins no threads")
+def test_what_is_timed_has_one_core_and_the_caller_its_own_again() -> None:
+    before, seen = os.sched_getaffinity(0), list[int]()
+    chosen = settings_of("task=moons init=default lr=0.5 epochs=10")
+
+    def way(*_: object) -> np.ndarray:
+        seen.append(len(os.sched_getaffinity(0)))
+        with ThreadPoolExecutor(1) as pool:
+            seen.append(pool.submit(lambda: len(os.sched_getaffinity(0))).result())
+        return np.ones(2)
+
+    names = [one.name for one in MANY if one.name in (LOOP, FUSED)]
+    many([ManyRuns(name, way) for name in names], chosen, load(chosen, 0), runs=2, rounds=1, say=lambda _: None)
+    assert set(seen) == {1}
+    assert os.sched_getaffinity(0) == before
 
 
 def test_the_table_of_many_runs() -> None:

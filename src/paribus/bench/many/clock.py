@@ -1,8 +1,10 @@
-"""Timing of many runs: rounds interleaved, ratios within each round, the first call apart."""
+"""Timing of many runs: rounds interleaved, ratios within each round, the first call apart, all on one core."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter, process_time
@@ -52,6 +54,24 @@ def _lap(contestant: ManyRuns, settings: Settings, task: Task, runs: int) -> _La
     return _Lap(perf_counter() - begun, process_time() - used, accuracies)
 
 
+@contextmanager
+def one_core() -> Iterator[None]:
+    """This thread, and those that begin inside, on one core, where the system can (Linux).
+
+    XLA's flag for one thread leaves JAX a pool with a thread for each core that it may use; only a process that has one
+    core gets a pool of one.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def many(
     contestants: Sequence[ManyRuns],
     settings: Settings,
@@ -66,7 +86,7 @@ def many(
     taken = {one.name: min(runs, FEW) if one.in_turn else runs for one in contestants}
     laps: dict[str, list[_Lap]] = {one.name: [] for one in contestants}
     first: dict[str, float] = {}
-    with TorchBackend().threads(settings.threads):
+    with one_core(), TorchBackend().threads(settings.threads):
         for one in contestants:
             say(f"first call: {one.name}")
             cold, again = (_lap(one, warm, task, taken[one.name]).seconds for _ in range(2))
