@@ -32,8 +32,9 @@ browser:
 # libraries as studies: the examples of docs/other-libraries.md, interrupted and killed too.
 peers: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
-	$(BIN)/pytest tests/test_bench.py tests/test_other_libraries.py
+	$(BIN)/pytest tests/test_bench.py tests/test_bench_many.py tests/test_other_libraries.py
 	$(BIN)/paribus bench moons lr=0.3 epochs=50 --rounds 1 --peers
+	$(BIN)/paribus bench moons lr=0.3 epochs=50 --rounds 1 --peers --runs 20
 
 # Plants faults in copies of the code, and demands that the tests named beside each go red. All take the better part of
 # an hour on two cores: make faults SAMPLE=40 SEED=1 tries 40 of them, make faults FAULTS="plan.py 17" those alone.

@@ -1329,6 +1329,15 @@ FAULTS = [
     ("findings/summary.py", "before, last, end = run.curve[\"epoch\"][-3:]", "last, before, end = run.curve[\"epoch\"][-3:]", "test_summary.py::test_a_last_evaluation_that_comes_sooner_is_left_out"),
     ("report/files/latex.py", 'written if written.strip() else "{}"', "written", "test_paper.py::test_a_study_of_any_names"),
     ("report/files/curves.py", "trained = [sum(bool(run.curve) for run in arm.runs) for arm in study.arms] or [0]", "trained = [len(study.seeds)]", "test_report_files.py::test_the_title_of_the_curves_counts_the_seeds_that_were_trained"),
+    ("bench/many/torch_ways.py", "losses.sum().backward()", "losses.mean().backward()", "test_bench_many.py::test_all_at_once_is_one_run_after_another"),
+    ("bench/many/torch_ways.py", "one.grad.flatten(1).square().sum(1)", "one.grad.square().sum()", "test_bench_many.py::test_all_at_once_is_one_run_after_another"),
+    ("bench/many/torch_ways.py", "for seed in range(runs)], axis=1", "for seed in [0] * runs], axis=1", "test_bench_many.py::test_all_at_once_is_one_run_after_another"),
+    ("bench/many/job.py", "words |= np.arange(self.n).astype(kind)", "words |= np.arange(self.n).astype(kind) // 2", "test_bench_many.py::test_orders_are_permutations_of_each_run_by_itself"),
+    ("bench/many/job.py", "np.random.default_rng([seed, evaluation])", "np.random.default_rng([seed])", "test_bench_many.py::test_orders_are_permutations_of_each_run_by_itself"),
+    ("bench/many/clock.py", "min(runs, FEW) if one.in_turn else runs", "runs", "test_bench_many.py::test_the_table_of_many_runs"),
+    ("bench/many/clock.py", "bool(accuracies.mean() >= learned_from(task.info.classes))", "True", "test_bench_many.py::test_many_runs_that_did_not_learn_are_named"),
+    ("bench/many/table.py", "elif refusal is not None:", "elif False:", "test_bench_many.py::test_scikit_learn_is_left_out_where_it_has_no_such_network"),
+    ("bench/command.py", "\"model.activation\": \"relu\", ", "", "test_bench_many.py::test_what_no_rival_has_is_refused"),
 ]  # fmt: skip
 
 

@@ -673,14 +673,23 @@ def bench(
     peers: Annotated[
         bool, typer.Option("--peers", help="Lightning, skorch and JAX too, where they are installed.")
     ] = False,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Time that many runs at once instead, seeds 0, 1, ...: torch.func, with --peers JAX."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Speed side by side on this machine: what people write today, and Paribus."""
-    from paribus.bench.command import run_bench
+    from paribus.bench.command import Result, run_bench
+    from paribus.bench.many.table import ManyResult, run_many
     from paribus.config.overrides import SettingsError
 
+    found: Result | ManyResult
     try:
-        found = run_bench(words or [], rounds, peers=peers, console=console_(stderr=True))
+        if runs is None:
+            found = run_bench(words or [], rounds, peers=peers, console=console_(stderr=True))
+        else:
+            found = run_many(words or [], runs, rounds, peers=peers, console=console_(stderr=True))
     except SettingsError as error:
         refuse(error.mistakes)
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,12 +21,17 @@ from paribus.tasks import load
 _TASK = "moons"
 # An ordinary initialisation, so that every contestant learns the task in the epochs that are timed.
 _WORDS = {"init": "init=default", "epochs": "epochs=200"}
-_SUPPORTED = {
-    "optimizer": "sgd", "optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "sampler": "shuffle",
-    "steps_per_epoch": "all", "schedule": "constant", "clip": "none", "model.dropout": 0.0, "validation": 0.0,
-    "init": "default", "precision": "float32", "loader": "indexed", "threads": 1, "loss": "cross_entropy",
-    "class_weight": "none", "patience": "none",
+SUPPORTED: dict[str, tuple[object, ...]] = {
+    name: (value,)
+    for name, value in {
+        "model": "mlp", "model.dropout": 0.0, "model.activation": "relu", "model.norm": "none", "model.skip": False,
+        "optimizer": "sgd", "optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "sampler": "shuffle",
+        "steps_per_epoch": "all", "schedule": "constant", "clip": "none", "l1": 0.0, "validation": 0.0,
+        "init": "default", "precision": "float32", "loader": "indexed", "threads": 1, "loss": "cross_entropy",
+        "label_smoothing": 0.0, "class_weight": "none", "patience": "none",
+    }.items()
 }  # fmt: skip
+"""What every contestant has of these settings; each of them has all values of the others."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,8 @@ class Result:
         return Group(*lines)
 
 
-def run_bench(words: Sequence[str], rounds: int, *, peers: bool, console: Console) -> Result:
-    """Time every contestant on what the words ask for; SettingsError where not all of them can do it."""
+def settings_to_time(words: Sequence[str], allowed: Mapping[str, tuple[object, ...]]) -> Settings:
+    """The one arm that the words ask for; SettingsError where a setting is not among those allowed."""
     named = [word for word in words if "=" not in word]
     task = named[0] if named else _TASK
     given = [word for word in words if word not in named[:1]]
@@ -99,9 +104,10 @@ def run_bench(words: Sequence[str], rounds: int, *, peers: bool, console: Consol
     settings = made.arms[0].network
     flat = settings.flat()
     mistakes = [
-        f"{key.rpartition('.')[2]}={flat[key]} cannot be timed: not every contestant has it; allowed is {value}"
-        for key, value in _SUPPORTED.items()
-        if flat.get(key, value) != value
+        f"{key.rpartition('.')[2]}={flat[key]} cannot be timed: not every contestant has it; allowed is "
+        f"{' or '.join(map(str, values))}"
+        for key, values in allowed.items()
+        if flat.get(key, values[0]) not in values
     ]
     if len(made.arms) > 1:
         mistakes.append(f"bench takes one arm, this is {len(made.arms)} ({', '.join(made.factors)} vary)")
@@ -112,6 +118,12 @@ def run_bench(words: Sequence[str], rounds: int, *, peers: bool, console: Consol
         )
     if mistakes:
         raise SettingsError(mistakes)
+    return settings
+
+
+def run_bench(words: Sequence[str], rounds: int, *, peers: bool, console: Console) -> Result:
+    """Time every contestant on what the words ask for; SettingsError where not all of them can do it."""
+    settings = settings_to_time(words, SUPPORTED)
     asked = [*CONTESTANTS, *(PEERS if peers else ())]
     with console.status("") as status:
         found = bench(

@@ -117,7 +117,7 @@ def indexed_loop(settings: Settings, task: Task) -> float:
     return accuracy
 
 
-def scikit_learn(settings: Settings, task: Task) -> float:
+def scikit_learn(settings: Settings, task: Task, seed: int = 0) -> float:
     """`MLPClassifier`, fitted from evaluation to evaluation."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import log_loss
@@ -137,7 +137,7 @@ def scikit_learn(settings: Settings, task: Task) -> float:
         warm_start=True,
         tol=0.0,
         n_iter_no_change=settings.epochs + 1,
-        random_state=0,
+        random_state=seed,
     )
     accuracy = 0.0
     with warnings.catch_warnings():
