@@ -103,7 +103,7 @@ def sign_flips() -> Drawn:
         "as observed", (d.mean(), far.sum() / 2), textcoords="offset points", xytext=(0, 55), ha="center", color=ORANGE,
         arrowprops={"arrowstyle": "->", "color": ORANGE},
     )  # fmt: skip
-    axis.set(xlabel="mean difference with signs flipped, points", ylabel="ways")
+    axis.set(xlabel="mean difference with signs flipped, points", ylabel="ways", yticks=[0, 5, 10, 15])
     return figure, [
         f"the {len(d)} differences",
         f"Below {ALPHA}",
