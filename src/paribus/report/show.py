@@ -191,8 +191,3 @@ def _task(arm: ArmRecord) -> dict[str, Any] | None:
         "test": info.test,
         "overlap": max(info.overlap for info in infos),
     }
-
-
-def _fixed(arm: ArmRecord) -> bool:
-    """Whether every seed has the same split; a loop of the user's has whatever it makes."""
-    return arm.settings.get("split", "fixed") == "fixed"
