@@ -445,4 +445,6 @@ def clipping(case: Case) -> Found | None:
 def diverged(case: Case) -> Found | None:
     if not case.diverged:
         return None
-    return Found(case.run.error or "its loss was no number", None, float(case.run.epochs))
+    why = case.run.error or "its loss was no number"
+    on_the_way = why.startswith("in epoch")  # `epochs` counts those that were completed before
+    return Found(why, None, float(case.run.epochs + on_the_way))
