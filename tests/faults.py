@@ -1301,6 +1301,7 @@ FAULTS = [
     ("findings/diagnosis/loops.py", "train[epochs > epochs[min(due, len(epochs) - 1)]]", "train[due:]", "test_diagnosis_of_loops.py::test_a_held_out_loss_alone_that_is_no_number_is_no_divergence"),
     ("findings/diagnosis/loops.py", "held is None or not np.isfinite(train[-1])", "held is None", "test_diagnosis_of_loops.py::test_what_losses_tell"),
     ("findings/confounders.py", "step{'s' * (steps != 1)}", "steps", "test_report.py::test_unequal_arms_are_told_first"),
+    ("findings/diagnosis/symptoms.py", "if held[best] >= 0 else 0.0", "if held[best] > 0 else 0.0", "test_diagnosis_of_loops.py::test_what_losses_tell"),
 ]  # fmt: skip
 
 

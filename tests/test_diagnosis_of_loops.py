@@ -51,6 +51,9 @@ def codes(**curve: Any) -> list[str]:
         (AT_REST, AT_REST, []),
         (FALLING, TURNING, ["overfitting"]),
         (NO_NUMBER, FALLING, ["diverged"]),
+        (FALLING, np.where(np.arange(EPOCHS) < 12, 0.0, 0.5), ["overfitting"]),  # from a loss of exactly 0
+        (AT_REST, np.zeros(EPOCHS), []),
+        (np.zeros(EPOCHS), np.zeros(EPOCHS), []),
         (NO_NUMBER, NO_NUMBER, ["diverged"]),
         (np.where(np.arange(EPOCHS) < 20, FALLING, np.nan), NO_NUMBER, ["diverged"]),
         (AT_REST, NO_NUMBER, ["held-out-loss-no-number"]),  # no step went too far: the training loss shows it

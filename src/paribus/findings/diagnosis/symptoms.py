@@ -368,7 +368,7 @@ def overfitting(case: Case) -> Found | None:
         if case.diverged or len(held) < 5 or not np.isfinite(held).all():
             continue
         best = int(held.argmin())
-        rise = float(held[-1] / held[best] - 1) if held[best] > 0 else 0.0
+        rise = float(np.divide(held[-1], held[best]) - 1) if held[best] >= 0 else 0.0  # from 0 on it is without bound
         share = float(held[-1] - held[best]) / case.scale
         after = 1 - (best + 1) / len(held)
         if (
