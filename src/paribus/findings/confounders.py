@@ -17,7 +17,7 @@ def _steps(arm: ArmRecord, run: RunRecord) -> str | None:
         return None
     if run.status is not Status.DONE or not run.curve:
         return None
-    steps = run.curve["step"][-1]
+    steps = float(run.curve["step"][-1])
     return f"{steps:g} step{'s' * (steps != 1)}"
 
 
