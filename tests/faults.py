@@ -1345,6 +1345,21 @@ FAULTS = [
     ("report/show.py", "\"at_edge\": bool(one.edges)", "\"at_edge\": str(one.edges)", "test_json_contract.py::test_every_value_is_of_a_type_that_its_row_names"),
     ("report/show.py", "\"epochs\": run.epochs,", "\"epochs\": str(run.epochs),", "test_json_contract.py::test_every_value_is_of_a_type_that_its_row_names"),
     ("findings/resplit.py", "math.sqrt(1 + n * self.share), n)", "math.sqrt(1 + self.share), n)", "test_explained.py::test_every_number_of_the_text_is_the_scripts"),
+    ("study/kinds.py", "return _MOVING.sub(\"\\ufffd\", told.encode", "return (lambda _, text: text)(\"\\ufffd\", told.encode", "test_diagnose_command.py::test_an_error_of_a_loop_does_nothing_to_a_terminal"),
+    ("report/terminal/progress.py", "why = for_terminal(f\"seed", "why = str(f\"seed", "test_diagnose_command.py::test_an_error_of_a_loop_does_nothing_to_a_terminal"),
+    ("report/terminal/progress.py", "print(for_terminal(line)", "print(str(line)", "test_diagnose_command.py::test_an_error_of_a_loop_does_nothing_to_a_terminal"),
+    ("api.py", "for_terminal(line) +", "line +", "test_diagnose_command.py::test_an_error_of_a_loop_does_nothing_to_a_terminal"),
+    ("report/terminal/diagnoses.py", " if any(one.cures for one in findings.diagnoses) else \"\"", "", "test_diagnose_command.py::test_a_cure_is_promised_only_where_there_is_one"),
+    ("report/terminal/diagnoses.py", "if any(commands(findings, one) for one in findings.diagnoses):", "if findings.diagnoses:", "test_diagnose_command.py::test_a_cure_is_promised_only_where_there_is_one"),
+    ("report/terminal/cures.py", "filter(None, (\", \".join(parts), one.why))", "(\", \".join(parts), one.why)", "test_diagnose_command.py::test_a_cure_of_which_no_seed_is_done_yet_is_told_by_why"),
+    ("findings/diagnosis/symptoms.py", "float(case.run.epochs + on_the_way)", "float(case.run.epochs)", "test_diagnosis.py::test_a_run_diverged_in_the_epoch_that_its_error_names"),
+    ("findings/diagnosis/symptoms.py", "float(case.run.epochs + on_the_way)", "float(case.run.epochs + 1)", "test_diagnosis.py::test_a_run_diverged_in_the_epoch_that_its_error_names"),
+    ("findings/diagnosis/loops.py", "    if held_out_alone(run) is not None:\n", "    if False:\n", "test_diagnosis_of_loops.py::test_what_losses_tell"),
+    ("findings/diagnosis/loops.py", "due = numbers[-1] + int(np.diff(numbers).max(initial=1))", "due = numbers[-1] + 1", "test_diagnosis_of_loops.py::test_a_held_out_loss_alone_that_is_no_number_is_no_divergence"),
+    ("findings/diagnosis/loops.py", "train[epochs > epochs[min(due, len(epochs) - 1)]]", "train[due:]", "test_diagnosis_of_loops.py::test_a_held_out_loss_alone_that_is_no_number_is_no_divergence"),
+    ("findings/diagnosis/loops.py", "held is None or not np.isfinite(train[-1])", "held is None", "test_diagnosis_of_loops.py::test_what_losses_tell"),
+    ("findings/confounders.py", "step{'s' * (steps != 1)}", "steps", "test_report.py::test_unequal_arms_are_told_first"),
+    ("findings/diagnosis/symptoms.py", "if held[best] >= 0 else 0.0", "if held[best] > 0 else 0.0", "test_diagnosis_of_loops.py::test_what_losses_tell"),
 ]  # fmt: skip
 
 

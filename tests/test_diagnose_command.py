@@ -19,17 +19,21 @@ from rich.console import Console
 from torch import nn
 
 import paribus
+from paribus.api import _Teller
 from paribus.backends.dispatch import resolve
 from paribus.cli import app
 from paribus.config.overrides import SettingsError
-from paribus.findings.cures import Proposed, cures
+from paribus.findings.cures import Cure, Proposed, cures
 from paribus.findings.diagnosis.evidence import evidence
 from paribus.findings.diagnosis.looked import looked
 from paribus.findings.findings import Findings
+from paribus.records.metrics import metric_named
 from paribus.records.record import ArmRecord, Pictures, Status, StudyRecord
 from paribus.report.page.page import page
 from paribus.report.show import as_json
+from paribus.report.terminal.cures import cure_words
 from paribus.report.terminal.diagnoses import diagnosis_lines, diagnosis_text
+from paribus.report.terminal.progress import Bar
 from paribus.study.cures import cures_folder, cures_request
 from paribus.study.reading import read
 from paribus.study.words import arm_words, compare_command
@@ -372,6 +376,44 @@ def test_names_do_nothing_to_a_terminal_or_a_page(called: Called, sick: Path, mo
     assert "\x1b" not in found.stdout
     assert "[bold] 学: vanishing-signal" in found.stdout
     assert "<b>" not in page([Findings.of(odd)]).partition("What went wrong")[2].partition("<h3>Curves")[0]
+
+
+def test_an_error_of_a_loop_does_nothing_to_a_terminal(
+    called: Called, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is printed as the run ends too, before any record of it is read."""
+    (tmp_path / "mine.py").write_text("def loop(seed, a=1):\n    raise ValueError('\\x1b[31mred [bold]')\n")
+    found = called("train", "mine.py:loop", "--metric", "score", "--out", "s")
+    assert "seed 0: failed: ValueError: \ufffd[31mred [bold]" in found.stderr
+    assert "\x1b" not in found.stderr + found.stdout
+    _Teller().on_message("\x1b[31mred\nof two lines")
+    assert capsys.readouterr().err == "\ufffd[31mred\nof two lines\n"
+    Bar(Console(), 1, 1).on_message("\x1b[31mred")
+    assert capsys.readouterr().out == "\ufffd[31mred\n"
+
+
+def test_a_cure_is_promised_only_where_there_is_one(sick: Path) -> None:
+    (arm,) = read(sick).arms
+
+    def last(study: StudyRecord) -> str:
+        return diagnosis_lines(Findings.of(study))[-1].plain
+
+    told = "`paribus diagnose` on this folder says why"
+    assert last(read(sick)) == f"{told}, and with --cure tries what may help"
+    own = {**arm.settings, "model": "Net()", "model.function": "net"}
+    assert (
+        last(replace(read(sick), arms=[replace(arm, settings=own)])) == f"{told}; .cure() in Python tries what may help"
+    )
+    curve = {"step": np.arange(3.0), "epoch": np.arange(3.0), "train_loss": np.array([1.0, np.nan, np.nan])}
+    mine = replace(arm, settings={"loop.lr": 0.1}, runs=[replace(arm.runs[0], curve=curve)])
+    assert last(replace(read(sick), arms=[mine], own_loop=True)) == told
+
+
+def test_a_cure_of_which_no_seed_is_done_yet_is_told_by_why() -> None:
+    """As where the cures were interrupted."""
+    open_ = Cure("norm=batch", {"norm": "batch"}, ("dead-units",), "not decided", "too few seeds", 0)
+    assert cure_words(open_, metric_named("test_accuracy")) == "too few seeds"
+    assert cure_words(replace(open_, p=1.0, seeds=1), metric_named("test_accuracy")) == "p = 1, 1 seed; too few seeds"
 
 
 def test_seeds_alone_have_no_effect(called: Called, sick: Path) -> None:

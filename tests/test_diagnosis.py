@@ -363,6 +363,21 @@ def test_a_rate_to_begin_with_is_stable(curvature: float, optimizer: str) -> Non
     assert float(offered) < 2 / curvature if optimizer == "sgd" else float(offered) == USUAL[optimizer]
 
 
+@pytest.mark.parametrize(
+    ("error", "completed", "epoch"),
+    [
+        ("in epoch 3: a loss by step 12 was not finite", 2, 3),
+        ("the loss of the initial values was not finite", 0, 0),
+    ],
+)
+def test_a_run_diverged_in_the_epoch_that_its_error_names(error: str, completed: int, epoch: int) -> None:
+    record = study(status=Status.DIVERGED)
+    (arm,) = record.arms
+    runs = [replace(arm.runs[0], error=error, epochs=completed)]
+    (found,) = diagnose(replace(record, arms=[replace(arm, runs=runs)]))
+    assert (found.code, found.evidence, found.epoch) == ("diverged", error, epoch)
+
+
 def test_every_optimizer_has_a_customary_rate_and_begins_with_one() -> None:
     for name, config in OPTIMIZERS.items():
         low, high = CUSTOMARY[name]

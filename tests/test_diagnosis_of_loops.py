@@ -51,7 +51,15 @@ def codes(**curve: Any) -> list[str]:
         (AT_REST, AT_REST, []),
         (FALLING, TURNING, ["overfitting"]),
         (NO_NUMBER, FALLING, ["diverged"]),
-        (FALLING, NO_NUMBER, ["diverged"]),
+        (FALLING, np.where(np.arange(EPOCHS) < 12, 0.0, 0.5), ["overfitting"]),  # from a loss of exactly 0
+        (AT_REST, np.zeros(EPOCHS), []),
+        (np.zeros(EPOCHS), np.zeros(EPOCHS), []),
+        (NO_NUMBER, NO_NUMBER, ["diverged"]),
+        (np.where(np.arange(EPOCHS) < 20, FALLING, np.nan), NO_NUMBER, ["diverged"]),
+        (AT_REST, NO_NUMBER, ["held-out-loss-no-number"]),  # no step went too far: the training loss shows it
+        (AT_REST, np.full(EPOCHS, np.nan), ["held-out-loss-no-number"]),
+        (FALLING[:9], NO_NUMBER[1:10], ["diverged"]),  # of its last point alone nobody knows
+        (AT_REST, np.where(np.arange(EPOCHS) == 5, np.inf, AT_REST), []),
         (np.where(np.arange(EPOCHS) % 2, AT_REST, 5 * AT_REST), AT_REST, []),  # of single batches: nothing is told
         (FALLING - 9, FALLING - 9, []),  # a log-likelihood: what share of it is much, nobody knows
     ],
@@ -79,8 +87,31 @@ def test_without_a_training_loss_nothing_is_looked_at_and_that_is_said() -> None
 @pytest.mark.parametrize("first", [0, 9])
 def test_it_is_told_from_when_on_a_loss_was_no_number(first: int) -> None:
     (found,) = diagnose(study(run(loss=np.where(np.arange(EPOCHS) < first, FALLING, np.nan))))
-    assert (found.code, found.epoch) == ("diverged", first + 1)
-    assert found.evidence == f"from epoch {first + 1} on its training loss was no number"
+    assert (found.code, found.epoch) == ("diverged", first)
+    since = f"after epoch {first}" if first else "from the start"
+    assert found.evidence == f"{since} its training loss was no number"
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_held_out_loss_alone_that_is_no_number_is_no_divergence(every: int, tmp_path: Path) -> None:
+    """At which points it was no number, and at which it was not logged, a curve does not tell: the last number is told.
+    The numbers that a loop returns stand in a row of their own, at which the training loss stands again."""
+
+    def loop(run: paribus.LoopRun, wrong: int = 8) -> dict[str, float]:
+        for epoch in range(1, EPOCHS + 1):
+            run.log(epoch=epoch, train_loss=AT_REST[epoch - 1])
+            if epoch % every == 0:
+                run.log(epoch=epoch, val_loss=float("nan") if epoch > wrong else AT_REST[epoch - 1])
+        return {"score": 1.0}
+
+    trained = paribus.compare(loop, wrong=[8, EPOCHS - every], seeds=[0], metric="score", lower=False, out=tmp_path)
+    alone, at_the_end = diagnose(trained.record)
+    assert (alone.code, alone.epoch, alone.cures) == ("held-out-loss-no-number", 8.0, [])
+    assert (
+        alone.evidence == "after epoch 8 its held-out loss was no number, and its training loss is a number in the end"
+    )
+    assert (at_the_end.code, at_the_end.epoch) == ("diverged", EPOCHS - every)
+    assert "to try: in your own loop to look at what is evaluated" in diagnosis_text(trained.findings)
 
 
 @given(every=st.integers(1, 7), noise=st.floats(0, 0.5), seed=st.integers(0, 99))

@@ -223,7 +223,7 @@ def test_unequal_arms_are_told_first() -> None:
     b = arm("b", [replace(record(0, [0.5, 0.4, 0.3]), environment=environment("2.13"))], implementation="torch")
     found = study(a, b, seeds=1)
     assert confounders(found) == [
-        "Arms are unequal in the number of steps. 1 steps: a; 2 steps: b",
+        "Arms are unequal in the number of steps. 1 step: a; 2 steps: b",
         "Arms are unequal in package versions. torch 2.6: a; torch 2.13: b",
     ]
     assert "unequal in the number of steps" in " ".join(text(found).split("numpy")[0].split())

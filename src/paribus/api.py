@@ -33,6 +33,7 @@ from paribus.records.run import Callback
 from paribus.report.cures import Tried
 from paribus.study.arms import Given, seeds_of
 from paribus.study.choosing import with_backends
+from paribus.study.kinds import for_terminal
 from paribus.study.loops import loop_design
 from paribus.study.reading import SHARED, read
 from paribus.study.runner import carry_out, prepare
@@ -708,7 +709,7 @@ class _Teller(Callback):
     """Passes on what is worth waiting for."""
 
     def on_message(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(for_terminal(line) + "\n")
 
 
 def _tell_of_failures(study: StudyRecord) -> None:

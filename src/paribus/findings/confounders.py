@@ -15,7 +15,10 @@ def _steps(arm: ArmRecord, run: RunRecord) -> str | None:
     """Early stopping is told by itself (`early`); an estimator has no steps."""
     if run.reported_by is not None or arm.whole_fit:
         return None
-    return f"{run.curve['step'][-1]:g} steps" if run.status is Status.DONE and run.curve else None
+    if run.status is not Status.DONE or not run.curve:
+        return None
+    steps = float(run.curve["step"][-1])
+    return f"{steps:g} step{'s' * (steps != 1)}"
 
 
 def _task(arm: ArmRecord, run: RunRecord) -> str | None:

@@ -36,6 +36,15 @@ def without_controls(told: str) -> str:
     return _CONTROL.sub("\ufffd", told.encode("utf-8", "replace").decode())
 
 
+def for_terminal(told: str) -> str:
+    """Lines that do nothing to a terminal, whatever they quote: an error's text may be anything.
+
+    >>> for_terminal("red: \\x1b[31m") == "red: \\ufffd[31m"
+    True
+    """
+    return _MOVING.sub("\ufffd", told.encode("utf-8", "replace").decode())
+
+
 def plain(value: object) -> str:
     """Text without control characters, which would write elsewhere in a terminal."""
     return _MOVING.sub("\ufffd", text(value))

@@ -58,24 +58,24 @@ def remarks(loss: Loss, classes: int, dtype: torch.dtype, device: torch.device) 
             found.append(
                 tagged(
                     FLIPPED_LOSS,
-                    "it is lower for outputs that are wrong than for outputs that are right, and it is minimised: turn "
-                    "its sign",
+                    "the loss is lower for outputs that are wrong than for outputs that are right, and it is "
+                    "minimised: turn its sign",
                 )
             )
         if all(_ignores_pairs(loss, z, y) for z, y in draws):
             found.append(
                 tagged(
                     BROADCAST_LOSS,
-                    "it is the same whichever target belongs to which output, as where shapes (n, 1) and (n,) are "
-                    "subtracted to (n, n): give both the same shape",
+                    "the loss is the same whichever target belongs to which output, as where shapes (n, 1) and (n,) "
+                    "are subtracted to (n, n): give both the same shape",
                 )
             )
         if all(_summed(loss, z, y) for z, y in draws):
             found.append(
                 tagged(
                     SUMMED_LOSS,
-                    "it is a sum over the batch, so that the gradient, and what a rate means, grow with batch_size: "
-                    "take the mean over the examples",
+                    "the loss is a sum over the batch, so that the gradient, and what a rate means, grow with "
+                    "batch_size: take the mean over the examples",
                 )
             )
         if classes and (told := _error_of_classes(loss, draws)):

@@ -11,7 +11,7 @@ from paribus.findings.diagnosis import loops
 from paribus.findings.diagnosis.case import Case
 from paribus.findings.diagnosis.symptoms import Found
 from paribus.findings.diagnosis.table import TABLE, Change, Symptom
-from paribus.records.record import WRONG_GRADIENT, ArmRecord, Status, StudyRecord
+from paribus.records.record import WRONG_GRADIENT, ArmRecord, RunRecord, Status, StudyRecord
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,31 @@ def _of_arm(study: StudyRecord, arm: ArmRecord) -> list[Diagnosis]:
 
 
 def _of_loop(arm: ArmRecord) -> list[Diagnosis]:
-    read = [one for run in arm.runs if run.status is Status.DONE and (one := loops.read(run)) is not None]
+    done = [run for run in arm.runs if run.status is Status.DONE]
+    read = [(run, one) for run in done if (one := loops.read(run)) is not None]
+    cases = [Case(arm.settings, one, {}) for _, one in read]
     known = [symptom for symptom in TABLE if symptom.code in loops.ADVICE]
-    return _by_table(arm, [Case(arm.settings, run, {}) for run in read], known)
+    return [*_held_out_alone(arm, [run for run, _ in read]), *_by_table(arm, cases, known)]
+
+
+def _held_out_alone(arm: ArmRecord, logged: Sequence[RunRecord]) -> list[Diagnosis]:
+    """What a run that Paribus trains cannot show: it ends where an evaluation is no number."""
+    shown = [(run.seed, found) for run in logged if (found := loops.held_out_alone(run)) is not None]
+    if not shown:
+        return []
+    return [
+        Diagnosis(
+            arm=arm.name,
+            code=loops.HELD_OUT_ALONE,
+            evidence=shown[0][1].evidence,
+            cause="the evaluation, or what it is given, is at fault: training went on with weights that are numbers",
+            cures=[],
+            source="own",
+            seeds=[seed for seed, _ in shown],
+            of=len(logged),
+            epoch=shown[0][1].epoch,
+        )
+    ]
 
 
 def _by_table(arm: ArmRecord, cases: Sequence[Case], table: Sequence[Symptom]) -> list[Diagnosis]:

@@ -52,6 +52,7 @@ _SHARES = ("dead", "saturated", "aligned")
 _SHOWN = {"dead": slice(1, None), "saturated": slice(1, None), "aligned": slice(None, -1)}
 _BY_CURVE = {
     "diverged": ("train_loss",),
+    loops.HELD_OUT_ALONE: ("train_loss",),
     "clipping-always": ("clipped_share",),
     "rate-too-high": ("train_loss",),
     "rate-too-low": ("train_loss",),

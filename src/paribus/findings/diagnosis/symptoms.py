@@ -368,7 +368,7 @@ def overfitting(case: Case) -> Found | None:
         if case.diverged or len(held) < 5 or not np.isfinite(held).all():
             continue
         best = int(held.argmin())
-        rise = float(held[-1] / held[best] - 1) if held[best] > 0 else 0.0
+        rise = float(np.divide(held[-1], held[best]) - 1) if held[best] >= 0 else 0.0  # from 0 on it is without bound
         share = float(held[-1] - held[best]) / case.scale
         after = 1 - (best + 1) / len(held)
         if (
@@ -445,4 +445,6 @@ def clipping(case: Case) -> Found | None:
 def diverged(case: Case) -> Found | None:
     if not case.diverged:
         return None
-    return Found(case.run.error or "its loss was no number", None, float(case.run.epochs))
+    why = case.run.error or "its loss was no number"
+    on_the_way = why.startswith("in epoch")  # `epochs` counts those that were completed before
+    return Found(why, None, float(case.run.epochs + on_the_way))

@@ -39,5 +39,4 @@ def cure_words(one: Cure, metric: Metric) -> str:
         parts.append(p_text(one.p))
     if one.seeds:
         parts.append(count(one.seeds, "seed"))
-    why = f"; {one.why}" if one.why else ""
-    return f"{', '.join(parts)}{why}"
+    return "; ".join(filter(None, (", ".join(parts), one.why)))

@@ -26,8 +26,16 @@ def diagnosis_lines(findings: Findings) -> list[Text]:
             lines.append(Text(f"  to try: {made[0]}", no_wrap=True, overflow="ignore"))
     if found:
         more = f"{len(found) - _MOST_SHOWN} more; " if len(found) > _MOST_SHOWN else ""
-        lines.append(Text(f"{more}`paribus diagnose` on this folder says why, and with --cure tries what may help"))
+        lines.append(Text(f"{more}`paribus diagnose` on this folder says why{_who_cures(findings)}"))
     return lines
+
+
+def _who_cures(findings: Findings) -> str:
+    """Whether a command tries what may help, or only Python, which has what is the user's own; "" where nothing is to
+    be tried, as of loops."""
+    if any(commands(findings, one) for one in findings.diagnoses):
+        return ", and with --cure tries what may help"
+    return "; .cure() in Python tries what may help" if any(one.cures for one in findings.diagnoses) else ""
 
 
 def diagnosis_text(findings: Findings) -> str:

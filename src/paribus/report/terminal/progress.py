@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from paribus.records.metrics import metric_named
 from paribus.records.run import Callback
+from paribus.study.kinds import for_terminal
 
 if TYPE_CHECKING:
     from paribus.records.record import Evaluation, Outcome
@@ -72,10 +73,11 @@ class Bar(Callback):
         self._advance(run, run.settings.epochs)
         del self._shown[run]
         if outcome.error and not outcome.begins_again:  # of which a message tells
-            self._errors.print(f"seed {run.seed}: {outcome.status}: {outcome.error}", markup=False, highlight=False)
+            why = for_terminal(f"seed {run.seed}: {outcome.status}: {outcome.error}")
+            self._errors.print(why, markup=False, highlight=False)
 
     def on_message(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(for_terminal(line), markup=False, highlight=False)
 
     def _advance(self, run: Run, epoch: float) -> None:
         self._live.advance(self._bar, epoch - self._shown[run])
