@@ -1272,7 +1272,7 @@ FAULTS = [
     ("report/files/captions.py", "for run in arm.runs[:MOST_LINES] if _has_any(run, names)", "for run in arm.runs if _has_any(run, names)", "test_paper.py::test_a_caption_counts_the_seeds_that_are_drawn"),
     ("report/files/captions.py", "    \"gradients\": _gradients,\n", "", "test_paper.py::test_every_figure_has_a_caption"),
     ("report/files/intervals.py", "together if of == 't' else ''", "together if of == 'no' else ''", "test_paper.py::test_a_caption_says_what_a_bar_is"),
-    ("report/files/captions.py", "        if share_of(view.study):", "        if False:", "test_paper.py::test_a_caption_says_what_a_bar_is"),
+    ("report/files/captions.py", "        if view.findings.shared_examples:", "        if False:", "test_paper.py::test_a_caption_says_what_a_bar_is"),
     ("report/files/units.py", "    if metric.percent:\n        return \"percentage points\"", "    if False:\n        return \"percentage points\"", "test_paper.py::test_the_tables_have_units_and_the_numbers_of_the_verdicts"),
     ("report/files/tested.py", "if most > COUNTED:", "if False:", "test_paper.py::test_the_paragraph_says_what_was_done_and_nothing_else"),
     ("report/files/tested.py", "    if family > 1:\n        looks", "    if family > 0:\n        looks", "test_paper.py::test_the_paragraph_says_what_was_done_and_nothing_else"),

@@ -21,7 +21,7 @@ from paribus.findings.factors import Crossed, FactorEffect, factor_effects
 from paribus.findings.many import Asked, asked, ranked_arms, too_many
 from paribus.findings.meaningless import meaningless, remarks
 from paribus.findings.power import least_seeds, repeats_needed_by
-from paribus.findings.resplit import note_on_splits, of_study
+from paribus.findings.resplit import note_on_splits, of_study, share_of
 from paribus.findings.stopping import Fixed, Stopping, UntilDecided
 from paribus.findings.study import troubles, warnings
 from paribus.findings.summary import Summary, derived_metrics, metrics, summarise, values
@@ -106,16 +106,22 @@ class Findings:
         direction = None if metric in (*TIMES, *METERS, *JITTERS) else self.metric(metric).direction
         told, both = "a run that diverged or failed", "both arms have one that diverged or failed"
         lost = Lost(gone, direction, told=told, both=both, unexplained=unexplained)
-        family = len(arms) - 1 if study.baseline else len(arms) * (len(arms) - 1) // 2
         return differences(
             columns,
             metric,
             baseline=study.baseline,
             margin=study.margin,
             lost=lost if any(map(any, gone.values())) else None,
-            stopping=stopping_of(tuning, self.whole_repeats, family),
+            stopping=self.stopping_of_repeats,
             unit="repeat",
         )
+
+    @property
+    def stopping_of_repeats(self) -> Stopping | None:
+        """When repeats of the whole tuning ended, or will; None where it was not tuned."""
+        study, arms = self.study, len(self.study.arms)
+        family = arms - 1 if study.baseline else arms * (arms - 1) // 2
+        return stopping_of(study.tuning, self.whole_repeats, family) if study.tuning else None
 
     @cached_property
     def whole_repeats(self) -> int:
@@ -290,6 +296,16 @@ class Findings:
         """When the study ended, or will."""
         return of_study(self.study)
 
+    @property
+    def shared_examples(self) -> float:
+        """Which share of the training examples two seeds have in common, where each deals its own split; else 0."""
+        return share_of(self.study)
+
+    @property
+    def notes_on_splits(self) -> list[str]:
+        """What to know of seeds that share examples."""
+        return note_on_splits(self.study)
+
     def _lost(self, metric: str, columns: Mapping[str, Sequence[float | None]]) -> Lost | None:
         """Runs that diverged or failed, or ended without a value of this metric, which others have."""
         study = self.study
@@ -437,7 +453,7 @@ class Findings:
             *warnings(self.study),
             *meaningless(self.study),
             *remarks(self.study),
-            *note_on_splits(self.study),
+            *self.notes_on_splits,
             *looks,
             *([self.asked.told] if self.asked.told and len(self.study.seeds) > 1 else []),
             *self._why_no_effects,

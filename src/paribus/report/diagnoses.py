@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from paribus.findings.diagnosis import Diagnosis, loops
+from paribus.findings.diagnosis import Diagnosis
+from paribus.findings.diagnosis.loops import ADVICE
 from paribus.findings.findings import Findings
 from paribus.records.structure import STRUCTURE
 from paribus.study.words import compare_command
@@ -30,7 +31,7 @@ def instead(findings: Findings, found: Diagnosis) -> str:
         words = "; or ".join(" ".join(f"{name}={value}" for name, value in cure.items()) for cure in found.cures)
         return f"{words} ({NO_COMMAND})"
     if findings.study.own_loop:
-        return f"in your own loop {loops.ADVICE[found.code]}"
+        return f"in your own loop {ADVICE[found.code]}"
     return (
         f"no setting cures it: {'what to change is said above' if found.code in _IN_THE_CODE else 'look at the data'}"
     )

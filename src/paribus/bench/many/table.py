@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,13 +92,11 @@ class ManyResult:
 
 def processor() -> str:
     """The processor's name, as the system tells it."""
-    try:
+    if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
-            if name.strip() == "model name":
+            if name.strip() == "model name":  # ARM has none
                 return value.strip()
-    except OSError:
-        pass  # no Linux
     return platform.processor() or platform.machine()
 
 

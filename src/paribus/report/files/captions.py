@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from paribus.findings.compared import Difference
-from paribus.findings.resplit import share_of
 from paribus.findings.stopping import Extended, UntilDecided
 from paribus.findings.summary import Summary
 from paribus.records.record import RunRecord, Status
@@ -177,7 +176,7 @@ def means_told(view: View, found: Sequence[Summary], bar: str) -> Iterable[str]:
     yield f"Means over {span([one.n for one in known], 'seed')}{_of_those_done(view)}."
     if with_interval:
         yield f"{bar} 95 % interval of the mean (Student's t), of each mean alone."
-        if share_of(view.study):
+        if view.findings.shared_examples:
             yield "Seeds share examples (split=by_seed), for which it is not corrected."
         if isinstance(view.findings.stopping, UntilDecided | Extended):
             yield "It is not adjusted for the looks at the study."

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from paribus.findings.compared import Difference
 from paribus.findings.findings import Findings
-from paribus.findings.power import ALPHA, least_seeds
-from paribus.findings.resplit import Resplit, note_on_splits
+from paribus.findings.power import ALPHA
+from paribus.findings.resplit import Resplit
 from paribus.findings.sign_flips import COUNTED
 from paribus.findings.stopping import Extended, Stopping, UntilDecided
-from paribus.findings.tuned import stopping_of
 from paribus.records.record import Tuning
 from paribus.report.files.intervals import kinds_of_interval
 from paribus.report.files.prose import Sentence
@@ -181,7 +180,7 @@ def _apart(found: Sequence[Difference], findings: Findings) -> Iterator[Sentence
         yield (f"In {count(ranks, 'pair')} a run diverged or failed: it {as_what}, and no mean is given.",)
     few = [one for one in found if one.verdict == "too few seeds"]
     if few:
-        least = least_seeds(len(found))
+        least = findings.least_seeds
         needs = f"; it takes at least {least}" if not isinstance(stopping, UntilDecided | Extended) else ""
         which = "The pair has" if len(found) == 1 else f"{count(len(few), 'pair')} {'has' if len(few) == 1 else 'have'}"
         yield (f"{which} too few seeds: whatever they had shown, p could not have come to {ALPHA:g}{needs}.",)
@@ -190,7 +189,7 @@ def _apart(found: Sequence[Difference], findings: Findings) -> Iterator[Sentence
     if findings.decided:
         ended = findings.decided
         yield (f"How they ended: {ended[:1].lower()}{ended[1:]}." if ended.startswith("Of ") else f"{ended}.",)
-    yield from ((f"{note}.",) for note in note_on_splits(findings.study))
+    yield from ((f"{note}.",) for note in findings.notes_on_splits)
 
 
 # --- beyond pairs ----------------------------------------------------------------------------------------------------
@@ -267,8 +266,8 @@ def tested_over_repeats(findings: Findings, tuning: Tuning) -> Iterable[Sentence
     found = findings.over_repeats
     if not found:
         return []
-    family = len(found)
-    stopping = stopping_of(tuning, findings.whole_repeats, family)
+    family, stopping = len(found), findings.stopping_of_repeats
+    assert stopping is not None
     said: list[Sentence] = [
         (
             f"The whole tuning was repeated, {findings.whole_repeats} of {tuning.asked_repeats} repeats are done; over "
