@@ -17,8 +17,8 @@ test: $(VENV)/.installed-dev browser
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto -m "not slow"
 
-# Tests that last long, where a shorter one looks at the same: compiled anew, killed often, more random modules; and of
-# long families of cases those that `make test` leaves out.
+# Tests that take more than two seconds each (tests/slow.txt): compiled anew, killed often, trained for longer, more random
+# modules; and of long families of cases those that `make test` leaves out. Both together are all tests.
 slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -n auto -m slow
 

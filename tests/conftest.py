@@ -30,6 +30,7 @@ from paribus.records.record import Evaluation, Outcome
 from paribus.records.run import Callback, Run
 from paribus.tasks import load
 from paribus.training import sampling
+from tests.slow import LIST
 
 hypothesis.settings.register_profile("paribus", deadline=None)  # no test is right or wrong by a time
 hypothesis.settings.load_profile("paribus")
@@ -46,9 +47,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the cases of `thinned` tests that are left to `make slow`."""
-    seen = Counter[str]()
+    """Marks the tests of the list, and the cases of `thinned` tests, that are left to `make slow`."""
+    seen, slow = Counter[str](), frozenset(LIST.read_text(encoding="utf-8").splitlines())
     for item in items:
+        if item.nodeid in slow:
+            item.add_marker(pytest.mark.slow)
         thinned = item.get_closest_marker("thinned")
         if thinned is not None:
             test = item.nodeid.partition("[")[0]
