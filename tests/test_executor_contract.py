@@ -201,7 +201,7 @@ def test_an_interrupted_study_goes_on_to_the_same_end(where: dict[str, Any], tmp
 
 
 def test_seeds_until_it_is_decided_are_the_same(where: dict[str, Any], tmp_path: Path) -> None:
-    """The looks are taken at the same seeds, wherever they are trained."""
+    """More workers may have trained a few seeds more when it is looked at: the runs that both have are the same."""
 
     def found(folder: str, **more: Any) -> StudyRecord:
         return paribus.compare(
@@ -209,10 +209,14 @@ def test_seeds_until_it_is_decided_are_the_same(where: dict[str, Any], tmp_path:
             out=tmp_path / folder, **more,
         ).record  # fmt: skip
 
-    alone, study = found("alone"), found("s", **where)
-    assert_same_curves(study, alone)
-    assert (study.seeds, study.looks, study.least) == (alone.seeds, alone.looks, 6)
-    assert {len(arm.runs) for arm in study.arms} == {len(arm.runs) for arm in alone.arms} != {20}  # it ended early
+    alone, study = runs(found("alone")), runs(found("s", **where))
+    assert len({seed for _, seed in study}) < 20  # it ended early
+    both = alone.keys() & study.keys()
+    assert {seed for _, seed in both} >= set(range(6))
+    for key in both:
+        assert study[key].status is Status.DONE
+        for name in ("epoch", "train_loss", "test_accuracy"):
+            np.testing.assert_array_equal(study[key].curve[name], alone[key].curve[name])
 
 
 def test_a_study_file_names_its_executor(tmp_path: Path) -> None:
