@@ -58,9 +58,10 @@ def read(run: RunRecord) -> RunRecord | None:
 def held_out_alone(run: RunRecord) -> Found | None:
     """Where its held-out loss was no number in the end, and a training loss was one after it should have been logged
     again: of the last evaluation alone nobody knows whether its weights were numbers."""
-    train, held, epochs = _first(run, TRAIN), _first(run, HELD_OUT), run.curve["epoch"]
+    train, held = _first(run, TRAIN), _first(run, HELD_OUT)
     if train is None or held is None or not np.isfinite(train[-1]) or np.isfinite(held[-1]):
         return None
+    epochs = run.curve["epoch"]
     numbers = [-1, *np.flatnonzero(np.isfinite(held))]
     due = numbers[-1] + int(np.diff(numbers).max(initial=1))
     if not np.isfinite(train[epochs > epochs[min(due, len(epochs) - 1)]]).any():
