@@ -93,11 +93,13 @@ class Opened:
             self.troubles.append(f"requested {url}")
 
     def through(self) -> None:
-        """Scroll to the end: figures are drawn when they come near."""
+        """Scroll to the end, until all is drawn: figures are when they come near, and a slow machine may see none pass."""
+        self.until(f"{ALL}.every((one) => one.querySelector('.main-svg'))", self._scroll)
+
+    def _scroll(self) -> None:
         for top in range(0, self.of("document.documentElement.scrollHeight") + 900, 1200):
             self.page.evaluate(f"scrollTo(0, {top})")
             self.page.wait_for_timeout(30)
-        self.until(f"{ALL}.every((one) => one.querySelector('.main-svg'))")
 
     def of(self, script: str) -> Any:
         return self.page.evaluate(script)
