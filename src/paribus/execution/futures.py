@@ -39,16 +39,8 @@ _DEATHS = ("KilledWorker", "FutureCancelledError", "FuturesCancelledError", "Can
 """What Dask raises where a worker is gone, or the data that it held."""
 
 
-class Future(Protocol):
-    """What `submit` gives."""
-
-    def done(self) -> bool: ...
-    def result(self) -> Any: ...
-    def cancel(self) -> Any: ...
-
-
 class Pool(Protocol):
-    """An executor as those of `concurrent.futures`."""
+    """An executor as those of `concurrent.futures`: what `submit` gives has `done()`, `result()` and `cancel()`."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any: ...
 
